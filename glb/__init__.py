@@ -1,0 +1,5 @@
+"""glb: a layer-4 load balancer without a connection table."""
+
+from importlib.metadata import version
+
+__version__ = version("glb")
