@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The director's maps. These structs have no second definition: Python takes them from the compiled program.
+ *
+ * Everything that a table consists of exists in two generations. Userspace writes the idle one and then switches
+ * `state.generation`, one aligned word; a packet reads that word once, so it sees one table or the other, never a
+ * mixture. Before a generation is written again, userspace waits until no packet that read it can still be on its way
+ * (glb/datapath/director.py).
+ *
+ * The capacities come from the loader. */
+#pragma once
+
+#include "gue.h"
+#include "types.h"
+
+#include "director_verdicts.h"
+#include "verdict.h"
+
+#define GENERATIONS 2
+#define ROWS_PER_TABLE 65536
+
+/* hash_fields and alt_hash_fields; 0 in the latter: no alternative row. */
+#define HASH_SRC_ADDR 1
+#define HASH_DST_ADDR 2
+#define HASH_SRC_PORT 4
+#define HASH_DST_PORT 8
+
+struct settings {
+	__be32 source; /* of the outer IPv4 header */
+	__u8 mac[ETH_ALEN];
+	__u8 hash_fields;
+	__u8 alt_hash_fields;
+	__u32 num_ranges; /* of this generation; 0: no bind needs more than the exact lookup */
+};
+
+struct state {
+	__u32 generation;
+	struct settings settings[GENERATIONS];
+};
+
+/* Addresses have four words; of an IPv4 address only the first is used, the others are 0. */
+struct bind_key {
+	__be32 address[4];
+	__be16 port; /* 0 for ICMP */
+	__u8 protocol;
+	__u8 family; /* 4 or 6 */
+	__u32 generation;
+};
+
+/* All that the way from a bind to its row needs, in one cache line. */
+struct bind {
+	__u64 hash_key[2];
+	__u32 first_row;     /* in `rows`, of the table's row 0 */
+	__u32 first_backend; /* in `backends` */
+	__u32 table;
+	__u32 slots_per_row; /* 1 or 2 */
+};
+
+#define HOPS_PER_SLOT 4
+#define NO_HOP 0xffff
+
+/* A row is one or two slots: up to 8 backends of its table, best first, filled up with NO_HOP. */
+struct slot {
+	__u16 backend[HOPS_PER_SLOT];
+};
+
+struct backend {
+	__be32 address;
+	__u8 next_hop_mac[ETH_ALEN];
+};
+
+/* Binds with more than one address or port. The trie gives the longest prefix; its intervals of ports are disjoint,
+ * ascending, and already hold what shorter prefixes contribute: userspace has settled who wins. */
+struct wide_key {
+	__u32 prefix_len; /* counts from `generation` on */
+	__u32 generation;
+	__u32 protocol;
+	__u32 family;
+	__be32 address[4];
+};
+
+struct wide_bind {
+	__u32 first_range; /* in `ranges` */
+	__u32 num_ranges;
+};
+
+struct range {
+	__u16 port_start;
+	__u16 port_end;
+	struct bind bind;
+};
+
+#define MMAPABLE 1024
+
+BPF_F_TABLE("array", __u32, struct state, state, 1, MMAPABLE);
+BPF_F_TABLE("array", __u32, struct slot, rows, MAX_SLOTS *GENERATIONS, MMAPABLE);
+BPF_F_TABLE("array", __u32, struct backend, backends, MAX_BACKENDS *GENERATIONS, MMAPABLE);
+BPF_F_TABLE("array", __u32, struct range, ranges, MAX_RANGES *GENERATIONS, MMAPABLE);
+BPF_TABLE("hash", struct bind_key, struct bind, binds, MAX_BINDS *GENERATIONS);
+BPF_LPM_TRIE(wide_binds, struct wide_key, struct wide_bind, MAX_WIDE_BINDS *GENERATIONS);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* How a packet's visit to the director may end. The names are those of `glbctl stats` and of the documentation;
+ * glb/datapath/verdicts.py reads this list. */
+#pragma once
+
+/* clang-format off */
+#define VERDICTS(X) \
+	X(CONTINUE,             XDP_ABORTED, "not a verdict: what a step returns when the packet's story goes on") \
+	X(ENCAPSULATED,         XDP_TX,   "matched a bind, sent through the tunnel") \
+	X(PASS_NOT_IP,          XDP_PASS, "neither IPv4 nor IPv6: left to the stack") \
+	X(PASS_OTHER_HOST,      XDP_PASS, "addressed to another host's MAC (flooded by a switch): left to the stack") \
+	X(PASS_NO_BIND,         XDP_PASS, "no bind matches: left to the stack") \
+	X(PASS_FRAGMENT,        XDP_PASS, "a fragment: left to the stack") \
+	X(DROP_SHORT_FRAME,     XDP_DROP, "the frame ends inside its Ethernet header") \
+	X(DROP_BAD_IP,          XDP_DROP, "the IP header is cut off or contradicts itself") \
+	X(DROP_BAD_LENGTH,      XDP_DROP, "the IP packet claims to be longer than the frame") \
+	X(DROP_BAD_L4,          XDP_DROP, "the TCP, UDP or ICMP header is cut off") \
+	X(DROP_BAD_ICMP_QUOTE,  XDP_DROP, "the packet quoted in an ICMP error is cut off or contradicts itself") \
+	X(DROP_NO_BACKEND,      XDP_DROP, "the row of the forwarding table lists no backend") \
+	X(DROP_TOO_LONG,        XDP_DROP, "no room for the tunnel headers in 65,535 bytes of IP packet") \
+	X(DROP_NO_HEADROOM,     XDP_DROP, "the driver left no room in front of the frame for the tunnel headers") \
+	X(DROP_NO_STATE,        XDP_DROP, "the state map is missing, which the loader rules out")
+/* clang-format on */

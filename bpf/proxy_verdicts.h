@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* How a packet's visit to the proxy may end. The names are those of `glbctl stats` and of the documentation;
+ * glb/datapath/verdicts.py reads this list. */
+#pragma once
+
+/* clang-format off */
+#define VERDICTS(X) \
+	X(CONTINUE,             XDP_ABORTED, "not a verdict: what a step returns when the packet's story goes on") \
+	X(TAKEN_SYN,            XDP_PASS, "a new connection: decapsulated here") \
+	X(TAKEN_ESTABLISHED,    XDP_PASS, "a socket here knows the connection: decapsulated") \
+	X(TAKEN_SYNCOOKIE,      XDP_PASS, "the ACK carries a SYN cookie of a listener here: decapsulated") \
+	X(TAKEN_CONNECTIONLESS, XDP_PASS, "UDP or ICMP without a connection: decapsulated") \
+	X(TAKEN_SELF,           XDP_PASS, "unknown, and the next hop is this proxy itself: decapsulated") \
+	X(TAKEN_LAST_RESORT,    XDP_PASS, "unknown, and no hop is left: decapsulated, for the stack to answer") \
+	X(FORWARDED,            XDP_TX,   "unknown: sent on to the next hop, its second chance") \
+	X(PASS_NOT_TUNNEL,      XDP_PASS, "not GUE to port 19523: left to the stack") \
+	X(DROP_BAD_TUNNEL,      XDP_DROP, "the outer IP, UDP or GUE header is cut off or contradicts itself") \
+	X(DROP_BAD_HOPS,        XDP_DROP, "the list of hops contradicts the header's length") \
+	X(DROP_BAD_INNER,       XDP_DROP, "the packet inside the tunnel is cut off or contradicts itself") \
+	X(DROP_NO_ROOM,         XDP_DROP, "the driver could not move the start of the frame")
+/* clang-format on */

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* What both programs include first: the kernel's wire formats and the project's few conventions. */
+#pragma once
+
+#include <uapi/linux/bpf.h>
+#include <uapi/linux/icmp.h>
+#include <uapi/linux/icmpv6.h>
+#include <uapi/linux/if_ether.h>
+#include <uapi/linux/in.h>
+#include <uapi/linux/ip.h>
+#include <uapi/linux/ipv6.h>
+#include <uapi/linux/tcp.h>
+#include <uapi/linux/udp.h>
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define __inline static __always_inline
+#define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
+
+#define ETHERTYPE_IPV4 __constant_htons(ETH_P_IP)
+#define ETHERTYPE_IPV6 __constant_htons(ETH_P_IPV6)
