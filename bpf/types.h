@@ -12,6 +12,9 @@
 #include <uapi/linux/tcp.h>
 #include <uapi/linux/udp.h>
 
+#define NULL ((void *)0)
+#define true 1
+#define false 0
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define __inline static __always_inline

@@ -1,0 +1,1 @@
+"""`glbctl`, what people type."""

@@ -1,0 +1,34 @@
+"""Addresses and ports as people type them."""
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import typer
+
+
+def parse_endpoint(text: str) -> tuple[IPv4Address | IPv6Address, int | None]:
+    """An address with or without a port: 198.51.100.7, 198.51.100.7:80, 2001:db8::7, [2001:db8::7]:80.
+
+    Raises typer.BadParameter, which names the text.
+    """
+    host, port = _split(text)
+    try:
+        address = ip_address(host)
+    except ValueError:
+        raise typer.BadParameter(f'"{text}": {host or "nothing"} is not an IP address') from None
+    if port is None:
+        return address, None
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise typer.BadParameter(f'"{text}": {port or "nothing"} is not a port (0 to 65535)')
+    return address, int(port)
+
+
+def _split(text: str) -> tuple[str, str | None]:
+    if text.startswith("["):
+        host, closing, rest = text[1:].partition("]")
+        if not closing or (rest and not rest.startswith(":")):
+            raise typer.BadParameter(f'"{text}" is not of the form [ADDRESS]:PORT')
+        return host, rest[1:] if rest else None
+    if text.count(":") == 1:
+        host, _, port = text.partition(":")
+        return host, port
+    return text, None

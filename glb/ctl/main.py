@@ -1,0 +1,56 @@
+"""The command `glbctl`: its subcommands, and how errors end it."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from glb import __version__
+from glb.config.errors import ConfigError
+from glb.ctl import backend, check, director, lab, lookup, proxy, stats, table
+from glb.ctl.output import errors
+from glb.errors import GlbError
+from glb.table.build import TableError
+
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+
+app = typer.Typer(
+    name="glbctl",
+    help="glb, a layer-4 load balancer: run its daemons, look at its tables, drain its backends.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(director.app, name="director")
+app.add_typer(proxy.app, name="proxy")
+app.add_typer(table.app, name="table")
+app.add_typer(backend.app, name="backend")
+app.add_typer(lab.app, name="lab")
+app.command("lookup")(lookup.lookup_command)
+app.command("stats")(stats.stats_command)
+app.command("check")(check.check_command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"glbctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run() -> None:
+    """Run glbctl. Exit status: 0 done, 1 failed, 2 wrong input (a bad file, a bad argument)."""
+    try:
+        app()
+    except GlbError as error:
+        errors.print(f"error: {error}", style="red")
+        sys.exit(EXIT_BAD_INPUT if isinstance(error, ConfigError | TableError) else EXIT_FAILED)

@@ -1,0 +1,49 @@
+"""How facts leave glbctl: as text for people, or as JSON for machines."""
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+# No markup: the brackets of an IPv6 address would be taken for it.
+console = Console(highlight=False, markup=False)
+errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
+class Format(StrEnum):
+    """The choices of -o."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+Output = Annotated[
+    Format, typer.Option("--output", "-o", help="text for people, json for machines.", show_default=True)
+]
+
+
+def emit(output: Format, facts: Any, text: RenderableType) -> None:
+    """Print the facts as JSON, or what stands for them in text."""
+    if output is Format.JSON:
+        typer.echo(json.dumps(facts, indent=2, default=str))
+    else:
+        console.print(text)
+
+
+def grid(*headers: str, numbers: tuple[str, ...] = ()) -> Table:
+    """A table without lines, as tools of this field print; the columns in `numbers` are right-aligned."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for header in headers:
+        table.add_column(header, justify="right" if header in numbers else "left", overflow="fold")
+    return table
+
+
+def share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.2f} %" if whole else "-"
+
+
+def warn(message: str) -> None:
+    errors.print(message, style="yellow")

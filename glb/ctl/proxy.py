@@ -1,0 +1,35 @@
+"""`glbctl proxy`."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from glb.ctl.options import Interface, Keep
+from glb.ctl.output import Format, Output, emit
+from glb.ctl.status import facts_of_role, render
+from glb.daemon.lifecycle import set_up_logging
+from glb.proxy import daemon
+
+app = typer.Typer(help="The proxy: takes packets out of the tunnel, or sends them on to the next hop.", no_args_is_help=True)
+
+
+@app.command()
+def run(iface: Interface, keep: Keep = False) -> None:
+    """Run the proxy agent on an interface, in the foreground.
+
+    The VIPs must be addresses of this host (on its loopback interface). Packets from the tunnel whose connection is
+    known here, or may begin here, go to the host's own stack; others get their second chance at the next hop.
+    """
+    set_up_logging()
+    asyncio.run(daemon.run(iface, keep))
+
+
+@app.command()
+def status(
+    iface: Annotated[str | None, typer.Option("--iface", help="Only the proxy of this interface.")] = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Show the proxy agents of this host: daemon, datapath, packets."""
+    facts = facts_of_role("proxy", iface)
+    emit(output, facts, render("proxy", facts))

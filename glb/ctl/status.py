@@ -1,0 +1,58 @@
+"""What there is to say of a daemon and its datapath, for `director status` and `proxy status`."""
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from glb.ctl.output import grid
+from glb.daemon.report import Report, all_reports
+from glb.datapath.attachment import is_attached
+from glb.datapath.counters import read_counters
+from glb.datapath.pins import pin_dir
+
+
+def facts_of_role(role: str, interface: str | None) -> list[dict[str, Any]]:
+    """The daemons of a role on this host, or the one of an interface."""
+    reports = [report for report in all_reports(role) if interface in (None, report.interface)]
+    return [_facts(report) for report in reports]
+
+
+def _facts(report: Report) -> dict[str, Any]:
+    attached = is_attached(report.interface)
+    return {
+        **asdict(report),
+        "process": report.process.pid,
+        "running": report.process.is_alive(),
+        "attached": attached,
+        "pins": str(pin_dir(report.interface)),
+        "packets": read_counters(report.interface, report.role) if attached else {},
+    }
+
+
+def render(role: str, daemons: list[dict[str, Any]]) -> RenderableType:
+    """A paragraph a daemon."""
+    if not daemons:
+        return f"no {role} on this host"
+    return Group(*(part for facts in daemons for part in (_paragraph(facts), "")))
+
+
+def _paragraph(facts: dict[str, Any]) -> RenderableType:
+    lines = grid("", "")
+    lines.show_header = False
+    daemon = f"running, pid {facts['process']}, since {facts['started']}" if facts["running"] else "not running"
+    lines.add_row("daemon", daemon if facts["running"] else Text(daemon, style="red"))
+    lines.add_row("datapath", f"attached, pinned in {facts['pins']}" if facts["attached"] else "not attached")
+    if facts["table_file"]:
+        lines.add_row("files", f"{facts['config_file']}\n{facts['table_file']}")
+        lines.add_row("loaded", f"{facts['loaded']}, {facts['digest'][:12]}")
+    if facts["error"]:
+        lines.add_row("refused", Text(facts["error"], style="red"))
+    for table in facts["tables"]:
+        lines.add_row("table", f"{table['name']}, {table['depth']} hops a row")
+        lines.add_row("  binds", "\n".join(table["binds"]))
+        lines.add_row("  backends", "\n".join(f"{ip}  {state}" for ip, state in table["backends"].items()))
+    packets = {name: count for name, count in facts["packets"].items() if count}
+    lines.add_row("packets", "\n".join(f"{count:>12,}  {name}" for name, count in packets.items()) or "none yet")
+    return Group(Text(f"{facts['role']} {facts['interface']}", style="bold"), lines)

@@ -1,0 +1,48 @@
+"""Telling one process from another that has got its number since."""
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+_FIELDS_BEFORE_STARTTIME = 19  # behind the command's name: proc_pid_stat(5), field 22
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessId:
+    """A process by its number and the time of its start, in clock ticks since boot."""
+
+    pid: int
+    start: int
+
+    @classmethod
+    def own(cls) -> "ProcessId":
+        pid = os.getpid()
+        return cls(pid, _start_of(pid) or 0)
+
+    def is_alive(self) -> bool:
+        return _start_of(self.pid) == self.start
+
+    def send(self, number: signal.Signals) -> bool:
+        """Send a signal; false if the process is gone."""
+        try:
+            handle = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return False
+        try:
+            if not self.is_alive():
+                return False
+            signal.pidfd_send_signal(handle, number)
+            return True
+        finally:
+            os.close(handle)
+
+
+def _start_of(pid: int) -> int | None:
+    """None for a process that is gone, or a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else int(fields[_FIELDS_BEFORE_STARTTIME])

@@ -1,0 +1,100 @@
+"""A daemon's report of itself: what `glbctl ... status` shows beside what it finds in the kernel.
+
+One JSON file a daemon, `<interface>.json` in $GLB_RUN_DIR or /run/glb, written anew at each change.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from glb.daemon.process import ProcessId
+from glb.errors import GlbError
+
+
+class ReportError(GlbError):
+    """A daemon's report is missing or cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableSummary:
+    """What a loaded forwarding table holds, in numbers a person checks at a glance."""
+
+    name: str
+    binds: tuple[str, ...]
+    backends: dict[str, str]
+    """Address to state, with "unhealthy" behind it where that is so."""
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a daemon says of itself."""
+
+    role: str
+    interface: str
+    process: ProcessId
+    started: str
+    table_file: str | None = None
+    config_file: str | None = None
+    digest: str | None = None
+    """SHA-256 of the two files as they were last loaded."""
+    loaded: str | None = None
+    rejected_digest: str | None = None
+    """The same of files that were refused since; None once good ones are loaded."""
+    error: str | None = None
+    tables: tuple[TableSummary, ...] = field(default=())
+
+    def write(self) -> None:
+        """Replace the daemon's report. A reader sees the old one or the new one."""
+        path = report_path(self.interface)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        fresh.rename(path)
+
+    def remove(self) -> None:
+        report_path(self.interface).unlink(missing_ok=True)
+
+    def changed(self, **changes: Any) -> "Report":
+        return replace(self, **changes)
+
+
+def run_dir() -> Path:
+    return Path(os.environ.get("GLB_RUN_DIR", "/run/glb"))
+
+
+def report_path(interface: str) -> Path:
+    return run_dir() / f"{interface}.json"
+
+
+def now() -> str:
+    """The time as reports give it: UTC, ISO 8601, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def read_report(path: Path) -> Report:
+    """Raises ReportError."""
+    try:
+        data = json.loads(path.read_text())
+        data["process"] = ProcessId(**data["process"])
+        data["tables"] = tuple(
+            TableSummary(**{**table, "binds": tuple(table["binds"])}) for table in data["tables"]
+        )
+        return Report(**data)
+    except OSError as error:
+        raise ReportError(f"{path}: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise ReportError(f"{path}: not a report of this version of glb: {error}") from error
+
+
+def all_reports(role: str | None = None) -> list[Report]:
+    """The reports of this host's daemons, those that have ended without removing theirs included."""
+    reports = [read_report(path) for path in sorted(run_dir().glob("*.json")) if _is_report(path)]
+    return [report for report in reports if role in (None, report.role)]
+
+
+def _is_report(path: Path) -> bool:
+    return '"role"' in path.read_text(errors="replace")

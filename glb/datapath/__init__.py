@@ -1,0 +1,1 @@
+"""All that touches BPF: compile, load, fill, attach, pin, count."""

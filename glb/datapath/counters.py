@@ -1,0 +1,46 @@
+"""The verdict counters of an attached program, read through their pin without disturbing it."""
+
+import os
+import struct
+from collections.abc import Mapping
+
+from glb.datapath import libbpf
+from glb.datapath.errors import DatapathError
+from glb.datapath.pins import open_counters, pin_dir
+from glb.datapath.program import Program
+from glb.datapath.verdicts import verdicts_of
+
+
+def read_counters(interface: str, program: str) -> dict[str, int]:
+    """Packets by verdict since the program was attached, all CPUs summed.
+
+    program: "director" or "proxy". Raises DatapathError where nothing is attached.
+    """
+    fd = open_counters(interface)
+    try:
+        return _sum(fd, program)
+    finally:
+        os.close(fd)
+
+
+def counters_of(program: Program) -> Mapping[str, int]:
+    """The same, of a program of this process."""
+    return _sum(program.maps["counters"].map_fd, program.name)
+
+
+def _sum(fd: int, program: str) -> dict[str, int]:
+    verdicts = verdicts_of(program)
+    cpus = libbpf.possible_cpus()
+    width = 8 * len(verdicts)
+    raw = libbpf.lookup(fd, struct.pack("=I", 0), cpus * width)
+    per_cpu = struct.iter_unpack(f"={len(verdicts)}Q", raw)
+    totals = [sum(column) for column in zip(*per_cpu, strict=True)]
+    return {verdict.name: total for verdict, total in zip(verdicts, totals, strict=True) if verdict.name != "continue"}
+
+
+def attached_program(interface: str) -> str:
+    """Whether "director" or "proxy" is attached to the interface, told by its pinned maps."""
+    folder = pin_dir(interface)
+    if not (folder / "counters").exists():
+        raise DatapathError(f"{folder} does not exist: no datapath is attached to {interface}")
+    return "director" if (folder / "rows").exists() else "proxy"

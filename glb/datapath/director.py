@@ -1,0 +1,166 @@
+"""The director's datapath: its program, and the forwarding tables in its maps."""
+
+import socket
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv6Address
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from glb.config.model import DirectorConfig, HashFields
+from glb.datapath import program as programs
+from glb.datapath.errors import DatapathError
+from glb.datapath.grace import wait_for_running_programs
+from glb.datapath.layout import Capacity, Layout, TablePlace, capacity_for
+from glb.datapath.program import Program
+
+_GENERATIONS = 2
+# What stands before the address in struct wide_key: generation, protocol, family.
+_WIDE_KEY_BITS = 3 * 32
+# HASH_* in bpf/director_maps.h.
+_HASH_BITS = {"src_addr": 1, "dst_addr": 2, "src_port": 4, "dst_port": 8}
+
+
+class DirectorDatapath:
+    """A loaded director program whose tables are replaced as a whole, atomically for traffic.
+
+    Two generations of everything exist: `write` fills the idle one and switches with one write of a word; a failure
+    on the way leaves the tables that are in use as they were.
+    """
+
+    def __init__(self, program: Program, capacity: Capacity) -> None:
+        self.program = program
+        self.capacity = capacity
+        self._views = {name: program.view(name) for name in ("state", "rows", "backends", "ranges")}
+        self._keys_in_use: list[tuple[Any, Any]] = []
+
+    @classmethod
+    def load(cls, layout: Layout) -> "DirectorDatapath":
+        """Load the program, not attached yet and without tables, with room for the layout."""
+        capacity = capacity_for(layout)
+        constants = {
+            "MAX_SLOTS": capacity.slots,
+            "MAX_BACKENDS": capacity.backends,
+            "MAX_BINDS": capacity.binds,
+            "MAX_WIDE_BINDS": capacity.wide_binds,
+            "MAX_RANGES": capacity.ranges,
+        }
+        return cls(programs.load("director", constants), capacity)
+
+    def write(self, layout: Layout, config: DirectorConfig, mac: bytes) -> None:
+        """Put the layout in the place of what the maps hold. mac: of the interface, 6 bytes.
+
+        Raises DatapathError if it does not fit or the kernel refuses; then the old tables go on.
+        """
+        if not self.capacity.holds(layout):
+            raise DatapathError("the tables outgrow the maps of the loaded program: load it anew")
+        state = self._views["state"][0]
+        generation = (int(state["generation"]) + 1) % _GENERATIONS
+        self._write_arrays(layout, generation, config.gateway_mac)
+        _write_settings(state["settings"][generation], layout, config, mac)
+        keys = self._insert_binds(layout, generation)
+        state["generation"] = generation
+        wait_for_running_programs()
+        _delete(self._keys_in_use)
+        self._keys_in_use = keys
+
+    def close(self) -> None:
+        """Give up the program; what is attached or pinned of it stays."""
+        self.program.close()
+
+    def _write_arrays(self, layout: Layout, generation: int, gateway_mac: bytes) -> None:
+        slots = self._part("rows", self.capacity.slots, generation, len(layout.slots))
+        slots["backend"] = layout.slots
+        backends = self._part("backends", self.capacity.backends, generation, len(layout.backends))
+        backends["address"] = [_words(address)[0] for address in layout.backends]
+        backends["next_hop_mac"] = np.frombuffer(gateway_mac, dtype=np.uint8)
+        ranges = self._part("ranges", self.capacity.ranges, generation, layout.num_ranges)
+        for entry, ports in zip(ranges, (r for wide in layout.wide for r in wide.ranges), strict=True):
+            entry["port_start"], entry["port_end"] = ports.start, ports.end
+            self._fill_bind(entry["bind"], layout.tables[ports.table], generation, ports.table)
+
+    def _part(self, name: str, capacity: int, generation: int, length: int) -> Any:
+        """The first `length` entries of a generation's share of an array."""
+        start = generation * capacity
+        return self._views[name][start : start + length]
+
+    def _fill_bind(self, bind: Any, place: TablePlace, generation: int, number: int) -> None:
+        bind["hash_key"] = np.frombuffer(place.hash_key, dtype="<u8")
+        bind["first_row"] = generation * self.capacity.slots + place.first_slot
+        bind["first_backend"] = generation * self.capacity.backends + place.first_backend
+        bind["table"] = number
+        bind["slots_per_row"] = place.slots_per_row
+
+    def _insert_binds(self, layout: Layout, generation: int) -> list[tuple[Any, Any]]:
+        """Insert the generation's binds; returns the entries made, and takes them back if one fails."""
+        inserted: list[tuple[Any, Any]] = []
+        try:
+            for table, key, leaf in chain(self._exact(layout, generation), self._wide(layout, generation)):
+                table[key] = leaf
+                inserted.append((table, key))
+        except Exception as error:
+            _delete(inserted)
+            raise DatapathError(f"insert of bind {len(inserted) + 1}: {error}; the old tables go on") from error
+        return inserted
+
+    def _exact(self, layout: Layout, generation: int) -> Iterator[tuple[Any, Any, Any]]:
+        table = self.program.maps["binds"]
+        binds = [_leaf(table.Leaf) for _ in layout.tables]
+        for number, (bind, place) in enumerate(zip(binds, layout.tables, strict=True)):
+            self._fill_bind(bind, place, generation, number)
+        for exact in layout.exact:
+            key = _leaf(table.Key)
+            key["address"] = _words(exact.address)
+            key["port"] = socket.htons(exact.port)
+            key["protocol"] = exact.protocol
+            key["family"] = exact.address.version
+            key["generation"] = generation
+            yield table, _ctype(table.Key, key), _ctype(table.Leaf, binds[exact.table])
+
+    def _wide(self, layout: Layout, generation: int) -> Iterator[tuple[Any, Any, Any]]:
+        table = self.program.maps["wide_binds"]
+        first_range = generation * self.capacity.ranges
+        for wide in layout.wide:
+            key, leaf = _leaf(table.Key), _leaf(table.Leaf)
+            key["prefix_len"] = _WIDE_KEY_BITS + wide.network.prefixlen
+            key["generation"] = generation
+            key["protocol"] = wide.protocol
+            key["family"] = wide.network.version
+            key["address"] = _words(wide.network.network_address)
+            leaf["first_range"] = first_range
+            leaf["num_ranges"] = len(wide.ranges)
+            first_range += len(wide.ranges)
+            yield table, _ctype(table.Key, key), _ctype(table.Leaf, leaf)
+
+
+def _write_settings(settings: Any, layout: Layout, config: DirectorConfig, mac: bytes) -> None:
+    settings["source"] = _words(config.outbound_src_ip)[0]
+    settings["mac"] = np.frombuffer(mac, dtype=np.uint8)
+    settings["hash_fields"] = _hash_bits(config.hash_fields)
+    settings["alt_hash_fields"] = _hash_bits(config.alt_hash_fields) if config.alt_hash_fields else 0
+    settings["num_ranges"] = layout.num_ranges
+
+
+def _leaf(ctype: type[Any]) -> Any:
+    """A zeroed C struct, to be filled by field names."""
+    return np.zeros((), dtype=np.dtype(ctype))
+
+
+def _ctype(ctype: type[Any], value: Any) -> Any:
+    """The same as bcc takes it."""
+    return ctype.from_buffer_copy(value.tobytes())
+
+
+def _hash_bits(fields: HashFields) -> int:
+    return sum(bit for name, bit in _HASH_BITS.items() if getattr(fields, name))
+
+
+def _words(address: IPv4Address | IPv6Address) -> Any:
+    """Four words in network order, an IPv4 address in the first."""
+    return np.frombuffer(address.packed.ljust(16, b"\0"), dtype=np.uint32)
+
+
+def _delete(entries: Iterable[tuple[Any, Any]]) -> None:
+    for table, key in entries:
+        del table[key]

@@ -1,0 +1,25 @@
+"""Waiting until no running program can still hold what it read before."""
+
+import os
+import struct
+
+from glb.datapath import libbpf
+
+_KEY = struct.pack("=I", 0)
+
+
+def wait_for_running_programs() -> None:
+    """Return once every XDP program that was running at the call has ended (an RCU grace period, some milliseconds).
+
+    The kernel promises this of an update of a map of maps (maybe_wait_bpf_programs in kernel/bpf/syscall.c), also with
+    nohz_full, where membarrier(2) declines. The maps are made for the purpose and gone afterwards.
+    """
+    inner = libbpf.create_array("glb_inner")
+    try:
+        outer = libbpf.create_array("glb_grace", libbpf.BPF_MAP_TYPE_ARRAY_OF_MAPS, inner)
+        try:
+            libbpf.update(outer, _KEY, struct.pack("=I", inner))
+        finally:
+            os.close(outer)
+    finally:
+        os.close(inner)

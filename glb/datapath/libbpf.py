@@ -1,0 +1,207 @@
+"""The few calls of libbpf that glb needs, by ctypes.
+
+bcc compiles and creates maps; it offers neither program flags nor links nor test runs, which libbpf does. libbpf.so.1
+is a dependency of libbpfcc, so it is there wherever bcc is. Structs follow libbpf's public bpf.h; it reads only as
+much of each as `sz` says, so older and newer versions agree.
+"""
+
+import ctypes as ct
+from pathlib import Path
+
+from glb.datapath.errors import DatapathError, check
+
+BPF_MAP_TYPE_ARRAY = 2
+BPF_MAP_TYPE_ARRAY_OF_MAPS = 12
+BPF_PROG_TYPE_XDP = 6
+BPF_XDP = 37
+BPF_F_XDP_HAS_FRAGS = 1 << 5
+LOG_SIZE = 1 << 20
+
+
+class _ProgLoadOpts(ct.Structure):
+    _fields_ = (
+        ("sz", ct.c_size_t),
+        ("attempts", ct.c_int),
+        ("expected_attach_type", ct.c_uint32),
+        ("prog_btf_fd", ct.c_uint32),
+        ("prog_flags", ct.c_uint32),
+        ("prog_ifindex", ct.c_uint32),
+        ("kern_version", ct.c_uint32),
+        ("attach_btf_id", ct.c_uint32),
+        ("attach_prog_fd", ct.c_uint32),
+        ("attach_btf_obj_fd", ct.c_uint32),
+        ("fd_array", ct.c_void_p),
+        ("func_info", ct.c_void_p),
+        ("func_info_cnt", ct.c_uint32),
+        ("func_info_rec_size", ct.c_uint32),
+        ("line_info", ct.c_void_p),
+        ("line_info_cnt", ct.c_uint32),
+        ("line_info_rec_size", ct.c_uint32),
+        ("log_level", ct.c_uint32),
+        ("log_size", ct.c_uint32),
+        ("log_buf", ct.c_char_p),
+    )
+
+
+class _MapCreateOpts(ct.Structure):
+    _fields_ = (
+        ("sz", ct.c_size_t),
+        ("btf_fd", ct.c_uint32),
+        ("btf_key_type_id", ct.c_uint32),
+        ("btf_value_type_id", ct.c_uint32),
+        ("btf_vmlinux_value_type_id", ct.c_uint32),
+        ("inner_map_fd", ct.c_uint32),
+        ("map_flags", ct.c_uint32),
+        ("map_extra", ct.c_uint64),
+        ("numa_node", ct.c_uint32),
+        ("map_ifindex", ct.c_uint32),
+    )
+
+
+class _TestRunOpts(ct.Structure):
+    _fields_ = (
+        ("sz", ct.c_size_t),
+        ("data_in", ct.c_void_p),
+        ("data_out", ct.c_void_p),
+        ("data_size_in", ct.c_uint32),
+        ("data_size_out", ct.c_uint32),
+        ("ctx_in", ct.c_void_p),
+        ("ctx_out", ct.c_void_p),
+        ("ctx_size_in", ct.c_uint32),
+        ("ctx_size_out", ct.c_uint32),
+        ("retval", ct.c_uint32),
+        ("repeat", ct.c_int),
+        ("duration", ct.c_uint32),
+        ("flags", ct.c_uint32),
+        ("cpu", ct.c_uint32),
+        ("batch_size", ct.c_uint32),
+    )
+
+
+class _XdpLinkInfo(ct.Structure):
+    """The head of struct bpf_link_info, and its XDP part."""
+
+    _fields_ = (
+        ("type", ct.c_uint32),
+        ("id", ct.c_uint32),
+        ("prog_id", ct.c_uint32),
+        ("ifindex", ct.c_uint32),
+        ("rest", ct.c_uint8 * 112),
+    )
+
+
+try:
+    _lib = ct.CDLL("libbpf.so.1", use_errno=True)
+except OSError as error:
+    raise DatapathError(f"libbpf is missing ({error}): install python3-bpfcc") from error
+
+
+def load_xdp(name: str, instructions: bytes, license_name: str) -> int:
+    """Load an XDP program that accepts frames in several buffers (jumbo); return its file descriptor.
+
+    Raises DatapathError with the end of the verifier's log.
+    """
+    log = ct.create_string_buffer(LOG_SIZE)
+    opts = _ProgLoadOpts(
+        sz=ct.sizeof(_ProgLoadOpts),
+        expected_attach_type=BPF_XDP,
+        prog_flags=BPF_F_XDP_HAS_FRAGS,
+        log_size=LOG_SIZE,
+        log_buf=ct.cast(log, ct.c_char_p),
+    )
+    fd: int = _lib.bpf_prog_load(
+        BPF_PROG_TYPE_XDP,
+        name.encode(),
+        license_name.encode(),
+        instructions,
+        ct.c_size_t(len(instructions) // 8),
+        ct.byref(opts),
+    )
+    return check(fd, f"load of the program {name}", log.value.decode(errors="replace").strip()[-2000:])
+
+
+def create_xdp_link(program: int, ifindex: int) -> int:
+    """Attach a program to an interface of this network namespace by a new link; return the link's descriptor.
+
+    The kernel takes the driver's own XDP where it has it, and the generic one elsewhere.
+    """
+    return check(
+        _lib.bpf_link_create(program, ifindex, BPF_XDP, None),
+        "attach of the XDP program",
+        "is another XDP program on the interface? `ip link show` tells",
+    )
+
+
+def update_link(link: int, program: int) -> None:
+    """Put another program in the place of the one that a link holds; no packet sees neither or both."""
+    check(_lib.bpf_link_update(link, program, None), "replacement of the attached XDP program")
+
+
+def detach_link(link: int) -> None:
+    """Take a link's program off its interface, whoever else still holds the link."""
+    check(_lib.bpf_link_detach(link), "detach of the XDP program")
+
+
+def link_ifindex(link: int) -> int:
+    """The index of the interface that an XDP link is attached to; 0 if that interface is gone."""
+    info = _XdpLinkInfo()
+    size = ct.c_uint32(ct.sizeof(info))
+    check(_lib.bpf_obj_get_info_by_fd(link, ct.byref(info), ct.byref(size)), "look at the pinned link")
+    return int(info.ifindex)
+
+
+def pin(fd: int, path: Path) -> None:
+    """Give a program, map or link a name in the BPF file system."""
+    check(_lib.bpf_obj_pin(fd, str(path).encode()), f"pin of {path}", "is the BPF file system mounted there?")
+
+
+def open_pin(path: Path) -> int:
+    """A new descriptor of what is pinned at path."""
+    return check(_lib.bpf_obj_get(str(path).encode()), f"open of the pinned {path}")
+
+
+def lookup(map_fd: int, key: bytes, value_size: int) -> bytes:
+    """The value of a map's key, for a per-CPU map the values of all possible CPUs in a row."""
+    value = ct.create_string_buffer(value_size)
+    check(_lib.bpf_map_lookup_elem(map_fd, key, value), "read of a map")
+    return value.raw
+
+
+def create_array(name: str, map_type: int = BPF_MAP_TYPE_ARRAY, inner_map: int = 0) -> int:
+    """A map of one four-byte entry; as an array of maps it holds maps like inner_map."""
+    opts = _MapCreateOpts(sz=ct.sizeof(_MapCreateOpts), inner_map_fd=inner_map)
+    fd: int = _lib.bpf_map_create(map_type, name.encode(), 4, 4, 1, ct.byref(opts))
+    return check(fd, f"creation of the map {name}")
+
+
+def update(map_fd: int, key: bytes, value: bytes) -> None:
+    """Set the value of a map's key."""
+    check(_lib.bpf_map_update_elem(map_fd, key, value, ct.c_uint64(0)), "update of a map")
+
+
+def possible_cpus() -> int:
+    """How many values a per-CPU map has for each key."""
+    return check(_lib.libbpf_num_possible_cpus(), "count of the CPUs")
+
+
+def test_run(program: int, frame: bytes, ifindex: int = 0, repeat: int = 1) -> tuple[int, bytes, int]:
+    """Run an XDP program on a frame, without any network (BPF_PROG_TEST_RUN).
+
+    Returns the XDP action, the frame as the program left it, and the nanoseconds a run took on average. The frame is
+    not restored between repeats. With an ifindex, the packet counts as received there.
+    """
+    out = ct.create_string_buffer(len(frame) + 512)
+    ctx = (ct.c_uint32 * 6)(0, len(frame), 0, ifindex, 0, 0)
+    opts = _TestRunOpts(
+        sz=ct.sizeof(_TestRunOpts),
+        data_in=ct.cast(ct.c_char_p(frame), ct.c_void_p),
+        data_out=ct.cast(out, ct.c_void_p),
+        data_size_in=len(frame),
+        data_size_out=len(out),
+        repeat=repeat,
+    )
+    if ifindex:
+        opts.ctx_in = ct.cast(ctx, ct.c_void_p)
+        opts.ctx_size_in = ct.sizeof(ctx)
+    check(_lib.bpf_prog_test_run_opts(program, ct.byref(opts)), "test run of the program")
+    return opts.retval, out.raw[: opts.data_size_out], opts.duration

@@ -1,0 +1,98 @@
+"""Where the datapath is pinned, so that it outlives its daemon and other programs can find it.
+
+`<root>/<interface>/` holds `program`, `link`, and each map by its name in the C source (`counters`, `state`, `rows`,
+...). The root is $GLB_PIN_DIR, or /sys/fs/bpf/glb.
+"""
+
+import ctypes
+import fcntl
+import os
+from pathlib import Path
+
+from glb.datapath import libbpf
+from glb.datapath.errors import DatapathError
+from glb.datapath.program import Program
+
+BPFFS = Path("/sys/fs/bpf")
+
+
+def pin_root() -> Path:
+    return Path(os.environ.get("GLB_PIN_DIR", BPFFS / "glb"))
+
+
+def pin_dir(interface: str) -> Path:
+    return pin_root() / interface
+
+
+def attached_interfaces() -> list[str]:
+    """The interfaces that something is pinned for."""
+    root = pin_root()
+    return sorted(path.name for path in root.iterdir()) if root.is_dir() else []
+
+
+def open_counters(interface: str) -> int:
+    """A descriptor of the pinned counters. Raises DatapathError where nothing is pinned for the interface."""
+    path = pin_dir(interface) / "counters"
+    if not path.exists():
+        raise DatapathError(f"{path} does not exist: no datapath is attached to {interface}")
+    return libbpf.open_pin(path)
+
+
+def mount_bpffs() -> None:
+    """Mount the BPF file system where it belongs, unless it is there: plain containers and rescue systems lack it."""
+    mounts = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
+    if any(mount[1] == str(BPFFS) and mount[2] == "bpf" for mount in mounts):
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"bpf", str(BPFFS).encode(), b"bpf", 0, b"mode=0700"):
+        raise DatapathError(f"mount of the BPF file system on {BPFFS}: {os.strerror(ctypes.get_errno())}")
+
+
+class PinDir:
+    """The pins of one interface, held by one daemon at a time (a lock that the kernel drops with the process)."""
+
+    def __init__(self, interface: str) -> None:
+        mount_bpffs()
+        self.path = pin_dir(interface)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._lock)
+            raise DatapathError(
+                f"{interface} already has a running glb daemon: stop it first (`glbctl director status`)"
+            ) from error
+
+    def pin(self, name: str, fd: int) -> None:
+        """Pin under a name, in the place of what had it before."""
+        fresh = self.path / f"{name}_new"
+        fresh.unlink(missing_ok=True)
+        libbpf.pin(fd, fresh)
+        fresh.rename(self.path / name)
+
+    def pin_program(self, program: Program) -> None:
+        """Pin a program and its maps, in the place of an earlier program's."""
+        names = {"program", "link", *program.maps}
+        for name, table in program.maps.items():
+            self.pin(name, table.map_fd)
+        self.pin("program", program.fd)
+        for path in self.path.iterdir():
+            if path.name not in names:
+                path.unlink()
+
+    def open_link(self) -> int | None:
+        """The link that an earlier daemon left, if any."""
+        path = self.path / "link"
+        return libbpf.open_pin(path) if path.exists() else None
+
+    def clear(self) -> None:
+        """Remove all pins; programs and maps that nothing else holds vanish with them."""
+        for path in self.path.iterdir():
+            path.unlink()
+
+    def release(self) -> None:
+        """Give up the lock, and the directory if nothing is pinned in it."""
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
+        os.close(self._lock)

@@ -1,0 +1,161 @@
+"""`glbctl director run`: attach, serve, reload, detach."""
+
+import asyncio
+import logging
+import signal
+from pathlib import Path
+
+from watchfiles import awatch
+
+from glb.daemon.lifecycle import on_signal, stop_event, tell_ready, tell_stopping
+from glb.daemon.process import ProcessId
+from glb.daemon.report import Report, now
+from glb.datapath.attachment import Attachment, find_interface
+from glb.datapath.director import DirectorDatapath
+from glb.director.sources import Loaded, Sources, read
+from glb.errors import GlbError
+
+log = logging.getLogger(__name__)
+
+
+class Director:
+    """One interface's datapath and the files that it follows."""
+
+    def __init__(self, interface: str, sources: Sources) -> None:
+        """Read the files, fill the tables and attach; nothing is attached if anything is wrong.
+
+        Raises ConfigError, TableError or DatapathError.
+        """
+        loaded = read(sources)
+        self._sources = sources
+        self._attachment = Attachment(find_interface(interface))
+        try:
+            self._datapath = self._filled(loaded)
+            self._attachment.put(self._datapath.program)
+        except BaseException:
+            self._attachment.leave()
+            raise
+        self.report = Report(
+            role="director",
+            interface=interface,
+            process=ProcessId.own(),
+            started=now(),
+            table_file=str(sources.table.resolve()),
+            config_file=str(sources.config.resolve()),
+        )
+        self._loaded(loaded)
+
+    def reload(self) -> None:
+        """Put the files as they are now in the place of what is loaded; bad ones change nothing but the report."""
+        try:
+            loaded = read(self._sources)
+            self._apply(loaded)
+        except GlbError as error:
+            self._rejected(error)
+        else:
+            self._loaded(loaded)
+
+    def reload_if_changed(self) -> None:
+        """The same, unless the files are what was last loaded or refused."""
+        try:
+            digest = self._sources.digest()
+        except GlbError as error:
+            self._rejected(error)
+            return
+        if digest not in (self.report.digest, self.report.rejected_digest):
+            self.reload()
+
+    def detach(self) -> None:
+        """Take the program off the interface and remove every trace."""
+        self._attachment.remove()
+        self._datapath.close()
+        self.report.remove()
+
+    def leave(self) -> None:
+        """Let the datapath go on without this process."""
+        self._attachment.leave()
+        self._datapath.close()
+
+    def _filled(self, loaded: Loaded) -> DirectorDatapath:
+        datapath = DirectorDatapath.load(loaded.layout)
+        try:
+            self._write(datapath, loaded)
+        except BaseException:
+            datapath.close()
+            raise
+        return datapath
+
+    def _write(self, datapath: DirectorDatapath, loaded: Loaded) -> None:
+        mac = find_interface(self._attachment.interface.name).mac
+        datapath.write(loaded.layout, loaded.config, mac)
+
+    def _apply(self, loaded: Loaded) -> None:
+        if self._datapath.capacity.holds(loaded.layout):
+            self._write(self._datapath, loaded)
+            return
+        larger = self._filled(loaded)
+        self._attachment.put(larger.program)
+        self._datapath.close()
+        self._datapath = larger
+
+    def _loaded(self, loaded: Loaded) -> None:
+        self.report = self.report.changed(
+            digest=loaded.digest, loaded=now(), rejected_digest=None, error=None, tables=loaded.summary()
+        )
+        self.report.write()
+        log.info("%s: loaded %s", self.report.interface, describe(loaded))
+
+    def _rejected(self, error: GlbError) -> None:
+        try:
+            digest = self._sources.digest()
+        except GlbError:
+            digest = None
+        self.report = self.report.changed(rejected_digest=digest, error=str(error))
+        self.report.write()
+        for line in str(error).splitlines():
+            log.error("%s: not reloaded, the old tables go on: %s", self.report.interface, line)
+
+
+def describe(loaded: Loaded) -> str:
+    """Such as "1 table (web: 4 binds, 3 backends)"."""
+    tables = "; ".join(
+        f"{table.name}: {len(table.binds)} binds, {len(table.backends)} backends" for table in loaded.tables
+    )
+    count = len(loaded.tables)
+    return f"{count} table{'s' if count != 1 else ''} ({tables})"
+
+
+async def run(interface: str, config: Path, table: Path, keep: bool) -> None:
+    """Serve until SIGTERM or SIGINT. With keep, the datapath stays attached afterwards.
+
+    Raises what Director raises, before anything is attached.
+    """
+    stop = stop_event()
+    sources = Sources(config, table)
+    director = Director(interface, sources)
+    try:
+        on_signal(director.reload, signal.SIGHUP)
+        log.info("%s: director ready", interface)
+        tell_ready(f"attached to {interface}")
+        await _follow(director, sources, stop)
+    finally:
+        tell_stopping()
+        if keep:
+            director.leave()
+            log.info("%s: stopped; the datapath stays attached", interface)
+        else:
+            director.detach()
+            log.info("%s: detached", interface)
+
+
+async def _follow(director: Director, sources: Sources, stop: asyncio.Event) -> None:
+    """Reload whenever one of the files changes, until stop is set."""
+    changes = awatch(
+        *sources.folders(),
+        watch_filter=lambda _, path: sources.concerns(path),
+        stop_event=stop,
+        step=20,
+        recursive=False,
+    )
+    async for _ in changes:
+        director.reload_if_changed()
