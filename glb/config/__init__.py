@@ -1,0 +1,1 @@
+"""The JSON files: their model, their validation, and atomic edits of them."""

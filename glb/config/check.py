@@ -1,0 +1,67 @@
+"""What must hold between the values of a forwarding table source, each of them being well-formed."""
+
+from collections.abc import Iterator
+
+from glb.config.model import Address, Bind, ForwardingTables, State, Table
+
+Place = tuple[str | int, ...]
+Problem = tuple[Place, str]
+
+
+def field_path(place: Place) -> str:
+    """("tables", 0, "backends") as people write it: tables[0].backends."""
+    path = ""
+    for step in place:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        else:
+            path += f".{step}" if path else step
+    return path
+
+
+def find_problems(tables: ForwardingTables) -> Iterator[Problem]:
+    """Every contradiction in the source, as its place and what is wrong there."""
+    if not tables.tables:
+        yield ("tables",), "no table; without one there is nothing to forward"
+    yield from _repeated_names(tables)
+    yield from _repeated_binds(tables)
+    for index, table in enumerate(tables.tables):
+        yield from _repeated_backends(("tables", index, "backends"), table)
+        yield from _unusable(("tables", index), table)
+
+
+def _repeated_names(tables: ForwardingTables) -> Iterator[Problem]:
+    first: dict[str, Place] = {}
+    for index, table in enumerate(tables.tables):
+        place = ("tables", index, "name")
+        if table.name in first:
+            yield place, f'"{table.name}" is already {field_path(first[table.name])}'
+        first.setdefault(table.name, place)
+
+
+def _repeated_binds(tables: ForwardingTables) -> Iterator[Problem]:
+    first: dict[Bind, Place] = {}
+    for index, table in enumerate(tables.tables):
+        for position, bind in enumerate(table.binds):
+            place = ("tables", index, "binds", position)
+            if bind in first:
+                yield place, f"{bind} is already {field_path(first[bind])}"
+            first.setdefault(bind, place)
+
+
+def _repeated_backends(place: Place, table: Table) -> Iterator[Problem]:
+    first: dict[Address, Place] = {}
+    for position, backend in enumerate(table.backends):
+        here = (*place, position)
+        if backend.address in first:
+            yield (*here, "ip"), f"{backend.address} is already {field_path(first[backend.address])}"
+        first.setdefault(backend.address, here)
+
+
+def _unusable(place: Place, table: Table) -> Iterator[Problem]:
+    if not table.binds:
+        yield (*place, "binds"), "no bind; no packet would belong to this table"
+    if not table.backends:
+        yield (*place, "backends"), "no backend; there is nowhere to forward to"
+    elif all(backend.state is State.INACTIVE for backend in table.backends):
+        yield (*place, "backends"), "every backend is inactive; there is nowhere to forward to"

@@ -1,0 +1,232 @@
+"""Edits of a forwarding table's JSON source by commands: whole or not at all, and only to a valid result.
+
+Two edits at once follow one another: each holds a lock on the file's directory from its reading to its
+writing. The file keeps its indentation and the order of its keys.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from glb.config.atomic import replace_file
+from glb.config.errors import ConfigError
+from glb.config.load import parse_json, parse_tables, read_text
+from glb.config.model import Address, State, Table
+
+Raw = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an edit does to a backend in one table; None for a backend that is not in it before, or after."""
+
+    table: str
+    address: Address
+    before: State | None
+    after: State | None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What an edit did, table by table."""
+
+    path: Path
+    changes: tuple[Change, ...]
+
+    @property
+    def changed(self) -> bool:
+        """Whether the file had to be written anew."""
+        return any(change.before != change.after for change in self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One table of a source: its values, its JSON object, which edits change, and where it stands."""
+
+    table: Table
+    raw: Raw
+    where: str
+
+    def entry(self, address: Address) -> Raw | None:
+        """The JSON object of the backend with this address."""
+        for backend, raw in zip(self.table.backends, self.raw["backends"], strict=True):
+            if backend.address == address:
+                return dict_of(raw)
+        return None
+
+    def state(self, address: Address) -> State | None:
+        return next((backend.state for backend in self.table.backends if backend.address == address), None)
+
+
+def dict_of(raw: Any) -> Raw:  # noqa: ANN401 - JSON is any type
+    """A JSON value that validation has shown to be an object."""
+    assert isinstance(raw, dict)
+    return raw
+
+
+def set_backend_state(path: Path, address: Address | str, state: State, table: str | None = None) -> Edit:
+    """Set a backend's state in `table`, or in every table that lists it.
+
+    Raises ConfigError: address or table unknown, no backend left that could serve, or file not valid.
+    """
+
+    def revise(place: _Place, backend: Address) -> None:
+        if state is State.INACTIVE:
+            _require_another(place, backend)
+        entry = place.entry(backend)
+        assert entry is not None
+        entry["state"] = str(state)
+
+    return _edit(path, address, table, revise)
+
+
+def fill_backend(path: Path, address: Address | str, table: str | None = None) -> Edit:
+    """Set a backend's state to filling; a new address is added to `table`, or to the only table there is.
+
+    A new backend takes over its siblings' health checks if they all agree. Raises ConfigError as
+    `set_backend_state` does, and if a new address could go to more than one table.
+    """
+
+    def revise(place: _Place, backend: Address) -> None:
+        entry = place.entry(backend)
+        if entry is None:
+            place.raw["backends"].append(_new_backend(place.raw["backends"], backend))
+        else:
+            entry["state"] = str(State.FILLING)
+
+    return _edit(path, address, table, revise, may_add=True)
+
+
+def remove_backend(path: Path, address: Address | str, table: str | None = None) -> Edit:
+    """Take a backend out of `table`, or out of every table that lists it.
+
+    Raises ConfigError as `set_backend_state` does.
+    """
+
+    def revise(place: _Place, backend: Address) -> None:
+        _require_another(place, backend)
+        place.raw["backends"].remove(place.entry(backend))
+
+    return _edit(path, address, table, revise)
+
+
+def _edit(
+    path: Path,
+    address: Address | str,
+    table: str | None,
+    revise: Callable[[_Place, Address], None],
+    may_add: bool = False,
+) -> Edit:
+    backend = _parse_address(address)
+    with _lock(path):
+        text = read_text(path)
+        raw = parse_json(text, str(path))
+        old = _places(path, text, raw)
+        chosen = _choose(path, old, backend, table, may_add)
+        for place in chosen:
+            revise(place, backend)
+        revised = _dump(raw, text)
+        new = {place.table.name: place for place in _places(path, revised, raw)}
+        edit = Edit(path, tuple(_change(place, new[place.table.name], backend) for place in chosen))
+        if edit.changed:
+            _replace(path, revised)
+    return edit
+
+
+def _change(old: _Place, new: _Place, address: Address) -> Change:
+    return Change(old.table.name, address, old.state(address), new.state(address))
+
+
+def _replace(path: Path, text: str) -> None:
+    try:
+        replace_file(path, text.encode())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be replaced: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold the directory: the file itself is replaced, so a lock on it would lock nothing."""
+    try:
+        directory = os.open(Path(os.path.realpath(path)).parent, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
+
+
+def _parse_address(address: Address | str) -> Address:
+    try:
+        return ip_address(address)
+    except ValueError:
+        raise ConfigError(f'"{address}" is not an IPv4 or IPv6 address') from None
+
+
+def _places(path: Path, text: str, raw: Raw) -> list[_Place]:
+    tables = parse_tables(text, str(path)).tables
+    return [
+        _Place(table, dict_of(raw["tables"][index]), f"{path}: tables[{index}].backends")
+        for index, table in enumerate(tables)
+    ]
+
+
+def _choose(
+    path: Path, places: list[_Place], address: Address, table: str | None, may_add: bool
+) -> list[_Place]:
+    """The tables that an edit is about."""
+    names = ", ".join(place.table.name for place in places)
+    if table is not None:
+        places = [place for place in places if place.table.name == table]
+        if not places:
+            raise ConfigError(f'{path}: no table "{table}"; there are {names}')
+    listing = [place for place in places if place.entry(address) is not None]
+    if listing:
+        return listing
+    if not may_add:
+        known = sorted({str(backend.address) for place in places for backend in place.table.backends})
+        raise ConfigError(f"{path}: no backend {address}; there are {', '.join(known)}")
+    if len(places) > 1:
+        raise ConfigError(f"{path}: {address} is new, so say which table it goes to: {names}")
+    return places
+
+
+def _require_another(place: _Place, address: Address) -> None:
+    """Refuse to lose the last backend that takes new connections."""
+    state = place.state(address)
+    others = [backend for backend in place.table.backends if backend.address != address]
+    if state is not None and state.takes_new and not any(backend.state.takes_new for backend in others):
+        raise ConfigError(f"{place.where}: {address} is the last that could serve; activate another first")
+
+
+def _new_backend(siblings: list[Raw], address: Address) -> Raw:
+    entry: Raw = {"ip": str(address), "state": str(State.FILLING), "healthy": True}
+    checks = siblings[0].get("healthchecks")
+    if checks is not None and all(sibling.get("healthchecks") == checks for sibling in siblings):
+        entry["healthchecks"] = dict(checks)
+    return entry
+
+
+def _dump(raw: Raw, like: str) -> str:
+    """`raw` as JSON that is laid out like the text `like`."""
+    indent = re.search(r"^[ \t]+(?=\S)", like, re.MULTILINE)
+    spaced = indent or '": ' in like
+    end = like[len(like.rstrip()) :]
+    return (
+        json.dumps(
+            raw,
+            indent=indent[0] if indent else None,
+            separators=("," if indent else ", ", ": ") if spaced else (",", ":"),
+            ensure_ascii=like.isascii(),
+        )
+        + end
+    )

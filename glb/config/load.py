@@ -1,0 +1,176 @@
+"""From the JSON files to the model, or to a ConfigError with every problem found."""
+
+import json
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from glb.config.check import Place, Problem, field_path, find_problems
+from glb.config.errors import ConfigError
+from glb.config.model import DirectorConfig, ForwardingTables
+from glb.config.schema import DirectorSource, ForwardingTablesSource
+from glb.config.values import shown
+
+__all__ = [
+    "ConfigError",
+    "load_director",
+    "load_tables",
+    "parse_director",
+    "parse_json",
+    "parse_tables",
+    "read_file",
+]
+
+GLBD_MAGIC = b"GLBD"
+
+# How alike a key must be to a known one to be taken for a slip of the pen (difflib's ratio, 0 to 1).
+LIKENESS = 0.8
+
+AnySource = TypeVar("AnySource", bound=BaseModel)
+
+
+def load_tables(path: Path) -> ForwardingTables:
+    """Read a forwarding table's JSON source. Raises ConfigError."""
+    return parse_tables(read_text(path), str(path))
+
+
+def load_director(path: Path) -> DirectorConfig:
+    """Read a director's JSON configuration. Raises ConfigError."""
+    return parse_director(read_text(path), str(path))
+
+
+def parse_tables(text: str, name: str) -> ForwardingTables:
+    """Validate a forwarding table's source; `name` is the file's, for the messages. Raises ConfigError."""
+    tables = _validate(ForwardingTablesSource, parse_json(text, name), name).to_model()
+    _raise_any(name, find_problems(tables))
+    return tables
+
+
+def parse_director(text: str, name: str) -> DirectorConfig:
+    """Validate a director's configuration; `name` is the file's, for the messages. Raises ConfigError."""
+    raw = parse_json(text, name)
+    return _validate(DirectorSource, raw, name, likely_typos(raw)).to_model()
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes; ConfigError with the system's reason if there are none to be had."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+
+
+def read_text(path: Path) -> str:
+    """A JSON file's text. Raises ConfigError, also for a GLBD binary in its place."""
+    data = read_file(path)
+    if data.startswith(GLBD_MAGIC):
+        raise ConfigError(f"{path}: a GLBD binary; give the JSON source that it was built from")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8") from error
+
+
+class _Object(dict[str, Any]):
+    """A JSON object that knows which of its keys were written more than once."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        keys = [key for key, _ in pairs]
+        self.repeated = [key for key in self if keys.count(key) > 1]
+
+
+def parse_json(text: str, name: str) -> Any:  # noqa: ANN401 - JSON is any type
+    """Parse JSON strictly: no key twice in one object, no NaN. Raises ConfigError with line and column."""
+    if not text.strip():
+        raise ConfigError(f"{name}: the file is empty")
+    try:
+        raw = json.loads(text, object_pairs_hook=_Object, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{name}: line {error.lineno}, column {error.colno}: {error.msg}") from error
+    except RecursionError:
+        raise ConfigError(f"{name}: nested too deeply") from None
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from error
+    _raise_any(name, _repeated_keys(raw, ()))
+    return raw
+
+
+def _refuse_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _repeated_keys(value: object, place: Place) -> Iterator[Problem]:
+    if isinstance(value, _Object):
+        for key in value.repeated:
+            yield (*place, key), "the key is there more than once"
+        for key, inner in value.items():
+            yield from _repeated_keys(inner, (*place, key))
+    if isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _repeated_keys(inner, (*place, index))
+
+
+def likely_typos(raw: object) -> Iterator[Problem]:
+    """The unknown keys of a director's configuration that look like a known one: all others are ignored."""
+    known = DirectorSource.model_fields
+    for key in raw if isinstance(raw, dict) else ():
+        if key not in known and get_close_matches(key, known, n=1, cutoff=LIKENESS):
+            yield (key,), _unknown_key(key, list(known))
+
+
+def _validate(source: type[AnySource], raw: object, name: str, further: Iterable[Problem] = ()) -> AnySource:
+    try:
+        valid = source.model_validate(raw)
+    except ValidationError as error:
+        problems = [_problem(source, details) for details in error.errors(include_url=False)]
+        _raise_any(name, [*problems, *further])
+        raise
+    _raise_any(name, further)
+    return valid
+
+
+def _raise_any(name: str, problems: Iterable[Problem]) -> None:
+    lines = [": ".join(filter(None, (name, field_path(place), what))) for place, what in problems]
+    if lines:
+        raise ConfigError(lines)
+
+
+def _problem(source: type[BaseModel], details: ErrorDetails) -> Problem:
+    place = details["loc"]
+    match details["type"]:
+        case "missing":
+            return place, "missing"
+        case "extra_forbidden":
+            return place, _unknown_key(str(place[-1]), _known_keys(source, place[:-1]))
+        case "model_type":
+            return place, f"{shown(details['input'])} is not an object"
+        case "tuple_type":
+            return place, f"{shown(details['input'])} is not a list"
+        case _:
+            return place, details["msg"]
+
+
+def _unknown_key(key: str, known: list[str]) -> str:
+    close = get_close_matches(key, known, n=1)
+    if close:
+        return f'unknown key; did you mean "{close[0]}"?'
+    return f"unknown key; known are {', '.join(known)}"
+
+
+def _known_keys(source: type[BaseModel], place: Place) -> list[str]:
+    """The keys of the object at `place`, found by walking down the schema's types."""
+    for step in place:
+        if isinstance(step, str):
+            source = _object_type(source.model_fields[step].annotation)
+    return list(source.model_fields)
+
+
+def _object_type(annotation: Any) -> type[BaseModel]:  # noqa: ANN401 - a type expression
+    """The schema class in `X`, `X | None` or `tuple[X, ...]`."""
+    candidates = (annotation, *getattr(annotation, "__args__", ()))
+    return next(kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel))

@@ -1,0 +1,185 @@
+"""What the JSON files say, as immutable values. `schema.py` turns the files into these, and checks them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Protocol
+
+from glb.config.errors import ConfigError
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
+class State(StrEnum):
+    """What a backend may be sent.
+
+    active: everything. filling: as active, while it warms up. draining: its existing connections go on, new
+    ones go to the next in the row. inactive: not in the table at all.
+    """
+
+    FILLING = "filling"
+    ACTIVE = "active"
+    DRAINING = "draining"
+    INACTIVE = "inactive"
+
+    @property
+    def takes_new(self) -> bool:
+        """Whether new connections may go to a backend in this state."""
+        return self in (State.ACTIVE, State.FILLING)
+
+
+class Proto(StrEnum):
+    """A bind's transport protocol."""
+
+    TCP = "tcp"
+    UDP = "udp"
+
+    @property
+    def number(self) -> int:
+        """IANA's protocol number, as in the IP header."""
+        return 6 if self is Proto.TCP else 17
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """The packets that belong to a table: network, protocol, inclusive range of destination ports."""
+
+    network: Network
+    proto: Proto
+    port_start: int
+    port_end: int
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether this is a single address with a single port."""
+        return self.network.prefixlen == self.network.max_prefixlen and self.port_start == self.port_end
+
+    @property
+    def family(self) -> int:
+        """The IP version, 4 or 6."""
+        return self.network.version
+
+    def __str__(self) -> str:
+        single = self.network.prefixlen == self.network.max_prefixlen
+        place = str(self.network.network_address if single else self.network)
+        if self.family == 6:
+            place = f"[{place}]"
+        ports = str(self.port_start)
+        if self.port_end != self.port_start:
+            ports += f"-{self.port_end}"
+        return f"{place}:{ports}/{self.proto}"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthChecks:
+    """How a backend's health is found out, by ports and a path; None means that a check is not made."""
+
+    http: int | None = None
+    http_uri: str | None = None
+    tcp: int | None = None
+    gue: int | None = None
+    fou: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheckPolicy:
+    """How often backends are checked, and how many equal results in a row change their health."""
+
+    interval_ms: int = 2000
+    timeout_ms: int = 1000
+    trigger: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A proxy that may receive a table's packets."""
+
+    address: Address
+    state: State = State.ACTIVE
+    healthy: bool = True
+    healthchecks: HealthChecks = HealthChecks()
+
+    @property
+    def available(self) -> bool:
+        """Whether new connections may go here."""
+        return self.healthy and self.state.takes_new
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One forwarding table's source: `hash_key` and `seed` are 16 bytes each, `depth` is hops a row."""
+
+    name: str
+    hash_key: bytes
+    seed: bytes
+    binds: tuple[Bind, ...]
+    backends: tuple[Backend, ...]
+    depth: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardingTables:
+    """The whole of a forwarding table source."""
+
+    tables: tuple[Table, ...]
+    healthchecks: HealthCheckPolicy = HealthCheckPolicy()
+
+    def require_ipv4_backends(self, name: str) -> None:
+        """Raise ConfigError if the datapath cannot reach a backend; `name` is the file's, for the message."""
+        require_ipv4_backends(self.tables, name)
+
+
+class HasBackends(Protocol):
+    """A table of either kind: a source, or one that is built."""
+
+    @property
+    def backends(self) -> tuple[Backend, ...]: ...
+
+
+def require_ipv4_backends(tables: Iterable[HasBackends], name: str) -> None:
+    """Raise ConfigError that names each backend with an IPv6 address.
+
+    The format allows such backends, so this is no fault of the file: it is asked by what loads one to
+    forward.
+    """
+    problems = [
+        f"{name}: tables[{i}].backends[{j}].ip: {backend.address} is not IPv4; the datapath tunnels over IPv4"
+        for i, table in enumerate(tables)
+        for j, backend in enumerate(table.backends)
+        if backend.address.version != 4
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class HashFields:
+    """The fields of a flow that are hashed. At least one must be true; ValueError if none is."""
+
+    src_addr: bool = True
+    dst_addr: bool = False
+    src_port: bool = False
+    dst_port: bool = False
+
+    def __post_init__(self) -> None:
+        if not (self.src_addr or self.dst_addr or self.src_port or self.dst_port):
+            raise ValueError("a hash needs at least one field")
+
+
+@dataclass(frozen=True, slots=True)
+class DirectorConfig:
+    """A director's own configuration. The MAC address is lower case with colons."""
+
+    outbound_gateway_mac: str
+    outbound_src_ip: IPv4Address
+    forward_icmp_ping_responses: bool = False
+    hash_fields: HashFields = field(default_factory=HashFields)
+    alt_hash_fields: HashFields | None = None
+    statsd_port: int | None = None
+
+    @property
+    def gateway_mac(self) -> bytes:
+        """The gateway's MAC address, 6 bytes."""
+        return bytes.fromhex(self.outbound_gateway_mac.replace(":", ""))

@@ -1,0 +1,125 @@
+"""The single values of the JSON files: each function takes one as JSON gave it and returns it checked.
+
+Each raises PydanticCustomError with the wrong value and what is allowed; pydantic adds the field's place.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from pydantic_core import PydanticCustomError
+
+from glb.config.model import Address, Network, Proto, State
+
+SHOWN_LENGTH = 60
+
+
+def shown(value: object) -> str:
+    """A wrong value as the file has it, cut to what a line can bear."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= SHOWN_LENGTH else f"{text[: SHOWN_LENGTH - 3]}..."
+
+
+def problem(message: str) -> PydanticCustomError:
+    """An error with exactly this message."""
+    return PydanticCustomError("glb", "{message}", {"message": message})
+
+
+def refuse(value: object, allowed: str) -> PydanticCustomError:
+    """An error that names the wrong value and what it is not."""
+    return problem(f"{shown(value)} is not {allowed}")
+
+
+def integer(low: int, high: int) -> Callable[[object], int]:
+    """A check for whole numbers from `low` to `high`; true and 80.0 are none."""
+
+    def check(value: object) -> int:
+        if type(value) is not int or not low <= value <= high:
+            raise refuse(value, f"a whole number from {low} to {high}")
+        return value
+
+    return check
+
+
+port = integer(1, 65535)
+
+
+def boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise refuse(value, "true or false")
+    return value
+
+
+def text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise refuse(value, "a text of at least one character")
+    return value
+
+
+def uri_path(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"/[!-~]*", value):
+        raise refuse(value, 'a path of printable ASCII that begins with "/"')
+    return value
+
+
+def key16(value: object) -> bytes:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-fA-F]{32}", value):
+        raise refuse(value, "32 hex digits")
+    return bytes.fromhex(value)
+
+
+def state(value: object) -> State:
+    if not isinstance(value, str) or value not in set(State):
+        raise refuse(value, f"one of {', '.join(sorted(State))}")
+    return State(value)
+
+
+def proto(value: object) -> Proto:
+    if not isinstance(value, str) or value not in set(Proto):
+        raise refuse(value, f"one of {', '.join(sorted(Proto))}")
+    return Proto(value)
+
+
+def unicast(value: object) -> Address:
+    """The address of one host."""
+    try:
+        # Only a text may be parsed: ip_address(80) is an address too. A zone means little elsewhere.
+        address = ip_address(value) if isinstance(value, str) and "%" not in value else None
+    except ValueError:
+        address = None
+    if address is None:
+        raise refuse(value, "an IPv4 or IPv6 address")
+    if address.is_multicast or address.is_unspecified or address == IPv4Address("255.255.255.255"):
+        raise refuse(value, "the address of one host")
+    return address
+
+
+def unicast_ipv4(value: object) -> IPv4Address:
+    address = unicast(value)
+    if isinstance(address, IPv6Address):
+        raise refuse(value, "an IPv4 address; the datapath tunnels over IPv4 only")
+    return address
+
+
+def network(value: object) -> Network:
+    """An address, or a CIDR whose host bits are zero."""
+    if not isinstance(value, str) or "%" in value or not re.fullmatch(r"[^/]+(/[0-9]+)?", value):
+        raise refuse(value, "an address or CIDR")
+    try:
+        widest = ip_network(value, strict=False)
+    except ValueError:
+        raise refuse(value, "an address or CIDR") from None
+    if ip_address(value.partition("/")[0]) != widest.network_address:
+        raise problem(f"{shown(value)} has host bits set; did you mean {shown(str(widest))}?")
+    return widest
+
+
+def mac(value: object) -> str:
+    """A host's MAC address with colons or dashes; returned in lower case with colons."""
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}", value):
+        raise refuse(value, "a MAC address such as 02:00:5e:10:00:01")
+    octets = bytes.fromhex(re.sub("[:-]", "", value))
+    if octets[0] & 1 or not any(octets):
+        raise refuse(value, "the MAC address of one host")
+    return octets.hex(":")
