@@ -1,0 +1,1 @@
+"""SipHash-2-4, the rendezvous ranking of a table's rows, and the hash of a flow."""
