@@ -1,0 +1,1 @@
+"""Forwarding tables: built from a source, kept as a GLBD binary, looked up in, compared."""

@@ -1,0 +1,139 @@
+"""What a change of table does to flows, before it is made.
+
+Tables are compared by address, so the order of the backends in a file plays no part.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from glb.config.model import Address, Bind
+from glb.hashing.rendezvous import ROWS
+from glb.table.model import NO_HOP, BuiltTable, TableError
+
+Hops = npt.NDArray[np.int32]
+
+NOBODY = -1
+"""In a row of addresses' numbers: there is no further hop."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendShare:
+    """How many rows a backend is the first hop of, before and after, and how many it gains and loses."""
+
+    address: Address
+    before: int
+    after: int
+    gained: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """How a table's new version differs from its old one. Numbers are of rows, of which there are 65,536.
+
+    moved: the first hop is another. later_changed: a further hop, or their order, is another. cut: the old
+    first hop is not among the new hops at all, so that its established connections would be lost. rehashed:
+    the hash key is another, so that flows change rows: the numbers then say nothing about single flows.
+    """
+
+    name: str
+    moved: int
+    later_changed: int
+    cut: int
+    rehashed: bool
+    binds_added: tuple[Bind, ...]
+    binds_removed: tuple[Bind, ...]
+    backends: tuple[BackendShare, ...]
+
+    @property
+    def moved_share(self) -> float:
+        """The part, 0 to 1, of all flows whose first hop is another."""
+        return self.moved / ROWS
+
+    @property
+    def may_cut(self) -> bool:
+        """Whether established connections could be lost."""
+        return self.rehashed or self.cut > 0 or bool(self.binds_removed)
+
+
+@dataclass(frozen=True, slots=True)
+class DiffAll:
+    """How all tables differ: by name, which ones are new, which ones are gone, and how the others changed."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    tables: tuple[Diff, ...]
+
+    @property
+    def may_cut(self) -> bool:
+        """Whether established connections could be lost."""
+        return bool(self.removed) or any(table.may_cut for table in self.tables)
+
+
+def diff(old: BuiltTable, new: BuiltTable) -> Diff:
+    """Compare two versions of one table; the result has the new one's name."""
+    addresses = list(dict.fromkeys(backend.address for table in (old, new) for backend in table.backends))
+    before, after = _numbered(old, addresses), _numbered(new, addresses)
+    before, after = _same_depth(before, after)
+    return Diff(
+        name=new.name,
+        moved=_count(before[:, 0] != after[:, 0]),
+        later_changed=_count((before[:, 1:] != after[:, 1:]).any(axis=1)),
+        cut=_count((after != before[:, :1]).all(axis=1)),
+        rehashed=old.hash_key != new.hash_key,
+        binds_added=tuple(bind for bind in new.binds if bind not in old.binds),
+        binds_removed=tuple(bind for bind in old.binds if bind not in new.binds),
+        backends=_shares(addresses, before[:, 0], after[:, 0]),
+    )
+
+
+def diff_all(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> DiffAll:
+    """Compare all tables, matched by name. Raises TableError if a name is there twice."""
+    before, after = _by_name(old), _by_name(new)
+    return DiffAll(
+        added=tuple(name for name in after if name not in before),
+        removed=tuple(name for name in before if name not in after),
+        tables=tuple(diff(before[name], table) for name, table in after.items() if name in before),
+    )
+
+
+def _by_name(tables: Sequence[BuiltTable]) -> dict[str, BuiltTable]:
+    named = {table.name: table for table in tables}
+    if len(named) < len(tables):
+        raise TableError("tables can only be compared if no two have the same name")
+    return named
+
+
+def _numbered(table: BuiltTable, addresses: Sequence[Address]) -> Hops:
+    """The rows with each hop as its number in `addresses`, or NOBODY."""
+    numbers = np.full(NO_HOP + 1, NOBODY, np.int32)
+    numbers[: len(table.backends)] = [addresses.index(backend.address) for backend in table.backends]
+    return numbers[table.rows]
+
+
+def _same_depth(before: Hops, after: Hops) -> tuple[Hops, Hops]:
+    """Both with as many columns as the deeper of the two."""
+    depth = max(before.shape[1], after.shape[1])
+    return _widened(before, depth), _widened(after, depth)
+
+
+def _widened(hops: Hops, depth: int) -> Hops:
+    return np.pad(hops, ((0, 0), (0, depth - hops.shape[1])), constant_values=NOBODY)
+
+
+def _count(rows: npt.NDArray[np.bool_]) -> int:
+    return int(np.count_nonzero(rows))
+
+
+def _shares(addresses: Sequence[Address], before: Hops, after: Hops) -> tuple[BackendShare, ...]:
+    moved = before != after
+    owned, owns, lost, gained = (
+        np.bincount(hops, minlength=len(addresses)) for hops in (before, after, before[moved], after[moved])
+    )
+    return tuple(
+        BackendShare(address, int(owned[i]), int(owns[i]), int(gained[i]), int(lost[i]))
+        for i, address in enumerate(addresses)
+    )

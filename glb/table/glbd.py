@@ -1,0 +1,224 @@
+"""The binary forwarding table of GitHub's director: "GLBD", version 2.
+
+Its rows always have two hops, by the rule for depth 2 in `rows.py`, whatever depth the source asks for. The
+backend records hold the source's backends in its order, the inactive ones too. What the format cannot say:
+
+- a backend that is draining and one that is inactive have the same state, which is read as draining;
+- a row without a second hop does not exist: a table with one backend names it twice, which is read as NO_HOP;
+- names and seeds are not kept: tables are read as "table0", "table1", without a seed.
+"""
+
+import struct
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from pathlib import Path
+
+import numpy as np
+
+from glb.config.atomic import replace_file
+from glb.config.load import GLBD_MAGIC, read_file
+from glb.config.model import Address, Backend, Bind, ForwardingTables, Proto, State, Table
+from glb.hashing.rendezvous import ROWS
+from glb.table.model import NO_HOP, BuiltTable, Rows, TableError
+from glb.table.rows import build_rows
+
+VERSION = 2
+MAX_RECORDS = 256
+KEY_BYTES = 16
+
+HEADER = struct.Struct("<4s5I")
+COUNT = struct.Struct("<I")
+BACKEND = struct.Struct("<I16sHH")
+BIND = struct.Struct("<I16sHHHBB")
+ROW_BYTES = 8
+BACKENDS_BYTES = COUNT.size + MAX_RECORDS * BACKEND.size
+BINDS_BYTES = COUNT.size + MAX_RECORDS * BIND.size
+TABLE_BYTES = BACKENDS_BYTES + BINDS_BYTES + KEY_BYTES + ROWS * ROW_BYTES
+
+FAMILIES: dict[int, type[IPv4Address] | type[IPv6Address]] = {1: IPv4Address, 2: IPv6Address}
+STATES = {State.FILLING: 0, State.ACTIVE: 1, State.DRAINING: 2, State.INACTIVE: 2}
+READ_STATES = {0: State.FILLING, 1: State.ACTIVE, 2: State.DRAINING}
+READ_PROTOS = {proto.number: proto for proto in Proto}
+
+
+def write(path: Path, tables: ForwardingTables) -> None:
+    """Write the tables as a binary, atomically. Raises TableError, also for what the system refuses."""
+    data = encode(tables)
+    try:
+        replace_file(path, data)
+    except OSError as error:
+        raise TableError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def read(path: Path) -> tuple[BuiltTable, ...]:
+    """Read a binary. Raises ConfigError if there is no reading it, TableError if it breaks the format."""
+    return decode(read_file(path), str(path))
+
+
+def encode(tables: ForwardingTables) -> bytes:
+    """The binary's bytes. Raises TableError if a table has more records than the format holds."""
+    header = HEADER.pack(GLBD_MAGIC, VERSION, len(tables.tables), ROWS, MAX_RECORDS, MAX_RECORDS)
+    return header + b"".join(_encode_table(table) for table in tables.tables)
+
+
+def decode(data: bytes, name: str) -> tuple[BuiltTable, ...]:
+    """The tables of a binary; `name` is the file's, for the message. Raises TableError."""
+    try:
+        return tuple(_decode_tables(data))
+    except _FormatError as error:
+        raise TableError(f"{name}: {error}") from None
+
+
+class _FormatError(Exception):
+    """A binary's fault, and where in the file; `decode` adds which file."""
+
+
+def _encode_table(table: Table) -> bytes:
+    for kind, records in (("backends", table.backends), ("binds", table.binds)):
+        if len(records) > MAX_RECORDS:
+            raise TableError(
+                f'table "{table.name}": {len(records)} {kind}; the binary format holds at most {MAX_RECORDS}'
+            )
+    return b"".join(
+        (
+            _records(BACKENDS_BYTES, [_encode_backend(backend) for backend in table.backends]),
+            _records(BINDS_BYTES, [_encode_bind(bind) for bind in table.binds]),
+            table.hash_key,
+            _encode_rows(build_rows(table.backends, table.seed, 2)),
+        )
+    )
+
+
+def _records(size: int, records: Sequence[bytes]) -> bytes:
+    return (COUNT.pack(len(records)) + b"".join(records)).ljust(size, b"\0")
+
+
+def _family(address: Address) -> int:
+    return 1 if address.version == 4 else 2
+
+
+def _encode_backend(backend: Backend) -> bytes:
+    return BACKEND.pack(
+        _family(backend.address), backend.address.packed, STATES[backend.state], int(backend.healthy)
+    )
+
+
+def _encode_bind(bind: Bind) -> bytes:
+    address, bits = bind.network.network_address, bind.network.prefixlen
+    return BIND.pack(
+        _family(address), address.packed, bits, bind.port_start, bind.port_end, bind.proto.number, 0
+    )
+
+
+def _encode_rows(rows: Rows) -> bytes:
+    primary, secondary = rows.astype("<u4").T
+    secondary = np.where(secondary == NO_HOP, primary, secondary)
+    return np.stack((primary, secondary), axis=1).astype("<u4").tobytes()
+
+
+def _decode_tables(data: bytes) -> Iterator[BuiltTable]:
+    num_tables = _decode_header(data)
+    expected = HEADER.size + num_tables * TABLE_BYTES
+    if len(data) != expected:
+        fault = "truncated" if len(data) < expected else "bytes are left over at the end"
+        raise _FormatError(f"{fault}: {num_tables} tables take {expected} bytes, the file has {len(data)}")
+    for index in range(num_tables):
+        start = HEADER.size + index * TABLE_BYTES
+        yield _decode_table(data[start : start + TABLE_BYTES], index)
+
+
+def _decode_header(data: bytes) -> int:
+    """Returns the number of tables."""
+    if not data.startswith(GLBD_MAGIC):
+        raise _FormatError(f"begins with {data[:4]!r}, not with {GLBD_MAGIC!r}")
+    if len(data) < HEADER.size:
+        raise _FormatError(f"truncated: the header takes {HEADER.size} bytes, the file has {len(data)}")
+    _, version, num_tables, rows, backends, binds = HEADER.unpack_from(data)
+    for what, value, expected in (
+        ("version", version, VERSION),
+        ("table_entries", rows, ROWS),
+        ("max_num_backends", backends, MAX_RECORDS),
+        ("max_num_binds", binds, MAX_RECORDS),
+    ):
+        if value != expected:
+            raise _FormatError(f"{what} is {value}, not {expected}")
+    if not num_tables:
+        raise _FormatError("num_tables is 0; without a table there is nothing to forward")
+    return int(num_tables)
+
+
+def _decode_table(data: bytes, index: int) -> BuiltTable:
+    where = f"table {index}"
+    backends = tuple(
+        _decode_backend(record, f"{where}: backend record {i}")
+        for i, record in enumerate(_split(data[:BACKENDS_BYTES], BACKEND.size, f"{where}: backend"))
+    )
+    data = data[BACKENDS_BYTES:]
+    binds = tuple(
+        _decode_bind(record, f"{where}: bind record {i}")
+        for i, record in enumerate(_split(data[:BINDS_BYTES], BIND.size, f"{where}: bind"))
+    )
+    data = data[BINDS_BYTES:]
+    rows = _decode_rows(data[KEY_BYTES:], len(backends), where)
+    return BuiltTable(f"table{index}", data[:KEY_BYTES], None, binds, backends, rows)
+
+
+def _split(data: bytes, size: int, where: str) -> Iterator[bytes]:
+    """The records in use, of `size` bytes each."""
+    (count,) = COUNT.unpack_from(data)
+    if not 1 <= count <= MAX_RECORDS:
+        raise _FormatError(f"{where} count is {count}, not 1 to {MAX_RECORDS}")
+    end = COUNT.size + count * size
+    if any(data[end:]):
+        raise _FormatError(f"{where} records behind the first {count} are not zero")
+    return (data[start : start + size] for start in range(COUNT.size, end, size))
+
+
+def _decode_address(family: int, data: bytes, where: str) -> Address:
+    if family not in FAMILIES:
+        raise _FormatError(f"{where}: family {family} is not 1 (IPv4) or 2 (IPv6)")
+    kind = FAMILIES[family]
+    length = 4 if kind is IPv4Address else 16
+    if any(data[length:]):
+        raise _FormatError(f"{where}: the 12 bytes behind the IPv4 address are not zero")
+    return kind(data[:length])
+
+
+def _decode_backend(record: bytes, where: str) -> Backend:
+    family, packed, state, healthy = BACKEND.unpack(record)
+    address = _decode_address(family, packed, where)
+    if state not in READ_STATES:
+        raise _FormatError(f"{where}: state {state} is not 0 (filling), 1 (active) or 2 (draining)")
+    if healthy not in (0, 1):
+        raise _FormatError(f"{where}: healthy {healthy} is not 0 (down) or 1 (up)")
+    return Backend(address, READ_STATES[state], healthy == 1)
+
+
+def _decode_bind(record: bytes, where: str) -> Bind:
+    family, packed, bits, port_start, port_end, proto, reserved = BIND.unpack(record)
+    address = _decode_address(family, packed, where)
+    if bits > address.max_prefixlen:
+        raise _FormatError(f"{where}: prefix bits {bits} are more than {address.max_prefixlen}")
+    network = ip_network((address.packed, bits), strict=False)
+    if network.network_address != address:
+        raise _FormatError(f"{where}: {address}/{bits} has host bits set")
+    if port_start > port_end:
+        raise _FormatError(f"{where}: port_start {port_start} is above port_end {port_end}")
+    if proto not in READ_PROTOS:
+        raise _FormatError(f"{where}: protocol {proto} is not 6 (TCP) or 17 (UDP)")
+    if reserved:
+        raise _FormatError(f"{where}: the last byte is {reserved}, not 0")
+    return Bind(network, READ_PROTOS[proto], port_start, port_end)
+
+
+def _decode_rows(data: bytes, num_backends: int, where: str) -> Rows:
+    pairs = np.frombuffer(data, "<u4").reshape(ROWS, 2)
+    beyond = np.flatnonzero((pairs >= num_backends).any(axis=1))
+    if beyond.size:
+        row = int(beyond[0])
+        raise _FormatError(
+            f"{where}: row {row} names backend {pairs[row].max()}, but there are only {num_backends} records"
+        )
+    rows = pairs.astype(np.uint16)
+    rows[rows[:, 0] == rows[:, 1], 1] = NO_HOP
+    return rows

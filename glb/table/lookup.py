@@ -1,0 +1,80 @@
+"""What a director does with a flow, worked out by hand: for people who ask, and for tests of the datapath."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from glb.config.model import Address, Bind, Proto
+from glb.hashing.flow import Fields, Flow, flow_hash, row_of, tunnel_source_port
+from glb.table.model import BuiltTable
+
+ICMP = "icmp"
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Where a flow goes: `hops` are the addresses in the order in which the proxies are asked.
+
+    With alternative hash fields they are [primary, secondary, alt primary, alt secondary], and an address
+    may be there twice.
+    """
+
+    table: str
+    bind: Bind
+    pkt_hash: int
+    row: int
+    hops: tuple[Address, ...]
+    tunnel_source_port: int
+
+
+def lookup(
+    tables: Sequence[BuiltTable],
+    flow: Flow,
+    proto: Proto | Literal["icmp"],
+    hash_fields: Fields,
+    alt_hash_fields: Fields | None = None,
+) -> Lookup | None:
+    """Look a flow up; None if it matches no bind, so that a director passes it to its host.
+
+    Of the binds that match, an exact one is chosen, else the longest prefix, else the narrower range of
+    ports, else the first in the file. "icmp" is an echo request: it goes to the first table that has a bind
+    whose network holds its destination, and is hashed with ports 0; `src_port` then stands for the IPv4
+    identification, which the tunnel's source port depends on.
+    """
+    found = _find_echo(tables, flow) if proto == ICMP else _find(tables, flow, Proto(proto))
+    if found is None:
+        return None
+    table, bind = found
+    hashed = replace(flow, src_port=0, dst_port=0) if proto == ICMP else flow
+    pkt_hash = flow_hash(table.hash_key, hash_fields, hashed)
+    hops = table.hops(row_of(pkt_hash))
+    if alt_hash_fields is not None:
+        hops += table.hops(row_of(flow_hash(table.hash_key, alt_hash_fields, hashed)))
+    source_port = tunnel_source_port(pkt_hash, flow.src_port)
+    return Lookup(table.name, bind, pkt_hash, row_of(pkt_hash), hops, source_port)
+
+
+def _matches(tables: Sequence[BuiltTable], flow: Flow) -> Iterator[tuple[BuiltTable, Bind]]:
+    for table in tables:
+        for bind in table.binds:
+            # An address is never in a network of the other family.
+            if flow.dst in bind.network:
+                yield table, bind
+
+
+def _find_echo(tables: Sequence[BuiltTable], flow: Flow) -> tuple[BuiltTable, Bind] | None:
+    return next(_matches(tables, flow), None)
+
+
+def _find(tables: Sequence[BuiltTable], flow: Flow, proto: Proto) -> tuple[BuiltTable, Bind] | None:
+    matches = [
+        (table, bind)
+        for table, bind in _matches(tables, flow)
+        if bind.proto is proto and bind.port_start <= flow.dst_port <= bind.port_end
+    ]
+    # min keeps the first of equals; an exact bind has the longest prefix and the narrowest range.
+    return min(matches, key=lambda match: _precedence(match[1]), default=None)
+
+
+def _precedence(bind: Bind) -> tuple[int, int]:
+    return -bind.network.prefixlen, bind.port_end - bind.port_start
