@@ -1,0 +1,106 @@
+"""Recording frames on an interface of the lab."""
+
+import socket
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from glb.lab import netns
+from glb.lab.errors import LabError
+
+_EVERY_PROTOCOL = 3
+_SO_RCVBUFFORCE = 33
+_BUFFER_BYTES = 256 << 20
+_SOL_PACKET = 263
+_PACKET_STATISTICS = 6
+_PACKET_OUTGOING = 4
+_FRAME_LIMIT = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A whole Ethernet frame, and whether the interface sent it (else it was received)."""
+
+    data: bytes
+    sent: bool
+
+    def packet(self) -> Any:  # noqa: ANN401
+        """The frame as scapy sees it."""
+        from scapy.layers.l2 import Ether
+
+        return Ether(self.data)
+
+
+class Capture:
+    """Records from the moment it is entered; the kernel's buffer holds what has not been looked at yet.
+
+    What a director or a proxy sends by XDP_TX never passes its own interface's taps: capture on the bridge
+    port of its name, in the `dc` namespace.
+    """
+
+    def __init__(self, namespace: str, interface: str) -> None:
+        self._namespace = namespace
+        self._interface = interface
+        self._frames: list[Frame] = []
+
+    def __enter__(self) -> "Capture":
+        self._socket = netns.run_in(self._namespace, self._open)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.frames()
+        finally:
+            self._socket.close()
+
+    def frames(self) -> list[Frame]:
+        """All frames so far; after the `with` block, all that there were.
+
+        Raises LabError if the buffer could not hold them all.
+        """
+        while self._socket.fileno() >= 0 and self._receive(socket.MSG_DONTWAIT):
+            pass
+        return list(self._frames)
+
+    def wait_for(self, wanted: Callable[[Frame], bool], bound_s: float = 10.0) -> Frame:
+        """The first frame that is wanted, also one recorded already.
+
+        Raises LabError if none comes in time.
+        """
+        deadline = time.monotonic() + bound_s
+        seen = 0
+        while True:
+            for frame in self._frames[seen:]:
+                if wanted(frame):
+                    return frame
+            seen = len(self._frames)
+            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            if not self._receive():
+                raise LabError(f"the awaited frame did not pass {self._interface} within {bound_s} s")
+
+    def _open(self) -> socket.socket:
+        tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        tap.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+        tap.bind((self._interface, _EVERY_PROTOCOL))
+        return tap
+
+    def _receive(self, flags: int = 0) -> bool:
+        try:
+            data, (_, _, direction, *_) = self._socket.recvfrom(_FRAME_LIMIT, flags)
+        except (BlockingIOError, TimeoutError):
+            self._check_for_losses()
+            return False
+        self._frames.append(Frame(data, direction == _PACKET_OUTGOING))
+        return True
+
+    def _check_for_losses(self) -> None:
+        statistics = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
+        _, lost = struct.unpack("II", statistics)
+        if lost:
+            raise LabError(f"the capture on {self._interface} lost {lost} frames")

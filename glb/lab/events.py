@@ -1,0 +1,90 @@
+"""What the load generator tells its parent, as one JSON object a line."""
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    OK = "ok"
+    FAILED = "failed"
+    """No connection was made, or the answer was not what was asked for."""
+    CUT = "cut"
+    """A connection that was made ended early, stalled, or carried wrong bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The answer to a request has begun."""
+
+    number: int
+    client: str
+    proxy: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A connection is over. `proxy` is empty if none answered; `reason` says why it is not ok."""
+
+    number: int
+    client: str
+    proxy: str
+    target: str
+    outcome: Outcome
+    reason: str
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The last line of a run."""
+
+    requests: int = 0
+    failed: int = 0
+    cut: int = 0
+    bytes: int = 0
+
+    @property
+    def flawless(self) -> bool:
+        return self.failed == 0 and self.cut == 0
+
+    def and_also(self, finished: Finished) -> "Summary":
+        return self + Summary(
+            requests=1,
+            failed=finished.outcome is Outcome.FAILED,
+            cut=finished.outcome is Outcome.CUT,
+            bytes=finished.bytes,
+        )
+
+    def __add__(self, other: "Summary") -> "Summary":
+        return Summary(
+            self.requests + other.requests,
+            self.failed + other.failed,
+            self.cut + other.cut,
+            self.bytes + other.bytes,
+        )
+
+
+Event = Opened | Finished | Summary
+
+_KINDS: dict[str, type[Opened] | type[Finished] | type[Summary]] = {
+    "opened": Opened,
+    "finished": Finished,
+    "summary": Summary,
+}
+
+
+def to_line(event: Event) -> str:
+    return json.dumps({"event": type(event).__name__.lower(), **asdict(event)})
+
+
+def from_line(line: str) -> Event:
+    """Raises ValueError if the line is not an event."""
+    fields: dict[str, Any] = json.loads(line)
+    kind = _KINDS[fields.pop("event")]
+    if kind is Finished:
+        fields["outcome"] = Outcome(fields["outcome"])
+    return kind(**fields)

@@ -1,0 +1,59 @@
+"""glb's own configuration files for the lab: the forwarding table, and each director's settings."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from glb.lab.hosts import HTTP_PORT, ROUTER, VIP4, VIP6, Host, mac
+
+TABLE_NAME = "web"
+HASH_KEY = "676c622d6c61622d686173682d6b6579"
+SEED = "676c622d6c61622d726f772d73656564"
+_DNS_PORT = 53
+_GUE_PORT = 19523
+
+
+def forwarding_table(proxies: Sequence[Host]) -> str:
+    """One table for the VIPs of both families, with every proxy active."""
+    table = {
+        "name": TABLE_NAME,
+        "hash_key": HASH_KEY,
+        "seed": SEED,
+        "binds": [
+            {"ip": str(vip), "proto": protocol, "port": port}
+            for protocol, port in (("tcp", HTTP_PORT), ("udp", _DNS_PORT))
+            for vip in (VIP4, VIP6)
+        ],
+        "backends": [_backend(proxy) for proxy in proxies],
+    }
+    return _text({"tables": [table]})
+
+
+def director(host: Host) -> str:
+    """What a director sends goes to the router, which sends it to the proxy."""
+    return _text(
+        {
+            "outbound_gateway_mac": mac(ROUTER),
+            "outbound_src_ip": _ipv4(host),
+            "forward_icmp_ping_responses": True,
+        }
+    )
+
+
+def _backend(proxy: Host) -> dict[str, Any]:
+    return {
+        "ip": _ipv4(proxy),
+        "state": "active",
+        "healthy": True,
+        "healthchecks": {"http": HTTP_PORT, "gue": _GUE_PORT},
+    }
+
+
+def _ipv4(host: Host) -> str:
+    if host.ipv4 is None:
+        raise ValueError(f"{host.name} has no IPv4 address")
+    return str(host.ipv4.ip)
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2) + "\n"

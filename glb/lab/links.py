@@ -1,0 +1,95 @@
+"""Interfaces and their settings, each function acting inside one namespace."""
+
+from collections.abc import Iterable
+from functools import partial
+from ipaddress import IPv4Interface, IPv6Interface
+
+from pyroute2 import Ethtool, IPRoute
+
+from glb.lab import netns, xdp_pass
+
+_NO_DUPLICATE_DETECTION = 0x02
+
+
+def add_veth(namespace: str, name: str, mac: str, mtu: int, *, peer_namespace: str, peer: str) -> None:
+    """A pair of interfaces, one in each namespace, both up, with every packet on the wire complete.
+
+    A new veth leaves checksums and segmentation to hardware that it does not have: the packet that XDP sees,
+    and sends on, would be without a checksum.
+    """
+
+    def add() -> None:
+        with IPRoute() as ip:
+            far_end = {"ifname": peer, "mtu": mtu, "net_ns_fd": peer_namespace}
+            ip.link("add", kind="veth", ifname=name, address=mac, mtu=mtu, peer=far_end)
+
+    netns.run_in(namespace, add)
+    for where, end in ((namespace, name), (peer_namespace, peer)):
+        netns.run_in(where, partial(_complete_packets, end))
+        set_up(where, end)
+
+
+def _complete_packets(interface: str) -> None:
+    with Ethtool() as ethtool:
+        ethtool.set_offload_flag(interface, "tx-checksumming", 0)
+        ethtool.set_offload_flag(interface, "generic-segmentation-offload", 0)
+
+
+def set_up(namespace: str, interface: str) -> None:
+    def up() -> None:
+        with IPRoute() as ip:
+            ip.link("set", index=_index(ip, interface), state="up")
+
+    netns.run_in(namespace, up)
+
+
+def add_bridge(namespace: str, name: str, mtu: int) -> None:
+    """A bridge that forwards at once: no spanning tree, no snooping on multicast."""
+
+    def add() -> None:
+        with IPRoute() as ip:
+            ip.link("add", kind="bridge", ifname=name, mtu=mtu, br_stp_state=0, br_mcast_snooping=0)
+
+    netns.run_in(namespace, add)
+    set_up(namespace, name)
+
+
+def join_bridge(namespace: str, bridge: str, port: str) -> None:
+    def join() -> None:
+        with IPRoute() as ip:
+            ip.link("set", index=_index(ip, port), master=_index(ip, bridge))
+
+    netns.run_in(namespace, join)
+
+
+def attach_pass_program(namespace: str, interface: str) -> None:
+    """Let the interface receive what its other end sends by XDP_TX."""
+
+    def attach() -> None:
+        with IPRoute() as ip, xdp_pass.loaded() as program:
+            ip.link("set", index=_index(ip, interface), xdp_fd=program)
+
+    netns.run_in(namespace, attach)
+
+
+def add_addresses(namespace: str, interface: str, addresses: Iterable[IPv4Interface | IPv6Interface]) -> None:
+    """Addresses that can be used at once (no duplicate address detection)."""
+
+    def add() -> None:
+        with IPRoute() as ip:
+            for address in addresses:
+                flags = {"flags": _NO_DUPLICATE_DETECTION} if address.version == 6 else {}
+                ip.addr(
+                    "add",
+                    index=_index(ip, interface),
+                    address=str(address.ip),
+                    prefixlen=address.network.prefixlen,
+                    **flags,
+                )
+
+    netns.run_in(namespace, add)
+
+
+def _index(ip: IPRoute, interface: str) -> int:
+    found: list[int] = ip.link_lookup(ifname=interface)
+    return found[0]

@@ -1,0 +1,57 @@
+"""The configuration of a proxy's web server: a real nginx that says who it is, and sends files at any speed.
+
+Everything it needs lies in the lab's folder; the system's own nginx and its configuration are not touched.
+"""
+
+from pathlib import Path
+
+from glb.lab.hosts import HTTP_PORT
+
+NGINX = "/usr/sbin/nginx"
+
+_CONFIGURATION = """\
+# The web server of {proxy} in the lab.
+daemon off;
+worker_processes 1;
+user root;
+pid {folder}/{proxy}-nginx.pid;
+error_log stderr notice;
+
+events {{ worker_connections 4096; }}
+
+http {{
+    access_log off;
+    default_type application/octet-stream;
+    sendfile on;
+    client_body_temp_path {temporary};
+    proxy_temp_path {temporary};
+    fastcgi_temp_path {temporary};
+    uwsgi_temp_path {temporary};
+    scgi_temp_path {temporary};
+    add_header X-Proxy {proxy} always;
+
+    server {{
+        listen {port} backlog=4096;
+        listen [::]:{port} ipv6only=on backlog=4096;
+
+        location = / {{
+            default_type text/plain;
+            return 200 "{proxy}\\n";
+        }}
+        location /files/ {{
+            root {folder}/www;
+            limit_rate $arg_rate;
+        }}
+    }}
+}}
+"""
+
+
+def configuration(proxy: str, folder: Path) -> str:
+    return _CONFIGURATION.format(
+        proxy=proxy, folder=folder, temporary=folder / f"{proxy}-nginx-temporary", port=HTTP_PORT
+    )
+
+
+def argv(configuration_path: Path) -> list[str]:
+    return [NGINX, "-e", "stderr", "-c", str(configuration_path)]

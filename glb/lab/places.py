@@ -1,0 +1,60 @@
+"""Where a lab keeps what it makes, and the environment that everything in it runs with.
+
+Every name carries the lab's name, so that labs live side by side and any can be removed by name alone.
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from glb.lab.errors import LabError
+
+RUN_ROOT = Path("/run")
+PREFIX = "glb-"
+STATE_FILE = "lab.json"
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?")
+
+
+def check_name(lab: str) -> None:
+    """Raises LabError if `lab` cannot be part of a namespace's and a folder's name."""
+    if not _NAME.fullmatch(lab):
+        raise LabError(
+            f"{lab!r} is not a lab's name: use up to 24 of a-z, 0-9 and '-', like 'lab' or 'try-2'"
+        )
+
+
+def namespace(lab: str, host: str) -> str:
+    return f"{PREFIX}{lab}-{host}"
+
+
+def run_dir(lab: str) -> Path:
+    """Configuration, logs, sockets and lab.json of one lab."""
+    return RUN_ROOT / f"{PREFIX}{lab}"
+
+
+def pin_dir(lab: str) -> Path:
+    """The BPF pins of one lab, a folder for each interface below it."""
+    return Path("/sys/fs/bpf") / f"{PREFIX}{lab}"
+
+
+def table_path(lab: str) -> Path:
+    return run_dir(lab) / "forwarding_table.json"
+
+
+def director_config_path(lab: str, director: str) -> Path:
+    return run_dir(lab) / f"{director}.conf"
+
+
+def log_path(lab: str, host: str, program: str) -> Path:
+    return run_dir(lab) / f"{host}-{program}.log"
+
+
+def environment(lab: str) -> dict[str, str]:
+    """The caller's environment, with the lab's folders for glb and this Python's commands first in PATH."""
+    commands = str(Path(sys.executable).parent)
+    return os.environ | {
+        "GLB_PIN_DIR": str(pin_dir(lab)),
+        "GLB_RUN_DIR": str(run_dir(lab)),
+        "PATH": f"{commands}:{os.environ.get('PATH', os.defpath)}",
+    }

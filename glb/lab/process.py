@@ -1,0 +1,176 @@
+"""Programs in the lab's namespaces: start, wait until ready, end.
+
+A process is known by its id and its start time, so that an id that the system gave to another program is
+never taken for it.
+"""
+
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from glb.lab import netns
+from glb.lab.errors import LabError
+
+READY_BOUND_S = 90.0
+END_BOUND_S = 20.0
+_LOOK_AGAIN_S = 0.01
+_LOG_TAIL_LINES = 15
+_TCP_LISTEN = "0A"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessId:
+    pid: int
+    start: int
+    """The start time in clock ticks since boot, as in /proc/PID/stat."""
+
+    @property
+    def alive(self) -> bool:
+        return _start_of(self.pid) == self.start
+
+
+def me() -> ProcessId:
+    return ProcessId(os.getpid(), _start_of(os.getpid()) or 0)
+
+
+def _start_of(pid: int) -> int | None:
+    """The start time of a process that runs; None for one that has ended, reaped or not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def argv_in(namespace: str, argv: Sequence[str]) -> list[str]:
+    """The command that runs `argv` in a namespace, and leaves mounts like /sys/fs/bpf as they are."""
+    return ["nsenter", f"--net={netns.path(namespace)}", "--", *argv]
+
+
+class Program:
+    """A program just started in a namespace, in a session of its own; what it prints is appended to `log`."""
+
+    def __init__(self, namespace: str, argv: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
+        self._command = " ".join(argv)
+        self._log = log
+        with Path(os.devnull).open("rb") as nothing, log.open("ab") as output:
+            streams = [(os.POSIX_SPAWN_DUP2, nothing.fileno(), 0)]
+            streams += [(os.POSIX_SPAWN_DUP2, output.fileno(), stream) for stream in (1, 2)]
+            command = argv_in(namespace, argv)
+            pid = os.posix_spawnp(command[0], command, env, file_actions=streams, setsid=True)
+        self.id = ProcessId(pid, _start_of(pid) or 0)
+
+    def wait_until_listening(self, port: int) -> None:
+        """Wait until a TCP port of the program's namespace listens, for IPv4 and IPv6.
+
+        Raises LabError with the end of the program's log if it ends, or does not listen in time.
+        """
+        deadline = time.monotonic() + READY_BOUND_S
+        with _pidfd(self.id.pid) as handle:
+            ended = select.poll()
+            ended.register(handle, select.POLLIN)
+            while not all(_listens(self.id.pid, table, port) for table in ("tcp", "tcp6")):
+                if ended.poll(_LOOK_AGAIN_S * 1000):
+                    raise LabError(self._report("has ended"))
+                if time.monotonic() > deadline:
+                    raise LabError(self._report(f"does not listen after {READY_BOUND_S:.0f} s"))
+
+    def wait_until_notified(self, notify: socket.socket) -> None:
+        """Wait for READY=1 on a notify socket.
+
+        Raises LabError with the end of the program's log if it ends, or is not ready in time.
+        """
+        deadline = time.monotonic() + READY_BOUND_S
+        with _pidfd(self.id.pid) as handle:
+            events = select.poll()
+            events.register(notify, select.POLLIN)
+            events.register(handle, select.POLLIN)
+            while (left := deadline - time.monotonic()) > 0:
+                arrived = {fd for fd, _ in events.poll(left * 1000)}
+                if notify.fileno() in arrived:
+                    if b"READY=1" in notify.recv(4096).split(b"\n"):
+                        return
+                elif handle in arrived:
+                    raise LabError(self._report("has ended"))
+        raise LabError(self._report(f"was not ready within {READY_BOUND_S:.0f} s"))
+
+    def _report(self, what: str) -> str:
+        lines = self._log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+        tail = "\n".join(f"  {line}" for line in lines)
+        return f"`{self._command}` {what}; the end of {self._log}:\n{tail}"
+
+
+class Daemon:
+    """A program just started that tells by sd_notify when it is ready."""
+
+    def __init__(self, namespace: str, argv: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
+        self._address = log.with_suffix(".notify")
+        self._address.unlink(missing_ok=True)
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notify.bind(str(self._address))
+        self._program = Program(namespace, argv, log, {**env, "NOTIFY_SOCKET": str(self._address)})
+
+    @property
+    def id(self) -> ProcessId:
+        return self._program.id
+
+    def wait_until_ready(self) -> None:
+        """Raises LabError with the end of the daemon's log if it ends, or is not ready in time."""
+        try:
+            self._program.wait_until_notified(self._notify)
+        finally:
+            self._notify.close()
+            self._address.unlink(missing_ok=True)
+
+
+def end(process: ProcessId, how: signal.Signals) -> None:
+    """Send a signal and wait until the process has ended; one that has ended already is fine.
+
+    Raises LabError if it does not end in time.
+    """
+    if not process.alive:
+        return
+    with suppress(ProcessLookupError), _pidfd(process.pid) as handle:
+        signal.pidfd_send_signal(handle, how)
+        ended = select.poll()
+        ended.register(handle, select.POLLIN)
+        if not ended.poll(END_BOUND_S * 1000):
+            raise LabError(f"process {process.pid} did not end within {END_BOUND_S:.0f} s of {how.name}")
+        with suppress(ChildProcessError):
+            os.waitid(os.P_PIDFD, handle, os.WEXITED)
+
+
+def kill_all_in(namespace: str) -> None:
+    """Kill everything that runs in a namespace, and wait until it is gone.
+
+    Raises LabError if a process will not die.
+    """
+    while pids := netns.processes_in(namespace):
+        for pid in pids:
+            end(ProcessId(pid, _start_of(pid) or 0), signal.SIGKILL)
+
+
+def _listens(pid: int, table: str, port: int) -> bool:
+    """Whether the process's namespace has a listening socket on the port, by /proc/PID/net/tcp or tcp6."""
+    try:
+        lines = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+    except OSError:
+        return False
+    sockets = (line.split() for line in lines)
+    return any(fields[1].endswith(f":{port:04X}") and fields[3] == _TCP_LISTEN for fields in sockets)
+
+
+@contextmanager
+def _pidfd(pid: int) -> Iterator[int]:
+    handle = os.pidfd_open(pid)
+    try:
+        yield handle
+    finally:
+        os.close(handle)

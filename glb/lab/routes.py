@@ -1,0 +1,63 @@
+"""Routes, each function acting inside one namespace."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.rtnl import rt_scope, rt_type
+
+from glb.lab import netns
+from glb.lab.hosts import IPAddress
+
+IPNetwork = IPv4Network | IPv6Network
+
+EVERYWHERE4 = IPv4Network("0.0.0.0/0")
+EVERYWHERE6 = IPv6Network("::/0")
+
+_LOCAL_TABLE = 255
+_NO_SUCH_ROUTE = 3
+
+
+def add_local(namespace: str, network: IPNetwork) -> None:
+    """Make a whole network the namespace's own, so that each address of it can be bound and answers."""
+
+    def add() -> None:
+        with IPRoute() as ip:
+            ip.route(
+                "add",
+                dst=str(network),
+                oif=ip.link_lookup(ifname="lo")[0],
+                type=rt_type["local"],
+                scope=rt_scope["host"],
+                table=_LOCAL_TABLE,
+            )
+
+    netns.run_in(namespace, add)
+
+
+def add(namespace: str, network: IPNetwork, gateway: IPAddress) -> None:
+    def add_one() -> None:
+        with IPRoute() as ip:
+            ip.route("add", dst=str(network), gateway=str(gateway))
+
+    netns.run_in(namespace, add_one)
+
+
+def set_multipath(namespace: str, network: IPNetwork, gateways: Sequence[IPAddress]) -> None:
+    """Spread a network over the gateways, in place of the route that was; none takes the route away."""
+
+    def replace() -> None:
+        with IPRoute() as ip:
+            hops = [{"gateway": str(gateway), "hops": 0} for gateway in gateways]
+            ip.route("replace", dst=str(network), multipath=hops)
+
+    def delete() -> None:
+        with IPRoute() as ip:
+            try:
+                ip.route("del", dst=str(network))
+            except NetlinkError as error:
+                if error.code != _NO_SUCH_ROUTE:
+                    raise
+
+    netns.run_in(namespace, replace if gateways else delete)

@@ -1,0 +1,68 @@
+"""What a lab consists of, as it is written down in its lab.json."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from glb.lab.errors import LabError
+from glb.lab.hosts import Host
+from glb.lab.places import STATE_FILE, run_dir
+from glb.lab.process import ProcessId
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A program that was started on a host."""
+
+    host: str
+    program: str
+    id: ProcessId
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    name: str
+    owner: ProcessId | None
+    """The process that the lab belongs to, and must not outlive; None: it stays until it is taken down."""
+    hosts: tuple[Host, ...] = ()
+    announced: tuple[str, ...] = ()
+    """The directors that the router spreads the VIPs over."""
+    running: tuple[Running, ...] = ()
+
+    def with_host(self, host: Host) -> "State":
+        return replace(self, hosts=(*self.hosts, host))
+
+    def without_host(self, name: str) -> "State":
+        running = tuple(program for program in self.running if program.host != name)
+        return replace(self, hosts=tuple(host for host in self.hosts if host.name != name), running=running)
+
+    def with_running(self, started: Running) -> "State":
+        others = self.without_running(started.host, started.program).running
+        return replace(self, running=(*others, started))
+
+    def without_running(self, host: str, program: str) -> "State":
+        others = tuple(r for r in self.running if (r.host, r.program) != (host, program))
+        return replace(self, running=others)
+
+
+_JSON = TypeAdapter(State)
+
+
+def save(state: State, folder: Path | None = None) -> None:
+    """Replace lab.json in one step, in the lab's folder unless another is given."""
+    path = (folder or run_dir(state.name)) / STATE_FILE
+    draft = path.with_suffix(".new")
+    draft.write_bytes(_JSON.dump_json(state, indent=2))
+    draft.replace(path)
+
+
+def load(lab: str) -> State:
+    """Raises LabError if there is no such lab, or its lab.json cannot be read."""
+    path = run_dir(lab) / STATE_FILE
+    try:
+        return _JSON.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise LabError(f"no lab {lab!r} is up: `glbctl lab up` brings one up") from None
+    except ValidationError as error:
+        raise LabError(f"{path} cannot be read: {error}; `glbctl lab down` clears it away") from error

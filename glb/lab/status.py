@@ -1,0 +1,63 @@
+"""What `glbctl lab status` shows: plain values, ready for a table or for JSON."""
+
+from dataclasses import dataclass
+
+from glb.lab.hosts import Host
+from glb.lab.places import namespace, pin_dir, run_dir, table_path
+from glb.lab.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStatus:
+    program: str
+    pid: int
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    name: str
+    role: str
+    namespace: str
+    addresses: list[str]
+    processes: list[ProcessStatus]
+    announced: bool | None
+    """Whether the router sends to this director; None for other hosts."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabStatus:
+    name: str
+    run_dir: str
+    pin_dir: str
+    table: str
+    owner: int | None
+    """The process that the lab goes down with, if any."""
+    hosts: list[HostStatus]
+
+
+def describe(state: State) -> LabStatus:
+    return LabStatus(
+        name=state.name,
+        run_dir=str(run_dir(state.name)),
+        pin_dir=str(pin_dir(state.name)),
+        table=str(table_path(state.name)),
+        owner=state.owner.pid if state.owner else None,
+        hosts=[_host(state, host) for host in state.hosts],
+    )
+
+
+def _host(state: State, host: Host) -> HostStatus:
+    processes = [
+        ProcessStatus(running.program, running.id.pid, running.id.alive)
+        for running in state.running
+        if running.host == host.name
+    ]
+    return HostStatus(
+        name=host.name,
+        role=str(host.role),
+        namespace=namespace(state.name, host.name),
+        addresses=[str(address.ip) for address in host.addresses],
+        processes=processes,
+        announced=host.name in state.announced if host.role == "director" else None,
+    )
