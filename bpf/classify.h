@@ -116,13 +116,6 @@ __inline enum verdict parse_icmpv6(struct cursor *c, struct flow *flow)
 	return CONTINUE;
 }
 
-/* The upper layer must lie within the packet's own length, not only within the frame: the cursor is held to that. */
-__inline void limit_cursor(struct cursor *c, void *packet, __u32 len)
-{
-	if (packet + len < c->end)
-		c->end = packet + len;
-}
-
 __inline enum verdict parse_ipv4_flow(struct xdp_md *ctx, struct cursor *c, struct packet *pkt)
 {
 	struct iphdr *ip = parse_ipv4(c);
@@ -130,9 +123,7 @@ __inline enum verdict parse_ipv4_flow(struct xdp_md *ctx, struct cursor *c, stru
 	if (!ip)
 		return DROP_BAD_IP;
 	pkt->inner_len = bpf_ntohs(ip->tot_len);
-	if (pkt->inner_len < ip->ihl * 4)
-		return DROP_BAD_IP;
-	if (!frame_holds(ctx, ip, pkt->inner_len))
+	if (!hold_to_length(ctx, c, ip, pkt->inner_len))
 		return DROP_BAD_LENGTH;
 	if (is_fragment(ip))
 		return PASS_FRAGMENT;
@@ -160,7 +151,7 @@ __inline enum verdict parse_ipv6_flow(struct xdp_md *ctx, struct cursor *c, stru
 	if (!ip)
 		return DROP_BAD_IP;
 	pkt->inner_len = sizeof(*ip) + bpf_ntohs(ip->payload_len);
-	if (!frame_holds(ctx, ip, pkt->inner_len))
+	if (!hold_to_length(ctx, c, ip, pkt->inner_len))
 		return DROP_BAD_LENGTH;
 
 	pkt->flow.family = 6;

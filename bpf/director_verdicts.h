@@ -13,7 +13,7 @@
 	X(PASS_FRAGMENT,        XDP_PASS, "a fragment: left to the stack") \
 	X(DROP_SHORT_FRAME,     XDP_DROP, "the frame ends inside its Ethernet header") \
 	X(DROP_BAD_IP,          XDP_DROP, "the IP header is cut off or contradicts itself") \
-	X(DROP_BAD_LENGTH,      XDP_DROP, "the IP packet claims to be longer than the frame") \
+	X(DROP_BAD_LENGTH,      XDP_DROP, "the IP packet's length contradicts the frame or its own header") \
 	X(DROP_BAD_L4,          XDP_DROP, "the TCP, UDP or ICMP header is cut off") \
 	X(DROP_BAD_ICMP_QUOTE,  XDP_DROP, "the packet quoted in an ICMP error is cut off or contradicts itself") \
 	X(DROP_NO_BACKEND,      XDP_DROP, "the row of the forwarding table lists no backend") \

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Parsing as a moving cursor: each step checks that one header lies within the frame, moves the cursor behind it and
- * returns it, or NULL where the frame ends first. */
+/* Parsing as a moving cursor: each step checks that one header lies within the frame and within the packet that it
+ * belongs to, moves the cursor behind it and returns it, or NULL where one of the two ends first. */
 #pragma once
 
 #include "types.h"
 
-/* Everything before pos has been parsed and lies within the frame, which ends at end. */
+/* Everything before pos has been parsed and lies within the frame, which ends at end. Of the innermost packet that has
+ * told its length, `left` bytes are still to come; behind them may be padding. */
 struct cursor {
 	void *pos;
 	void *end;
+	__u32 left;
 };
 
 __inline struct cursor cursor_of(struct xdp_md *ctx)
@@ -16,6 +18,7 @@ __inline struct cursor cursor_of(struct xdp_md *ctx)
 	struct cursor c = {
 		.pos = (void *)(long)ctx->data,
 		.end = (void *)(long)ctx->data_end,
+		.left = ~0U,
 	};
 
 	return c;
@@ -25,9 +28,10 @@ __inline void *advance(struct cursor *c, __u32 len)
 {
 	void *header = c->pos;
 
-	if (header + len > c->end)
+	if (header + len > c->end || len > c->left)
 		return NULL;
 	c->pos = header + len;
+	c->left -= len;
 	return header;
 }
 
@@ -82,6 +86,18 @@ __inline bool frame_holds(struct xdp_md *ctx, const void *start, __u32 len)
 	if (likely(len <= (__u32)(data_end - start)))
 		return true;
 	return len <= bpf_xdp_get_buff_len(ctx) - (__u32)(start - data);
+}
+
+/* Holds the cursor, which stands somewhere behind the start of a packet, to the packet's own length. False if that
+ * is contradicted by the frame, or by what was parsed already. */
+__inline bool hold_to_length(struct xdp_md *ctx, struct cursor *c, const void *packet, __u32 len)
+{
+	__u32 parsed = c->pos - packet;
+
+	if (len < parsed || !frame_holds(ctx, packet, len))
+		return false;
+	c->left = len - parsed;
+	return true;
 }
 
 /* The errors that concern a connection: they quote the packet that caused them. */

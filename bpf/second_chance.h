@@ -146,7 +146,7 @@ __inline enum verdict seek_ipv4(struct xdp_md *ctx, struct cursor *c)
 	struct connection conn = {};
 	struct tcphdr *tcp;
 
-	if (!ip || !frame_holds(ctx, ip, bpf_ntohs(ip->tot_len)))
+	if (!ip || !hold_to_length(ctx, c, ip, bpf_ntohs(ip->tot_len)))
 		return DROP_BAD_INNER;
 	if (ip->frag_off & IPV4_FRAGMENT_OFFSET)
 		return TAKEN_CONNECTIONLESS;
@@ -167,7 +167,7 @@ __inline enum verdict seek_ipv6(struct xdp_md *ctx, struct cursor *c)
 	struct connection conn = {};
 	struct tcphdr *tcp;
 
-	if (!ip || !frame_holds(ctx, ip, sizeof(*ip) + bpf_ntohs(ip->payload_len)))
+	if (!ip || !hold_to_length(ctx, c, ip, sizeof(*ip) + bpf_ntohs(ip->payload_len)))
 		return DROP_BAD_INNER;
 	if (ip->nexthdr == IPPROTO_ICMPV6)
 		return seek_icmpv6(ctx, c);

@@ -16,6 +16,7 @@ from glb.datapath.headers import kernel_headers
 from glb.datapath.source import read_source
 
 LICENSE = "Dual MIT/GPL"
+_ARRAY_ALIGNMENT = 8  # of the values of a BPF array, whatever their size
 
 
 class Program:
@@ -29,14 +30,15 @@ class Program:
         self.name = name
         self.fd = fd
         self._bpf = bpf
-        self.maps: Mapping[str, Any] = {map_name: bpf[map_name] for map_name in _map_names(bpf)}
+        self.maps: Mapping[str, Any] = {map_name: bpf[map_name.encode()] for map_name in _map_names(bpf)}
 
     def view(self, map_name: str) -> "np.ndarray[Any, Any]":
         """The whole of a mmapable array: shape (entries,), dtype of its C struct; writes reach the kernel at once."""
         table = self.maps[map_name]
         dtype = np.dtype(table.Leaf)
-        memory = mmap.mmap(table.map_fd, table.max_entries * dtype.itemsize)
-        return np.frombuffer(memory, dtype=dtype, count=table.max_entries)
+        stride = -(-dtype.itemsize // _ARRAY_ALIGNMENT) * _ARRAY_ALIGNMENT
+        memory = mmap.mmap(table.map_fd, table.max_entries * stride)
+        return np.ndarray((table.max_entries,), dtype, memory, strides=(stride,))
 
     def close(self) -> None:
         """Give up the descriptors."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glb.config.load import ConfigError, load_director
-from glb.config.model import DirectorConfig
+from glb.config.model import DirectorConfig, require_ipv4_backends
 from glb.daemon.report import TableSummary
 from glb.datapath.layout import Layout, plan
-from glb.table.build import BuiltTable, load, require_ipv4_backends
+from glb.table.build import BuiltTable, load
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Sources:
             try:
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
             except OSError as error:
-                raise ConfigError((f"{path}: {error.strerror}",)) from error
+                raise ConfigError(f"{path}: {error.strerror}") from error
         return digest.hexdigest()
 
     def folders(self) -> set[Path]:
@@ -64,7 +64,7 @@ def read(sources: Sources) -> Loaded:
 def check_tables(path: Path) -> tuple[BuiltTable, ...]:
     """The tables of a file that a director can serve. Raises ConfigError or TableError."""
     tables = load(path)
-    require_ipv4_backends(tables, path)
+    require_ipv4_backends(tables, str(path))
     return tables
 
 

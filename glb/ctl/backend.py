@@ -1,0 +1,86 @@
+"""`glbctl backend`: edit a table's source, and see that the directors have taken it over."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.text import Text
+
+from glb.config.edit import Edit, fill_backend, remove_backend, set_backend_state
+from glb.config.model import State
+from glb.ctl.output import Format, Output, emit
+from glb.ctl.takeover import Outcome, await_takeover
+from glb.errors import GlbError
+
+app = typer.Typer(
+    help="Backends: drain them, take them out, put them in. The table's source is edited, and directors reload.",
+    no_args_is_help=True,
+)
+
+Source = Annotated[Path, typer.Argument(metavar="TABLE", help="The forwarding tables' source (JSON).")]
+Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="The backend's address.")]
+TableName = Annotated[
+    str | None, typer.Option("--name", help="Only in the table of this name; else in each that lists the backend.")
+]
+Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait for the directors to reload.")]
+
+
+@app.command()
+def drain(table: Source, address: Address, name: TableName = None, timeout: Timeout = 30, output: Output = Format.TEXT) -> None:
+    """Keep the backend's connections, give it no new ones: they go to the next hop of each row."""
+    _change(table, lambda: set_backend_state(table, address, State.DRAINING, name), timeout, output)
+
+
+@app.command()
+def activate(table: Source, address: Address, name: TableName = None, timeout: Timeout = 30, output: Output = Format.TEXT) -> None:
+    """Make the backend a full member of its table."""
+    _change(table, lambda: set_backend_state(table, address, State.ACTIVE, name), timeout, output)
+
+
+@app.command()
+def fill(table: Source, address: Address, name: TableName = None, timeout: Timeout = 30, output: Output = Format.TEXT) -> None:
+    """Put a backend in, or back in: it gets new connections, its rows' old ones stay where they are.
+
+    An address that the table does not list yet is added, with its siblings' health checks.
+    """
+    _change(table, lambda: fill_backend(table, address, name), timeout, output)
+
+
+@app.command()
+def remove(table: Source, address: Address, name: TableName = None, timeout: Timeout = 30, output: Output = Format.TEXT) -> None:
+    """Take the backend out of its table. Drain it first: connections that it still has are cut."""
+    _change(table, lambda: remove_backend(table, address, name), timeout, output)
+
+
+def _change(path: Path, edit: Callable[[], Edit], timeout: float, output: Format) -> None:
+    done = edit()
+    outcomes = await_takeover(path, timeout)
+    facts = {
+        "file": str(path),
+        "changed": done.changed,
+        "tables": [
+            {"table": c.table, "address": str(c.address), "before": c.before, "after": c.after} for c in done.changes
+        ],
+        "directors": [{"interface": o.interface, "reloaded": o.reloaded, "error": o.error} for o in outcomes],
+    }
+    emit(output, facts, _render(done, outcomes))
+    if not all(outcome.reloaded for outcome in outcomes):
+        raise GlbError(f"{path} is changed, but not every director has taken it over")
+
+
+def _render(edit: Edit, outcomes: list[Outcome]) -> Group:
+    lines: list[Any] = [
+        f"{c.table}: {c.address}: {c.before or 'not there'} -> {c.after or 'removed'}"
+        + ("" if c.before != c.after else " (no change)")
+        for c in edit.changes
+    ]
+    for outcome in outcomes:
+        if outcome.reloaded:
+            lines.append(f"director {outcome.interface}: reloaded")
+        else:
+            lines.append(Text(f"director {outcome.interface}: {outcome.error}", style="red"))
+    if not outcomes:
+        lines.append("no director on this host uses this file; it is in force where one loads it")
+    return Group(*lines)

@@ -1,0 +1,346 @@
+"""The director program, frame by frame: what it does with each, and that it says so in its counters."""
+
+import random
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror
+from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6, IPv6ExtHdrFragment
+from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.packet import Packet, Raw
+
+from glb.config.model import HashFields
+from glb.hashing.flow import Flow
+from glb.scapy import GLBGUE, check_tunnel
+from glb.table.lookup import Lookup, lookup
+
+from .conftest import DIRECTOR_MAC, GATEWAY_MAC, DirectorBench, Outcome, load_files, table
+
+VIP4, VIP6 = "203.0.113.10", "2001:db8:f::10"
+ROUTER_MAC = "02:00:00:00:00:aa"
+MakeDirector = Callable[..., DirectorBench]
+
+
+def frame(*layers: Packet, dst: str = DIRECTOR_MAC) -> Packet:
+    packet: Packet = Ether(src=ROUTER_MAC, dst=dst)
+    for layer in layers:
+        packet /= layer
+    return packet
+
+
+def expected(bench: DirectorBench, src: str, dst: str, ports: tuple[int, int], proto: str) -> Lookup:
+    flow = Flow(ip_address(src), ip_address(dst), *ports)
+    config = bench.loaded.config
+    found = lookup(bench.loaded.tables, flow, proto, config.hash_fields, config.alt_hash_fields)
+    assert found is not None
+    return found
+
+
+def assert_tunnelled(outcome: Outcome, inner: Packet, found: Lookup) -> None:
+    """The frame that came out carries the inner packet, untouched, to the hops that lookup names."""
+    assert (outcome.action, outcome.verdict) == ("tx", "encapsulated")
+    packet = outcome.packet
+    assert check_tunnel(packet) == []
+    assert packet[Ether].dst == GATEWAY_MAC
+    assert packet[Ether].src == DIRECTOR_MAC
+    assert packet[IP].src == "10.0.0.1"
+    hops = [packet[IP].dst, *packet[GLBGUE].hops]
+    assert [ip_address(hop) for hop in hops] == list(found.hops)
+    assert packet[UDP].sport == found.tunnel_source_port
+    assert packet[GLBGUE].next_hop == 0
+    tunnel_length = 14 + 20 + 8 + 4 + 4 + 4 * len(packet[GLBGUE].hops)
+    assert outcome.frame[tunnel_length:] == bytes(inner)
+
+
+@pytest.mark.parametrize("payload", [0, 1, 6, 452, 1448, 8800])
+def test_a_tcp_packet_to_a_bind_is_tunnelled_to_the_hops_of_its_row(director: MakeDirector, payload: int) -> None:
+    bench = director()
+    inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=4711, dport=80) / Raw(b"x" * payload)
+    found = expected(bench, "198.18.3.4", VIP4, (4711, 80), "tcp")
+    assert_tunnelled(bench.run(frame(inner)), inner, found)
+
+
+@pytest.mark.parametrize("proto", ["tcp", "udp"])
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_thousand_clients_go_where_lookup_says(director: MakeDirector, family: int, proto: str) -> None:
+    bench = director()
+    rng = random.Random(family)
+    layer, port = (TCP, 80) if proto == "tcp" else (UDP, 53)
+    for _ in range(1000):
+        src_port = rng.randrange(1, 65536)
+        if family == 4:
+            src, dst = str(IPv4Address(rng.getrandbits(32))), VIP4
+            inner = IP(src=src, dst=dst) / layer(sport=src_port, dport=port)
+        else:
+            src, dst = str(IPv6Address(rng.getrandbits(128))), VIP6
+            inner = IPv6(src=src, dst=dst) / layer(sport=src_port, dport=port)
+        assert_tunnelled(bench.run(frame(inner)), inner, expected(bench, src, dst, (src_port, port), proto))
+
+
+@pytest.mark.parametrize("fields", range(1, 16))
+@pytest.mark.parametrize("family", [4, 6])
+def test_each_choice_of_hash_fields_hashes_those_fields(director: MakeDirector, family: int, fields: int) -> None:
+    names = ("src_addr", "dst_addr", "src_port", "dst_port")
+    chosen = {name: bool(fields >> bit & 1) for bit, name in enumerate(names)}
+    bench = director(hash_fields=chosen)
+    assert bench.loaded.config.hash_fields == HashFields(**chosen)
+    for sport in (1024, 65535):
+        src, dst = ("198.18.3.4", VIP4) if family == 4 else ("2001:db8:c::4", VIP6)
+        ip = IP(src=src, dst=dst) if family == 4 else IPv6(src=src, dst=dst)
+        inner = ip / TCP(sport=sport, dport=80)
+        assert_tunnelled(bench.run(frame(inner)), inner, expected(bench, src, dst, (sport, 80), "tcp"))
+
+
+def test_alternative_hash_fields_append_the_hops_of_a_second_row(director: MakeDirector) -> None:
+    alternative = {"src_addr": True, "dst_addr": False, "src_port": True, "dst_port": False}
+    bench = director(table(depth=2), alt_hash_fields=alternative)
+    for sport in range(1000, 1050):
+        inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=sport, dport=80)
+        found = expected(bench, "198.18.3.4", VIP4, (sport, 80), "tcp")
+        assert len(found.hops) == 4
+        assert_tunnelled(bench.run(frame(inner)), inner, found)
+
+
+@pytest.mark.parametrize("depth", range(2, 9))
+def test_a_row_of_each_depth_puts_all_its_hops_in_the_header(director: MakeDirector, depth: int) -> None:
+    backends = [{"ip": f"10.0.1.{n}", "state": "active", "healthy": True} for n in range(1, 13)]
+    bench = director(table(depth=depth, backends=backends))
+    inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=4711, dport=80)
+    found = expected(bench, "198.18.3.4", VIP4, (4711, 80), "tcp")
+    assert len(found.hops) == depth
+    assert_tunnelled(bench.run(frame(inner)), inner, found)
+
+
+def test_a_row_shorter_than_its_table_is_deep_has_the_hops_there_are(director: MakeDirector) -> None:
+    bench = director(table(depth=5))
+    inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=4711, dport=80)
+    found = expected(bench, "198.18.3.4", VIP4, (4711, 80), "tcp")
+    assert len(found.hops) == 3
+    assert_tunnelled(bench.run(frame(inner)), inner, found)
+
+
+def test_ipv4_options_are_stepped_over(director: MakeDirector) -> None:
+    bench = director()
+    inner = IP(src="198.18.3.4", dst=VIP4, options=b"\x07\x0b\x04" + bytes(9)) / TCP(sport=4711, dport=80)
+    assert_tunnelled(bench.run(frame(inner)), inner, expected(bench, "198.18.3.4", VIP4, (4711, 80), "tcp"))
+
+
+def test_an_ipv4_icmp_error_goes_where_the_quoted_connection_is(director: MakeDirector) -> None:
+    bench = director()
+    quoted = IPerror(src=VIP4, dst="198.18.3.4") / TCPerror(sport=80, dport=4711, seq=1)
+    for kind, code in ((3, 4), (3, 1), (11, 0), (12, 0)):
+        inner = IP(src="192.0.2.1", dst=VIP4) / ICMP(type=kind, code=code) / bytes(quoted)[:28]
+        found = expected(bench, "198.18.3.4", VIP4, (4711, 80), "tcp")
+        assert_tunnelled(bench.run(frame(inner)), inner, found)
+
+
+def test_an_ipv6_icmp_error_goes_where_the_quoted_connection_is(director: MakeDirector) -> None:
+    bench = director()
+    quoted = IPv6(src=VIP6, dst="2001:db8:c::4") / TCP(sport=80, dport=4711)
+    inner = IPv6(src="2001:db8:1::1", dst=VIP6) / ICMPv6PacketTooBig(mtu=1280) / quoted
+    found = expected(bench, "2001:db8:c::4", VIP6, (4711, 80), "tcp")
+    assert_tunnelled(bench.run(frame(inner)), inner, found)
+
+
+def test_an_ipv4_echo_goes_to_the_table_of_its_address(director: MakeDirector) -> None:
+    bench = director()
+    inner = IP(src="198.18.3.4", dst=VIP4, id=0x1234) / ICMP(type=8, id=7, seq=1) / Raw(b"ping")
+    outcome = bench.run(frame(inner))
+    found = expected(bench, "198.18.3.4", VIP4, (0, 0), "icmp")
+    assert outcome.packet[UDP].sport == 0x8000 | ((found.pkt_hash ^ 0x1234) & 0x7FFF)
+    assert [outcome.packet[IP].dst, *outcome.packet[GLBGUE].hops] == [str(hop) for hop in found.hops]
+
+
+def test_an_ipv6_echo_goes_to_the_table_of_its_address(director: MakeDirector) -> None:
+    bench = director()
+    inner = IPv6(src="2001:db8:c::4", dst=VIP6) / ICMPv6EchoRequest(id=7)
+    outcome = bench.run(frame(inner))
+    found = expected(bench, "2001:db8:c::4", VIP6, (0, 0), "icmp")
+    assert check_tunnel(outcome.packet) == []
+    assert [outcome.packet[IP].dst, *outcome.packet[GLBGUE].hops] == [str(hop) for hop in found.hops]
+
+
+def test_an_echo_is_left_to_the_stack_when_it_is_not_to_be_forwarded(director: MakeDirector) -> None:
+    bench = director(forward_icmp_ping_responses=False)
+    assert bench.run(frame(IP(src="198.18.3.4", dst=VIP4) / ICMP(type=8))).verdict == "pass_no_bind"
+
+
+UNTOUCHED = [
+    ("another port", frame(IP(src="198.18.3.4", dst=VIP4) / TCP(dport=81)), "pass_no_bind"),
+    ("another protocol", frame(IP(src="198.18.3.4", dst=VIP4) / UDP(dport=80)), "pass_no_bind"),
+    ("another address", frame(IP(src="198.18.3.4", dst="203.0.113.11") / TCP(dport=80)), "pass_no_bind"),
+    ("a v4-mapped address", frame(IPv6(src="::1", dst="::ffff:203.0.113.10") / TCP(dport=80)), "pass_no_bind"),
+    ("the v4 address as v6", frame(IPv6(src="::1", dst="cb00:710a::") / TCP(dport=80)), "pass_no_bind"),
+    ("an echo reply", frame(IP(src="198.18.3.4", dst=VIP4) / ICMP(type=0)), "pass_no_bind"),
+    ("a protocol without ports", frame(IP(src="198.18.3.4", dst=VIP4, proto=47) / Raw(bytes(20))), "pass_no_bind"),
+    (
+        "an error about another connection",
+        frame(
+            IP(src="192.0.2.1", dst=VIP4)
+            / ICMP(type=3, code=4)
+            / bytes(IPerror(src="10.0.0.1", dst="198.18.3.4") / TCPerror(sport=80, dport=4711))
+        ),
+        "pass_no_bind",
+    ),
+    ("ARP", frame(ARP(), dst="ff:ff:ff:ff:ff:ff"), "pass_not_ip"),
+    ("a VLAN tag", frame(Dot1Q(vlan=5), IP(src="198.18.3.4", dst=VIP4) / TCP(dport=80)), "pass_not_ip"),
+    (
+        "a frame for another host",
+        frame(IP(src="198.18.3.4", dst=VIP4) / TCP(dport=80), dst="02:00:00:00:00:02"),
+        "pass_other_host",
+    ),
+    ("a first fragment", frame(IP(src="198.18.3.4", dst=VIP4, flags="MF") / TCP(dport=80)), "pass_fragment"),
+    ("a later fragment", frame(IP(src="198.18.3.4", dst=VIP4, frag=9, proto=6) / Raw(bytes(64))), "pass_fragment"),
+    (
+        "an IPv6 fragment",
+        frame(IPv6(src="2001:db8:c::4", dst=VIP6) / IPv6ExtHdrFragment(m=1) / TCP(dport=80)),
+        "pass_fragment",
+    ),
+]
+
+
+@pytest.mark.parametrize(("packet", "verdict"), [pytest.param(p, v, id=name) for name, p, v in UNTOUCHED])
+def test_what_no_bind_matches_goes_to_the_stack_untouched(
+    director: MakeDirector, packet: Packet, verdict: str
+) -> None:
+    outcome = director().run(packet)
+    assert (outcome.action, outcome.verdict) == ("pass", verdict)
+    assert outcome.frame == bytes(packet)
+
+
+def cut(packet: Packet, length: int) -> bytes:
+    """The frame's first bytes, after all its lengths and checksums were filled in."""
+    return bytes(packet)[:length]
+
+
+TCP4 = frame(IP(src="198.18.3.4", dst=VIP4) / TCP(dport=80) / Raw(bytes(100)))
+TCP6 = frame(IPv6(src="2001:db8:c::4", dst=VIP6) / TCP(dport=80) / Raw(bytes(100)))
+QUOTE4 = frame(IP(src="192.0.2.1", dst=VIP4, len=28 + 22) / ICMP(type=3, code=4) / bytes(IP() / TCP())[:22])
+MALFORMED = [
+    ("IPv4 header cut off", cut(TCP4, 33), "drop_bad_ip"),
+    ("IPv4 packet shorter than it says", cut(TCP4, 120), "drop_bad_length"),
+    ("IPv6 header cut off", cut(TCP6, 50), "drop_bad_ip"),
+    ("IPv6 packet shorter than it says", cut(TCP6, 120), "drop_bad_length"),
+    ("version 5", frame(IP(src="198.18.3.4", dst=VIP4, version=5) / TCP(dport=80)), "drop_bad_ip"),
+    ("IPv4 header length 4 words", frame(IP(src="198.18.3.4", dst=VIP4, ihl=4) / TCP(dport=80)), "drop_bad_ip"),
+    ("total length below the header", frame(IP(src="198.18.3.4", dst=VIP4, len=19) / TCP(dport=80)), "drop_bad_length"),
+    ("TCP cut off by the total length", frame(IP(dst=VIP4, len=30) / TCP(dport=80)), "drop_bad_l4"),
+    ("TCP cut off by the payload length", frame(IPv6(dst=VIP6, plen=10) / TCP(dport=80)), "drop_bad_l4"),
+    ("UDP header cut off", frame(IP(dst=VIP4, proto=17) / Raw(b"1234")), "drop_bad_l4"),
+    ("quoted TCP cut off", QUOTE4, "drop_bad_icmp_quote"),
+]
+
+
+@pytest.mark.parametrize(("packet", "verdict"), [pytest.param(p, v, id=name) for name, p, v in MALFORMED])
+def test_what_is_malformed_is_dropped_and_counted_by_its_reason(
+    director: MakeDirector, packet: Packet | bytes, verdict: str
+) -> None:
+    outcome = director().run(packet)
+    assert (outcome.action, outcome.verdict) == ("drop", verdict)
+
+
+@pytest.mark.parametrize("whole", [TCP4, TCP6], ids=["IPv4", "IPv6"])
+def test_no_truncation_of_a_packet_is_tunnelled(director: MakeDirector, whole: Packet) -> None:
+    bench = director()
+    for length in range(14, len(whole)):
+        assert bench.run(cut(whole, length)).action == "drop", f"at {length} bytes"
+
+
+def test_ethernet_padding_behind_the_packet_is_not_counted_into_the_tunnel(director: MakeDirector) -> None:
+    bench = director()
+    inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=4711, dport=80)
+    outcome = bench.run(bytes(frame(inner)) + b"\xee" * 6)
+    assert outcome.verdict == "encapsulated"
+    outer = outcome.packet[IP]
+    assert outer.len == 36 + 4 * len(outcome.packet[GLBGUE].hops) + len(inner)
+
+
+def binds(*entries: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"proto": "tcp", **entry} for entry in entries]
+
+
+def backends(address: str) -> list[dict[str, Any]]:
+    return [{"ip": address, "state": "active", "healthy": True}]
+
+
+def test_the_more_specific_bind_wins(director: MakeDirector) -> None:
+    """Exact, then the longest prefix, then the narrower range; each table has a backend of its own to tell it by."""
+    rules = [
+        ("exact", {"ip": "203.0.113.10", "port": 80}, "10.0.0.21"),
+        ("net16", {"ip": "203.0.0.0/16", "port_start": 1, "port_end": 65535}, "10.0.0.22"),
+        ("net24", {"ip": "203.0.113.0/24", "port_start": 1000, "port_end": 2000}, "10.0.0.23"),
+        ("net24-narrow", {"ip": "203.0.113.0/24", "port_start": 1500, "port_end": 1510}, "10.0.0.24"),
+        ("host-range", {"ip": "203.0.113.10", "port_start": 1505, "port_end": 1600}, "10.0.0.25"),
+        ("v6", {"ip": "2001:db8::/32", "port": 80}, "10.0.0.26"),
+    ]
+    bench = director(*(table(name, binds=binds(bind), backends=backends(ip)) for name, bind, ip in rules))
+    cases = {
+        ("203.0.113.10", 80): "10.0.0.21",
+        ("203.0.113.10", 81): "10.0.0.22",
+        ("203.0.113.10", 1504): "10.0.0.24",
+        ("203.0.113.10", 1505): "10.0.0.25",
+        ("203.0.113.10", 1600): "10.0.0.25",
+        ("203.0.113.10", 1601): "10.0.0.23",
+        ("203.0.113.11", 80): "10.0.0.22",
+        ("203.0.113.11", 999): "10.0.0.22",
+        ("203.0.113.11", 1000): "10.0.0.23",
+        ("203.0.113.11", 1500): "10.0.0.24",
+        ("203.0.113.11", 1510): "10.0.0.24",
+        ("203.0.113.11", 1511): "10.0.0.23",
+        ("203.0.113.11", 2001): "10.0.0.22",
+        ("203.0.1.1", 65535): "10.0.0.22",
+    }
+    for (dst, port), backend in cases.items():
+        inner = IP(src="198.18.3.4", dst=dst) / TCP(sport=4711, dport=port)
+        outcome = bench.run(frame(inner))
+        assert (outcome.verdict, outcome.packet[IP].dst) == ("encapsulated", backend), f"{dst}:{port}"
+        assert_tunnelled(outcome, inner, expected(bench, "198.18.3.4", dst, (4711, port), "tcp"))
+    assert bench.run(frame(IP(dst="203.1.0.1") / TCP(dport=80))).verdict == "pass_no_bind"
+    v6 = IPv6(src="2001:db8:c::4", dst="2001:db8:9::9") / TCP(dport=80)
+    assert bench.run(frame(v6)).packet[IP].dst == "10.0.0.26"
+
+
+def test_an_echo_to_a_network_goes_to_the_table_of_its_longest_prefix(director: MakeDirector) -> None:
+    wide = table("wide", binds=binds({"ip": "203.0.0.0/16", "port": 80}), backends=backends("10.0.0.22"))
+    narrow = table("narrow", binds=binds({"ip": "203.0.113.0/24", "port": 80}), backends=backends("10.0.0.23"))
+    bench = director(wide, narrow)
+    for dst, backend in (("203.0.113.77", "10.0.0.23"), ("203.0.5.5", "10.0.0.22")):
+        outcome = bench.run(frame(IP(src="198.18.3.4", dst=dst) / ICMP(type=8)))
+        assert outcome.packet[IP].dst == backend
+        assert list(expected(bench, "198.18.3.4", dst, (0, 0), "icmp").hops) == [ip_address(backend)]
+
+
+def test_a_reload_replaces_tables_and_binds_as_a_whole(director: MakeDirector, tmp_path: Path) -> None:
+    bench = director()
+    to_80 = frame(IP(src="198.18.3.4", dst=VIP4) / TCP(dport=80))
+    to_81 = frame(IP(src="198.18.3.4", dst=VIP4) / TCP(dport=81))
+    for round_number in range(6):
+        port, old, new = (81, to_80, to_81) if round_number % 2 == 0 else (80, to_81, to_80)
+        backend = f"10.9.0.{round_number}"
+        changed = table(binds=binds({"ip": VIP4, "port": port}), backends=backends(backend))
+        bench.write(load_files(tmp_path, changed))
+        assert bench.run(old).verdict == "pass_no_bind", "stale binds go"
+        assert bench.run(new).packet[IP].dst == backend
+
+
+def test_stale_binds_leave_no_trace_in_the_maps(director: MakeDirector, tmp_path: Path) -> None:
+    bench = director(table(binds=binds({"ip": "203.0.113.0/24", "port": 80}, {"ip": VIP6, "port": 80})))
+    sizes = []
+    for _ in range(3):
+        bench.write(load_files(tmp_path, table(binds=binds({"ip": VIP4, "port": 8080}))))
+        sizes.append([len(list(bench.program.maps[name].keys())) for name in ("binds", "wide_binds")])
+    assert sizes == [[2, 0]] * 3, "the bind and the echo to its address"
+
+
+def test_a_layout_that_outgrows_the_maps_is_refused_and_changes_nothing(
+    director: MakeDirector, tmp_path: Path
+) -> None:
+    bench = director()
+    many = [{"ip": f"10.1.{n // 256}.{n % 256}", "state": "active", "healthy": True} for n in range(1200)]
+    with pytest.raises(Exception, match="outgrow"):
+        bench.write(load_files(tmp_path, table(backends=many[:600]), table("other", binds=binds({"ip": "192.0.2.1", "port": 80}), backends=many)))
+    inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=4711, dport=80)
+    assert bench.run(frame(inner)).packet[IP].dst.startswith("10.0.0.")
