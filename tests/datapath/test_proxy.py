@@ -1,0 +1,205 @@
+"""The proxy program, frame by frame. The sockets it asks are real ones, of this process, on loopback."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror
+from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet, Raw
+
+from glb.scapy import GLBGUE, check_tunnel
+
+from .conftest import Bench
+
+DIRECTOR, FIRST, SECOND, THIRD = "10.0.0.1", "10.0.0.11", "10.0.0.12", "10.0.0.13"
+PROXY_MAC, ROUTER_MAC = "02:00:00:00:00:0b", "02:00:00:00:00:fe"
+LISTENING = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+
+
+def tunnelled(inner: Packet, hops: tuple[str, ...] = (SECOND, THIRD), next_hop: int = 0, **gue: int) -> Packet:
+    return (
+        Ether(src=ROUTER_MAC, dst=PROXY_MAC)
+        / IP(src=DIRECTOR, dst=FIRST, id=0, flags="DF")
+        / UDP(sport=0x8123, dport=19523, chksum=0)
+        / GLBGUE(proto=4 if IP in inner else 41, hops=list(hops), next_hop=next_hop, **gue)
+        / inner
+    )
+
+
+def ip(src: str, dst: str) -> Packet:
+    return IPv6(src=src, dst=dst) if ":" in dst else IP(src=src, dst=dst)
+
+
+def inner_frame(inner: Packet) -> bytes:
+    return bytes(Ether(src=ROUTER_MAC, dst=PROXY_MAC) / inner)
+
+
+@pytest.fixture(params=LISTENING, ids=["IPv4", "IPv6"])
+def listener(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
+    family, address = request.param
+    with closing(socket.create_server((address, 0), family=family)) as sock:
+        yield sock
+
+
+@pytest.mark.parametrize("address", [a for _, a in LISTENING])
+def test_a_syn_is_taken(proxy: Bench, address: str) -> None:
+    inner = ip(address, address) / TCP(sport=1234, dport=80, flags="S")
+    outcome = proxy.run(tunnelled(inner))
+    assert (outcome.action, outcome.verdict) == ("pass", "taken_syn")
+    assert outcome.frame == inner_frame(inner)
+
+
+def test_a_segment_of_an_established_connection_is_taken(proxy: Bench, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    with closing(socket.create_connection((host, port))) as client:
+        inner = ip(host, host) / TCP(sport=client.getsockname()[1], dport=port, flags="A") / Raw(b"data")
+        outcome = proxy.run(tunnelled(inner))
+        assert (outcome.action, outcome.verdict) == ("pass", "taken_established")
+        assert outcome.frame == inner_frame(inner)
+
+
+def test_a_segment_of_an_unknown_connection_goes_on_to_the_next_hop(proxy: Bench, listener: socket.socket) -> None:
+    """A listener alone does not make a connection known."""
+    host, port = listener.getsockname()[:2]
+    inner = ip(host, host) / TCP(sport=1, dport=port, flags="PA") / Raw(b"data")
+    before = tunnelled(inner)
+    outcome = proxy.run(before)
+    assert (outcome.action, outcome.verdict) == ("tx", "forwarded")
+    packet = outcome.packet
+    assert check_tunnel(packet) == []
+    assert (packet[IP].src, packet[IP].dst) == (FIRST, SECOND)
+    assert (packet[Ether].src, packet[Ether].dst) == (PROXY_MAC, ROUTER_MAC)
+    assert packet[GLBGUE].next_hop == 1
+    assert packet[GLBGUE].hops == [SECOND, THIRD]
+    assert outcome.frame[-len(inner) :] == bytes(inner)
+    assert packet[UDP].sport == 0x8123
+
+
+def test_the_udp_checksum_stays_right_when_there_is_one(proxy: Bench) -> None:
+    before = tunnelled(IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags="A"))
+    before[UDP].chksum = None
+    packet = proxy.run(before).packet
+    told = packet[UDP].chksum
+    assert told != 0
+    packet[UDP].chksum = None
+    assert Ether(bytes(packet))[UDP].chksum == told
+
+
+def test_the_second_hop_sends_on_to_the_third(proxy: Bench) -> None:
+    inner = IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags="A")
+    packet = proxy.run(tunnelled(inner, next_hop=1)).packet
+    assert (packet[IP].src, packet[IP].dst, packet[GLBGUE].next_hop) == (FIRST, THIRD, 2)
+
+
+@pytest.mark.parametrize("flags", ["A", "R", "F", "FA", "PA"])
+@pytest.mark.parametrize(("hops", "next_hop"), [((SECOND, THIRD), 2), ((), 0), ((SECOND,), 9)])
+def test_the_last_hop_takes_what_nobody_knows(
+    proxy: Bench, hops: tuple[str, ...], next_hop: int, flags: str
+) -> None:
+    inner = IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags=flags)
+    outcome = proxy.run(tunnelled(inner, hops, next_hop))
+    assert (outcome.action, outcome.verdict) == ("pass", "taken_last_resort")
+    assert outcome.frame == inner_frame(inner)
+
+
+def test_a_proxy_does_not_send_a_packet_to_itself(proxy: Bench) -> None:
+    inner = IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags="A")
+    outcome = proxy.run(tunnelled(inner, (FIRST, SECOND)))
+    assert (outcome.verdict, outcome.frame) == ("taken_self", inner_frame(inner))
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        IP(src="198.18.0.1", dst="203.0.113.10") / UDP(sport=1, dport=53) / Raw(b"query"),
+        IP(src="198.18.0.1", dst="203.0.113.10") / ICMP(type=8) / Raw(b"ping"),
+        IPv6(src="2001:db8::1", dst="2001:db8:f::10") / UDP(sport=1, dport=53) / Raw(b"query"),
+        IPv6(src="2001:db8::1", dst="2001:db8:f::10") / ICMPv6EchoRequest(data=b"ping"),
+        IP(src="198.18.0.1", dst="203.0.113.10") / ICMP(type=3, code=4) / IPerror(proto=17) / Raw(bytes(8)),
+    ],
+    ids=["UDP", "ping", "UDP in IPv6", "ping in IPv6", "an error about UDP"],
+)
+def test_what_has_no_connection_is_taken(proxy: Bench, inner: Packet) -> None:
+    outcome = proxy.run(tunnelled(inner))
+    assert (outcome.action, outcome.verdict) == ("pass", "taken_connectionless")
+    assert outcome.frame == inner_frame(inner)
+
+
+def too_big(host: str, port: int, client_port: int) -> Packet:
+    """The error that a router on the way to the client sends about a packet of the server's."""
+    if ":" in host:
+        quoted = IPv6(src=host, dst=host) / TCP(sport=port, dport=client_port)
+        return IPv6(src="2001:db8:1::1", dst=host) / ICMPv6PacketTooBig(mtu=1280) / quoted
+    quoted = IPerror(src=host, dst=host) / TCPerror(sport=port, dport=client_port)
+    return IP(src="192.0.2.1", dst=host) / ICMP(type=3, code=4, nexthopmtu=1400) / Raw(bytes(quoted)[:28])
+
+
+def test_an_icmp_error_is_taken_where_the_quoted_connection_is(proxy: Bench, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    with closing(socket.create_connection((host, port))) as client:
+        known = proxy.run(tunnelled(too_big(host, port, client.getsockname()[1])))
+    assert known.verdict == "taken_established"
+    assert proxy.run(tunnelled(too_big(host, port, 1))).verdict == "forwarded"
+
+
+def test_what_is_not_a_tunnel_goes_to_the_stack_untouched(proxy: Bench) -> None:
+    link = Ether(src=ROUTER_MAC, dst=PROXY_MAC)
+    for packet in (
+        link / IP(src=DIRECTOR, dst=FIRST) / UDP(dport=19524) / Raw(bytes(60)),
+        link / IP(src=DIRECTOR, dst=FIRST) / TCP(dport=19523),
+        link / IPv6(src="::1", dst="::2") / UDP(dport=19523) / Raw(bytes(60)),
+        link / IP(src=DIRECTOR, dst=FIRST, frag=5) / UDP(dport=19523) / Raw(bytes(60)),
+        link / Raw(b""),
+    ):
+        outcome = proxy.run(packet)
+        assert (outcome.action, outcome.verdict, outcome.frame) == ("pass", "pass_not_tunnel", bytes(packet))
+
+
+INNER = IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags="S")
+
+
+def changed(layer: type[Packet], **fields: int) -> Packet:
+    packet = Ether(bytes(tunnelled(INNER)))
+    for name, value in fields.items():
+        setattr(packet[layer], name, value)
+    return packet
+
+
+MALFORMED = [
+    ("GUE version 1", changed(GLBGUE, version=1), "drop_bad_tunnel"),
+    ("GUE control message", changed(GLBGUE, control=1), "drop_bad_tunnel"),
+    ("GUE flags", changed(GLBGUE, flags=1), "drop_bad_tunnel"),
+    ("unknown private data", changed(GLBGUE, type=1), "drop_bad_tunnel"),
+    ("neither IPv4 nor IPv6 inside", changed(GLBGUE, proto=47), "drop_bad_tunnel"),
+    ("UDP longer than IP says", changed(UDP, len=100), "drop_bad_tunnel"),
+    ("IP longer than the frame", changed(IP, len=400), "drop_bad_tunnel"),
+    ("hlen too short for the hops", changed(GLBGUE, hlen=2), "drop_bad_hops"),
+    ("hlen too long for the hops", changed(GLBGUE, hlen=4), "drop_bad_hops"),
+    ("more hops than a header has", changed(GLBGUE, hlen=31, hop_count=30), "drop_bad_hops"),
+    ("IPv6 promised, IPv4 inside", changed(GLBGUE, proto=41), "drop_bad_inner"),
+]
+
+
+@pytest.mark.parametrize(("packet", "verdict"), [pytest.param(p, v, id=name) for name, p, v in MALFORMED])
+def test_a_malformed_tunnel_is_dropped_and_counted_by_its_reason(
+    proxy: Bench, packet: Packet, verdict: str
+) -> None:
+    outcome = proxy.run(packet)
+    assert (outcome.action, outcome.verdict) == ("drop", verdict)
+
+
+def test_no_truncation_of_a_tunnelled_packet_is_taken_or_sent_on(proxy: Bench) -> None:
+    whole = bytes(tunnelled(INNER))
+    for length in range(42, len(whole)):
+        assert proxy.run(whole[:length]).action == "drop", f"at {length} bytes"
+
+
+def test_an_inner_packet_cut_short_under_a_consistent_tunnel_is_dropped(proxy: Bench) -> None:
+    for length in range(len(INNER)):
+        packet = tunnelled(IP(src="198.18.0.1", dst="203.0.113.10"))
+        packet[GLBGUE].remove_payload()
+        packet = packet / Raw(bytes(INNER)[:length])
+        assert proxy.run(packet).verdict == "drop_bad_inner", f"at {length} bytes"
