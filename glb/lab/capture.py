@@ -64,7 +64,7 @@ class Capture:
 
         Raises LabError if the buffer could not hold them all.
         """
-        while self._socket.fileno() >= 0 and self._receive(socket.MSG_DONTWAIT):
+        while self._socket.fileno() >= 0 and self._receive(within_s=0):
             pass
         return list(self._frames)
 
@@ -80,8 +80,7 @@ class Capture:
                 if wanted(frame):
                     return frame
             seen = len(self._frames)
-            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
-            if not self._receive():
+            if not self._receive(within_s=max(deadline - time.monotonic(), 0)):
                 raise LabError(f"the awaited frame did not pass {self._interface} within {bound_s} s")
 
     def _open(self) -> socket.socket:
@@ -90,9 +89,11 @@ class Capture:
         tap.bind((self._interface, _EVERY_PROTOCOL))
         return tap
 
-    def _receive(self, flags: int = 0) -> bool:
+    def _receive(self, within_s: float) -> bool:
+        """Take the next frame out of the kernel's buffer. Returns whether there was one in time."""
+        self._socket.settimeout(within_s)
         try:
-            data, (_, _, direction, *_) = self._socket.recvfrom(_FRAME_LIMIT, flags)
+            data, (_, _, direction, *_) = self._socket.recvfrom(_FRAME_LIMIT)
         except (BlockingIOError, TimeoutError):
             self._check_for_losses()
             return False

@@ -77,7 +77,7 @@ class Lab:
             if daemons:
                 lab._start_daemons([host.name for host in (*lab.proxies, *lab.directors)])
             if not owned:
-                lab._change(replace(lab._state, owner=None))
+                lab.release()
         except BaseException:
             lab.down()
             raise
@@ -104,6 +104,10 @@ class Lab:
     def sweep() -> list[str]:
         """Remove the labs whose owner has died. Returns their names."""
         return leftovers.sweep()
+
+    def release(self) -> None:
+        """Let the lab stay up after the process that owns it, until it is taken down."""
+        self._change(replace(self._state, owner=None))
 
     def down(self) -> None:
         """Take the lab down: processes, namespaces, pins and files."""

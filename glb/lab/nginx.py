@@ -1,6 +1,7 @@
 """The configuration of a proxy's web server: a real nginx that says who it is, and sends files at any speed.
 
-Everything it needs lies in the lab's folder; the system's own nginx and its configuration are not touched.
+It is one process, so that what happens to the process happens to the server. Everything it needs lies in the
+lab's folder; the system's own nginx and its configuration are not touched.
 """
 
 from pathlib import Path
@@ -12,7 +13,7 @@ NGINX = "/usr/sbin/nginx"
 _CONFIGURATION = """\
 # The web server of {proxy} in the lab.
 daemon off;
-worker_processes 1;
+master_process off;
 user root;
 pid {folder}/{proxy}-nginx.pid;
 error_log stderr notice;

@@ -48,8 +48,19 @@ class Traffic:
         return [event for event in self._events if isinstance(event, Finished)]
 
     @property
-    def opened(self) -> list[Opened]:
-        return [event for event in self._events if isinstance(event, Opened)]
+    def in_flight(self) -> list[Opened]:
+        """The connections that are being answered, as far as the events have been looked at."""
+        over = {finished.number for finished in self.finished}
+        return [event for event in self._events if isinstance(event, Opened) and event.number not in over]
+
+    def wait_until(self, condition: Callable[[], bool], bound_s: float = 30.0) -> None:
+        """Look at events until the condition holds with all that has arrived.
+
+        Raises LabError if the load generator ends or the time is up before it does.
+        """
+        deadline = time.monotonic() + bound_s
+        while not (self._arrived.empty() and condition()):
+            self._look(deadline)
 
     def wait_for(self, wanted: Callable[[Event], bool], bound_s: float = 30.0) -> Event:
         """The next event that is wanted.
@@ -57,10 +68,9 @@ class Traffic:
         Raises LabError if the load generator ends or the time is up before it.
         """
         deadline = time.monotonic() + bound_s
-        while True:
-            event = self._next(deadline)
-            if wanted(event):
-                return event
+        while not wanted(event := self._look(deadline)):
+            pass
+        return event
 
     def stop(self) -> Summary:
         """Begin no more requests, let the running ones finish, and return the summary."""
@@ -77,7 +87,7 @@ class Traffic:
         assert isinstance(summary, Summary)
         return summary
 
-    def _next(self, deadline: float) -> Event:
+    def _look(self, deadline: float) -> Event:
         try:
             event = self._arrived.get(timeout=max(deadline - time.monotonic(), 0))
         except queue.Empty:

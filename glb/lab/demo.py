@@ -1,0 +1,251 @@
+"""The walk through glb's main job: what is done, what was expected, what was seen."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+
+from glb.lab.errors import LabError
+from glb.lab.events import Finished, Opened, Summary
+from glb.lab.hosts import VIP4, VIP6, Host, client_address
+from glb.lab.lab import Lab
+
+_CLIENTS = 300
+_REPEATS = 20
+_STEADY_CLIENTS = tuple(str(client_address(family, 40)) for family in (4, 6))
+_DOWNLOADER = str(client_address(4, 7))
+_IN_FLIGHT = 20
+_BACKGROUND_BOUND_S = 60.0
+
+
+def run_demo(lab: Lab, console: Console) -> bool:
+    """Show the main job on a lab that is up with its daemons. Returns whether all went as expected."""
+    return _Demo(lab, console).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What came of a step, and whether it is what was expected."""
+
+    what: str
+    as_expected: bool
+
+
+class _Demo:
+    """The steps share the lab, the downloads that run all along, and the count of everything."""
+
+    def __init__(self, lab: Lab, console: Console) -> None:
+        self._lab = lab
+        self._console = console
+        self._total = Summary()
+        self._drained = lab.proxies[0]
+
+    def run(self) -> bool:
+        self._introduce()
+        with ExitStack() as stack:
+            arguments = ("download", "--until-stopped", "--in-flight", str(_IN_FLIGHT), "--first", "1000")
+            self._background = stack.enter_context(self._lab.traffic(*arguments))
+            steps = (self._spread, self._stick, self._drain, self._remove, self._fill, self._finish)
+            held = all(step() for step in steps)
+        self._conclude(held)
+        return held and self._total.flawless
+
+    # The steps
+
+    def _spread(self) -> bool:
+        def act() -> _Seen:
+            answers = self._requests("spread", "--count", str(_CLIENTS))
+            wanted = {proxy.name for proxy in self._lab.proxies}
+            return _Seen(_shares(answers), _all_ok(answers) and _proxies(answers) == wanted)
+
+        return self._step(
+            "Requests spread over the proxies",
+            f"{_CLIENTS} requests, each from an address of its own, IPv4 and IPv6 by turns",
+            "each proxy answers its share",
+            act,
+        )
+
+    def _stick(self) -> bool:
+        def act() -> _Seen:
+            seen = [self._repeat(client) for client in _STEADY_CLIENTS]
+            stuck = all(_all_ok(answers) and len(_proxies(answers)) == 1 for answers in seen)
+            lines = (f"{c}: {_shares(answers)}" for c, answers in zip(_STEADY_CLIENTS, seen, strict=True))
+            return _Seen("\n".join(lines), stuck)
+
+        return self._step(
+            "The same address, always the same proxy",
+            f"{_REPEATS} requests from one IPv4 address, {_REPEATS} from one IPv6 address",
+            "one proxy answers all of an address's requests",
+            act,
+        )
+
+    def _drain(self) -> bool:
+        def act() -> _Seen:
+            with self._lab.traffic(
+                "download", "--count", "1", "--client", _DOWNLOADER, "--file", "4m", "--rate", "512k"
+            ) as slow:
+                opened = slow.wait_for(lambda event: isinstance(event, Opened))
+                assert isinstance(opened, Opened)
+                self._drained = self._lab.host(opened.proxy)
+                self._note(f"the download of {_DOWNLOADER} comes from {self._drained.name}")
+                self._backend("drain", self._drained)
+                answers = self._repeat(_DOWNLOADER)
+                answers += self._requests("spread", "--count", str(_CLIENTS))
+                self._total += slow.wait()
+            [download] = slow.finished
+            return self._judge_drain(answers, download)
+
+        return self._step(
+            "A drain cuts no connection",
+            "4 MiB are downloaded at 512 KiB/s; meanwhile their proxy is drained, and "
+            f"{_REPEATS + _CLIENTS} connections are made, {_REPEATS} of them from the downloading address",
+            "the new connections go elsewhere; the download ends with the right SHA-256",
+            act,
+        )
+
+    def _judge_drain(self, answers: list[Finished], download: Finished) -> _Seen:
+        elsewhere = _all_ok(answers) and self._drained.name not in _proxies(answers)
+        whole = download.outcome == "ok" and download.proxy == self._drained.name
+        verdict = "SHA-256 right" if whole else f"{download.outcome}: {download.reason}"
+        return _Seen(
+            f"new connections: {_shares(answers)}\n"
+            f"the download: {download.bytes} bytes from {download.proxy}, "
+            f"{download.seconds:.1f} s, {verdict}",
+            elsewhere and whole,
+        )
+
+    def _remove(self) -> bool:
+        def act() -> _Seen:
+            name = self._drained.name
+            self._background.wait_until(lambda: not self._background_at(name), _BACKGROUND_BOUND_S)
+            self._note(f"{name} has no connection left")
+            self._backend("remove", self._drained)
+            self._lab.remove_proxy(name)
+            answers = self._requests("spread", "--count", str(_CLIENTS))
+            return _Seen(_shares(answers), _all_ok(answers) and name not in _proxies(answers))
+
+        return self._step(
+            f"The drained backend is removed: {self._drained.name}",
+            "wait for its last connection, remove it from the table, switch it off",
+            "the others answer everything",
+            act,
+        )
+
+    def _fill(self) -> bool:
+        def act() -> _Seen:
+            added = self._lab.add_proxy()
+            self._note(f"{added.name} is up")
+            self._backend("fill", added)
+            answers = self._requests("spread", "--count", str(_CLIENTS))
+            wanted = {proxy.name for proxy in self._lab.proxies}
+            return _Seen(_shares(answers), _all_ok(answers) and _proxies(answers) == wanted)
+
+        return self._step(
+            "A new proxy is filled in",
+            "a further proxy is brought up and put into the table",
+            "it takes its share of the new connections; running ones stay where they are",
+            act,
+        )
+
+    def _finish(self) -> bool:
+        def act() -> _Seen:
+            summary = self._background.stop()
+            self._total += summary
+            proxies = len(_proxies(self._background.finished))
+            return _Seen(
+                f"{summary.requests} downloads, {summary.bytes >> 20} MiB from {proxies} proxies: "
+                f"{summary.failed} failed, {summary.cut} cut",
+                summary.flawless,
+            )
+
+        return self._step(
+            "What ran all along",
+            f"{_IN_FLIGHT} downloads of mixed length and speed were in flight during all steps",
+            "each ended with the right SHA-256",
+            act,
+        )
+
+    # What the steps are made of
+
+    def _requests(self, *arguments: str) -> list[Finished]:
+        with self._lab.traffic(*arguments) as traffic:
+            self._total += traffic.wait()
+        return traffic.finished
+
+    def _repeat(self, client: str) -> list[Finished]:
+        return self._requests("spread", "--count", str(_REPEATS), "--client", client)
+
+    def _background_at(self, proxy: str) -> bool:
+        return any(opened.proxy == proxy for opened in self._background.in_flight)
+
+    def _backend(self, verb: str, proxy: Host) -> None:
+        """Run `glbctl backend VERB`, as a user would. Raises LabError if it fails."""
+        command = ["glbctl", "backend", verb, str(self._lab.table_path), str(proxy.addresses[0].ip)]
+        self._note("$ " + " ".join(command))
+        done = self._lab.run(self._lab.directors[0].name, command)
+        if done.returncode != 0:
+            raise LabError(
+                f"`{' '.join(command)}` ended with {done.returncode}: {done.stderr or done.stdout}"
+            )
+
+    # What is said
+
+    def _introduce(self) -> None:
+        directors, proxies = len(self._lab.directors), len(self._lab.proxies)
+        self._console.print(
+            f"[bold]The lab {self._lab.name!r} is up[/]: a client, a router, {directors} directors and "
+            f"{proxies} proxies with nginx, each in a network namespace. The service is at {VIP4} and "
+            f"{VIP6}. All along, {_IN_FLIGHT} downloads are kept in flight.",
+            highlight=False,
+        )
+
+    def _step(self, title: str, done: str, expected: str, act: Callable[[], _Seen]) -> bool:
+        """Tell, act, tell what was seen. Returns whether it was as expected."""
+        self._console.print()
+        self._console.rule(f"[bold]{title}", align="left", characters="-")
+        self._tell("done", done)
+        self._tell("expected", expected)
+        try:
+            seen = act()
+        except LabError as error:
+            seen = _Seen(str(error), False)
+        self._tell("seen", seen.what)
+        self._tell("", "[green]as expected[/]" if seen.as_expected else "[bold red]NOT as expected[/]")
+        return seen.as_expected
+
+    def _tell(self, label: str, text: str) -> None:
+        line = Table.grid(padding=(0, 1))
+        line.add_column(width=9, style="dim")
+        line.add_column(overflow="fold")
+        line.add_row(label, text)
+        self._console.print(line)
+
+    def _note(self, text: str) -> None:
+        self._console.print(Padding(text, (0, 0, 0, 10)), style="cyan", highlight=False, soft_wrap=True)
+
+    def _conclude(self, held: bool) -> None:
+        verdict = "[bold green]All as expected.[/]" if held else "[bold red]Not all was as expected.[/]"
+        self._console.print()
+        self._console.rule("[bold]Summary", align="left", characters="-")
+        self._tell("", f"requests made:   {self._total.requests}")
+        self._tell("", f"failed:          {self._total.failed}")
+        self._tell("", f"connections cut: {self._total.cut}")
+        self._tell("", verdict)
+
+
+def _all_ok(answers: Iterable[Finished]) -> bool:
+    return all(answer.outcome == "ok" for answer in answers)
+
+
+def _proxies(answers: Iterable[Finished]) -> set[str]:
+    return {answer.proxy for answer in answers if answer.proxy}
+
+
+def _shares(answers: Iterable[Finished]) -> str:
+    """Who answered how many, and what became of the rest: "proxy1 103, proxy2 97, failed 1"."""
+    counts = Counter(answer.proxy if answer.outcome == "ok" else str(answer.outcome) for answer in answers)
+    return ", ".join(f"{name} {number}" for name, number in sorted(counts.items()))
