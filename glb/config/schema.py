@@ -28,8 +28,8 @@ Boolean = Annotated[bool, PlainValidator(values.boolean)]
 Depth = Annotated[int, PlainValidator(values.integer(2, 8))]
 Key16 = Annotated[bytes, PlainValidator(values.key16)]
 Milliseconds = Annotated[int, PlainValidator(values.integer(1, 3_600_000))]
+Name = Annotated[str, PlainValidator(values.name)]
 Port = Annotated[int, PlainValidator(values.port)]
-Text = Annotated[str, PlainValidator(values.text)]
 Trigger = Annotated[int, PlainValidator(values.integer(1, 1000))]
 
 
@@ -88,7 +88,7 @@ class BackendSource(Source):
 
 
 class TableSource(Source):
-    name: Text
+    name: Name
     hash_key: Key16
     seed: Key16
     binds: tuple[BindSource, ...]

@@ -18,6 +18,8 @@ SHOWN_LENGTH = 60
 def shown(value: object) -> str:
     """A wrong value as the file has it, cut to what a line can bear."""
     text = json.dumps(value, ensure_ascii=False)
+    if not text.isprintable():
+        text = json.dumps(value)
     return text if len(text) <= SHOWN_LENGTH else f"{text[: SHOWN_LENGTH - 3]}..."
 
 
@@ -51,9 +53,9 @@ def boolean(value: object) -> bool:
     return value
 
 
-def text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise refuse(value, "a text of at least one character")
+def name(value: object) -> str:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise refuse(value, "a name of printable characters")
     return value
 
 

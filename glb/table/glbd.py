@@ -120,7 +120,7 @@ def _decode_tables(data: bytes) -> Iterator[BuiltTable]:
     num_tables = _decode_header(data)
     expected = HEADER.size + num_tables * TABLE_BYTES
     if len(data) != expected:
-        fault = "truncated" if len(data) < expected else "bytes are left over at the end"
+        fault = "truncated" if len(data) < expected else "bytes are left over"
         raise _FormatError(f"{fault}: {num_tables} tables take {expected} bytes, the file has {len(data)}")
     for index in range(num_tables):
         start = HEADER.size + index * TABLE_BYTES

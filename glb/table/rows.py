@@ -44,7 +44,7 @@ def build_rows(backends: Sequence[Backend], seed: bytes, depth: int) -> Rows:
 
 
 def _rank(backends: Sequence[Backend], chosen: Sequence[int], seed: bytes, best: int) -> Rows:
-    """The first `best` columns, or fewer, of the ranking of the chosen backends, as indices into all of them."""
+    """The first `best` columns, or fewer, of the ranking of `chosen`, as indices into `backends`."""
     ranking = rank([backends[index].address for index in chosen], seed, best)
     return np.array(chosen, np.uint16)[ranking]
 
