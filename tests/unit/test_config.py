@@ -1,0 +1,364 @@
+"""What good files mean, and what is said about bad ones."""
+
+import json
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glb.config.load import ConfigError, load_director, load_tables, parse_director, parse_tables
+from glb.config.model import (
+    Backend,
+    Bind,
+    HashFields,
+    HealthCheckPolicy,
+    HealthChecks,
+    Proto,
+    State,
+    require_ipv4_backends,
+)
+from tests.unit import sources
+from tests.unit.sources import MISSING, put
+
+
+def problems_in_tables(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse_tables(text, "ft.json")
+    assert str(caught.value) == "\n".join(caught.value.problems)
+    return list(caught.value.problems)
+
+
+def problems_in_director(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse_director(text, "director.json")
+    return list(caught.value.problems)
+
+
+def test_a_source_becomes_tables() -> None:
+    tables = parse_tables(json.dumps(sources.tables()), "ft.json")
+
+    web, dns = tables.tables
+    assert (web.name, web.depth, dns.name, dns.depth) == ("web", 3, "dns", 2)
+    assert web.hash_key == bytes.fromhex("00112233445566778899aabbccddeeff")
+    assert dns.seed == bytes.fromhex("fedcba9876543210fedcba9876543210")
+    assert web.binds == (
+        Bind(ip_network("198.51.100.1/32"), Proto.TCP, 80, 80),
+        Bind(ip_network("2001:db8::/64"), Proto.TCP, 8000, 8080),
+    )
+    assert web.backends[2] == Backend(
+        ip_address("10.0.0.3"), State.DRAINING, True, HealthChecks(http=80, gue=19523)
+    )
+    assert dns.backends == (
+        Backend(ip_address("10.0.0.2"), State.FILLING),
+        Backend(ip_address("10.0.0.4"), State.INACTIVE, healthy=False),
+    )
+    assert tables.healthchecks == HealthCheckPolicy(500, 250, 2)
+
+
+def test_a_directors_configuration_is_read_and_keys_of_the_dpdk_version_are_ignored() -> None:
+    config = parse_director(json.dumps(sources.director()), "director.json")
+
+    assert config.outbound_gateway_mac == "02:00:5e:10:00:01"
+    assert config.gateway_mac == bytes.fromhex("02005e100001")
+    assert config.outbound_src_ip == ip_address("10.0.0.100")
+    assert config.forward_icmp_ping_responses is True
+    assert config.hash_fields == HashFields(src_addr=True, src_port=True)
+    assert config.alt_hash_fields == HashFields(src_addr=False, dst_addr=True)
+    assert config.statsd_port == 8125
+
+
+def test_a_directors_configuration_needs_only_the_gateway_and_the_source() -> None:
+    text = '{"outbound_gateway_mac": "02:00:5e:10:00:01", "outbound_src_ip": "10.0.0.100"}'
+
+    config = parse_director(text, "director.json")
+
+    assert config.hash_fields == HashFields(src_addr=True)
+    assert (config.alt_hash_fields, config.statsd_port, config.forward_icmp_ping_responses) == (
+        None,
+        None,
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("network", "proto", "ports", "text", "exact"),
+    [
+        ("198.51.100.1/32", Proto.TCP, (80, 80), "198.51.100.1:80/tcp", True),
+        ("2001:db8::1/128", Proto.TCP, (80, 80), "[2001:db8::1]:80/tcp", True),
+        ("10.0.0.0/8", Proto.UDP, (1000, 2000), "10.0.0.0/8:1000-2000/udp", False),
+        ("2001:db8::/32", Proto.UDP, (53, 53), "[2001:db8::/32]:53/udp", False),
+        ("198.51.100.1/32", Proto.TCP, (80, 81), "198.51.100.1:80-81/tcp", False),
+    ],
+)
+def test_a_bind_prints_as_people_write_it(
+    network: str, proto: Proto, ports: tuple[int, int], text: str, exact: bool
+) -> None:
+    bind = Bind(ip_network(network), proto, *ports)
+
+    assert str(bind) == text
+    assert bind.is_exact is exact
+    assert bind.family == ip_network(network).version
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("healthy", [True, False])
+def test_a_backend_takes_new_connections_if_it_is_healthy_and_active_or_filling(
+    state: State, healthy: bool
+) -> None:
+    backend = Backend(ip_address("10.0.0.1"), state, healthy)
+
+    assert backend.available is (healthy and state in (State.ACTIVE, State.FILLING))
+
+
+@pytest.mark.parametrize(
+    "bind",
+    [
+        {"ip": "198.51.100.0/28", "proto": "tcp", "port": 80},
+        {"ip": "198.51.100.1", "proto": "udp", "port": 80},
+        {"ip": "198.51.100.1", "proto": "tcp", "port_start": 79, "port_end": 81},
+        {"ip": "0.0.0.0/0", "proto": "tcp", "port_start": 1, "port_end": 65535},
+    ],
+)
+def test_binds_may_overlap_if_they_are_not_the_same(bind: dict[str, Any]) -> None:
+    source = put(sources.tables(), "tables.1.binds.1", bind)
+
+    assert len(parse_tables(json.dumps(source), "ft.json").tables[1].binds) == 2
+
+
+MALFORMED_TABLES = [
+    # a name for the case, where, the value there, the lines that it causes
+    ("a state misspelt", "tables.0.backends.2.state", "actve",
+     'tables[0].backends[2].state: "actve" is not one of active, draining, filling, inactive'),
+    ("a state that is a number", "tables.0.backends.2.state", 1,
+     "tables[0].backends[2].state: 1 is not one of active, draining, filling, inactive"),
+    ("a state left out", "tables.0.backends.2.state", MISSING, "tables[0].backends[2].state: missing"),
+    ("a health in quotes", "tables.0.backends.1.healthy", "true",
+     'tables[0].backends[1].healthy: "true" is not true or false'),
+    ("a health that is 1", "tables.0.backends.1.healthy", 1,
+     "tables[0].backends[1].healthy: 1 is not true or false"),
+    ("an address that is a number", "tables.0.backends.0.ip", 167772161,
+     "tables[0].backends[0].ip: 167772161 is not an IPv4 or IPv6 address"),
+    ("a backend that is a network", "tables.0.backends.0.ip", "10.0.0.0/24",
+     'tables[0].backends[0].ip: "10.0.0.0/24" is not an IPv4 or IPv6 address'),
+    ("a backend that is many hosts", "tables.0.backends.0.ip", "224.0.0.1",
+     'tables[0].backends[0].ip: "224.0.0.1" is not the address of one host'),
+    ("an address with a zone", "tables.0.backends.0.ip", "fe80::1%eth0",
+     'tables[0].backends[0].ip: "fe80::1%eth0" is not an IPv4 or IPv6 address'),
+    ("a backend twice", "tables.0.backends.2.ip", "10.0.0.1",
+     "tables[0].backends[2].ip: 10.0.0.1 is already tables[0].backends[0]"),
+    ("a check of no port", "tables.0.backends.0.healthchecks.http", 0,
+     "tables[0].backends[0].healthchecks.http: 0 is not a whole number from 1 to 65535"),
+    ("a check of a relative path", "tables.0.backends.0.healthchecks.http_uri", "up",
+     "tables[0].backends[0].healthchecks.http_uri: "
+     '"up" is not a path of printable ASCII that begins with "/"'),
+    ("an unknown check", "tables.0.backends.0.healthchecks.htp", 80,
+     'tables[0].backends[0].healthchecks.htp: unknown key; did you mean "http"?'),
+    ("checks that are a list", "tables.0.backends.0.healthchecks", [],
+     "tables[0].backends[0].healthchecks: [] is not an object"),
+    ("a backend that is a text", "tables.0.backends.0", "10.0.0.1",
+     'tables[0].backends[0]: "10.0.0.1" is not an object'),
+    ("backends that are an object", "tables.0.backends", {}, "tables[0].backends: {} is not a list"),
+    ("no backends", "tables.0.backends", [],
+     "tables[0].backends: no backend; there is nowhere to forward to"),
+    ("only inactive backends", "tables.0.backends", [{"ip": "10.0.0.1", "state": "inactive"}],
+     "tables[0].backends: every backend is inactive; there is nowhere to forward to"),
+    ("no binds", "tables.0.binds", [], "tables[0].binds: no bind; no packet would belong to this table"),
+    ("host bits", "tables.1.binds.0.ip", "198.51.100.7/24",
+     'tables[1].binds[0].ip: "198.51.100.7/24" has host bits set; did you mean "198.51.100.0/24"?'),
+    ("a netmask", "tables.1.binds.0.ip", "198.51.100.0/255.255.255.0",
+     'tables[1].binds[0].ip: "198.51.100.0/255.255.255.0" is not an address or CIDR'),
+    ("a prefix too long", "tables.1.binds.0.ip", "198.51.100.0/33",
+     'tables[1].binds[0].ip: "198.51.100.0/33" is not an address or CIDR'),
+    ("a protocol in capitals", "tables.1.binds.0.proto", "UDP",
+     'tables[1].binds[0].proto: "UDP" is not one of tcp, udp'),
+    ("a port beyond 16 bits", "tables.1.binds.0.port", 65536,
+     "tables[1].binds[0].port: 65536 is not a whole number from 1 to 65535"),
+    ("a port with a point", "tables.1.binds.0.port", 53.0,
+     "tables[1].binds[0].port: 53.0 is not a whole number from 1 to 65535"),
+    ("a port that is true", "tables.1.binds.0.port", True,
+     "tables[1].binds[0].port: true is not a whole number from 1 to 65535"),
+    ("no port", "tables.1.binds.0.port", MISSING,
+     'tables[1].binds[0]: "port" is missing, or "port_start" and "port_end" for a range'),
+    ("a port and a range", "tables.0.binds.1.port", 80,
+     'tables[0].binds[1]: either "port", or "port_start" and "port_end", not both'),
+    ("half a range", "tables.0.binds.1.port_end", MISSING,
+     'tables[0].binds[1]: "port" is missing, or "port_start" and "port_end" for a range'),
+    ("a range backwards", "tables.0.binds.1.port_start", 9000,
+     'tables[0].binds[1]: "port_start" 9000 is above "port_end" 8080'),
+    ("a bind of two tables", "tables.1.binds.0", {"ip": "198.51.100.1/32", "proto": "tcp", "port": 80},
+     "tables[1].binds[0]: 198.51.100.1:80/tcp is already tables[0].binds[0]"),
+    ("a name twice", "tables.1.name", "web", 'tables[1].name: "web" is already tables[0].name'),
+    ("no name", "tables.1.name", MISSING, "tables[1].name: missing"),
+    ("an empty name", "tables.1.name", " ", 'tables[1].name: " " is not a name of printable characters'),
+    ("a name with an escape", "tables.1.name", "\x1b[31m",
+     'tables[1].name: "\\u001b[31m" is not a name of printable characters'),
+    ("a short key", "tables.0.hash_key", "0011", 'tables[0].hash_key: "0011" is not 32 hex digits'),
+    ("a seed that is no hex", "tables.0.seed", "g" * 32,
+     f'tables[0].seed: "{"g" * 32}" is not 32 hex digits'),
+    ("a depth of one", "tables.0.depth", 1, "tables[0].depth: 1 is not a whole number from 2 to 8"),
+    ("an unknown key of a table", "tables.0.bakends", [],
+     'tables[0].bakends: unknown key; did you mean "backends"?'),
+    ("a key unlike any", "tables.1.binds.0.comment", "",
+     "tables[1].binds[0].comment: unknown key; known are ip, proto, port, port_start, port_end"),
+    ("a policy of no time", "healthchecks.interval_ms", 0,
+     "healthchecks.interval_ms: 0 is not a whole number from 1 to 3600000"),
+    ("no tables", "tables", [], "tables: no table; without one there is nothing to forward"),
+    ("no key for tables", "tables", MISSING, "tables: missing"),
+    ("an unknown key at the top", "table", [], 'table: unknown key; did you mean "tables"?'),
+    ("a long value is cut", "tables.0.name", ["x" * 100],
+     f'tables[0].name: ["{"x" * 55}... is not a name of printable characters'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "line"),
+    [case[1:] for case in MALFORMED_TABLES],
+    ids=[case[0].replace(" ", "-") for case in MALFORMED_TABLES],
+)
+def test_a_malformed_source_is_told_apart_by_its_one_line(path: str, value: object, line: str) -> None:
+    source = put(sources.tables(), path, value)
+
+    assert problems_in_tables(json.dumps(source)) == [f"ft.json: {line}"]
+
+
+MALFORMED_DIRECTORS = [
+    ("no gateway", "outbound_gateway_mac", MISSING, "outbound_gateway_mac: missing"),
+    ("a short address", "outbound_gateway_mac", "02:00:5e:10:00",
+     'outbound_gateway_mac: "02:00:5e:10:00" is not a MAC address such as 02:00:5e:10:00:01'),
+    ("a broadcast address", "outbound_gateway_mac", "ff:ff:ff:ff:ff:ff",
+     'outbound_gateway_mac: "ff:ff:ff:ff:ff:ff" is not the MAC address of one host'),
+    ("an IPv6 source", "outbound_src_ip", "2001:db8::1",
+     'outbound_src_ip: "2001:db8::1" is not an IPv4 address; the datapath tunnels over IPv4 only'),
+    ("a flag in quotes", "forward_icmp_ping_responses", "yes",
+     'forward_icmp_ping_responses: "yes" is not true or false'),
+    ("no field", "hash_fields", {"src_addr": False},
+     "hash_fields: at least one of src_addr, dst_addr, src_port, dst_port must be true"),
+    ("an unknown field", "alt_hash_fields.dest_port", True,
+     'alt_hash_fields.dest_port: unknown key; did you mean "dst_port"?'),
+    ("a slip of the pen", "outbound_source_ip", "10.0.0.1",
+     'outbound_source_ip: unknown key; did you mean "outbound_src_ip"?'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "line"),
+    [case[1:] for case in MALFORMED_DIRECTORS],
+    ids=[case[0].replace(" ", "-") for case in MALFORMED_DIRECTORS],
+)
+def test_a_malformed_configuration_is_told_apart_by_its_one_line(path: str, value: object, line: str) -> None:
+    source = put(sources.director(), path, value)
+
+    assert problems_in_director(json.dumps(source)) == [f"director.json: {line}"]
+
+
+def test_a_misspelt_key_explains_the_missing_one() -> None:
+    source = put(put(sources.director(), "outbound_src_ip", MISSING), "outbound_src_pi", "10.0.0.1")
+
+    assert problems_in_director(json.dumps(source)) == [
+        "director.json: outbound_src_ip: missing",
+        'director.json: outbound_src_pi: unknown key; did you mean "outbound_src_ip"?',
+    ]
+
+
+def test_all_problems_are_told_at_once() -> None:
+    source = put(sources.tables(), "tables.0.backends.0.state", "up")
+    source = put(source, "tables.1.binds.0.port", 0)
+    source = put(source, "healthchecks.retries", 3)
+
+    assert problems_in_tables(json.dumps(source)) == [
+        'ft.json: tables[0].backends[0].state: "up" is not one of active, draining, filling, inactive',
+        "ft.json: tables[1].binds[0].port: 0 is not a whole number from 1 to 65535",
+        "ft.json: healthchecks.retries: unknown key; known are interval_ms, timeout_ms, trigger",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "the file is empty"),
+        (" \n", "the file is empty"),
+        ('{\n  "tables": [,]\n}', "line 2, column 14: Expecting value"),
+        ("[]", "[] is not an object"),
+        ('{"tables": NaN}', "NaN is not JSON"),
+        ('{"tables": [{"seed": 1, "seed": 1}]}', "tables[0].seed: the key is there more than once"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+    ids=["empty", "blank", "syntax", "a-list", "not-a-number", "a-key-twice", "deep"],
+)  # fmt: skip
+def test_what_is_not_a_json_object_is_told_apart(text: str, line: str) -> None:
+    assert problems_in_tables(text) == [f"ft.json: {line}"]
+
+
+@pytest.mark.parametrize("load", [load_tables, load_director])
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (None, "No such file or directory"),
+        (b'{"tables": "\xff"}', "byte 12 is not UTF-8"),
+        (b"GLBD\2\0\0\0", "a GLBD binary; give the JSON source that it was built from"),
+    ],
+    ids=["no-file", "not-utf-8", "a-binary"],
+)
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(
+    load: Any,  # noqa: ANN401 - either loader
+    content: bytes | None,
+    line: str,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "file.json"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+
+    assert str(caught.value) == f"{path}: {line}"
+
+
+def test_a_directory_in_the_files_place_is_named_as_such(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Is a directory"):
+        load_tables(tmp_path)
+
+
+def test_a_director_refuses_backends_that_it_cannot_tunnel_to() -> None:
+    source = put(sources.tables(), "tables.0.backends.1.ip", "2001:db8::2")
+    tables = parse_tables(json.dumps(source), "ft.json")
+
+    with pytest.raises(ConfigError) as caught:
+        tables.require_ipv4_backends("ft.json")
+
+    assert caught.value.problems == (
+        "ft.json: tables[0].backends[1].ip: 2001:db8::2 is not IPv4; the datapath tunnels over IPv4",
+    )
+    require_ipv4_backends(tables.tables[1:], "ft.json")
+
+
+def test_a_hash_of_no_field_is_a_programming_error() -> None:
+    with pytest.raises(ValueError, match="at least one field"):
+        HashFields(src_addr=False)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["tables", "binds", "ip"]), inner)
+    ),
+    max_leaves=5,
+)
+PATHS = """
+tables tables.0 tables.0.seed tables.0.binds tables.0.binds.0 tables.0.binds.0.ip tables.0.backends.0
+tables.0.backends.0.ip tables.0.backends.0.healthchecks healthchecks
+""".split()  # noqa: SIM905 - a list of short words
+
+
+@given(path=st.sampled_from(PATHS), value=JSON_VALUES)
+def test_whatever_stands_in_a_file_it_is_read_or_refused_with_its_name(path: str, value: object) -> None:
+    text = json.dumps(put(sources.tables(), path, value))
+
+    try:
+        parse_tables(text, "ft.json")
+    except ConfigError as error:
+        assert all(problem.startswith("ft.json: ") for problem in error.problems)  # noqa: PT017
