@@ -78,7 +78,7 @@ class Program:
             ended.register(handle, select.POLLIN)
             while not all(_listens(self.id.pid, table, port) for table in ("tcp", "tcp6")):
                 if ended.poll(_LOOK_AGAIN_S * 1000):
-                    raise LabError(self._report("has ended"))
+                    raise LabError(self._report(_how_it_ended(handle)))
                 if time.monotonic() > deadline:
                     raise LabError(self._report(f"does not listen after {READY_BOUND_S:.0f} s"))
 
@@ -98,7 +98,7 @@ class Program:
                     if b"READY=1" in notify.recv(4096).split(b"\n"):
                         return
                 elif handle in arrived:
-                    raise LabError(self._report("has ended"))
+                    raise LabError(self._report(_how_it_ended(handle)))
         raise LabError(self._report(f"was not ready within {READY_BOUND_S:.0f} s"))
 
     def _report(self, what: str) -> str:
@@ -165,6 +165,15 @@ def _listens(pid: int, table: str, port: int) -> bool:
         return False
     sockets = (line.split() for line in lines)
     return any(fields[1].endswith(f":{port:04X}") and fields[3] == _TCP_LISTEN for fields in sockets)
+
+
+def _how_it_ended(handle: int) -> str:
+    """What became of a child that is no more."""
+    result = os.waitid(os.P_PIDFD, handle, os.WEXITED)
+    assert result is not None
+    if result.si_code == os.CLD_EXITED:
+        return f"has ended with status {result.si_status}"
+    return f"was ended by {signal.Signals(result.si_status).name}"
 
 
 @contextmanager
