@@ -65,7 +65,7 @@ class _Place:
         return next((backend.state for backend in self.table.backends if backend.address == address), None)
 
 
-def dict_of(raw: Any) -> Raw:  # noqa: ANN401 - JSON is any type
+def dict_of(raw: Any) -> Raw:
     """A JSON value that validation has shown to be an object."""
     assert isinstance(raw, dict)
     return raw
@@ -180,9 +180,7 @@ def _places(path: Path, text: str, raw: Raw) -> list[_Place]:
     ]
 
 
-def _choose(
-    path: Path, places: list[_Place], address: Address, table: str | None, may_add: bool
-) -> list[_Place]:
+def _choose(path: Path, places: list[_Place], address: Address, table: str | None, may_add: bool) -> list[_Place]:
     """The tables that an edit is about."""
     names = ", ".join(place.table.name for place in places)
     if table is not None:

@@ -84,7 +84,7 @@ class _Object(dict[str, Any]):
         self.repeated = [key for key in self if keys.count(key) > 1]
 
 
-def parse_json(text: str, name: str) -> Any:  # noqa: ANN401 - JSON is any type
+def parse_json(text: str, name: str) -> Any:
     """Parse JSON strictly: no key twice in one object, no NaN. Raises ConfigError with line and column."""
     if not text.strip():
         raise ConfigError(f"{name}: the file is empty")
@@ -170,7 +170,7 @@ def _known_keys(source: type[BaseModel], place: Place) -> list[str]:
     return list(source.model_fields)
 
 
-def _object_type(annotation: Any) -> type[BaseModel]:  # noqa: ANN401 - a type expression
+def _object_type(annotation: Any) -> type[BaseModel]:
     """The schema class in `X`, `X | None` or `tuple[X, ...]`."""
     candidates = (annotation, *getattr(annotation, "__args__", ()))
     return next(kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel))

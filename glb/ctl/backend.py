@@ -22,25 +22,44 @@ app = typer.Typer(
 Source = Annotated[Path, typer.Argument(metavar="TABLE", help="The forwarding tables' source (JSON).")]
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="The backend's address.")]
 TableName = Annotated[
-    str | None, typer.Option("--name", help="Only in the table of this name; else in each that lists the backend.")
+    str | None,
+    typer.Option("--name", help="Only in the table of this name; else in each that lists the backend."),
 ]
 Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait for the directors to reload.")]
 
 
 @app.command()
-def drain(table: Source, address: Address, name: TableName = None, timeout: Timeout = 30, output: Output = Format.TEXT) -> None:
+def drain(
+    table: Source,
+    address: Address,
+    name: TableName = None,
+    timeout: Timeout = 30,
+    output: Output = Format.TEXT,
+) -> None:
     """Keep the backend's connections, give it no new ones: they go to the next hop of each row."""
     _change(table, lambda: set_backend_state(table, address, State.DRAINING, name), timeout, output)
 
 
 @app.command()
-def activate(table: Source, address: Address, name: TableName = None, timeout: Timeout = 30, output: Output = Format.TEXT) -> None:
+def activate(
+    table: Source,
+    address: Address,
+    name: TableName = None,
+    timeout: Timeout = 30,
+    output: Output = Format.TEXT,
+) -> None:
     """Make the backend a full member of its table."""
     _change(table, lambda: set_backend_state(table, address, State.ACTIVE, name), timeout, output)
 
 
 @app.command()
-def fill(table: Source, address: Address, name: TableName = None, timeout: Timeout = 30, output: Output = Format.TEXT) -> None:
+def fill(
+    table: Source,
+    address: Address,
+    name: TableName = None,
+    timeout: Timeout = 30,
+    output: Output = Format.TEXT,
+) -> None:
     """Put a backend in, or back in: it gets new connections, its rows' old ones stay where they are.
 
     An address that the table does not list yet is added, with its siblings' health checks.
@@ -49,7 +68,13 @@ def fill(table: Source, address: Address, name: TableName = None, timeout: Timeo
 
 
 @app.command()
-def remove(table: Source, address: Address, name: TableName = None, timeout: Timeout = 30, output: Output = Format.TEXT) -> None:
+def remove(
+    table: Source,
+    address: Address,
+    name: TableName = None,
+    timeout: Timeout = 30,
+    output: Output = Format.TEXT,
+) -> None:
     """Take the backend out of its table. Drain it first: connections that it still has are cut."""
     _change(table, lambda: remove_backend(table, address, name), timeout, output)
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,18 +11,27 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from glb.config.load import load_director
-from glb.config.model import DirectorConfig, HashFields
+from glb.config.model import DirectorConfig, HashFields, Proto
 from glb.ctl.endpoints import parse_endpoint
 from glb.ctl.options import TableArgument
 from glb.ctl.output import Format, Output, emit, grid
 from glb.errors import GlbError
 from glb.hashing.flow import Flow
 from glb.table.build import BuiltTable, load
-from glb.table.lookup import Lookup, lookup
+from glb.table.lookup import ICMP, Lookup, lookup
 
-Protocol = Annotated[
-    str | None,
-    typer.Option("--proto", help="tcp, udp, or icmp for an echo. Without it: tcp, or icmp if DST has no port."),
+
+class Protocol(StrEnum):
+    """What a bind can be for, and the echo to its address."""
+
+    TCP = "tcp"
+    UDP = "udp"
+    ICMP = "icmp"
+
+
+ProtocolOption = Annotated[
+    Protocol | None,
+    typer.Option("--proto", help="icmp is an echo. Without this option: tcp, or icmp if DST has no port."),
 ]
 
 
@@ -29,12 +39,13 @@ def lookup_command(
     table: TableArgument,
     source: Annotated[str | None, typer.Argument(metavar="SRC[:PORT]", help="The client.")] = None,
     destination: Annotated[str | None, typer.Argument(metavar="DST[:PORT]", help="The VIP, with its port.")] = None,
-    proto: Protocol = None,
+    proto: ProtocolOption = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="The director's configuration: which fields it hashes.")
     ] = None,
     from_file: Annotated[
-        str | None, typer.Option("--from", metavar="FILE", help="Many at once: a line each, SRC and DST; - is stdin.")
+        str | None,
+        typer.Option("--from", metavar="FILE", help="Many at once: a line each, SRC and DST; - is stdin."),
     ] = None,
     output: Output = Format.TEXT,
 ) -> None:
@@ -76,26 +87,36 @@ def _read(name: str) -> str:
 
 
 def _answer(
-    tables: tuple[BuiltTable, ...], director: DirectorConfig | None, source: str, destination: str, proto: str | None
+    tables: tuple[BuiltTable, ...],
+    director: DirectorConfig | None,
+    source: str,
+    destination: str,
+    proto: str | None,
 ) -> dict[str, Any]:
     src, src_port = parse_endpoint(source)
     dst, dst_port = parse_endpoint(destination)
     if src.version != dst.version:
         raise typer.BadParameter(f"{source} is IPv{src.version}, {destination} is IPv{dst.version}")
-    proto = proto or ("tcp" if dst_port is not None else "icmp")
-    if proto not in ("tcp", "udp", "icmp"):
-        raise typer.BadParameter(f"--proto {proto}: not one of tcp, udp, icmp")
-    if proto != "icmp" and dst_port is None:
+    protocol = proto or (Protocol.ICMP if dst_port is None else Protocol.TCP)
+    if protocol is not Protocol.ICMP and dst_port is None:
         raise typer.BadParameter(f"{destination} has no port")
     flow = Flow(src, dst, src_port or 0, dst_port or 0)
     fields = director.hash_fields if director else HashFields()
-    found = lookup(tables, flow, proto, fields, director.alt_hash_fields if director else None)
-    return {"source": source, "destination": destination, "protocol": proto, **_facts(found)}
+    asked = ICMP if protocol is Protocol.ICMP else Proto(protocol)
+    found = lookup(tables, flow, asked, fields, director.alt_hash_fields if director else None)
+    return {"source": source, "destination": destination, "protocol": protocol, **_facts(found)}
 
 
 def _facts(found: Lookup | None) -> dict[str, Any]:
     if found is None:
-        return {"table": None, "bind": None, "hash": None, "row": None, "hops": [], "tunnel_source_port": None}
+        return {
+            "table": None,
+            "bind": None,
+            "hash": None,
+            "row": None,
+            "hops": [],
+            "tunnel_source_port": None,
+        }
     return {
         "table": found.table,
         "bind": str(found.bind),
@@ -111,7 +132,9 @@ def _render(facts: list[dict[str, Any]]) -> RenderableType:
         return _many(facts)
     fact = facts[0]
     if fact["bind"] is None:
-        return f"{fact['destination']} ({fact['protocol']}): no bind matches; the packet is left to the director's stack"
+        return (
+            f"{fact['destination']} ({fact['protocol']}): no bind matches; the packet is left to the director's stack"
+        )
     lines = grid("", "")
     lines.show_header = False
     for label in ("table", "bind", "hash", "row"):

@@ -8,11 +8,10 @@ import typer
 Interface = Annotated[str, typer.Option("--iface", help="The network interface that packets come in by.")]
 ConfigFile = Annotated[Path, typer.Option("--config", help="The director's configuration (JSON).")]
 TableFile = Annotated[
-    Path, typer.Option("--table", help="The forwarding tables: their source (JSON), or the binary made of it.")
+    Path,
+    typer.Option("--table", help="The forwarding tables: their source (JSON), or the binary made of it."),
 ]
 TableArgument = Annotated[
     Path, typer.Argument(metavar="TABLE", help="A file of forwarding tables: source (JSON) or binary.")
 ]
-Keep = Annotated[
-    bool, typer.Option("--keep", help="Leave the datapath attached, and at work, when the daemon stops.")
-]
+Keep = Annotated[bool, typer.Option("--keep", help="Leave the datapath attached, and at work, when the daemon stops.")]

@@ -11,7 +11,9 @@ from glb.ctl.status import facts_of_role, render
 from glb.daemon.lifecycle import set_up_logging
 from glb.proxy import daemon
 
-app = typer.Typer(help="The proxy: takes packets out of the tunnel, or sends them on to the next hop.", no_args_is_help=True)
+app = typer.Typer(
+    help="The proxy: takes packets out of the tunnel, or sends them on to the next hop.", no_args_is_help=True
+)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """A daemon's report of itself: what `glbctl ... status` shows beside what it finds in the kernel.
 
-One JSON file a daemon, `<interface>.json` in $GLB_RUN_DIR or /run/glb, written anew at each change.
+One JSON file a daemon, `<interface>.status.json` in $GLB_RUN_DIR or /run/glb, written anew at each change.
 """
 
 import json
@@ -12,6 +12,8 @@ from typing import Any
 
 from glb.daemon.process import ProcessId
 from glb.errors import GlbError
+
+_SUFFIX = ".status.json"
 
 
 class ReportError(GlbError):
@@ -67,7 +69,7 @@ def run_dir() -> Path:
 
 
 def report_path(interface: str) -> Path:
-    return run_dir() / f"{interface}.json"
+    return run_dir() / f"{interface}{_SUFFIX}"
 
 
 def now() -> str:
@@ -80,9 +82,7 @@ def read_report(path: Path) -> Report:
     try:
         data = json.loads(path.read_text())
         data["process"] = ProcessId(**data["process"])
-        data["tables"] = tuple(
-            TableSummary(**{**table, "binds": tuple(table["binds"])}) for table in data["tables"]
-        )
+        data["tables"] = tuple(TableSummary(**{**table, "binds": tuple(table["binds"])}) for table in data["tables"])
         return Report(**data)
     except OSError as error:
         raise ReportError(f"{path}: {error.strerror}") from error
@@ -92,9 +92,5 @@ def read_report(path: Path) -> Report:
 
 def all_reports(role: str | None = None) -> list[Report]:
     """The reports of this host's daemons, those that have ended without removing theirs included."""
-    reports = [read_report(path) for path in sorted(run_dir().glob("*.json")) if _is_report(path)]
+    reports = [read_report(path) for path in sorted(run_dir().glob(f"*{_SUFFIX}"))]
     return [report for report in reports if role in (None, report.role)]
-
-
-def _is_report(path: Path) -> bool:
-    return '"role"' in path.read_text(errors="replace")

@@ -85,8 +85,9 @@ class _XdpLinkInfo(ct.Structure):
         ("type", ct.c_uint32),
         ("id", ct.c_uint32),
         ("prog_id", ct.c_uint32),
+        ("padding", ct.c_uint32),
         ("ifindex", ct.c_uint32),
-        ("rest", ct.c_uint8 * 112),
+        ("rest", ct.c_uint8 * 108),
     )
 
 

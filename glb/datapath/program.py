@@ -83,7 +83,11 @@ def _instructions(bpf: Any, name: str) -> bytes:
 def _map_names(bpf: Any) -> list[str]:
     from bcc import lib
 
+    # The two functions of libbcc here that bcc's Python does not declare.
+    lib.bpf_num_tables.restype = ct.c_size_t
+    lib.bpf_num_tables.argtypes = (ct.c_void_p,)
     lib.bpf_table_name.restype = ct.c_char_p
+    lib.bpf_table_name.argtypes = (ct.c_void_p, ct.c_size_t)
     return [lib.bpf_table_name(bpf.module, i).decode() for i in range(lib.bpf_num_tables(bpf.module))]
 
 

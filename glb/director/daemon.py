@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 from watchfiles import awatch
@@ -128,28 +129,44 @@ def describe(loaded: Loaded) -> str:
 async def run(interface: str, config: Path, table: Path, keep: bool) -> None:
     """Serve until SIGTERM or SIGINT. With keep, the datapath stays attached afterwards.
 
-    Raises what Director raises, before anything is attached.
+    Raises what Director raises, before anything is attached. Should this process fail later, the datapath stays as
+    well: traffic must not suffer for it.
     """
     stop = stop_event()
     sources = Sources(config, table)
-    director = Director(interface, sources)
+    director = await asyncio.to_thread(Director, interface, sources)
     try:
-        on_signal(director.reload, signal.SIGHUP)
-        log.info("%s: director ready", interface)
         tell_ready(f"attached to {interface}")
+        log.info("%s: director ready", interface)
         await _follow(director, sources, stop)
-    finally:
-        tell_stopping()
-        if keep:
-            director.leave()
-            log.info("%s: stopped; the datapath stays attached", interface)
-        else:
-            director.detach()
-            log.info("%s: detached", interface)
+    except BaseException:
+        await asyncio.to_thread(director.leave)
+        raise
+    tell_stopping()
+    await asyncio.to_thread(director.leave if keep else director.detach)
+    log.info("%s: %s", interface, "stopped; the datapath stays attached" if keep else "detached")
 
 
 async def _follow(director: Director, sources: Sources, stop: asyncio.Event) -> None:
-    """Reload whenever one of the files changes, until stop is set."""
+    """Reload at SIGHUP and whenever one of the files changes, one reload after the other, until stop is set."""
+    reloads: asyncio.Queue[Callable[[], None]] = asyncio.Queue()
+    on_signal(lambda: reloads.put_nowait(director.reload), signal.SIGHUP)
+    async with asyncio.TaskGroup() as duties:
+        duties.create_task(_watch(sources, lambda: reloads.put_nowait(director.reload_if_changed), stop))
+        worker = duties.create_task(_work(reloads))
+        await stop.wait()
+        worker.cancel()
+
+
+async def _work(actions: "asyncio.Queue[Callable[[], None]]") -> None:
+    """In a thread of its own, so that building large tables does not make the daemon deaf."""
+    while True:
+        action = await actions.get()
+        await asyncio.to_thread(action)
+
+
+async def _watch(sources: Sources, changed: Callable[[], None], stop: asyncio.Event) -> None:
+    """Call `changed` whenever one of the files has changed, until stop is set."""
     changes = awatch(
         *sources.folders(),
         watch_filter=lambda _, path: sources.concerns(path),
@@ -158,4 +175,4 @@ async def _follow(director: Director, sources: Sources, stop: asyncio.Event) -> 
         recursive=False,
     )
     async for _ in changes:
-        director.reload_if_changed()
+        changed()

@@ -98,16 +98,12 @@ def _family(address: Address) -> int:
 
 
 def _encode_backend(backend: Backend) -> bytes:
-    return BACKEND.pack(
-        _family(backend.address), backend.address.packed, STATES[backend.state], int(backend.healthy)
-    )
+    return BACKEND.pack(_family(backend.address), backend.address.packed, STATES[backend.state], int(backend.healthy))
 
 
 def _encode_bind(bind: Bind) -> bytes:
     address, bits = bind.network.network_address, bind.network.prefixlen
-    return BIND.pack(
-        _family(address), address.packed, bits, bind.port_start, bind.port_end, bind.proto.number, 0
-    )
+    return BIND.pack(_family(address), address.packed, bits, bind.port_start, bind.port_end, bind.proto.number, 0)
 
 
 def _encode_rows(rows: Rows) -> bytes:

@@ -37,9 +37,9 @@ def lookup(
     """Look a flow up; None if it matches no bind, so that a director passes it to its host.
 
     Of the binds that match, an exact one is chosen, else the longest prefix, else the narrower range of
-    ports, else the first in the file. "icmp" is an echo request: it goes to the first table that has a bind
-    whose network holds its destination, and is hashed with ports 0; `src_port` then stands for the IPv4
-    identification, which the tunnel's source port depends on.
+    ports, else the first in the file. "icmp" is an echo request: it goes to the table with
+    the longest prefix that holds its destination, of equals the first in the file, and is hashed with
+    ports 0; `src_port` then stands for the IPv4 identification, which the tunnel's source port depends on.
     """
     found = _find_echo(tables, flow) if proto == ICMP else _find(tables, flow, Proto(proto))
     if found is None:
@@ -63,7 +63,7 @@ def _matches(tables: Sequence[BuiltTable], flow: Flow) -> Iterator[tuple[BuiltTa
 
 
 def _find_echo(tables: Sequence[BuiltTable], flow: Flow) -> tuple[BuiltTable, Bind] | None:
-    return next(_matches(tables, flow), None)
+    return min(_matches(tables, flow), key=lambda match: -match[1].network.prefixlen, default=None)
 
 
 def _find(tables: Sequence[BuiltTable], flow: Flow, proto: Proto) -> tuple[BuiltTable, Bind] | None:

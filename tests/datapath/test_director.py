@@ -172,10 +172,18 @@ UNTOUCHED = [
     ("another port", frame(IP(src="198.18.3.4", dst=VIP4) / TCP(dport=81)), "pass_no_bind"),
     ("another protocol", frame(IP(src="198.18.3.4", dst=VIP4) / UDP(dport=80)), "pass_no_bind"),
     ("another address", frame(IP(src="198.18.3.4", dst="203.0.113.11") / TCP(dport=80)), "pass_no_bind"),
-    ("a v4-mapped address", frame(IPv6(src="::1", dst="::ffff:203.0.113.10") / TCP(dport=80)), "pass_no_bind"),
+    (
+        "a v4-mapped address",
+        frame(IPv6(src="::1", dst="::ffff:203.0.113.10") / TCP(dport=80)),
+        "pass_no_bind",
+    ),
     ("the v4 address as v6", frame(IPv6(src="::1", dst="cb00:710a::") / TCP(dport=80)), "pass_no_bind"),
     ("an echo reply", frame(IP(src="198.18.3.4", dst=VIP4) / ICMP(type=0)), "pass_no_bind"),
-    ("a protocol without ports", frame(IP(src="198.18.3.4", dst=VIP4, proto=47) / Raw(bytes(20))), "pass_no_bind"),
+    (
+        "a protocol without ports",
+        frame(IP(src="198.18.3.4", dst=VIP4, proto=47) / Raw(bytes(20))),
+        "pass_no_bind",
+    ),
     (
         "an error about another connection",
         frame(
@@ -193,7 +201,11 @@ UNTOUCHED = [
         "pass_other_host",
     ),
     ("a first fragment", frame(IP(src="198.18.3.4", dst=VIP4, flags="MF") / TCP(dport=80)), "pass_fragment"),
-    ("a later fragment", frame(IP(src="198.18.3.4", dst=VIP4, frag=9, proto=6) / Raw(bytes(64))), "pass_fragment"),
+    (
+        "a later fragment",
+        frame(IP(src="198.18.3.4", dst=VIP4, frag=9, proto=6) / Raw(bytes(64))),
+        "pass_fragment",
+    ),
     (
         "an IPv6 fragment",
         frame(IPv6(src="2001:db8:c::4", dst=VIP6) / IPv6ExtHdrFragment(m=1) / TCP(dport=80)),
@@ -203,9 +215,7 @@ UNTOUCHED = [
 
 
 @pytest.mark.parametrize(("packet", "verdict"), [pytest.param(p, v, id=name) for name, p, v in UNTOUCHED])
-def test_what_no_bind_matches_goes_to_the_stack_untouched(
-    director: MakeDirector, packet: Packet, verdict: str
-) -> None:
+def test_what_no_bind_matches_goes_to_the_stack_untouched(director: MakeDirector, packet: Packet, verdict: str) -> None:
     outcome = director().run(packet)
     assert (outcome.action, outcome.verdict) == ("pass", verdict)
     assert outcome.frame == bytes(packet)
@@ -225,8 +235,16 @@ MALFORMED = [
     ("IPv6 header cut off", cut(TCP6, 50), "drop_bad_ip"),
     ("IPv6 packet shorter than it says", cut(TCP6, 120), "drop_bad_length"),
     ("version 5", frame(IP(src="198.18.3.4", dst=VIP4, version=5) / TCP(dport=80)), "drop_bad_ip"),
-    ("IPv4 header length 4 words", frame(IP(src="198.18.3.4", dst=VIP4, ihl=4) / TCP(dport=80)), "drop_bad_ip"),
-    ("total length below the header", frame(IP(src="198.18.3.4", dst=VIP4, len=19) / TCP(dport=80)), "drop_bad_length"),
+    (
+        "IPv4 header length 4 words",
+        frame(IP(src="198.18.3.4", dst=VIP4, ihl=4) / TCP(dport=80)),
+        "drop_bad_ip",
+    ),
+    (
+        "total length below the header",
+        frame(IP(src="198.18.3.4", dst=VIP4, len=19) / TCP(dport=80)),
+        "drop_bad_length",
+    ),
     ("TCP cut off by the total length", frame(IP(dst=VIP4, len=30) / TCP(dport=80)), "drop_bad_l4"),
     ("TCP cut off by the payload length", frame(IPv6(dst=VIP6, plen=10) / TCP(dport=80)), "drop_bad_l4"),
     ("UDP header cut off", frame(IP(dst=VIP4, proto=17) / Raw(b"1234")), "drop_bad_l4"),
@@ -335,12 +353,16 @@ def test_stale_binds_leave_no_trace_in_the_maps(director: MakeDirector, tmp_path
     assert sizes == [[2, 0]] * 3, "the bind and the echo to its address"
 
 
-def test_a_layout_that_outgrows_the_maps_is_refused_and_changes_nothing(
-    director: MakeDirector, tmp_path: Path
-) -> None:
+def test_a_layout_that_outgrows_the_maps_is_refused_and_changes_nothing(director: MakeDirector, tmp_path: Path) -> None:
     bench = director()
     many = [{"ip": f"10.1.{n // 256}.{n % 256}", "state": "active", "healthy": True} for n in range(1200)]
     with pytest.raises(Exception, match="outgrow"):
-        bench.write(load_files(tmp_path, table(backends=many[:600]), table("other", binds=binds({"ip": "192.0.2.1", "port": 80}), backends=many)))
+        bench.write(
+            load_files(
+                tmp_path,
+                table(backends=many[:600]),
+                table("other", binds=binds({"ip": "192.0.2.1", "port": 80}), backends=many),
+            )
+        )
     inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=4711, dport=80)
     assert bench.run(frame(inner)).packet[IP].dst.startswith("10.0.0.")

@@ -96,9 +96,7 @@ def test_the_second_hop_sends_on_to_the_third(proxy: Bench) -> None:
 
 @pytest.mark.parametrize("flags", ["A", "R", "F", "FA", "PA"])
 @pytest.mark.parametrize(("hops", "next_hop"), [((SECOND, THIRD), 2), ((), 0), ((SECOND,), 9)])
-def test_the_last_hop_takes_what_nobody_knows(
-    proxy: Bench, hops: tuple[str, ...], next_hop: int, flags: str
-) -> None:
+def test_the_last_hop_takes_what_nobody_knows(proxy: Bench, hops: tuple[str, ...], next_hop: int, flags: str) -> None:
     inner = IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags=flags)
     outcome = proxy.run(tunnelled(inner, hops, next_hop))
     assert (outcome.action, outcome.verdict) == ("pass", "taken_last_resort")
@@ -184,9 +182,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize(("packet", "verdict"), [pytest.param(p, v, id=name) for name, p, v in MALFORMED])
-def test_a_malformed_tunnel_is_dropped_and_counted_by_its_reason(
-    proxy: Bench, packet: Packet, verdict: str
-) -> None:
+def test_a_malformed_tunnel_is_dropped_and_counted_by_its_reason(proxy: Bench, packet: Packet, verdict: str) -> None:
     outcome = proxy.run(packet)
     assert (outcome.action, outcome.verdict) == ("drop", verdict)
 

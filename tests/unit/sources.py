@@ -76,7 +76,7 @@ def director() -> dict[str, Any]:
 MISSING = object()
 
 
-def put(source: dict[str, Any], path: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON is any type
+def put(source: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     """Set the value at a path such as tables.0.name; MISSING takes it out."""
     *steps, last = (int(step) if step.isdigit() else step for step in path.split("."))
     place: Any = source

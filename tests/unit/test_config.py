@@ -48,9 +48,7 @@ def test_a_source_becomes_tables() -> None:
         Bind(ip_network("198.51.100.1/32"), Proto.TCP, 80, 80),
         Bind(ip_network("2001:db8::/64"), Proto.TCP, 8000, 8080),
     )
-    assert web.backends[2] == Backend(
-        ip_address("10.0.0.3"), State.DRAINING, True, HealthChecks(http=80, gue=19523)
-    )
+    assert web.backends[2] == Backend(ip_address("10.0.0.3"), State.DRAINING, True, HealthChecks(http=80, gue=19523))
     assert dns.backends == (
         Backend(ip_address("10.0.0.2"), State.FILLING),
         Backend(ip_address("10.0.0.4"), State.INACTIVE, healthy=False),
@@ -105,9 +103,7 @@ def test_a_bind_prints_as_people_write_it(
 
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("healthy", [True, False])
-def test_a_backend_takes_new_connections_if_it_is_healthy_and_active_or_filling(
-    state: State, healthy: bool
-) -> None:
+def test_a_backend_takes_new_connections_if_it_is_healthy_and_active_or_filling(state: State, healthy: bool) -> None:
     backend = Backend(ip_address("10.0.0.1"), state, healthy)
 
     assert backend.available is (healthy and state in (State.ACTIVE, State.FILLING))
@@ -303,7 +299,7 @@ def test_what_is_not_a_json_object_is_told_apart(text: str, line: str) -> None:
     ids=["no-file", "not-utf-8", "a-binary"],
 )
 def test_a_file_that_cannot_be_read_is_named_with_the_reason(
-    load: Any,  # noqa: ANN401 - either loader
+    load: Any,
     content: bytes | None,
     line: str,
     tmp_path: Path,
@@ -343,9 +339,7 @@ def test_a_hash_of_no_field_is_a_programming_error() -> None:
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["tables", "binds", "ip"]), inner)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["tables", "binds", "ip"]), inner),
     max_leaves=5,
 )
 PATHS = """

@@ -146,7 +146,7 @@ REFUSALS = [
 @pytest.mark.parametrize(
     ("edit", "line"), [case[1:] for case in REFUSALS], ids=[case[0].replace(" ", "-") for case in REFUSALS]
 )
-def test_an_edit_is_refused_and_the_file_left_alone(path: Path, edit: Any, line: str) -> None:  # noqa: ANN401
+def test_an_edit_is_refused_and_the_file_left_alone(path: Path, edit: Any, line: str) -> None:
     before = path.read_bytes()
 
     with pytest.raises(ConfigError) as caught:
@@ -199,9 +199,7 @@ def test_a_symlink_stays_one_and_its_target_is_edited(path: Path, tmp_path: Path
     assert states(path)["web"]["10.0.0.1"] == "draining"
 
 
-def test_a_failure_while_writing_leaves_the_old_file_whole(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failure_while_writing_leaves_the_old_file_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -218,9 +216,7 @@ def test_a_failure_while_writing_leaves_the_old_file_whole(
 def test_edits_at_the_same_time_lose_none(path: Path) -> None:
     context = multiprocessing.get_context("fork")
     addresses = [f"10.0.1.{i}" for i in range(1, 9)]
-    workers = [
-        context.Process(target=edits.fill_backend, args=(path, address, "web")) for address in addresses
-    ]
+    workers = [context.Process(target=edits.fill_backend, args=(path, address, "web")) for address in addresses]
 
     for worker in workers:
         worker.start()

@@ -165,9 +165,7 @@ DAMAGES = [
     [case[1:] for case in DAMAGES],
     ids=[case[0].replace(" ", "-") for case in DAMAGES],
 )
-def test_a_damaged_binary_is_told_where(
-    binary: bytes, offset: int, layout: str, value: int, line: str
-) -> None:
+def test_a_damaged_binary_is_told_where(binary: bytes, offset: int, layout: str, value: int, line: str) -> None:
     damaged = bytearray(binary)
     struct.pack_into(layout, damaged, offset, value)
 

@@ -58,9 +58,7 @@ def assert_rows_are(entries: list[Entry], depth: int, row_of: Callable[[int], li
 
 @pytest.mark.parametrize("address", [ipv4, ipv6, mixed])
 @pytest.mark.parametrize("count", [2, 3, 40])
-def test_addresses_rank_as_rendezvous_hashing_ranks_them(
-    count: int, address: Callable[[int], Address]
-) -> None:
+def test_addresses_rank_as_rendezvous_hashing_ranks_them(count: int, address: Callable[[int], Address]) -> None:
     entries = all_active(count, address)
 
     ranking = rank([entry[0] for entry in entries], SEED)
@@ -128,9 +126,7 @@ def test_a_primary_gives_way_only_to_an_active_secondary(
 
 @pytest.mark.parametrize("depth", range(3, 9))
 @pytest.mark.parametrize(("state", "healthy"), [("draining", True), ("active", False)])
-def test_a_backend_that_drains_or_fails_stays_in_all_of_its_rows(
-    depth: int, state: str, healthy: bool
-) -> None:
+def test_a_backend_that_drains_or_fails_stays_in_all_of_its_rows(depth: int, state: str, healthy: bool) -> None:
     before = build_rows(backends(all_active(12)), SEED, depth)
     table = all_active(12)
     table[5] = (table[5][0], state, healthy)

@@ -15,10 +15,10 @@ INNER4 = IP(src="192.0.2.9", dst="198.51.100.1") / TCP(sport=1234, dport=80)
 INNER6 = IPv6(src="2001:db8::9", dst="2001:db8::1") / TCP(sport=1234, dport=80)
 
 
-def tunnel(inner: Packet = INNER4, **changes: Any) -> Packet:  # noqa: ANN401 - any field's value
+def tunnel(inner: Packet = INNER4, **changes: Any) -> Packet:
     """A well-formed tunnel, but for changes such as ip_ttl=63, udp_sport=5, gue_flags=1."""
 
-    def fields(layer: str, **usual: Any) -> dict[str, Any]:  # noqa: ANN401
+    def fields(layer: str, **usual: Any) -> dict[str, Any]:
         marked = {name: value for name, value in changes.items() if name.startswith(f"{layer}_")}
         return usual | {name.removeprefix(f"{layer}_"): value for name, value in marked.items()}
 
