@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from glb.lab.errors import LabError
 from glb.lab.events import Finished, Opened, Summary
@@ -20,6 +20,7 @@ _STEADY_CLIENTS = tuple(str(client_address(family, 40)) for family in (4, 6))
 _DOWNLOADER = str(client_address(4, 7))
 _IN_FLIGHT = 20
 _BACKGROUND_BOUND_S = 60.0
+_INDENT = 10
 
 
 def run_demo(lab: Lab, console: Console) -> bool:
@@ -51,8 +52,9 @@ class _Demo:
             self._background = stack.enter_context(self._lab.traffic(*arguments))
             steps = (self._spread, self._stick, self._drain, self._remove, self._fill, self._finish)
             held = all(step() for step in steps)
+        held = held and self._total.flawless
         self._conclude(held)
-        return held and self._total.flawless
+        return held
 
     # The steps
 
@@ -65,7 +67,7 @@ class _Demo:
         return self._step(
             "Requests spread over the proxies",
             f"{_CLIENTS} requests, each from an address of its own, IPv4 and IPv6 by turns",
-            "each proxy answers its share",
+            "each proxy answers its share, none fails",
             act,
         )
 
@@ -188,25 +190,22 @@ class _Demo:
         self._note("$ " + " ".join(command))
         done = self._lab.run(self._lab.directors[0].name, command)
         if done.returncode != 0:
-            raise LabError(
-                f"`{' '.join(command)}` ended with {done.returncode}: {done.stderr or done.stdout}"
-            )
+            raise LabError(f"`{' '.join(command)}` ended with {done.returncode}: {done.stderr or done.stdout}")
 
     # What is said
 
     def _introduce(self) -> None:
-        directors, proxies = len(self._lab.directors), len(self._lab.proxies)
+        kinds = f"{len(self._lab.directors)} directors and {len(self._lab.proxies)} proxies"
         self._console.print(
-            f"[bold]The lab {self._lab.name!r} is up[/]: a client, a router, {directors} directors and "
-            f"{proxies} proxies with nginx, each in a network namespace. The service is at {VIP4} and "
-            f"{VIP6}. All along, {_IN_FLIGHT} downloads are kept in flight.",
+            f"The lab {self._lab.name!r} is up: a client, a router, {kinds} "
+            f"with nginx, each in a network namespace. The service is at {VIP4} and {VIP6}. "
+            f"All along, {_IN_FLIGHT} downloads are kept in flight.",
             highlight=False,
         )
 
     def _step(self, title: str, done: str, expected: str, act: Callable[[], _Seen]) -> bool:
         """Tell, act, tell what was seen. Returns whether it was as expected."""
-        self._console.print()
-        self._console.rule(f"[bold]{title}", align="left", characters="-")
+        self._head(title)
         self._tell("done", done)
         self._tell("expected", expected)
         try:
@@ -214,27 +213,33 @@ class _Demo:
         except LabError as error:
             seen = _Seen(str(error), False)
         self._tell("seen", seen.what)
-        self._tell("", "[green]as expected[/]" if seen.as_expected else "[bold red]NOT as expected[/]")
+        self._judge(seen.as_expected, "as expected", "NOT as expected")
         return seen.as_expected
 
-    def _tell(self, label: str, text: str) -> None:
+    def _head(self, title: str) -> None:
+        self._console.print()
+        self._console.rule(Text(title, style="bold"), align="left", characters="-")
+
+    def _tell(self, label: str, text: str, style: str = "") -> None:
         line = Table.grid(padding=(0, 1))
-        line.add_column(width=9, style="dim")
+        line.add_column(width=_INDENT - 1, style="dim")
         line.add_column(overflow="fold")
-        line.add_row(label, text)
+        line.add_row(label, Text(text, style=style))
         self._console.print(line)
 
+    def _judge(self, good: bool, yes: str, no: str) -> None:
+        self._tell("", yes if good else no, style="green" if good else "bold red")
+
     def _note(self, text: str) -> None:
-        self._console.print(Padding(text, (0, 0, 0, 10)), style="cyan", highlight=False, soft_wrap=True)
+        """One line, however long: a command can be copied as it stands."""
+        self._console.print(Text(" " * _INDENT + text, style="cyan"), soft_wrap=True)
 
     def _conclude(self, held: bool) -> None:
-        verdict = "[bold green]All as expected.[/]" if held else "[bold red]Not all was as expected.[/]"
-        self._console.print()
-        self._console.rule("[bold]Summary", align="left", characters="-")
+        self._head("Summary")
         self._tell("", f"requests made:   {self._total.requests}")
         self._tell("", f"failed:          {self._total.failed}")
         self._tell("", f"connections cut: {self._total.cut}")
-        self._tell("", verdict)
+        self._judge(held, "All as expected.", "Not all was as expected.")
 
 
 def _all_ok(answers: Iterable[Finished]) -> bool:

@@ -85,6 +85,11 @@ def proxy(number: int) -> Host:
     return _at(f"proxy{number}", Role.PROXY, DC_NET4, DC_NET6, 100 + number)
 
 
+def number(host: Host) -> int:
+    """2 for director2 or proxy2."""
+    return int(host.name.removeprefix(host.role))
+
+
 def client_address(family: int, number: int) -> IPAddress:
     """The `number`-th client's address (from 0) of family 4 or 6; the client's namespace can bind each."""
     if family == 4:

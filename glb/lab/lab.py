@@ -191,11 +191,10 @@ class Lab:
 
         Raises LabError if a part of it does not start.
         """
-        taken = {host.name for host in self.proxies}
-        free = (hosts.proxy(number) for number in range(1, hosts.MAX_PROXIES + 1))
-        host = next((host for host in free if host.name not in taken), None)
-        if host is None:
-            raise LabError(f"lab {self.name!r} is full: it has {hosts.MAX_PROXIES} proxies")
+        number = 1 + max((hosts.number(proxy) for proxy in self.proxies), default=0)
+        if number > hosts.MAX_PROXIES:
+            raise LabError(f"lab {self.name!r} is full: proxy{hosts.MAX_PROXIES} is the last")
+        host = hosts.proxy(number)
         self._add_proxies([host])
         if daemon:
             self.start_proxy(host.name)
@@ -246,9 +245,7 @@ class Lab:
 
     def run(self, host: str, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run a command on a host and keep what it prints; its status is the caller's to judge."""
-        return subprocess.run(
-            self._argv(host, argv), env=self.env, check=False, capture_output=True, text=True
-        )
+        return subprocess.run(self._argv(host, argv), env=self.env, check=False, capture_output=True, text=True)
 
     def within(self, host: str, action: Callable[[], T]) -> T:
         """Run a function inside a host's namespace, in a thread of its own."""

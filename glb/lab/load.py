@@ -100,9 +100,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=HTTP_PORT)
     parser.add_argument("--file", choices=sorted(files.SIZES), help="download only this file")
     parser.add_argument("--rate", help="at this speed, like 100k (bytes a second)")
-    parser.add_argument(
-        "--stall", type=float, default=15.0, help="seconds without a byte that count as cut (15)"
-    )
+    parser.add_argument("--stall", type=float, default=15.0, help="seconds without a byte that count as cut (15)")
     return parser.parse_args(argv)
 
 

@@ -19,9 +19,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?")
 def check_name(lab: str) -> None:
     """Raises LabError if `lab` cannot be part of a namespace's and a folder's name."""
     if not _NAME.fullmatch(lab):
-        raise LabError(
-            f"{lab!r} is not a lab's name: use up to 24 of a-z, 0-9 and '-', like 'lab' or 'try-2'"
-        )
+        raise LabError(f"{lab!r} is not a lab's name: use up to 24 of a-z, 0-9 and '-', like 'lab' or 'try-2'")
 
 
 def namespace(lab: str, host: str) -> str:

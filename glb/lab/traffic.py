@@ -91,9 +91,7 @@ class Traffic:
         try:
             event = self._arrived.get(timeout=max(deadline - time.monotonic(), 0))
         except queue.Empty:
-            raise LabError(
-                f"the load `{self._arguments}` did not bring what was waited for in time"
-            ) from None
+            raise LabError(f"the load `{self._arguments}` did not bring what was waited for in time") from None
         if event is None:
             raise LabError(f"the load `{self._arguments}` ended with status {self._child.wait()}")
         self._events.append(event)
