@@ -27,7 +27,7 @@ class Frame:
     data: bytes
     sent: bool
 
-    def packet(self) -> Any:  # noqa: ANN401
+    def packet(self) -> Any:
         """The frame as scapy sees it."""
         from scapy.layers.l2 import Ether
 
