@@ -102,8 +102,11 @@ def _answer(
         raise typer.BadParameter(f"{destination} has no port")
     flow = Flow(src, dst, src_port or 0, dst_port or 0)
     fields = director.hash_fields if director else HashFields()
-    asked = ICMP if protocol is Protocol.ICMP else Proto(protocol)
-    found = lookup(tables, flow, asked, fields, director.alt_hash_fields if director else None)
+    alternative = director.alt_hash_fields if director else None
+    if protocol is Protocol.ICMP:
+        found = lookup(tables, flow, ICMP, fields, alternative)
+    else:
+        found = lookup(tables, flow, Proto(protocol), fields, alternative)
     return {"source": source, "destination": destination, "protocol": protocol, **_facts(found)}
 
 
@@ -133,7 +136,7 @@ def _render(facts: list[dict[str, Any]]) -> RenderableType:
     fact = facts[0]
     if fact["bind"] is None:
         return (
-            f"{fact['destination']} ({fact['protocol']}): no bind matches; the packet is left to the director's stack"
+            f"{fact['destination']} ({fact['protocol']}): no bind matches: left to the director's stack"
         )
     lines = grid("", "")
     lines.show_header = False

@@ -91,20 +91,24 @@ def diff(old: BuiltTable, new: BuiltTable) -> Diff:
 
 
 def diff_all(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> DiffAll:
-    """Compare all tables, matched by name. Raises TableError if a name is there twice."""
-    before, after = _by_name(old), _by_name(new)
+    """Compare all tables, matched by name, or by position where one side was read from a binary, which has no names.
+
+    Raises TableError if a name is there twice.
+    """
+    by_position = any(table.seed is None for table in (*old, *new))
+    before, after = _keyed(old, by_position), _keyed(new, by_position)
     return DiffAll(
-        added=tuple(name for name in after if name not in before),
-        removed=tuple(name for name in before if name not in after),
-        tables=tuple(diff(before[name], table) for name, table in after.items() if name in before),
+        added=tuple(table.name for key, table in after.items() if key not in before),
+        removed=tuple(table.name for key, table in before.items() if key not in after),
+        tables=tuple(diff(before[key], table) for key, table in after.items() if key in before),
     )
 
 
-def _by_name(tables: Sequence[BuiltTable]) -> dict[str, BuiltTable]:
-    named = {table.name: table for table in tables}
-    if len(named) < len(tables):
+def _keyed(tables: Sequence[BuiltTable], by_position: bool) -> dict[str, BuiltTable]:
+    keyed = {str(position) if by_position else table.name: table for position, table in enumerate(tables)}
+    if len(keyed) < len(tables):
         raise TableError("tables can only be compared if no two have the same name")
-    return named
+    return keyed
 
 
 def _numbered(table: BuiltTable, addresses: Sequence[Address]) -> Hops:

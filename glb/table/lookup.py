@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 from glb.config.model import Address, Bind, Proto
 from glb.hashing.flow import Fields, Flow, flow_hash, row_of, tunnel_source_port
 from glb.table.model import BuiltTable
 
-ICMP = "icmp"
+ICMP: Final = "icmp"
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class Bench:
 
     def run(self, frame: Packet | bytes) -> Outcome:
         before = counters_of(self.program)
-        action, out, _ = libbpf.test_run(self.program.fd, bytes(frame))
+        action, out = libbpf.run_on_frame(self.program.fd, bytes(frame))
         after = counters_of(self.program)
         counted = [name for name in after if after[name] != before[name]]
         assert len(counted) == 1, f"a packet is counted once, this one as {counted}"

@@ -107,3 +107,12 @@ def test_tables_are_matched_by_name(web: BuiltTable) -> None:
 def test_a_name_twice_cannot_be_matched(web: BuiltTable) -> None:
     with pytest.raises(TableError, match="no two have the same name"):
         diff_all([web, web], [web])
+
+
+def test_a_binary_is_compared_with_its_source_by_position(web: BuiltTable) -> None:
+    binary = replace(built(BACKENDS, depth=2), name="table0", seed=None)
+
+    result = diff_all([binary], [web])
+
+    assert (result.added, result.removed) == ((), ())
+    assert [(table.name, table.moved, table.cut) for table in result.tables] == [("web", 0, 0)]
