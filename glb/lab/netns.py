@@ -4,9 +4,11 @@ A thread can enter a namespace on its own; so what must be done inside one is do
 and the caller never moves.
 """
 
+import ctypes
 import os
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +18,7 @@ from pyroute2 import netns as _netns
 T = TypeVar("T")
 
 _RUN = Path("/run/netns")
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def path(name: str) -> Path:
@@ -23,7 +26,14 @@ def path(name: str) -> Path:
 
 
 def create(name: str) -> None:
-    _netns.create(name)
+    """Make a named namespace. Raises OSError if the system does not let us."""
+
+    def part_and_name() -> None:
+        if _libc.unshare(_netns.CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), f"cannot make the network namespace {name}")
+        _netns.attach(name, threading.get_native_id())
+
+    _in_a_thread(part_and_name)
 
 
 def remove(name: str) -> None:
@@ -38,22 +48,28 @@ def names(prefix: str) -> list[str]:
 
 def run_in(name: str, action: Callable[[], T]) -> T:
     """Run `action` inside a namespace and return what it returns; what it raises is raised here."""
-    results: list[T] = []
-    errors: list[BaseException] = []
 
-    def enter_and_act() -> None:
+    def enter_and_act() -> T:
+        _netns.setns(str(path(name)), flags=0)
+        return action()
+
+    return _in_a_thread(enter_and_act)
+
+
+def _in_a_thread(action: Callable[[], T]) -> T:
+    """Run `action` in a new thread, which may leave the caller's namespace for good."""
+    result: Future[T] = Future()
+
+    def act() -> None:
         try:
-            _netns.setns(str(path(name)), flags=0)
-            results.append(action())
+            result.set_result(action())
         except BaseException as error:
-            errors.append(error)
+            result.set_exception(error)
 
-    thread = threading.Thread(target=enter_and_act, name=f"in {name}")
+    thread = threading.Thread(target=act)
     thread.start()
     thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    return result.result()
 
 
 def set_sysctls(name: str, settings: Mapping[str, int | str]) -> None:
