@@ -1,5 +1,6 @@
 """The lab itself: what the other tests take for granted when they use it."""
 
+import io
 import json
 import signal
 import socket
@@ -11,12 +12,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from scapy.layers.inet import TCP
 from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
 
 from glb.lab import Lab, LabError, hosts, netns
 from glb.lab.capture import Capture, Frame
+from glb.lab.demo import run_demo
 from glb.lab.events import Outcome
 from glb.lab.process import ProcessId
 
@@ -175,9 +178,7 @@ def test_a_download_that_ends_early_counts_as_cut(bare_lab: Lab) -> None:
 
 def test_a_proxy_can_be_added_and_removed(bare_lab: Lab) -> None:
     added = bare_lab.add_proxy(daemon=False)
-    with bare_lab.traffic(
-        "spread", "--count", "5", "--family", "4", "--server", address(added, "4")
-    ) as traffic:
+    with bare_lab.traffic("spread", "--count", "5", "--family", "4", "--server", address(added, "4")) as traffic:
         assert traffic.wait().flawless
 
     bare_lab.remove_proxy(added.name)
@@ -249,9 +250,7 @@ def test_a_lab_in_use_is_not_replaced(bare_lab: Lab) -> None:
         Lab.up(bare_lab.name, daemons=False)
 
 
-def test_nothing_is_left_of_a_lab_that_does_not_come_up(
-    lab_name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_left_of_a_lab_that_does_not_come_up(lab_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("glb.lab.nginx.NGINX", "/bin/false")
 
     with pytest.raises(LabError, match="has ended"):
@@ -268,6 +267,17 @@ def test_removing_a_lab_leaves_one_whose_name_begins_the_same(lab_name: str) -> 
         assert other.run("client", ["true"]).returncode == 0
 
 
+@pytest.mark.slow
+def test_the_walk_through_holds(lab_name: str) -> None:
+    said = io.StringIO()
+    with Lab.up(lab_name, owned=True) as lab:
+        held = run_demo(lab, Console(file=said, width=80))
+
+    assert held, said.getvalue()
+    assert "connections cut: 0" in said.getvalue()
+    assert_nothing_left(lab_name)
+
+
 def assert_nothing_left(name: str) -> None:
     assert name not in Lab.names()
     assert not Path(f"/run/glb-{name}").exists()
@@ -282,9 +292,7 @@ def bring_up_and_be_killed(name: str) -> ProcessId:
         f"lab = Lab.up({name!r}, daemons=False, directors=1, proxies=1, owned=True);"
         "print('up', flush=True); sys.stdin.read()"
     )
-    owner = subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    owner = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == "up\n"
