@@ -1,11 +1,13 @@
-"""What must hold between the values of a forwarding table source, each of them being well-formed."""
+"""What must hold between the values of a file, each of them being well-formed."""
 
 from collections.abc import Iterator
 
-from glb.config.model import Address, Bind, ForwardingTables, State, Table
+from glb.config.model import Address, Bind, ForwardingTables, ProxyConfig, State, Table
 
 Place = tuple[str | int, ...]
 Problem = tuple[Place, str]
+
+MAX_NAMESPACES = 8
 
 
 def field_path(place: Place) -> str:
@@ -28,6 +30,17 @@ def find_problems(tables: ForwardingTables) -> Iterator[Problem]:
     for index, table in enumerate(tables.tables):
         yield from _repeated_backends(("tables", index, "backends"), table)
         yield from _unusable(("tables", index), table)
+
+
+def find_proxy_problems(config: ProxyConfig) -> Iterator[Problem]:
+    """Every contradiction in a proxy's configuration."""
+    for key, entries in (("sources", config.sources), ("namespaces", config.namespaces)):
+        for index, entry in enumerate(entries):
+            first = entries.index(entry)
+            if first < index:
+                yield (key, index), f"{entry} is already {field_path((key, first))}"
+    if len(config.namespaces) > MAX_NAMESPACES:
+        yield ("namespaces",), f"{len(config.namespaces)} namespaces; at most {MAX_NAMESPACES} are searched for sockets"
 
 
 def _repeated_names(tables: ForwardingTables) -> Iterator[Problem]:

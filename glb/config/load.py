@@ -9,18 +9,20 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from glb.config.check import Place, Problem, field_path, find_problems
+from glb.config.check import Place, Problem, field_path, find_problems, find_proxy_problems
 from glb.config.errors import ConfigError
-from glb.config.model import DirectorConfig, ForwardingTables
-from glb.config.schema import DirectorSource, ForwardingTablesSource
+from glb.config.model import DirectorConfig, ForwardingTables, ProxyConfig
+from glb.config.schema import DirectorSource, ForwardingTablesSource, ProxySource
 from glb.config.values import shown
 
 __all__ = [
     "ConfigError",
     "load_director",
+    "load_proxy",
     "load_tables",
     "parse_director",
     "parse_json",
+    "parse_proxy",
     "parse_tables",
     "read_file",
 ]
@@ -43,6 +45,11 @@ def load_director(path: Path) -> DirectorConfig:
     return parse_director(read_text(path), str(path))
 
 
+def load_proxy(path: Path) -> ProxyConfig:
+    """Read a proxy's JSON configuration. Raises ConfigError."""
+    return parse_proxy(read_text(path), str(path))
+
+
 def parse_tables(text: str, name: str) -> ForwardingTables:
     """Validate a forwarding table's source; `name` is the file's, for the messages. Raises ConfigError."""
     tables = _validate(ForwardingTablesSource, parse_json(text, name), name).to_model()
@@ -54,6 +61,13 @@ def parse_director(text: str, name: str) -> DirectorConfig:
     """Validate a director's configuration; `name` is the file's, for the messages. Raises ConfigError."""
     raw = parse_json(text, name)
     return _validate(DirectorSource, raw, name, likely_typos(raw)).to_model()
+
+
+def parse_proxy(text: str, name: str) -> ProxyConfig:
+    """Validate a proxy's configuration; `name` is the file's, for the messages. Raises ConfigError."""
+    config = _validate(ProxySource, parse_json(text, name), name).to_model()
+    _raise_any(name, find_proxy_problems(config))
+    return config
 
 
 def read_file(path: Path) -> bytes:

@@ -94,12 +94,18 @@ class HealthCheckPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A proxy that may receive a table's packets."""
+    """A proxy that may receive a table's packets.
+
+    `weight` is its share of the rows, relative to the other backends'. `zone` is what it may fail together with, such
+    as a rack; None: with no other backend.
+    """
 
     address: Address
     state: State = State.ACTIVE
     healthy: bool = True
     healthchecks: HealthChecks = HealthChecks()
+    weight: float = 1.0
+    zone: str | None = None
 
     @property
     def available(self) -> bool:
@@ -168,18 +174,59 @@ class HashFields:
             raise ValueError("a hash needs at least one field")
 
 
+class Echo(StrEnum):
+    """What becomes of an ICMP echo request to a bound address.
+
+    forward: it goes to a proxy. answer: the director answers it. pass: it goes to this host's stack.
+    """
+
+    FORWARD = "forward"
+    ANSWER = "answer"
+    PASS = "pass"
+
+
+class Egress(StrEnum):
+    """Where a director's packets leave.
+
+    same: by the interface they came in on. fib: where the kernel's routes say.
+    """
+
+    SAME = "same"
+    FIB = "fib"
+
+
 @dataclass(frozen=True, slots=True)
 class DirectorConfig:
-    """A director's own configuration. The MAC address is lower case with colons."""
+    """A director's own configuration.
 
-    outbound_gateway_mac: str
+    `outbound_gateway_mac` is lower case with colons; None: next hops come from the kernel's routes and neighbours.
+    `mtu` is that of the way to the proxies, in bytes of IP packet; None: the interface's.
+    """
+
     outbound_src_ip: IPv4Address
-    forward_icmp_ping_responses: bool = False
+    outbound_gateway_mac: str | None = None
+    icmp_echo: Echo = Echo.PASS
     hash_fields: HashFields = field(default_factory=HashFields)
     alt_hash_fields: HashFields | None = None
+    copy_dscp: bool = False
+    egress: Egress = Egress.SAME
+    mtu: int | None = None
     statsd_port: int | None = None
 
     @property
-    def gateway_mac(self) -> bytes:
+    def gateway_mac(self) -> bytes | None:
         """The gateway's MAC address, 6 bytes."""
-        return bytes.fromhex(self.outbound_gateway_mac.replace(":", ""))
+        mac = self.outbound_gateway_mac
+        return bytes.fromhex(mac.replace(":", "")) if mac is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyConfig:
+    """A proxy's own configuration.
+
+    `sources` are the networks that tunnelled packets are taken from; empty: any. `namespaces` are the network
+    namespaces, beside the proxy's own, whose sockets take packets: names under /run/netns, or absolute paths.
+    """
+
+    sources: tuple[IPv4Network, ...] = ()
+    namespaces: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 Types are strict: "true" is no boolean, 1 is not true, 80.0 is no port.
 """
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, model_validator
@@ -14,12 +14,15 @@ from glb.config.model import (
     Backend,
     Bind,
     DirectorConfig,
+    Echo,
+    Egress,
     ForwardingTables,
     HashFields,
     HealthCheckPolicy,
     HealthChecks,
     Network,
     Proto,
+    ProxyConfig,
     State,
     Table,
 )
@@ -28,6 +31,7 @@ Boolean = Annotated[bool, PlainValidator(values.boolean)]
 Depth = Annotated[int, PlainValidator(values.integer(2, 8))]
 Key16 = Annotated[bytes, PlainValidator(values.key16)]
 Milliseconds = Annotated[int, PlainValidator(values.integer(1, 3_600_000))]
+Mtu = Annotated[int, PlainValidator(values.integer(1280, 65535))]
 Name = Annotated[str, PlainValidator(values.name)]
 Port = Annotated[int, PlainValidator(values.port)]
 Trigger = Annotated[int, PlainValidator(values.integer(1, 1000))]
@@ -41,7 +45,7 @@ class Source(BaseModel):
 
 class BindSource(Source):
     ip: Annotated[Network, PlainValidator(values.network)]
-    proto: Annotated[Proto, PlainValidator(values.proto)]
+    proto: Annotated[Proto, PlainValidator(values.one_of(Proto))]
     port: Port | None = None
     port_start: Port | None = None
     port_end: Port | None = None
@@ -79,12 +83,15 @@ class BackendSource(Source):
     """`healthy` may be left out here and is then true; GitHub's compiler takes a missing one for false."""
 
     ip: Annotated[Address, PlainValidator(values.unicast)]
-    state: Annotated[State, PlainValidator(values.state)]
+    state: Annotated[State, PlainValidator(values.one_of(State))]
     healthy: Boolean = True
     healthchecks: HealthChecksSource = HealthChecksSource()
+    weight: Annotated[float, PlainValidator(values.weight)] = 1.0
+    zone: Name | None = None
 
     def to_model(self) -> Backend:
-        return Backend(self.ip, self.state, self.healthy, self.healthchecks.to_model())
+        checks = self.healthchecks.to_model()
+        return Backend(self.ip, self.state, self.healthy, checks, self.weight, self.zone)
 
 
 class TableSource(Source):
@@ -142,19 +149,44 @@ class DirectorSource(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    outbound_gateway_mac: Annotated[str, PlainValidator(values.mac)]
+    outbound_gateway_mac: Annotated[str, PlainValidator(values.mac)] | None = None
     outbound_src_ip: Annotated[IPv4Address, PlainValidator(values.unicast_ipv4)]
-    forward_icmp_ping_responses: Boolean = False
+    forward_icmp_ping_responses: Boolean | None = None
+    icmp_echo: Annotated[Echo, PlainValidator(values.one_of(Echo))] | None = None
     hash_fields: HashFieldsSource = HashFieldsSource(src_addr=True)
     alt_hash_fields: HashFieldsSource | None = None
+    copy_dscp: Boolean = False
+    egress: Annotated[Egress, PlainValidator(values.one_of(Egress))] = Egress.SAME
+    mtu: Mtu | None = None
     statsd_port: Port | None = None
+
+    @model_validator(mode="after")
+    def _one_rule_for_echoes(self) -> Self:
+        """GitHub's key only says whether echoes are forwarded, so `false` goes with both other choices."""
+        forward, echo = self.forward_icmp_ping_responses, self.icmp_echo
+        if None not in (forward, echo) and forward != (echo is Echo.FORWARD):
+            raise values.problem(
+                f'"icmp_echo" is "{echo}", but "forward_icmp_ping_responses" is {values.shown(forward)}; leave one out'
+            )
+        return self
 
     def to_model(self) -> DirectorConfig:
         return DirectorConfig(
-            self.outbound_gateway_mac,
-            self.outbound_src_ip,
-            self.forward_icmp_ping_responses,
-            self.hash_fields.to_model(),
-            self.alt_hash_fields.to_model() if self.alt_hash_fields else None,
-            self.statsd_port,
+            outbound_src_ip=self.outbound_src_ip,
+            outbound_gateway_mac=self.outbound_gateway_mac,
+            icmp_echo=self.icmp_echo or (Echo.FORWARD if self.forward_icmp_ping_responses else Echo.PASS),
+            hash_fields=self.hash_fields.to_model(),
+            alt_hash_fields=self.alt_hash_fields.to_model() if self.alt_hash_fields else None,
+            copy_dscp=self.copy_dscp,
+            egress=self.egress,
+            mtu=self.mtu,
+            statsd_port=self.statsd_port,
         )
+
+
+class ProxySource(Source):
+    sources: tuple[Annotated[IPv4Network, PlainValidator(values.network_ipv4)], ...] = ()
+    namespaces: tuple[Annotated[str, PlainValidator(values.namespace)], ...] = ()
+
+    def to_model(self) -> ProxyConfig:
+        return ProxyConfig(self.sources, self.namespaces)

@@ -6,13 +6,18 @@ Each raises PydanticCustomError with the wrong value and what is allowed; pydant
 import json
 import re
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
+from typing import TypeVar
 
 from pydantic_core import PydanticCustomError
 
-from glb.config.model import Address, Network, Proto, State
+from glb.config.model import Address, Network
 
 SHOWN_LENGTH = 60
+MAX_WEIGHT = 1000
+
+AnyEnum = TypeVar("AnyEnum", bound=StrEnum)
 
 
 def shown(value: object) -> str:
@@ -71,16 +76,22 @@ def key16(value: object) -> bytes:
     return bytes.fromhex(value)
 
 
-def state(value: object) -> State:
-    if not isinstance(value, str) or value not in set(State):
-        raise refuse(value, f"one of {', '.join(sorted(State))}")
-    return State(value)
+def one_of(choices: type[AnyEnum]) -> Callable[[object], AnyEnum]:
+    """A check for one of an enumeration's texts."""
+
+    def check(value: object) -> AnyEnum:
+        if not isinstance(value, str) or value not in set(choices):
+            raise refuse(value, f"one of {', '.join(sorted(choices))}")
+        return choices(value)
+
+    return check
 
 
-def proto(value: object) -> Proto:
-    if not isinstance(value, str) or value not in set(Proto):
-        raise refuse(value, f"one of {', '.join(sorted(Proto))}")
-    return Proto(value)
+def weight(value: object) -> float:
+    # Infinity, which 1e999 is read as, is above every limit; true is an int to Python.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_WEIGHT:
+        raise refuse(value, f"a number above 0, at most {MAX_WEIGHT}")
+    return float(value)
 
 
 def unicast(value: object) -> Address:
@@ -115,6 +126,20 @@ def network(value: object) -> Network:
     if ip_address(value.partition("/")[0]) != widest.network_address:
         raise problem(f"{shown(value)} has host bits set; did you mean {shown(str(widest))}?")
     return widest
+
+
+def network_ipv4(value: object) -> IPv4Network:
+    found = network(value)
+    if not isinstance(found, IPv4Network):
+        raise refuse(value, "an IPv4 address or CIDR; the tunnel is IPv4 only")
+    return found
+
+
+def namespace(value: object) -> str:
+    """A network namespace: a name, as `ip netns` has it, or the path of a file such as /proc/1/ns/net."""
+    if not isinstance(value, str) or not value.isprintable() or not re.fullmatch(r"/.+|(?!\.{1,2}$)[^/]+", value):
+        raise refuse(value, "a name under /run/netns or an absolute path")
+    return value
 
 
 def mac(value: object) -> str:

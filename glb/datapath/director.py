@@ -55,6 +55,8 @@ class DirectorDatapath:
         """
         if not self.capacity.holds(layout):
             raise DatapathError("the tables outgrow the maps of the loaded program: load it anew")
+        if config.gateway_mac is None:
+            raise DatapathError("next hops are not resolved yet: give outbound_gateway_mac")
         state = self._views["state"][0]
         generation = (int(state["generation"]) + 1) % _GENERATIONS
         self._write_arrays(layout, generation, config.gateway_mac)

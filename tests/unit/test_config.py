@@ -1,7 +1,7 @@
 """What good files mean, and what is said about bad ones."""
 
 import json
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glb.config.load import ConfigError, load_director, load_tables, parse_director, parse_tables
+from glb.config.load import (
+    ConfigError,
+    load_director,
+    load_proxy,
+    load_tables,
+    parse_director,
+    parse_proxy,
+    parse_tables,
+)
 from glb.config.model import (
     Backend,
     Bind,
+    DirectorConfig,
+    Echo,
+    Egress,
     HashFields,
     HealthCheckPolicy,
     HealthChecks,
     Proto,
+    ProxyConfig,
     State,
     require_ipv4_backends,
 )
@@ -34,6 +46,12 @@ def problems_in_tables(text: str) -> list[str]:
 def problems_in_director(text: str) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         parse_director(text, "director.json")
+    return list(caught.value.problems)
+
+
+def problems_in_proxy(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse_proxy(text, "proxy.conf")
     return list(caught.value.problems)
 
 
@@ -62,23 +80,82 @@ def test_a_directors_configuration_is_read_and_keys_of_the_dpdk_version_are_igno
     assert config.outbound_gateway_mac == "02:00:5e:10:00:01"
     assert config.gateway_mac == bytes.fromhex("02005e100001")
     assert config.outbound_src_ip == ip_address("10.0.0.100")
-    assert config.forward_icmp_ping_responses is True
+    assert config.icmp_echo is Echo.FORWARD
     assert config.hash_fields == HashFields(src_addr=True, src_port=True)
     assert config.alt_hash_fields == HashFields(src_addr=False, dst_addr=True)
     assert config.statsd_port == 8125
 
 
-def test_a_directors_configuration_needs_only_the_gateway_and_the_source() -> None:
-    text = '{"outbound_gateway_mac": "02:00:5e:10:00:01", "outbound_src_ip": "10.0.0.100"}'
+def test_a_directors_configuration_needs_only_the_source() -> None:
+    config = parse_director('{"outbound_src_ip": "10.0.0.100"}', "director.json")
 
-    config = parse_director(text, "director.json")
-
+    assert config == DirectorConfig(outbound_src_ip=IPv4Address("10.0.0.100"))
+    assert (config.outbound_gateway_mac, config.gateway_mac) == (None, None)
     assert config.hash_fields == HashFields(src_addr=True)
-    assert (config.alt_hash_fields, config.statsd_port, config.forward_icmp_ping_responses) == (
-        None,
-        None,
-        False,
+    assert (config.icmp_echo, config.egress, config.copy_dscp) == (Echo.PASS, Egress.SAME, False)
+    assert (config.alt_hash_fields, config.mtu, config.statsd_port) == (None, None, None)
+
+
+def test_a_directors_own_keys_are_read() -> None:
+    own = {"icmp_echo": "forward", "copy_dscp": True, "egress": "fib", "mtu": 9000}
+
+    config = parse_director(json.dumps(sources.director() | own), "director.json")
+
+    assert (config.icmp_echo, config.copy_dscp, config.egress, config.mtu) == (Echo.FORWARD, True, Egress.FIB, 9000)
+
+
+@pytest.mark.parametrize(
+    ("forward", "echo", "meant"),
+    [
+        (None, None, Echo.PASS),
+        (False, None, Echo.PASS),
+        (True, None, Echo.FORWARD),
+        (None, "answer", Echo.ANSWER),
+        (True, "forward", Echo.FORWARD),
+        (False, "pass", Echo.PASS),
+        (False, "answer", Echo.ANSWER),
+    ],
+)
+def test_echoes_follow_githubs_key_where_glbs_own_says_nothing_else(
+    forward: bool | None, echo: str | None, meant: Echo
+) -> None:
+    keys = {"forward_icmp_ping_responses": forward, "icmp_echo": echo}
+
+    assert parse_director(json.dumps(sources.director() | keys), "director.json").icmp_echo is meant
+
+
+@pytest.mark.parametrize(
+    ("forward", "echo", "said"), [(True, "pass", "true"), (True, "answer", "true"), (False, "forward", "false")]
+)
+def test_two_keys_that_say_different_things_about_echoes_are_both_named(forward: bool, echo: str, said: str) -> None:
+    keys = {"forward_icmp_ping_responses": forward, "icmp_echo": echo}
+
+    assert problems_in_director(json.dumps(sources.director() | keys)) == [
+        f'director.json: "icmp_echo" is "{echo}", but "forward_icmp_ping_responses" is {said}; leave one out'
+    ]
+
+
+@pytest.mark.parametrize("weight", [0.001, 1, 1.5, 1000])
+def test_a_backend_may_have_a_weight_and_a_zone(weight: float) -> None:
+    source = put(sources.tables(), "tables.0.backends.0.weight", weight)
+    source = put(source, "tables.0.backends.0.zone", "rack 7")
+
+    first, second, _ = parse_tables(json.dumps(source), "ft.json").tables[0].backends
+
+    assert (first.weight, first.zone) == (weight, "rack 7")
+    assert (second.weight, second.zone) == (1.0, None)
+
+
+def test_a_proxys_configuration_is_read() -> None:
+    text = '{"sources": ["10.0.0.0/24", "10.0.1.7"], "namespaces": ["web", "/proc/1/ns/net"]}'
+
+    assert parse_proxy(text, "proxy.conf") == ProxyConfig(
+        (IPv4Network("10.0.0.0/24"), IPv4Network("10.0.1.7/32")), ("web", "/proc/1/ns/net")
     )
+
+
+def test_a_proxys_configuration_needs_nothing() -> None:
+    assert parse_proxy("{}", "proxy.conf") == ProxyConfig(sources=(), namespaces=())
 
 
 @pytest.mark.parametrize(
@@ -186,6 +263,20 @@ MALFORMED_TABLES = [
      'tables[0].binds[1]: "port_start" 9000 is above "port_end" 8080'),
     ("a bind of two tables", "tables.1.binds.0", {"ip": "198.51.100.1/32", "proto": "tcp", "port": 80},
      "tables[1].binds[0]: 198.51.100.1:80/tcp is already tables[0].binds[0]"),
+    ("a weight of nothing", "tables.0.backends.0.weight", 0,
+     "tables[0].backends[0].weight: 0 is not a number above 0, at most 1000"),
+    ("a weight too large", "tables.0.backends.0.weight", 1000.5,
+     "tables[0].backends[0].weight: 1000.5 is not a number above 0, at most 1000"),
+    ("a weight below nothing", "tables.0.backends.0.weight", -1,
+     "tables[0].backends[0].weight: -1 is not a number above 0, at most 1000"),
+    ("a weight in quotes", "tables.0.backends.0.weight", "2",
+     'tables[0].backends[0].weight: "2" is not a number above 0, at most 1000'),
+    ("a weight that is true", "tables.0.backends.0.weight", True,
+     "tables[0].backends[0].weight: true is not a number above 0, at most 1000"),
+    ("an empty zone", "tables.0.backends.0.zone", "",
+     'tables[0].backends[0].zone: "" is not a name of printable characters'),
+    ("a zone that is a number", "tables.0.backends.0.zone", 7,
+     "tables[0].backends[0].zone: 7 is not a name of printable characters"),
     ("a name twice", "tables.1.name", "web", 'tables[1].name: "web" is already tables[0].name'),
     ("no name", "tables.1.name", MISSING, "tables[1].name: missing"),
     ("an empty name", "tables.1.name", " ", 'tables[1].name: " " is not a name of printable characters'),
@@ -221,7 +312,7 @@ def test_a_malformed_source_is_told_apart_by_its_one_line(path: str, value: obje
 
 
 MALFORMED_DIRECTORS = [
-    ("no gateway", "outbound_gateway_mac", MISSING, "outbound_gateway_mac: missing"),
+    ("no source", "outbound_src_ip", MISSING, "outbound_src_ip: missing"),
     ("a short address", "outbound_gateway_mac", "02:00:5e:10:00",
      'outbound_gateway_mac: "02:00:5e:10:00" is not a MAC address such as 02:00:5e:10:00:01'),
     ("a broadcast address", "outbound_gateway_mac", "ff:ff:ff:ff:ff:ff",
@@ -230,6 +321,11 @@ MALFORMED_DIRECTORS = [
      'outbound_src_ip: "2001:db8::1" is not an IPv4 address; the datapath tunnels over IPv4 only'),
     ("a flag in quotes", "forward_icmp_ping_responses", "yes",
      'forward_icmp_ping_responses: "yes" is not true or false'),
+    ("another rule for echoes", "icmp_echo", "drop", 'icmp_echo: "drop" is not one of answer, forward, pass'),
+    ("a DSCP in quotes", "copy_dscp", "true", 'copy_dscp: "true" is not true or false'),
+    ("an egress by name", "egress", "eth1", 'egress: "eth1" is not one of fib, same'),
+    ("an MTU too small for IPv6", "mtu", 1279, "mtu: 1279 is not a whole number from 1280 to 65535"),
+    ("an MTU beyond 16 bits", "mtu", 65536, "mtu: 65536 is not a whole number from 1280 to 65535"),
     ("no field", "hash_fields", {"src_addr": False},
      "hash_fields: at least one of src_addr, dst_addr, src_port, dst_port must be true"),
     ("an unknown field", "alt_hash_fields.dest_port", True,
@@ -248,6 +344,37 @@ def test_a_malformed_configuration_is_told_apart_by_its_one_line(path: str, valu
     source = put(sources.director(), path, value)
 
     assert problems_in_director(json.dumps(source)) == [f"director.json: {line}"]
+
+
+MALFORMED_PROXIES = [
+    ("an IPv6 source", {"sources": ["2001:db8::/32"]},
+     'sources[0]: "2001:db8::/32" is not an IPv4 address or CIDR; the tunnel is IPv4 only'),
+    ("host bits", {"sources": ["10.0.0.1/24"]},
+     'sources[0]: "10.0.0.1/24" has host bits set; did you mean "10.0.0.0/24"?'),
+    ("a source twice", {"sources": ["10.0.0.1", "10.0.0.2", "10.0.0.1/32"]},
+     "sources[2]: 10.0.0.1/32 is already sources[0]"),
+    ("sources that are a text", {"sources": "10.0.0.1"}, 'sources: "10.0.0.1" is not a list'),
+    ("an empty namespace", {"namespaces": [""]},
+     'namespaces[0]: "" is not a name under /run/netns or an absolute path'),
+    ("a relative path", {"namespaces": ["run/netns/web"]},
+     'namespaces[0]: "run/netns/web" is not a name under /run/netns or an absolute path'),
+    ("the folder itself", {"namespaces": [".."]},
+     'namespaces[0]: ".." is not a name under /run/netns or an absolute path'),
+    ("a namespace twice", {"namespaces": ["web", "web"]}, "namespaces[1]: web is already namespaces[0]"),
+    ("nine namespaces", {"namespaces": [f"web{i}" for i in range(9)]},
+     "namespaces: 9 namespaces; at most 8 are searched for sockets"),
+    ("an unknown key", {"source": []}, 'source: unknown key; did you mean "sources"?'),
+    ("a key unlike any", {"mtu": 1500}, "mtu: unknown key; known are sources, namespaces"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [case[1:] for case in MALFORMED_PROXIES],
+    ids=[case[0].replace(" ", "-") for case in MALFORMED_PROXIES],
+)
+def test_a_malformed_proxys_configuration_is_told_apart_by_its_one_line(source: dict[str, Any], line: str) -> None:
+    assert problems_in_proxy(json.dumps(source)) == [f"proxy.conf: {line}"]
 
 
 def test_a_misspelt_key_explains_the_missing_one() -> None:
@@ -288,7 +415,7 @@ def test_what_is_not_a_json_object_is_told_apart(text: str, line: str) -> None:
     assert problems_in_tables(text) == [f"ft.json: {line}"]
 
 
-@pytest.mark.parametrize("load", [load_tables, load_director])
+@pytest.mark.parametrize("load", [load_tables, load_director, load_proxy])
 @pytest.mark.parametrize(
     ("content", "line"),
     [
