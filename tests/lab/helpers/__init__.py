@@ -1,0 +1,1 @@
+"""What the tests of the lab share: real commands, hand-made packets, daemons with arguments of their own."""

@@ -1,0 +1,98 @@
+"""`glbctl` as its users run it: a process of its own, on a host of the lab."""
+
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glb.lab import Lab, hosts
+from glb.lab.process import argv_in
+
+Counts = dict[str, dict[str, int]]
+
+
+def glbctl(lab: Lab, host: str, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command of glbctl on a host; its status is the caller's to judge."""
+    return subprocess.run(
+        argv_in(lab.namespace(host), ["glbctl", *arguments]),
+        env=lab.env,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def facts(lab: Lab, host: str, *arguments: str, stdin: str | None = None) -> Any:
+    """What a command that succeeds says with -o json."""
+    done = glbctl(lab, host, *arguments, "-o", "json", stdin=stdin)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def counts(lab: Lab) -> Counts:
+    """The packets of each interface's datapath by verdict, as `glbctl stats` tells them: the whole lab's at once."""
+    return {fact["interface"]: fact["packets"] for fact in facts(lab, "director1", "stats")}
+
+
+def growth(before: Counts, after: Counts) -> Counts:
+    """The verdicts that were met in between."""
+    return {
+        interface: {name: more for name, count in packets.items() if (more := count - before[interface][name])}
+        for interface, packets in after.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What `glbctl lookup` says of a packet."""
+
+    hops: tuple[str, ...]
+    tunnel_source_port: int
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """The hops by their names."""
+        names = {str(proxy.ipv4.ip): proxy.name for proxy in map(hosts.proxy, range(1, 10)) if proxy.ipv4}
+        return tuple(names[hop] for hop in self.hops)
+
+
+def lookups(
+    lab: Lab, pairs: Sequence[tuple[str, str]], proto: str, table: Path | None = None, config: Path | None = None
+) -> list[Choice | None]:
+    """What `glbctl lookup` says of each (source, destination), None where no bind matches; all asked at once."""
+    done = glbctl(
+        lab,
+        "director1",
+        "lookup",
+        str(table or lab.table_path),
+        *("--from", "-", "--proto", proto, "-o", "json"),
+        *("--config", str(config or lab.run_dir / "director1.conf")),
+        stdin="".join(f"{source} {destination}\n" for source, destination in pairs),
+    )
+    assert done.returncode in (0, 1), done.stderr
+    return [
+        Choice(tuple(fact["hops"]), fact["tunnel_source_port"]) if fact["bind"] else None
+        for fact in json.loads(done.stdout)
+    ]
+
+
+def backend(lab: Lab, verb: str, proxy: str) -> None:
+    """Run `glbctl backend VERB` for a proxy of the lab's table; returns when every director has taken it over."""
+    address = lab.host(proxy).addresses[0].ip
+    done = glbctl(lab, "director1", "backend", verb, str(lab.table_path), str(address))
+    assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def drained(lab: Lab, proxy: str) -> Iterator[None]:
+    """For the time of the block, the proxy is the second in the rows in which it was the first."""
+    backend(lab, "drain", proxy)
+    try:
+        yield
+    finally:
+        backend(lab, "activate", proxy)

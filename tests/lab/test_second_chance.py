@@ -1,0 +1,239 @@
+"""A packet that comes to the wrong proxy first: it is sent on to the one that knows its connection.
+
+Clients made by hand decide which segment is sent when; the counters of `glbctl stats` tell who took it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+
+import pytest
+from pyroute2 import IPRoute
+from scapy.layers.inet import ICMP
+from scapy.layers.inet6 import ICMPv6PacketTooBig
+from scapy.packet import Packet
+
+from glb.lab import Lab, hosts
+from glb.lab.events import Opened
+from glb.lab.hosts import IPAddress
+from glb.scapy import check_tunnel
+from tests.lab.helpers.commands import Counts, counts, drained, growth, lookups
+from tests.lab.helpers.handmade import connection, payload_of, states_at
+from tests.lab.helpers.packets import Sender, Tap, Tunnel, endpoint, ip_layer, wait_for
+from tests.lab.helpers.sockets import ESTABLISHED, SYN_RECEIVED, TIME_WAIT
+
+CLIENT4, CLIENT6 = (address.ip for address in hosts.CLIENT.addresses)
+FAMILIES = pytest.mark.parametrize("family", [4, 6])
+
+
+def silent_client(family: int, number: int) -> IPAddress:
+    """Far from the addresses that the load generator uses."""
+    return hosts.client_address(family, 50_000 + number)
+
+
+def route_of(lab: Lab, flow: tuple[str, str]) -> tuple[str, ...]:
+    """The proxies of a flow's row as the table is now."""
+    [choice] = lookups(lab, [flow], "tcp")
+    assert choice is not None
+    return choice.proxies
+
+
+class Witness:
+    """What the datapaths count while a block runs."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._before: Counts = counts(lab)
+
+    def seen(self) -> Counts:
+        """By proxy, without what is not of the tunnel, like a proxy's neighbour discovery."""
+        grown = growth(self._before, counts(self._lab))
+        return {name: {v: n for v, n in grown[name].items() if v != "pass_not_tunnel"} for name in grown}
+
+
+def check_way(seen: Counts, way: Sequence[str], home: str, taken: dict[str, int]) -> None:
+    """The tunnel's packets went along the way as far as home, which has taken them; no proxy behind it got any."""
+    at = way.index(home)
+    forwarded = {"forwarded": sum(taken.values())}
+    assert [seen[proxy] for proxy in way] == [forwarded] * at + [taken] + [{}] * (len(way) - at - 1)
+
+
+def check_forwarded(lab: Lab, tunnels: Sequence[Tunnel], way: Sequence[str], by: str) -> None:
+    """What a proxy has sent on goes from it to the next on the way, the list moved on by one, and is well-formed.
+
+    Its TTL tells the routers that it has passed, one to each proxy.
+    """
+    addresses = [str(lab.host(name).addresses[0].ip) for name in way]
+    at = way.index(by)
+    assert tunnels
+    for tunnel in tunnels:
+        assert check_tunnel(tunnel.frame) == [f"outer IPv4: TTL is {63 - at}, not 64"]
+        assert (tunnel.source, tunnel.destination) == (addresses[at], addresses[at + 1])
+        assert (tunnel.next_hop, tunnel.further_hops) == (at + 1, tuple(addresses[1:]))
+
+
+@FAMILIES
+def test_an_established_connection_goes_on_when_its_row_begins_with_another_proxy(lab: Lab, family: int) -> None:
+    client = silent_client(family, 1)
+    arguments = ("download", "--count", "1", "--client", str(client), "--file", "1m", "--rate", "400k")
+    with lab.traffic(*arguments) as traffic:
+        opened = traffic.wait_for(lambda event: isinstance(event, Opened))
+        assert isinstance(opened, Opened)
+        home = opened.proxy
+        with drained(lab, home):
+            way = route_of(lab, (endpoint(client, 1), endpoint(hosts.vip_for(client), 80)))
+            witness = Witness(lab)
+            with lab.capture("dc", way[0]) as one, lab.capture("dc", way[1]) as two:
+                summary = traffic.wait()
+            seen = witness.seen()
+            packets = seen[home]["taken_established"]
+
+            assert way[-1] == home
+            assert summary.flawless
+            assert packets >= 10
+            check_way(seen, way, home, {"taken_established": packets})
+    check_forwarded(lab, Tap(one).tunnels(), way, way[0])
+    check_forwarded(lab, Tap(two).tunnels(), way, way[1])
+
+
+@FAMILIES
+def test_a_half_open_connection_is_finished_at_the_proxy_that_took_the_syn(lab: Lab, family: int) -> None:
+    with connection(lab, silent_client(family, 2), 40_002) as conn:
+        home = route_of(lab, conn.flow)[0]
+        conn.send_syn()
+        conn.wait_for_syn_ack()
+        with drained(lab, home):
+            way = route_of(lab, conn.flow)
+            witness = Witness(lab)
+            assert states_at(lab, home, conn) == {SYN_RECEIVED}
+            conn.acknowledge()
+            conn.request("/")
+            conn.wait_for_text(f"\r\n\r\n{home}\n".encode())
+
+            assert way[-1] == home
+            check_way(witness.seen(), way, home, {"taken_established": 2})
+
+
+@FAMILIES
+def test_a_late_segment_is_taken_where_the_connection_is_in_time_wait(lab: Lab, family: int) -> None:
+    with connection(lab, silent_client(family, 3), 40_003) as conn:
+        home = route_of(lab, conn.flow)[0]
+        conn.open()
+        conn.request("/")
+        conn.wait_for(lambda tcp: tcp.flags.F)
+        conn.acknowledge()
+        conn.send("FA", ack=conn.expected)
+        conn.sent += 1
+        wait_for(lambda: states_at(lab, home, conn) == {TIME_WAIT}, f"TIME-WAIT at {home}")
+        with drained(lab, home):
+            way = route_of(lab, conn.flow)
+            witness = Witness(lab)
+            before = len(conn.segments())
+            conn.send("FA", seq=conn.sent - 1, ack=conn.expected)
+            wait_for(lambda: len(conn.segments()) > before, "an answer to the repeated FIN")
+
+            assert [str(segment.flags) for segment in conn.segments()[before:]] == ["A"]
+            check_way(witness.seen(), way, home, {"taken_established": 1})
+
+
+@contextmanager
+def syn_cookies_always(lab: Lab, proxy: str) -> Iterator[None]:
+    lab.set_sysctl(proxy, "net.ipv4.tcp_syncookies", 2)
+    try:
+        yield
+    finally:
+        lab.set_sysctl(proxy, "net.ipv4.tcp_syncookies", 1)
+
+
+@FAMILIES
+def test_the_ack_with_a_syn_cookie_finds_the_proxy_that_made_it(lab: Lab, family: int) -> None:
+    with connection(lab, silent_client(family, 4), 40_004) as conn:
+        home = route_of(lab, conn.flow)[0]
+        with syn_cookies_always(lab, home):
+            conn.send_syn()
+            conn.wait_for_syn_ack()
+            with drained(lab, home):
+                way = route_of(lab, conn.flow)
+                witness = Witness(lab)
+                assert states_at(lab, home, conn) == set()
+                conn.acknowledge()
+                wait_for(lambda: states_at(lab, home, conn) == {ESTABLISHED}, "the connection is established")
+                conn.request("/")
+                conn.wait_for_text(f"\r\n\r\n{home}\n".encode())
+
+                check_way(witness.seen(), way, home, {"taken_syncookie": 1, "taken_established": 1})
+
+
+@FAMILIES
+def test_a_wrong_cookie_is_taken_by_nobody(lab: Lab, family: int) -> None:
+    with connection(lab, silent_client(family, 5), 40_005) as conn:
+        way = route_of(lab, conn.flow)
+        with syn_cookies_always(lab, way[0]):
+            conn.send_syn()
+            conn.wait_for_syn_ack()
+            witness = Witness(lab)
+            conn.send("A", ack=conn.expected + 99)
+            conn.wait_for(lambda tcp: tcp.flags.R)
+
+            check_way(witness.seen(), way, way[-1], {"taken_last_resort": 1})
+
+
+@FAMILIES
+@pytest.mark.parametrize("flags", ["A", "FA"])
+def test_a_segment_of_an_unknown_connection_is_answered_with_rst_by_the_last_hop(
+    lab: Lab, family: int, flags: str
+) -> None:
+    with connection(lab, silent_client(family, 6), 40_006) as conn:
+        way = route_of(lab, conn.flow)
+        witness = Witness(lab)
+        with lab.capture("dc", way[1]) as port:
+            conn.send(flags, b"nobody knows me", ack=77)
+            answer = conn.wait_for(lambda tcp: True)
+
+        assert (str(answer.flags), answer.seq) == ("R", 77)
+        check_way(witness.seen(), way, way[-1], {"taken_last_resort": 1})
+    check_forwarded(lab, Tap(port).tunnels(), way, way[1])
+
+
+def too_big(client: IPAddress, mtu: int, quote: bytes) -> Packet:
+    """What a router on the way to the client says of a packet that does not pass its next link."""
+    if client.version == 4:
+        return ip_layer(CLIENT4, hosts.VIP4) / ICMP(type=3, code=4, nexthopmtu=mtu) / quote
+    return ip_layer(CLIENT6, hosts.VIP6) / ICMPv6PacketTooBig(mtu=mtu) / quote
+
+
+def path_mtu(lab: Lab, host: str, to: IPAddress) -> int | None:
+    """What `ip route get` on a host shows as the MTU of its way to an address, if that is known to be less."""
+
+    def get() -> int | None:
+        with IPRoute() as ip:
+            [route] = ip.route("get", dst=str(to))
+        metrics = route.get_attr("RTA_METRICS")
+        return metrics.get_attr("RTAX_MTU") if metrics else None
+
+    return lab.within(host, get)
+
+
+@pytest.mark.parametrize("comes_first_to", ["its own proxy", "another proxy"])
+@pytest.mark.parametrize(("family", "mtu"), [(4, 1000), (6, 1300)])
+def test_too_big_reaches_the_proxy_that_holds_the_connection_and_takes_effect(
+    lab: Lab, family: int, mtu: int, comes_first_to: str
+) -> None:
+    moved = comes_first_to == "another proxy"
+    with connection(lab, silent_client(family, 10 + moved), 40_007) as conn, Sender(lab) as router:
+        home = route_of(lab, conn.flow)[0]
+        conn.open()
+        with drained(lab, home) if moved else nullcontext():
+            way = route_of(lab, conn.flow)
+            witness = Witness(lab)
+            conn.request("/files/64k?rate=0")
+            conn.wait_for(lambda tcp: len(payload_of(tcp)) > mtu)
+            lost = max(conn.packets(), key=lambda inner: len(inner.packet))
+            router.send(too_big(conn.client, mtu, lost.packet[:200]))
+            wait_for(lambda: any(len(inner.packet) == mtu for inner in conn.packets()), "smaller packets")
+
+            assert len(lost.packet) == 1440 + 20 * (family == 6)
+            assert path_mtu(lab, home, conn.client) == mtu
+            assert way[-1 if moved else 0] == home
+            check_way(witness.seen(), way, home, {"taken_established": 2})
+        others = {proxy.name for proxy in lab.proxies} - {home}
+        assert [path_mtu(lab, other, conn.client) for other in others] == [None, None]
