@@ -1,0 +1,1 @@
+"""What glb costs: the datapath by the nanosecond, whole tables, and a network with other load balancers beside it."""

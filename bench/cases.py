@@ -1,0 +1,43 @@
+"""One thing to measure on the datapath: a program, a frame, and what the program must do with it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from glb.datapath.program import Program
+
+FrameSource = Callable[[], bytes]
+
+
+class Harness(StrEnum):
+    """Which program makes the frame new in each iteration: a function of harness.c."""
+
+    FRONT = "harness_front"
+    FLOWS = "harness_flows"
+    WHOLE = "harness_whole"
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """Where FLOWS takes addresses from: 2^18 clients from `source` on, `tables` destinations from `destination` on."""
+
+    source: int
+    destination: int
+    tables: int
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A program under test on a frame, or on a frame of many flows.
+
+    `frame` is asked anew in each round: a SYN cookie does not live for long.
+    """
+
+    name: str
+    program: Program
+    harness: Harness
+    frame: FrameSource
+    verdict: str
+    flows: Flows | None = None
+    namespace: str | None = None
+    """Where the sockets are that the program asks about."""

@@ -1,0 +1,148 @@
+"""What the two programs cost a packet, in nanoseconds, beside the least that an XDP program can cost."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from bench import directors, proxies
+from bench.cases import Case, Harness
+from bench.harness import FLOOR_AT_ONCE, FLOOR_HEADERS, FLOOR_WORDS, Floor, Measuring
+from bench.progress import Progress
+from bench.samples import differences, in_rounds, ratio, spread
+
+FLOOR_B = "floor (b): constant headers"
+FLOOR_C = "floor (c): the same in 8 writes"
+_CALIBRATION = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long is measured."""
+
+    rounds: int
+    seconds: float
+    """For one measurement of one case."""
+
+
+THOROUGH = Effort(rounds=31, seconds=0.07)
+QUICK = Effort(rounds=5, seconds=0.02)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What a case's net cost may be at most, as a multiple of another's."""
+
+    case: str
+    base: str
+    limit: float
+
+
+_ONE = "TCP IPv4, 64 bytes"
+BARS = (
+    Bar(_ONE, FLOOR_B, 3.5),
+    Bar("TCP IPv6", FLOOR_B, 4.5),
+    Bar("no match", FLOOR_B, 1.5),
+    Bar("10,000 binds", _ONE, 1.1),
+    Bar("256 tables", _ONE, 1.1),
+    Bar("exact bind beside CIDR and range", _ONE, 1.1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """Something to measure: it takes a number of iterations and gives nanoseconds for each."""
+
+    harness: Harness
+    measure: Callable[[int], float]
+
+
+def run(effort: Effort, progress: Progress) -> dict[str, Any]:
+    """Measure everything on one CPU."""
+    with _on_one_cpu(), ExitStack() as held:
+        measuring = held.enter_context(Measuring())
+        progress("datapath: loading the directors and the proxy")
+        cases = [*_director_cases(held), *held.enter_context(proxies.cases())]
+        for case in cases:
+            measuring.check(case)
+        subjects = _subjects(measuring, cases)
+        progress(f"datapath: {effort.rounds} rounds of {len(subjects)} measurements")
+        measures = {name: _measure(subject, effort.seconds) for name, subject in subjects.items()}
+        taken = in_rounds(measures, effort.rounds)
+    return _result({name: subject.harness for name, subject in subjects.items()}, taken)
+
+
+def _director_cases(held: ExitStack) -> Iterator[Case]:
+    for sample in directors.samples():
+        datapath = held.enter_context(directors.director(sample.tables))
+        yield from directors.cases(sample, datapath)
+
+
+def _subjects(measuring: Measuring, cases: list[Case]) -> dict[str, _Subject]:
+    subjects = {}
+    for harness in Harness:
+        case = next(case for case in cases if case.harness is harness)
+        floor = Floor(FLOOR_AT_ONCE, harness, case.frame(), case.flows)
+        subjects[_floor_a(harness)] = _Subject(harness, partial(measuring.floor, floor))
+    for name, program in ((FLOOR_B, FLOOR_HEADERS), (FLOOR_C, FLOOR_WORDS)):
+        floor = Floor(program, Harness.FRONT, cases[0].frame())
+        subjects[name] = _Subject(Harness.FRONT, partial(measuring.floor, floor))
+    for case in cases:
+        subjects[case.name] = _Subject(case.harness, partial(measuring.case, case))
+    return subjects
+
+
+def _floor_a(harness: Harness) -> str:
+    return f"floor (a), {harness}"
+
+
+def _measure(subject: _Subject, seconds: float) -> Callable[[], float]:
+    """The subject with as many iterations as fill the time."""
+    repeat = int(seconds * 1e9 / subject.measure(_CALIBRATION))
+    return partial(subject.measure, repeat)
+
+
+def _result(harnesses: dict[str, Harness], taken: dict[str, list[float]]) -> dict[str, Any]:
+    floors = {_floor_a(harness) for harness in Harness}
+    net = {
+        name: differences(taken[name], taken[_floor_a(harness)])
+        for name, harness in harnesses.items()
+        if name not in floors
+    }
+    return {
+        "rounds": len(taken[FLOOR_B]),
+        "harness_ns": {name: spread(taken[name]).as_dict() for name in sorted(floors)},
+        "cases": [
+            {
+                "name": name,
+                "ns": spread(taken[name]).as_dict(),
+                "net_ns": spread(values).as_dict(),
+                "times_floor_b": round(ratio(values, net[FLOOR_B]), 2),
+            }
+            for name, values in net.items()
+        ],
+        "bars": [_judge(bar, net) for bar in BARS],
+    }
+
+
+def _judge(bar: Bar, net: dict[str, list[float]]) -> dict[str, Any]:
+    value = ratio(net[bar.case], net[bar.base])
+    return {
+        "what": f"{bar.case}, as a multiple of {bar.base}",
+        "value": round(value, 2),
+        "limit": bar.limit,
+        "met": value <= bar.limit,
+    }
+
+
+@contextmanager
+def _on_one_cpu() -> Iterator[None]:
+    """Stay on the last of the CPUs that this process may use: the first ones serve most interrupts."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)

@@ -1,0 +1,75 @@
+"""Real sockets for the proxy to find, in a network namespace made for them."""
+
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from scapy.layers.inet import IP, TCP
+
+from glb.lab import links, netns
+
+SERVER = "127.0.0.1"
+_COOKIE_CLIENT = "127.0.0.2"
+_COOKIE_PORT = 40_000
+_BOUND_S = 5.0
+_SYN_ACK = 0x12
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """A listener that hands out nothing but SYN cookies, and one connection that is open."""
+
+    namespace: str
+    port: int
+    connected_port: int
+    """The client's, of the open connection."""
+
+    def cookie(self) -> IP:
+        """The ACK of a handshake of which the listener kept nothing: its acknowledgement is a fresh cookie."""
+        return netns.run_in(self.namespace, self._handshake)
+
+    def _handshake(self) -> IP:
+        number = 1000
+        syn = IP(src=_COOKIE_CLIENT, dst=SERVER) / TCP(sport=_COOKIE_PORT, dport=self.port, seq=number, flags="S")
+        with _raw(socket.IPPROTO_TCP) as answers, _raw(socket.IPPROTO_RAW) as out:
+            answers.settimeout(_BOUND_S)
+            out.sendto(bytes(syn), (SERVER, 0))
+            cookie = _cookie(answers)
+        ack = TCP(sport=_COOKIE_PORT, dport=self.port, seq=number + 1, ack=cookie + 1, flags="A")
+        return IP(src=_COOKIE_CLIENT, dst=SERVER) / ack
+
+
+@contextmanager
+def sockets() -> Iterator[Sockets]:
+    namespace = f"glb-bench-{os.getpid()}-sockets"
+    netns.create(namespace)
+    try:
+        links.set_up(namespace, "lo")
+        netns.set_sysctls(namespace, {"net.ipv4.tcp_syncookies": 2})
+        with ExitStack() as held:
+            listener = held.enter_context(netns.run_in(namespace, _listener))
+            port = listener.getsockname()[1]
+            client = held.enter_context(netns.run_in(namespace, lambda: socket.create_connection((SERVER, port))))
+            yield Sockets(namespace, port, client.getsockname()[1])
+    finally:
+        netns.remove(namespace)
+
+
+def _listener() -> socket.socket:
+    return socket.create_server((SERVER, 0))
+
+
+def _raw(protocol: int) -> socket.socket:
+    return socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol)
+
+
+def _cookie(answers: socket.socket) -> int:
+    """The sequence number of the SYN+ACK to the cookie's client."""
+    while True:
+        segment = answers.recv(256)[20:]
+        _, port, number, _, _, flags = struct.unpack_from("!HHIIBB", segment)
+        if port == _COOKIE_PORT and flags == _SYN_ACK:
+            return int(number)
