@@ -1,0 +1,273 @@
+"""The director, modelled: a frame and the configuration in, a verdict and a frame out.
+
+Written from docs/datapath.md and the wire format. Where they are silent, the model takes it that:
+
+- An echo that is left to the stack (`pass`) is `pass_no_bind`; so is one to an address that no bind holds.
+- Where two binds of equal prefix hold an echo's address, the one that stands first in the file has it.
+- The code of an echo request is not looked at, nor is any checksum of what comes in.
+- A fragment of TCP or UDP to an address that no bind holds is `pass_fragment`.
+- Alternative hash fields with ports make it so, too: the pieces of a datagram would have different hops.
+- Of a fragment, and of an ICMPv6 echo, the ports count as 0 for the tunnel's source port, too.
+- The answer to a packet that is too big has TOS, traffic class and flow label 0; whether the packet allows
+  fragmenting does not matter. Whether it may be sent is asked only when there is something to answer.
+- Size comes after the row and before the next hop: a packet without hops has no outer length.
+- An answered echo keeps its code, options and extension headers; with a length as the packet's own says.
+
+The kernel's routes (`egress: fib`) and the headroom are not modelled.
+"""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from .checksum import checksum, pseudo_header, updated
+from .headers import (
+    ETHERTYPE_IPV4,
+    ETHERTYPE_IPV6,
+    ICMP,
+    ICMPV6,
+    TCP,
+    UDP,
+    Fault,
+    Flow,
+    Kind,
+    Link,
+    Packet,
+    parse_link,
+    parse_packet,
+)
+from .rendezvous import hops_of_row
+from .setup import DEFAULT_FIELDS, Bind, Document, bind_of, chosen, echo_choice, hashed, packed_address, packed_mac
+from .siphash import siphash
+
+GUE_PORT = 19523
+GUE_PROTOCOL = {4: 4, 6: 41}
+VERSION_OF_ETHERTYPE = {ETHERTYPE_IPV4: 4, ETHERTYPE_IPV6: 6}
+QUOTED_BYTES = {4: 96, 6: 256}
+LEAST_IPV6_MTU = 1280
+TTL = 64
+DONT_FRAGMENT = 0x4000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What becomes of a frame; `frame` is None if it is dropped."""
+
+    verdict: str
+    frame: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The hops of a packet, first to last, and the hash by which they were chosen."""
+
+    hops: tuple[bytes, ...]
+    pkt_hash: int
+
+    @property
+    def tunnel_length(self) -> int:
+        """Outer IPv4, UDP, GUE, private data, and the hops behind the first."""
+        return 20 + 8 + 4 + 4 + 4 * (len(self.hops) - 1)
+
+
+class Stop(Exception):
+    """The packet's way ends here; the message is the verdict."""
+
+
+@dataclass(frozen=True)
+class Director:
+    """`mac` and `mtu` are the interface's; `next_hops` has the MAC of each first hop that has one other than the
+    gateway's, or None where it is not known; `may_answer` is what the rate limit says.
+    """
+
+    config: Document
+    tables: tuple[Document, ...]
+    mac: bytes
+    mtu: int = 65535
+    next_hops: Mapping[bytes, bytes | None] = field(default_factory=dict)
+    may_answer: bool = True
+
+    @cached_property
+    def binds(self) -> tuple[Bind, ...]:
+        """All binds in the order of the file."""
+        return tuple(bind_of(number, bind) for number, table in enumerate(self.tables) for bind in table["binds"])
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        return chosen(self.config.get("hash_fields", DEFAULT_FIELDS))
+
+    @cached_property
+    def alt_fields(self) -> tuple[str, ...]:
+        return chosen(self.config.get("alt_hash_fields"))
+
+    @cached_property
+    def way_mtu(self) -> int:
+        return int(self.config.get("mtu") or self.mtu)
+
+    @cached_property
+    def source(self) -> bytes:
+        return packed_address(self.config["outbound_src_ip"])
+
+    def run(self, frame: bytes) -> Result:
+        try:
+            link = parse_link(frame)
+            packet = self.packet_behind(link, frame)
+            table = self.classify(packet)
+            if packet.kind is Kind.ECHO and echo_choice(self.config) == "answer":
+                return Result("answered_echo", self.answer_echo(link, packet))
+            choice = self.choose(table, packet.flow)
+            if choice.tunnel_length + len(packet.data) > self.way_mtu:
+                return self.too_big(link, packet, choice)
+            return Result("encapsulated", self.encapsulate(link, packet, choice))
+        except (Fault, Stop) as stop:
+            verdict = str(stop)
+            return Result(verdict, frame if verdict.startswith("pass_") else None)
+
+    def packet_behind(self, link: Link, frame: bytes) -> Packet:
+        version = VERSION_OF_ETHERTYPE.get(link.ethertype)
+        if version is None:
+            raise Stop("pass_not_ip")
+        if link.dst != self.mac:
+            raise Stop("pass_other_host")
+        return parse_packet(frame[link.length :], version)
+
+    def classify(self, packet: Packet) -> Document:
+        """The table that the packet belongs to."""
+        if packet.kind is Kind.QUOTED_FRAGMENT:
+            raise Stop("pass_fragment")
+        if packet.kind is Kind.FRAGMENT:
+            return self.table_of_fragment(packet.flow)
+        if packet.kind is Kind.OTHER:
+            raise Stop("pass_no_bind")
+        if packet.kind is Kind.ECHO:
+            return self.table_of_echo(packet.flow)
+        return self.best_of([bind for bind in self.binds_of(packet.flow) if bind.holds_port(packet.flow.dport)])
+
+    def binds_of(self, flow: Flow) -> list[Bind]:
+        """Those of the flow's address and protocol, whatever their ports."""
+        return [bind for bind in self.binds if bind.protocol == flow.protocol and bind.holds_address(flow.dst)]
+
+    def best_of(self, binds: list[Bind]) -> Document:
+        """min() keeps the first of equals: the first in the file."""
+        if not binds:
+            raise Stop("pass_no_bind")
+        return self.tables[min(binds, key=lambda bind: (-bind.prefix, bind.ports)).table]
+
+    def table_of_fragment(self, flow: Flow) -> Document:
+        tables = {bind.table for bind in self.binds_of(flow)}
+        hashes_ports = {"src_port", "dst_port"} & {*self.fields, *self.alt_fields}
+        if flow.protocol not in (TCP, UDP) or len(tables) != 1 or hashes_ports:
+            raise Stop("pass_fragment")
+        return self.tables[tables.pop()]
+
+    def table_of_echo(self, flow: Flow) -> Document:
+        if echo_choice(self.config) == "pass":
+            raise Stop("pass_no_bind")
+        holding = [bind for bind in self.binds if bind.holds_address(flow.dst)]
+        if not holding:
+            raise Stop("pass_no_bind")
+        return self.tables[min(holding, key=lambda bind: -bind.prefix).table]
+
+    def choose(self, table: Document, flow: Flow) -> Choice:
+        key = bytes.fromhex(table["hash_key"])
+        pkt_hash = siphash(key, hashed(flow, self.fields))
+        rows = [pkt_hash & 0xFFFF]
+        if self.alt_fields:
+            rows.append(siphash(key, hashed(flow, self.alt_fields)) & 0xFFFF)
+        hops = tuple(packed_address(backend["ip"]) for row in rows for backend in hops_of_row(table, row))
+        if not hops:
+            raise Stop("drop_no_backend")
+        return Choice(hops, pkt_hash)
+
+    def next_hop_mac(self, hop: bytes) -> bytes:
+        if hop in self.next_hops or "outbound_gateway_mac" not in self.config:
+            mac = self.next_hops.get(hop)
+        else:
+            mac = packed_mac(self.config["outbound_gateway_mac"])
+        if mac is None:
+            raise Stop("drop_no_next_hop")
+        return mac
+
+    def encapsulate(self, link: Link, packet: Packet, choice: Choice) -> bytes:
+        mac = self.next_hop_mac(choice.hops[0])
+        behind = choice.hops[1:]
+        gue = struct.pack("!BBHHBB", 1 + len(behind), GUE_PROTOCOL[packet.version], 0, 0, 0, len(behind))
+        payload = gue + b"".join(behind) + packet.data
+        udp = struct.pack("!HHHH", source_port(packet, choice), GUE_PORT, 8 + len(payload), 0)
+        kept = 0xFF if self.config.get("copy_dscp", False) else 0x03
+        tos = packet.traffic_class & kept
+        outer = ipv4_packet(self.source, choice.hops[0], UDP, udp + payload, tos, DONT_FRAGMENT)
+        return link.header(mac, self.mac, ETHERTYPE_IPV4) + outer
+
+    def too_big(self, link: Link, packet: Packet, choice: Choice) -> Result:
+        if packet.kind in (Kind.ERROR, Kind.FRAGMENT) or not self.may_answer:
+            return Result("drop_too_big", None)
+        mtu = self.way_mtu - choice.tunnel_length
+        tell = fragmentation_needed if packet.version == 4 else packet_too_big
+        return Result("answered_too_big", link.header(link.src, link.dst, link.ethertype) + tell(packet, mtu))
+
+    def answer_echo(self, link: Link, packet: Packet) -> bytes:
+        turn = echo_reply if packet.version == 4 else echo_reply_v6
+        return link.header(link.src, link.dst, link.ethertype) + turn(packet)
+
+
+def source_port(packet: Packet, choice: Choice) -> int:
+    """The tunnel's UDP source port: the same for all packets of a flow."""
+    flow_hash = packet.flow.sport
+    if packet.kind is Kind.ECHO and packet.version == 4:
+        (flow_hash,) = struct.unpack_from("!H", packet.data, 4)
+    return 0x8000 | ((choice.pkt_hash ^ flow_hash) & 0x7FFF)
+
+
+def ipv4_packet(src: bytes, dst: bytes, protocol: int, payload: bytes, tos: int = 0, fragment: int = 0) -> bytes:
+    def header(check: int) -> bytes:
+        return struct.pack("!BBHHHBBH", 0x45, tos, 20 + len(payload), 0, fragment, TTL, protocol, check) + src + dst
+
+    return header(checksum(header(0))) + payload
+
+
+def fragmentation_needed(packet: Packet, mtu: int) -> bytes:
+    """Type 3, code 4, from the address that the client spoke to."""
+    quote = packet.data[: QUOTED_BYTES[4]]
+    check = checksum(struct.pack("!BBHHH", 3, 4, 0, 0, mtu) + quote)
+    return ipv4_packet(packet.flow.dst, packet.flow.src, ICMP, struct.pack("!BBHHH", 3, 4, check, 0, mtu) + quote)
+
+
+def packet_too_big(packet: Packet, mtu: int) -> bytes:
+    """Type 2, code 0, from the address that the client spoke to."""
+    src, dst = packet.flow.dst, packet.flow.src
+    told = max(mtu, LEAST_IPV6_MTU)
+    quote = packet.data[: QUOTED_BYTES[6]]
+    length = 8 + len(quote)
+    covered = pseudo_header(src, dst, ICMPV6, length) + struct.pack("!BBHI", 2, 0, 0, told) + quote
+    icmp = struct.pack("!BBHI", 2, 0, checksum(covered), told) + quote
+    return struct.pack("!IHBB", 6 << 28, length, ICMPV6, TTL) + src + dst + icmp
+
+
+def echo_reply(packet: Packet) -> bytes:
+    """The echo with addresses exchanged, as a reply, with a fresh TTL."""
+    data = bytearray(packet.data)
+    before = bytes(data[8:10])
+    data[8] = TTL
+    (check,) = struct.unpack_from("!H", data, 10)
+    struct.pack_into("!H", data, 10, updated(check, before, bytes(data[8:10])))
+    data[12:16], data[16:20] = data[16:20], data[12:16]
+    return turned(data, packet.l4, 0)
+
+
+def echo_reply_v6(packet: Packet) -> bytes:
+    """Exchanging the addresses leaves the checksum's pseudo-header the same in sum."""
+    data = bytearray(packet.data)
+    data[7] = TTL
+    data[8:24], data[24:40] = data[24:40], data[8:24]
+    return turned(data, packet.l4, 129)
+
+
+def turned(data: bytearray, l4: int, reply: int) -> bytes:
+    """The packet with another ICMP type."""
+    before = bytes(data[l4 : l4 + 2])
+    data[l4] = reply
+    (check,) = struct.unpack_from("!H", data, l4 + 2)
+    struct.pack_into("!H", data, l4 + 2, updated(check, before, bytes(data[l4 : l4 + 2])))
+    return bytes(data)

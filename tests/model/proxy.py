@@ -1,0 +1,188 @@
+"""The proxy, modelled: a frame, the configuration and what sockets there are in; a verdict and a frame out.
+
+Written from docs/datapath.md and the wire format. Where they are silent, the model takes it that:
+
+- A frame with a VLAN tag is `pass_not_tunnel`, and so is one that is cut off before its UDP header ends. MAC
+  addresses are not looked at.
+- "The lengths agree": the IP packet lies within the frame, which may be longer; the UDP datagram is all that is
+  behind the IP header.
+- GUE's base header and the private data's first word must be there to be judged: else `drop_bad_tunnel`.
+- Congestion marks are carried over where the packet leaves the tunnel; sent on, it keeps them inside and outside.
+- What is behind the packet in the frame, such as padding, stays where it is.
+- A second fragment, or an ICMP error about one, knows no connection: `taken_connectionless`.
+- The source list comes after the tunnel's own checks, and before those of the inner packet.
+"""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+
+from .checksum import updated
+from .director import GUE_PORT, Result, Stop
+from .headers import (
+    ETHERTYPE_IPV4,
+    ETHERTYPE_IPV6,
+    TCP,
+    UDP,
+    Fault,
+    Flow,
+    Kind,
+    Packet,
+    ipv4_header,
+    parse_packet,
+)
+from .setup import Document
+
+VERSION_OF_GUE_PROTOCOL = {4: 4, 41: 6}
+ETHERTYPE = {4: ETHERTYPE_IPV4, 6: ETHERTYPE_IPV6}
+MAX_HOPS = 16
+
+FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
+NOT_ECT, ECT_1, ECT_0, CE = 0, 1, 2, 3
+
+
+def no_cookies(packet: Packet) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """A tunnel's headers: `start` is where the inner packet starts in the frame, `end` where the outer one ends."""
+
+    src: bytes
+    dst: bytes
+    ecn: int
+    version: int
+    next_hop: int
+    hops: tuple[bytes, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """`sockets` are the flows, from the client's side, that a socket here knows; `has_cookie` says whether a
+    listener here finds a valid SYN cookie in a packet.
+    """
+
+    config: Document = field(default_factory=dict)
+    sockets: frozenset[Flow] = frozenset()
+    has_cookie: Callable[[Packet], bool] = no_cookies
+
+    def run(self, frame: bytes) -> Result:
+        try:
+            if not is_tunnel(frame):
+                raise Stop("pass_not_tunnel")
+            tunnel = parse_tunnel(frame)
+            self.check_source(tunnel)
+            inner = inner_packet(tunnel, frame)
+            verdict = self.taker(inner) or self.hop_or_last_resort(tunnel)
+            out = forward(tunnel, frame) if verdict == "forwarded" else decapsulate(tunnel, inner, frame)
+            return Result(verdict, out)
+        except Stop as stop:
+            verdict = str(stop)
+            return Result(verdict, frame if verdict.startswith("pass_") else None)
+
+    def check_source(self, tunnel: Tunnel) -> None:
+        sources = [ip_network(source) for source in self.config.get("sources", ())]
+        outer = int.from_bytes(tunnel.src, "big")
+        if sources and not any(outer & int(net.netmask) == int(net.network_address) for net in sources):
+            raise Stop("drop_foreign_source")
+
+    def taker(self, inner: Packet) -> str | None:
+        """Why this host takes the packet; None if it is not known here."""
+        if inner.kind not in (Kind.FLOW, Kind.ERROR) or inner.flow.protocol != TCP:
+            return "taken_connectionless"
+        flags = inner.data[inner.l4 + 13] if inner.kind is Kind.FLOW else 0
+        if flags & SYN:
+            return "taken_syn"
+        if inner.flow in self.sockets:
+            return "taken_established"
+        if flags & (ACK | RST | FIN) == ACK and self.has_cookie(inner):
+            return "taken_syncookie"
+        return None
+
+    @staticmethod
+    def hop_or_last_resort(tunnel: Tunnel) -> str:
+        if tunnel.next_hop >= len(tunnel.hops):
+            return "taken_last_resort"
+        return "taken_self" if tunnel.hops[tunnel.next_hop] == tunnel.dst else "forwarded"
+
+
+def is_tunnel(frame: bytes) -> bool:
+    if len(frame) < 14 + 20 + 8 or frame[12:14] != ETHERTYPE_IPV4.to_bytes(2, "big"):
+        return False
+    ip = ipv4_header(frame[14:])
+    if ip is None or ip.length != 20 or ip.protocol != UDP or ip.more or ip.offset:
+        return False
+    return frame[36:38] == GUE_PORT.to_bytes(2, "big")
+
+
+def parse_tunnel(frame: bytes) -> Tunnel:
+    """What is_tunnel() says is one."""
+    (total,) = struct.unpack_from("!H", frame, 16)
+    (datagram,) = struct.unpack_from("!H", frame, 38)
+    end = 14 + total
+    if end > len(frame) or datagram != total - 20 or datagram < 8 + 8:
+        raise Stop("drop_bad_tunnel")
+    control, protocol, flags, kind, next_hop, hop_count = struct.unpack_from("!BBHHBB", frame, 42)
+    version = VERSION_OF_GUE_PROTOCOL.get(protocol)
+    if control & 0xE0 or flags or kind or version is None:
+        raise Stop("drop_bad_tunnel")
+    start = 50 + 4 * hop_count
+    if control & 0x1F != hop_count + 1 or hop_count > MAX_HOPS or start > end:
+        raise Stop("drop_bad_hops")
+    hops = tuple(frame[at : at + 4] for at in range(50, start, 4))
+    return Tunnel(frame[26:30], frame[30:34], frame[15] & 3, version, next_hop, hops, start, end)
+
+
+def inner_packet(tunnel: Tunnel, frame: bytes) -> Packet:
+    try:
+        return parse_packet(frame[tunnel.start : tunnel.end], tunnel.version)
+    except Fault:
+        raise Stop("drop_bad_inner") from None
+
+
+def decapsulate(tunnel: Tunnel, inner: Packet, frame: bytes) -> bytes:
+    ecn = decapsulated_ecn(tunnel.ecn, inner.traffic_class & 3)
+    packet = bytearray(frame[tunnel.start :])
+    mark = mark_ipv4 if inner.version == 4 else mark_ipv6
+    mark(packet, ecn)
+    return frame[:12] + ETHERTYPE[inner.version].to_bytes(2, "big") + packet
+
+
+def decapsulated_ecn(outer: int, inner: int) -> int:
+    """RFC 6040, figure 4."""
+    if outer == CE:
+        if inner == NOT_ECT:
+            raise Stop("drop_congestion")
+        return CE
+    return ECT_1 if (outer, inner) == (ECT_1, ECT_0) else inner
+
+
+def mark_ipv4(packet: bytearray, ecn: int) -> None:
+    before = bytes(packet[:2])
+    packet[1] = packet[1] & ~3 | ecn
+    if packet[:2] != before:
+        (check,) = struct.unpack_from("!H", packet, 10)
+        struct.pack_into("!H", packet, 10, updated(check, before, bytes(packet[:2])))
+
+
+def mark_ipv6(packet: bytearray, ecn: int) -> None:
+    """The traffic class lies across the first two bytes; its last two bits are bits 5 and 4 of the second."""
+    packet[1] = packet[1] & ~0x30 | ecn << 4
+
+
+def forward(tunnel: Tunnel, frame: bytes) -> bytes:
+    out = bytearray(frame)
+    out[:6], out[6:12] = frame[6:12], frame[:6]
+    out[26:34] = tunnel.dst + tunnel.hops[tunnel.next_hop]
+    out[48] = tunnel.next_hop + 1
+    ip_check, udp_check = struct.unpack_from("!H", frame, 24)[0], struct.unpack_from("!H", frame, 40)[0]
+    addresses = frame[26:34], bytes(out[26:34])
+    struct.pack_into("!H", out, 24, updated(ip_check, *addresses))
+    if udp_check:
+        before, after = addresses[0] + frame[48:50], addresses[1] + bytes(out[48:50])
+        struct.pack_into("!H", out, 40, updated(udp_check, before, after) or 0xFFFF)
+    return bytes(out)
