@@ -2,20 +2,20 @@
 /* From a bind to the hops of the flow: hash, row, backends. */
 #pragma once
 
-#include "classify.h"
+#include "director_maps.h"
+#include "packet.h"
 #include "siphash.h"
 
-struct hops {
-	__be32 address[MAX_HOPS];
-	__u32 count;
-	__u8 next_hop_mac[ETH_ALEN]; /* on the way to the first one */
-	__u64 hash;
-};
+/* A row, and with alternative hash fields a second one, as the slots they consist of. */
+#define MAX_SLOTS_OF_FLOW (MAX_HOPS / HOPS_PER_SLOT)
 
-__inline __u32 words_of(const struct flow *flow)
-{
-	return flow->family == 4 ? 1 : 4;
-}
+struct hops {
+	const struct slot *slot[MAX_SLOTS_OF_FLOW]; /* NULL where there is none */
+	const struct backend *first;
+	__u64 hash;
+	__u32 first_backend; /* of the table, in `backends` */
+	__u32 count;
+};
 
 __inline void absorb_address(struct siphash *s, const struct flow *flow, const __be32 *address)
 {
@@ -27,7 +27,7 @@ __inline void absorb_address(struct siphash *s, const struct flow *flow, const _
 	siphash_absorb(s, address[3], 4);
 }
 
-__inline __u64 flow_hash(const struct bind *bind, const struct flow *flow, __u32 fields)
+__inline __u64 hash_chosen_fields(const struct bind *bind, const struct flow *flow, __u32 fields)
 {
 	struct siphash s = siphash_start(bind->hash_key[0], bind->hash_key[1]);
 
@@ -42,45 +42,70 @@ __inline __u64 flow_hash(const struct bind *bind, const struct flow *flow, __u32
 	return siphash_finish(&s);
 }
 
-/* Appends the hops of one slot; false at its end, or the row's. */
-__inline bool add_slot(struct hops *hops, const struct bind *bind, __u32 index)
+/* The default choice is made by nearly everyone: with the fields known, the compiler leaves no branch in it. */
+__inline __u64 flow_hash(const struct bind *bind, const struct flow *flow, __u32 fields)
 {
-	struct slot *slot = rows.lookup(&index);
-	struct backend *backend;
-
-	if (!slot)
-		return false;
-#pragma unroll
-	for (int i = 0; i < HOPS_PER_SLOT; i++) {
-		__u32 at = bind->first_backend + slot->backend[i];
-
-		if (slot->backend[i] == NO_HOP || hops->count >= MAX_HOPS)
-			return false;
-		backend = backends.lookup(&at);
-		if (!backend)
-			return false;
-		if (hops->count == 0)
-			__builtin_memcpy(hops->next_hop_mac, backend->next_hop_mac, ETH_ALEN);
-		hops->address[hops->count++] = backend->address;
-	}
-	return true;
+	if (likely(fields == HASH_SRC_ADDR))
+		return hash_chosen_fields(bind, flow, HASH_SRC_ADDR);
+	return hash_chosen_fields(bind, flow, fields);
 }
 
-__inline void add_row(struct hops *hops, const struct bind *bind, __u64 hash)
+/* 1 for a backend's number, 0 for NO_HOP: the borrow of the difference, since a branch would double the verifier's
+ * work with each hop. */
+__inline __u32 is_hop(__u32 number)
+{
+	return (number - NO_HOP) >> 31;
+}
+
+__inline __u32 hops_in(const struct slot *slot)
+{
+	return is_hop(slot->backend[0]) + is_hop(slot->backend[1]) + is_hop(slot->backend[2]) +
+	       is_hop(slot->backend[3]);
+}
+
+__inline const struct backend *find_backend(const struct hops *hops, __u32 number)
+{
+	__u32 index = hops->first_backend + number;
+
+	return backends.lookup(&index);
+}
+
+__inline void add_slot(struct hops *hops, __u32 at, __u32 index)
+{
+	hops->slot[at] = rows.lookup(&index);
+	if (hops->slot[at])
+		hops->count += hops_in(hops->slot[at]);
+}
+
+__inline void add_row(struct hops *hops, __u32 at, const struct bind *bind, __u64 hash)
 {
 	__u32 index = bind->first_row + (hash & (ROWS_PER_TABLE - 1)) * bind->slots_per_row;
 
-	if (add_slot(hops, bind, index) && bind->slots_per_row > 1)
-		add_slot(hops, bind, index + 1);
+	add_slot(hops, at, index);
+	if (unlikely(bind->slots_per_row > 1))
+		add_slot(hops, at + 1, index + 1);
 }
 
 __inline enum verdict choose(const struct settings *settings, const struct bind *bind, const struct flow *flow,
 			     struct hops *hops)
 {
-	hops->count = 0;
 	hops->hash = flow_hash(bind, flow, settings->hash_fields);
-	add_row(hops, bind, hops->hash);
+	hops->first_backend = bind->first_backend;
+	add_row(hops, 0, bind, hops->hash);
 	if (unlikely(settings->alt_hash_fields))
-		add_row(hops, bind, flow_hash(bind, flow, settings->alt_hash_fields));
-	return hops->count ? CONTINUE : DROP_NO_BACKEND;
+		add_row(hops, 2, bind, flow_hash(bind, flow, settings->alt_hash_fields));
+	if (!hops->count || !hops->slot[0])
+		return DROP_NO_BACKEND;
+	hops->first = find_backend(hops, hops->slot[0]->backend[0]);
+	return hops->first ? CONTINUE : DROP_NO_BACKEND;
+}
+
+__inline void count_traffic(__u32 entry, __u32 bytes)
+{
+	struct traffic *mine = traffic.lookup(&entry);
+
+	if (!mine)
+		return;
+	mine->packets++;
+	mine->bytes += bytes;
 }

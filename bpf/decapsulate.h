@@ -4,27 +4,28 @@
 
 #include "checksum.h"
 #include "gue.h"
+#include "link.h"
 #include "parse.h"
 #include "proxy_maps.h"
 
-/* In the same position of every tunnelled frame, and checked against it. */
+/* Of a tunnel that was checked. */
 struct tunnel_end {
-	__u32 len; /* of all headers behind Ethernet's, hops included */
+	__u32 len; /* of all its headers, hops included */
 	__u8 protocol;
+	__u8 tos;
 };
 
-__inline bool is_tunnel(const struct ethhdr *eth, const struct iphdr *ip, const struct udphdr *udp)
+__inline bool is_tunnel(const struct link *link, const struct tunnel *t)
 {
-	return eth->h_proto == ETHERTYPE_IPV4 && ip->version == 4 && ip->ihl == 5 && !is_fragment(ip) &&
-	       ip->protocol == IPPROTO_UDP && udp->dest == GUE_PORT;
+	return link->protocol == ETHERTYPE_IPV4 && t->ip.version == 4 && t->ip.ihl == 5 && !is_fragment(&t->ip) &&
+	       t->ip.protocol == IPPROTO_UDP && t->udp.dest == GUE_PORT;
 }
 
-__inline bool lengths_agree(struct xdp_md *ctx, const struct tunnel *t)
+__inline bool lengths_agree(struct xdp_md *ctx, struct cursor *c, const struct tunnel *t)
 {
-	__u32 ip_len = bpf_ntohs(t->ip.tot_len);
+	__u32 len = bpf_ntohs(t->ip.tot_len);
 
-	return ip_len == bpf_ntohs(t->udp.len) + sizeof(t->ip) && ip_len >= TUNNEL_L3_LEN &&
-	       frame_holds(ctx, &t->ip, ip_len);
+	return len == bpf_ntohs(t->udp.len) + sizeof(t->ip) && hold_to_length(ctx, c, t, len);
 }
 
 __inline bool is_glb_gue(const struct tunnel *t)
@@ -33,44 +34,119 @@ __inline bool is_glb_gue(const struct tunnel *t)
 	       (t->gue.protocol == IPPROTO_IPIP || t->gue.protocol == IPPROTO_IPV6);
 }
 
+__inline bool is_from_configured_source(const struct proxy_settings *settings, const struct tunnel *t)
+{
+	struct source_key key = {
+		.prefix_len = 32,
+		.address = t->ip.saddr,
+	};
+
+	return !settings->check_sources || sources.lookup(&key);
+}
+
+/* Whether the UDP header and what stands before it are there, so that the frame can be told from a tunnel's. */
+__inline bool shows_udp(const struct cursor *c)
+{
+	return c->pos + sizeof(struct iphdr) + sizeof(struct udphdr) <= c->end;
+}
+
 /* Leaves the cursor at the inner packet. */
-__inline enum verdict parse_tunnel(struct xdp_md *ctx, struct cursor *c, struct tunnel_end *end)
+__inline enum verdict parse_tunnel(struct xdp_md *ctx, const struct proxy_settings *settings, const struct link *link,
+				   struct cursor *c, struct tunnel_end *end)
 {
 	struct tunnel *t = c->pos;
-	struct udphdr *udp = (void *)&t->udp;
+	__u32 hops_len;
 
-	if ((void *)(udp + 1) > c->end || !is_tunnel(&t->eth, &t->ip, udp))
+	if (!shows_udp(c) || !is_tunnel(link, t))
 		return PASS_NOT_TUNNEL;
 	t = advance(c, sizeof(*t));
-	if (!t || !lengths_agree(ctx, t) || !is_glb_gue(t))
+	if (!t || !lengths_agree(ctx, c, t) || !is_glb_gue(t))
 		return DROP_BAD_TUNNEL;
 	if (t->gue.hlen != 1 + t->glb.hop_count || t->glb.hop_count > MAX_HOPS)
 		return DROP_BAD_HOPS;
-	end->len = TUNNEL_L3_LEN + t->glb.hop_count * sizeof(__be32);
+	hops_len = t->glb.hop_count * sizeof(__be32);
+	end->len = sizeof(*t) + hops_len;
 	end->protocol = t->gue.protocol;
-	if (end->len > bpf_ntohs(t->ip.tot_len) || !advance(c, t->glb.hop_count * sizeof(__be32)))
+	end->tos = t->ip.tos;
+	if (!advance_by_told(c, hops_len, 127))
 		return DROP_BAD_HOPS;
+	return is_from_configured_source(settings, t) ? CONTINUE : DROP_FOREIGN_SOURCE;
+}
+
+/* Explicit congestion notification, RFC 3168 and RFC 6040. */
+#define ECN_MASK 0x03
+#define ECN_NOT_ECT 0
+#define ECN_ECT_1 1
+#define ECN_ECT_0 2
+#define ECN_CE 3
+
+/* What becomes of the inner packet's ECN field; the verdict DROP_CONGESTION where it cannot tell what the tunnel met. */
+__inline enum verdict combine_ecn(__u8 outer_tos, __u8 *inner_tos)
+{
+	__u8 outer = outer_tos & ECN_MASK, inner = *inner_tos & ECN_MASK;
+
+	if (outer == ECN_CE && inner == ECN_NOT_ECT)
+		return DROP_CONGESTION;
+	if (outer == ECN_CE || (outer == ECN_ECT_1 && inner == ECN_ECT_0))
+		*inner_tos = (*inner_tos & ~ECN_MASK) | outer;
 	return CONTINUE;
 }
 
-__inline enum verdict decapsulate(struct xdp_md *ctx, const struct tunnel_end *end, enum verdict taken)
+__inline enum verdict set_ipv4_ecn(struct cursor *c, __u8 outer_tos)
 {
-	struct cursor c = cursor_of(ctx);
-	struct ethhdr *eth = parse_ethernet(&c);
-	struct ethhdr link;
+	struct iphdr *ip = parse_ipv4(c);
+	__u16 before, after;
+	__u8 tos;
 
-	if (!eth)
-		return DROP_NO_ROOM;
-	link = *eth;
-	link.h_proto = end->protocol == IPPROTO_IPIP ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6;
+	if (!ip)
+		return DROP_BAD_INNER;
+	tos = ip->tos;
+	if (combine_ecn(outer_tos, &tos))
+		return DROP_CONGESTION;
+	before = *(__u16 *)ip;
+	ip->tos = tos;
+	after = *(__u16 *)ip;
+	ip->check = checksum_replace(ip->check, before, after);
+	return CONTINUE;
+}
+
+__inline enum verdict set_ipv6_ecn(struct cursor *c, __u8 outer_tos)
+{
+	struct ipv6hdr *ip = parse_ipv6(c);
+	__u8 tos;
+
+	if (!ip)
+		return DROP_BAD_INNER;
+	tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
+	if (combine_ecn(outer_tos, &tos))
+		return DROP_CONGESTION;
+	ip->priority = tos >> 4;
+	ip->flow_lbl[0] = (ip->flow_lbl[0] & 0x0f) | tos << 4;
+	return CONTINUE;
+}
+
+__inline enum verdict decapsulate(struct xdp_md *ctx, const struct link *link, const struct tunnel_end *end,
+				  enum verdict taken)
+{
+	__be16 protocol = end->protocol == IPPROTO_IPIP ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6;
+	struct vlan_tags tags = read_tags(link);
+	struct ethhdr macs = *link->eth;
+	enum verdict verdict;
+	struct ethhdr *eth;
+	struct cursor c;
+
 	if (bpf_xdp_adjust_head(ctx, end->len))
 		return DROP_NO_ROOM;
 	c = cursor_of(ctx);
-	eth = parse_ethernet(&c);
+	eth = write_link(&c, &tags, protocol);
 	if (!eth)
 		return DROP_NO_ROOM;
-	*eth = link;
-	return taken;
+	__builtin_memcpy(eth->h_dest, macs.h_dest, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, macs.h_source, ETH_ALEN);
+	if (likely(!(end->tos & ECN_ECT_1))) /* neither ECT(1) nor CE: nothing to carry over */
+		return taken;
+	verdict = end->protocol == IPPROTO_IPIP ? set_ipv4_ecn(&c, end->tos) : set_ipv6_ecn(&c, end->tos);
+	return verdict ? verdict : taken;
 }
 
 /* The outer packet now comes from this proxy and goes to `hop`: source and destination move up by one, of which only
@@ -92,32 +168,32 @@ __inline void readdress(struct tunnel *t, __be32 hop)
 	t->glb.next_hop++;
 }
 
-/* Sent back to the host that delivered the frame, which routes it: the proxy needs no neighbours of its own. */
-__inline void return_to_sender(struct ethhdr *eth)
-{
-	__u8 sender[ETH_ALEN];
-
-	__builtin_memcpy(sender, eth->h_source, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, eth->h_dest, ETH_ALEN);
-	__builtin_memcpy(eth->h_dest, sender, ETH_ALEN);
-}
-
+/* Where nobody here knows the packet. It goes back to the host that delivered it, which routes it: the proxy needs no
+ * neighbours of its own. */
 __inline enum verdict send_on(struct xdp_md *ctx, const struct tunnel_end *end)
 {
 	struct cursor c = cursor_of(ctx);
-	struct tunnel *t = advance(&c, sizeof(*t));
+	struct tunnel *tunnel;
+	struct link link;
+	__u32 offset;
 	__be32 *hop;
 
-	if (!t)
+	if (!parse_link(&c, &link))
 		return DROP_BAD_TUNNEL;
-	if (t->glb.next_hop >= t->glb.hop_count)
-		return decapsulate(ctx, end, TAKEN_LAST_RESORT);
-	hop = c.pos + t->glb.next_hop * sizeof(*hop);
-	if ((void *)(hop + 1) > c.end)
+	tunnel = advance(&c, sizeof(*tunnel));
+	if (!tunnel)
+		return DROP_BAD_TUNNEL;
+	if (tunnel->glb.next_hop >= tunnel->glb.hop_count)
+		return decapsulate(ctx, &link, end, TAKEN_LAST_RESORT);
+	offset = tunnel->glb.next_hop * sizeof(*hop);
+	if (!advance_by_told(&c, offset, 127))
 		return DROP_BAD_HOPS;
-	if (*hop == t->ip.daddr)
-		return decapsulate(ctx, end, TAKEN_SELF);
-	readdress(t, *hop);
-	return_to_sender(&t->eth);
+	hop = advance(&c, sizeof(*hop));
+	if (!hop)
+		return DROP_BAD_HOPS;
+	if (*hop == tunnel->ip.daddr)
+		return decapsulate(ctx, &link, end, TAKEN_SELF);
+	readdress(tunnel, *hop);
+	exchange_macs(link.eth);
 	return FORWARDED;
 }

@@ -4,7 +4,7 @@
  * Everything that a table consists of exists in two generations. Userspace writes the idle one and then switches
  * `state.generation`, one aligned word; a packet reads that word once, so it sees one table or the other, never a
  * mixture. Before a generation is written again, userspace waits until no packet that read it can still be on its way
- * (glb/datapath/director.py).
+ * (glb/datapath/grace.py).
  *
  * The capacities come from the loader. */
 #pragma once
@@ -24,12 +24,19 @@
 #define HASH_SRC_PORT 4
 #define HASH_DST_PORT 8
 
+/* settings.flags */
+#define ANSWER_ECHO 1
+#define COPY_DSCP 2
+#define EGRESS_FIB 4
+#define WIDE_BINDS 8 /* some bind needs more than the exact lookup */
+
 struct settings {
 	__be32 source; /* of the outer IPv4 header */
 	__u8 mac[ETH_ALEN];
 	__u8 hash_fields;
 	__u8 alt_hash_fields;
-	__u32 num_ranges; /* of this generation; 0: no bind needs more than the exact lookup */
+	__u32 mtu; /* that the outer packet must not exceed */
+	__u32 flags;
 };
 
 struct state {
@@ -37,13 +44,14 @@ struct state {
 	struct settings settings[GENERATIONS];
 };
 
-/* Addresses have four words; of an IPv4 address only the first is used, the others are 0. */
+/* Addresses as in struct flow. */
 struct bind_key {
 	__be32 address[4];
-	__be16 port; /* 0 for ICMP */
+	__be16 port; /* 0 for ICMP and fragments */
 	__u8 protocol;
 	__u8 family; /* 4 or 6 */
-	__u32 generation;
+	__u16 generation;
+	__u16 fragment; /* 1: what fragments of this protocol to this address belong to */
 };
 
 /* All that the way from a bind to its row needs, in one cache line. */
@@ -51,8 +59,8 @@ struct bind {
 	__u64 hash_key[2];
 	__u32 first_row;     /* in `rows`, of the table's row 0 */
 	__u32 first_backend; /* in `backends` */
-	__u32 table;
-	__u32 slots_per_row; /* 1 or 2 */
+	__u32 traffic;	     /* in `traffic` */
+	__u32 slots_per_row; /* 1 or 2; 0: fragments here do not tell their table */
 };
 
 #define HOPS_PER_SLOT 4
@@ -65,16 +73,19 @@ struct slot {
 
 struct backend {
 	__be32 address;
-	__u8 next_hop_mac[ETH_ALEN];
+	__u8 next_hop_mac[ETH_ALEN]; /* all 0: not known */
+	__u16 unused;
+	__u32 traffic; /* in `traffic` */
 };
 
 /* Binds with more than one address or port. The trie gives the longest prefix; its intervals of ports are disjoint,
  * ascending, and already hold what shorter prefixes contribute: userspace has settled who wins. */
 struct wide_key {
 	__u32 prefix_len; /* counts from `generation` on */
-	__u32 generation;
-	__u32 protocol;
-	__u32 family;
+	__u16 generation;
+	__u16 fragment;
+	__u16 protocol;
+	__u16 family;
 	__be32 address[4];
 };
 
@@ -89,6 +100,12 @@ struct range {
 	struct bind bind;
 };
 
+/* What a bind or a backend was sent. Userspace gives each its entry, and keeps it over reloads. */
+struct traffic {
+	__u64 packets;
+	__u64 bytes; /* of clients' IP packets, without the tunnel */
+};
+
 #define MMAPABLE 1024
 
 BPF_F_TABLE("array", __u32, struct state, state, 1, MMAPABLE);
@@ -97,3 +114,4 @@ BPF_F_TABLE("array", __u32, struct backend, backends, MAX_BACKENDS *GENERATIONS,
 BPF_F_TABLE("array", __u32, struct range, ranges, MAX_RANGES *GENERATIONS, MMAPABLE);
 BPF_TABLE("hash", struct bind_key, struct bind, binds, MAX_BINDS *GENERATIONS);
 BPF_LPM_TRIE(wide_binds, struct wide_key, struct wide_bind, MAX_WIDE_BINDS *GENERATIONS);
+BPF_PERCPU_ARRAY(traffic, struct traffic, MAX_TRAFFIC);

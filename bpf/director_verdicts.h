@@ -7,17 +7,22 @@
 #define VERDICTS(X) \
 	X(CONTINUE,             XDP_ABORTED, "not a verdict: what a step returns when the packet's story goes on") \
 	X(ENCAPSULATED,         XDP_TX,   "matched a bind, sent through the tunnel") \
+	X(REDIRECTED,           XDP_REDIRECT, "matched a bind, sent through the tunnel by another interface") \
+	X(ANSWERED_ECHO,        XDP_TX,   "an echo request to a VIP, answered by the director") \
+	X(ANSWERED_TOO_BIG,     XDP_TX,   "too big for the tunnel: the client was told what fits") \
 	X(PASS_NOT_IP,          XDP_PASS, "neither IPv4 nor IPv6: left to the stack") \
 	X(PASS_OTHER_HOST,      XDP_PASS, "addressed to another host's MAC (flooded by a switch): left to the stack") \
 	X(PASS_NO_BIND,         XDP_PASS, "no bind matches: left to the stack") \
-	X(PASS_FRAGMENT,        XDP_PASS, "a fragment: left to the stack") \
-	X(DROP_SHORT_FRAME,     XDP_DROP, "the frame ends inside its Ethernet header") \
-	X(DROP_BAD_IP,          XDP_DROP, "the IP header is cut off or contradicts itself") \
+	X(PASS_FRAGMENT,        XDP_PASS, "a fragment that does not tell its table: left to the stack") \
+	X(DROP_SHORT_FRAME,     XDP_DROP, "the frame ends inside its Ethernet header or VLAN tags") \
+	X(DROP_BAD_IP,          XDP_DROP, "the IP header or an extension header is cut off or contradicts itself") \
 	X(DROP_BAD_LENGTH,      XDP_DROP, "the IP packet's length contradicts the frame or its own header") \
-	X(DROP_BAD_L4,          XDP_DROP, "the TCP, UDP or ICMP header is cut off") \
+	X(DROP_BAD_L4,          XDP_DROP, "the TCP, UDP or ICMP header is cut off or contradicts the packet") \
 	X(DROP_BAD_ICMP_QUOTE,  XDP_DROP, "the packet quoted in an ICMP error is cut off or contradicts itself") \
 	X(DROP_NO_BACKEND,      XDP_DROP, "the row of the forwarding table lists no backend") \
-	X(DROP_TOO_LONG,        XDP_DROP, "no room for the tunnel headers in 65,535 bytes of IP packet") \
+	X(DROP_NO_NEXT_HOP,     XDP_DROP, "the MAC on the way to the backend is not known yet") \
+	X(DROP_NO_ROUTE,        XDP_DROP, "the kernel's routes or neighbours do not lead to the backend") \
+	X(DROP_TOO_BIG,         XDP_DROP, "too big for the tunnel, and the client could not be told, or was told often enough") \
 	X(DROP_NO_HEADROOM,     XDP_DROP, "the driver left no room in front of the frame for the tunnel headers") \
 	X(DROP_NO_STATE,        XDP_DROP, "the state map is missing, which the loader rules out")
 /* clang-format on */

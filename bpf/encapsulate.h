@@ -5,42 +5,51 @@
 #include "checksum.h"
 #include "choose.h"
 #include "gue.h"
+#include "link.h"
 
 #define IPV4_DONT_FRAGMENT __constant_htons(0x4000)
 #define TUNNEL_TTL 64
 #define TUNNEL_PORT_BASE 0x8000
+#define TUNNEL_PORT_MASK 0x7fff
+#define ECN_MASK 0x03
+
+/* From include/uapi/linux/if_arp.h's neighbourhood in the kernel: the socket families of a fib lookup. */
+#define FIB_FAMILY_IPV4 2
+
+__inline __u32 tunnel_length(const struct hops *hops)
+{
+	return sizeof(struct tunnel) + (hops->count - 1) * sizeof(__be32);
+}
 
 /* One flow keeps one source port, so that ECMP and RSS on the way keep it in order. */
-__inline __be16 tunnel_source_port(const struct flow *flow, __u64 hash)
+__inline __be16 tunnel_source_port(const struct packet *pkt, const struct hops *hops)
 {
-	return bpf_htons(TUNNEL_PORT_BASE | ((hash ^ bpf_ntohs(flow->entropy)) & 0x7fff));
+	return bpf_htons(TUNNEL_PORT_BASE | ((hops->hash ^ bpf_ntohs(pkt->entropy)) & TUNNEL_PORT_MASK));
 }
 
 __inline void write_tunnel(struct tunnel *t, const struct settings *settings, const struct packet *pkt,
-			   const struct hops *hops, __u32 tunnel_len)
+			   const struct hops *hops)
 {
+	__u8 tos_mask = settings->flags & COPY_DSCP ? 0xff : ECN_MASK;
 	__u32 further_hops = hops->count - 1;
-
-	__builtin_memcpy(t->eth.h_dest, hops->next_hop_mac, ETH_ALEN);
-	__builtin_memcpy(t->eth.h_source, settings->mac, ETH_ALEN);
-	t->eth.h_proto = ETHERTYPE_IPV4;
+	__u32 len = tunnel_length(hops) + pkt->len;
 
 	t->ip = (struct iphdr){
 		.version = 4,
 		.ihl = 5,
-		.tot_len = bpf_htons(tunnel_len + pkt->inner_len),
+		.tos = pkt->tos & tos_mask,
+		.tot_len = bpf_htons(len),
 		.frag_off = IPV4_DONT_FRAGMENT,
 		.ttl = TUNNEL_TTL,
 		.protocol = IPPROTO_UDP,
 		.saddr = settings->source,
-		.daddr = hops->address[0],
+		.daddr = hops->first->address,
 	};
 	t->ip.check = ipv4_checksum(&t->ip);
-
 	t->udp = (struct udphdr){
-		.source = tunnel_source_port(&pkt->flow, hops->hash),
+		.source = tunnel_source_port(pkt, hops),
 		.dest = GUE_PORT,
-		.len = bpf_htons(tunnel_len - sizeof(struct iphdr) + pkt->inner_len),
+		.len = bpf_htons(len - sizeof(t->ip)),
 	};
 	t->gue = (struct guehdr){
 		.hlen = 1 + further_hops,
@@ -51,36 +60,100 @@ __inline void write_tunnel(struct tunnel *t, const struct settings *settings, co
 	};
 }
 
-__inline enum verdict write_hops(__be32 *to, const void *end, const struct hops *hops)
+/* Writes the hops of one slot from number `from` on, up to the slot's end. */
+__inline bool write_slot(struct cursor *c, const struct hops *hops, const struct slot *slot, int from)
 {
+	const struct backend *backend;
+	__be32 *hop;
+
+	if (!slot)
+		return true;
 #pragma unroll
-	for (int i = 1; i < MAX_HOPS; i++) {
-		if (i >= hops->count)
-			break;
-		if ((void *)(to + i) > end)
-			return DROP_NO_HEADROOM;
-		to[i - 1] = hops->address[i];
+	for (int i = from; i < HOPS_PER_SLOT; i++) {
+		if (slot->backend[i] == NO_HOP)
+			return true;
+		backend = find_backend(hops, slot->backend[i]);
+		hop = advance(c, sizeof(*hop));
+		if (!hop || !backend)
+			return false;
+		*hop = backend->address;
 	}
-	return CONTINUE;
+	return true;
 }
 
-__inline enum verdict encapsulate(struct xdp_md *ctx, const struct settings *settings, const struct packet *pkt,
-				  const struct hops *hops)
+/* The first one is the outer destination, and is not in the list. */
+__inline bool write_hops(struct cursor *c, const struct hops *hops)
 {
-	__u32 tunnel_len = TUNNEL_L3_LEN + (hops->count - 1) * sizeof(__be32);
+	if (!write_slot(c, hops, hops->slot[0], 1))
+		return false;
+#pragma unroll
+	for (int i = 1; i < MAX_SLOTS_OF_FLOW; i++)
+		if (unlikely(hops->slot[i]) && !write_slot(c, hops, hops->slot[i], 0))
+			return false;
+	return true;
+}
+
+/* Takes off what the link added behind a short packet. */
+__inline bool cut_padding(struct xdp_md *ctx, const struct link *link, const struct packet *pkt)
+{
+	__u32 packet_end = link->len + pkt->len;
+
+	if (likely(packet_end >= ctx->data_end - ctx->data))
+		return true;
+	return !bpf_xdp_adjust_tail(ctx, (int)packet_end - (int)(ctx->data_end - ctx->data));
+}
+
+/* Out by whichever interface the kernel's routes name. */
+__inline enum verdict route(struct xdp_md *ctx, const struct settings *settings, const struct packet *pkt,
+			    const struct hops *hops, struct ethhdr *eth)
+{
+	struct bpf_fib_lookup fib = {
+		.family = FIB_FAMILY_IPV4,
+		.l4_protocol = IPPROTO_UDP,
+		.tot_len = tunnel_length(hops) + pkt->len,
+		.ifindex = ctx->ingress_ifindex,
+		.ipv4_src = settings->source,
+		.ipv4_dst = hops->first->address,
+	};
+
+	if (bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) != BPF_FIB_LKUP_RET_SUCCESS)
+		return DROP_NO_ROUTE;
+	__builtin_memcpy(eth->h_dest, fib.dmac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, fib.smac, ETH_ALEN);
+	if (fib.ifindex == ctx->ingress_ifindex)
+		return ENCAPSULATED;
+	bpf_redirect(fib.ifindex, 0);
+	return REDIRECTED;
+}
+
+__inline bool is_known(const __u8 *mac)
+{
+	const __u16 *word = (const void *)mac;
+
+	return word[0] | word[1] | word[2];
+}
+
+__inline enum verdict encapsulate(struct xdp_md *ctx, const struct settings *settings, const struct link *link,
+				  const struct packet *pkt, const struct hops *hops)
+{
+	struct vlan_tags tags = read_tags(link);
 	struct tunnel *tunnel;
+	struct ethhdr *eth;
 	struct cursor c;
 
-	if (tunnel_len + pkt->inner_len > 0xffff)
-		return DROP_TOO_LONG;
-	if (bpf_xdp_adjust_head(ctx, -(int)tunnel_len))
+	if (!(settings->flags & EGRESS_FIB) && !is_known(hops->first->next_hop_mac))
+		return DROP_NO_NEXT_HOP;
+	if (!cut_padding(ctx, link, pkt) || bpf_xdp_adjust_head(ctx, -(int)tunnel_length(hops)))
 		return DROP_NO_HEADROOM;
 	c = cursor_of(ctx);
+	eth = write_link(&c, &tags, ETHERTYPE_IPV4);
 	tunnel = advance(&c, sizeof(*tunnel));
-	if (!tunnel)
+	if (!eth || !tunnel || !write_hops(&c, hops))
 		return DROP_NO_HEADROOM;
-	write_tunnel(tunnel, settings, pkt, hops, tunnel_len);
-	if (write_hops(c.pos, c.end, hops))
-		return DROP_NO_HEADROOM;
+	write_tunnel(tunnel, settings, pkt, hops);
+	if (unlikely(settings->flags & EGRESS_FIB))
+		return route(ctx, settings, pkt, hops, eth);
+	__builtin_memcpy(eth->h_dest, hops->first->next_hop_mac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, settings->mac, ETH_ALEN);
 	return ENCAPSULATED;
 }

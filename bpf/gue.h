@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The tunnel: Ethernet, IPv4, UDP, GUE (draft-ietf-intarea-gue) with GLB's private data, then the client's packet. */
+/* The tunnel: IPv4, UDP, GUE (draft-ietf-intarea-gue) with GLB's private data, then the client's packet. */
 #pragma once
 
 #include "types.h"
@@ -27,16 +27,14 @@ struct glbhdr {
 	__u8 hop_count;
 };
 
+/* What the director puts in front of a packet, behind the link's header. */
 struct tunnel {
-	struct ethhdr eth;
 	struct iphdr ip;
 	struct udphdr udp;
 	struct guehdr gue;
 	struct glbhdr glb;
-} __attribute__((packed));
-
-#define TUNNEL_L3_LEN (sizeof(struct tunnel) - sizeof(struct ethhdr))
+};
 
 _Static_assert(sizeof(struct guehdr) == 4, "GUE's fixed part is 4 bytes");
 _Static_assert(sizeof(struct glbhdr) == 4, "GLB's fixed part is 4 bytes");
-_Static_assert(sizeof(struct tunnel) == 14 + 20 + 8 + 4 + 4, "no holes in the tunnel's headers");
+_Static_assert(sizeof(struct tunnel) == 20 + 8 + 4 + 4, "no holes in the tunnel's headers");

@@ -35,9 +35,53 @@ __inline void *advance(struct cursor *c, __u32 len)
 	return header;
 }
 
-__inline struct ethhdr *parse_ethernet(struct cursor *c)
+/* The same for a length that the packet tells, which is at most `most`: one less than a power of two. */
+__inline void *advance_by_told(struct cursor *c, __u32 len, __u32 most)
 {
-	return advance(c, sizeof(struct ethhdr));
+	barrier_var(len);
+	return advance(c, len & most);
+}
+
+/* The Ethernet header and up to two VLAN tags. */
+struct link {
+	struct ethhdr *eth;
+	__u32 len;
+	__be16 protocol;
+};
+
+struct vlan_tag {
+	__be16 control;
+	__be16 protocol;
+};
+
+#define MAX_VLAN_TAGS 2
+
+__inline bool is_vlan(__be16 protocol)
+{
+	return protocol == ETHERTYPE_VLAN || protocol == ETHERTYPE_QINQ;
+}
+
+/* False if the frame ends before the link's protocol is known. */
+__inline bool parse_link(struct cursor *c, struct link *link)
+{
+	struct vlan_tag *tag;
+
+	link->eth = advance(c, sizeof(*link->eth));
+	if (!link->eth)
+		return false;
+	link->len = sizeof(*link->eth);
+	link->protocol = link->eth->h_proto;
+#pragma unroll
+	for (int i = 0; i < MAX_VLAN_TAGS; i++) {
+		if (likely(!is_vlan(link->protocol)))
+			break;
+		tag = advance(c, sizeof(*tag));
+		if (!tag)
+			return false;
+		link->len += sizeof(*tag);
+		link->protocol = tag->protocol;
+	}
+	return true;
 }
 
 __inline bool same_mac(const __u8 *a, const __u8 *b)
@@ -54,7 +98,7 @@ __inline struct iphdr *parse_ipv4(struct cursor *c)
 
 	if (!ip || ip->version != 4 || ip->ihl < 5)
 		return NULL;
-	if (!advance(c, ip->ihl * 4 - sizeof(*ip)))
+	if (unlikely(ip->ihl > 5) && !advance_by_told(c, (ip->ihl - 5) * 4, 63))
 		return NULL;
 	return ip;
 }
@@ -70,14 +114,68 @@ __inline struct ipv6hdr *parse_ipv6(struct cursor *c)
 
 #define IPV4_MORE_FRAGMENTS __constant_htons(0x2000)
 #define IPV4_FRAGMENT_OFFSET __constant_htons(0x1fff)
+#define IPV6_MORE_FRAGMENTS __constant_htons(0x0001)
+#define IPV6_FRAGMENT_OFFSET __constant_htons(0xfff8)
 
 __inline bool is_fragment(const struct iphdr *ip)
 {
 	return ip->frag_off & (IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET);
 }
 
-/* Whether the frame holds `len` bytes from `start` on. A frame in several buffers (jumbo) shows only its first one
- * between data and data_end; only then the helper is asked for the whole. */
+/* How all IPv6 extension headers begin that are stepped over; the fragment header has no length, and an offset. */
+struct extension {
+	__u8 nexthdr;
+	__u8 len; /* in units of 8 bytes, the first not counted */
+	__be16 offset_and_more;
+	__be32 rest;
+};
+
+#define MAX_EXTENSIONS 6
+
+enum extensions {
+	AT_UPPER_LAYER,
+	AT_FRAGMENT, /* of a datagram that has more than one: what follows may be any piece of it */
+	EXTENSIONS_CUT_OFF,
+	TOO_MANY_EXTENSIONS,
+};
+
+__inline bool is_extension(__u8 protocol)
+{
+	return protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_ROUTING || protocol == IPPROTO_DSTOPTS ||
+	       protocol == IPPROTO_FRAGMENT;
+}
+
+/* Steps over extension headers, keeping the next header's protocol. `fragmented` are the bits of a fragment header
+ * that make the rest unreadable. */
+__inline enum extensions skip_extensions(struct cursor *c, __u8 *protocol, __be16 fragmented)
+{
+	struct extension *ext;
+	__u8 now;
+
+#pragma unroll
+	for (int i = 0; i < MAX_EXTENSIONS; i++) {
+		now = *protocol;
+		if (likely(!is_extension(now)))
+			return AT_UPPER_LAYER;
+		ext = advance(c, sizeof(*ext));
+		if (!ext)
+			return EXTENSIONS_CUT_OFF;
+		*protocol = ext->nexthdr;
+		if (now != IPPROTO_FRAGMENT && !advance_by_told(c, ext->len * 8, 2047))
+			return EXTENSIONS_CUT_OFF;
+		if (now == IPPROTO_FRAGMENT && ext->offset_and_more & fragmented)
+			return AT_FRAGMENT;
+	}
+	return is_extension(*protocol) ? TOO_MANY_EXTENSIONS : AT_UPPER_LAYER;
+}
+
+/* The length of the whole frame. One in several buffers (jumbo) shows only its first between data and data_end. */
+__inline __u32 frame_length(struct xdp_md *ctx)
+{
+	return bpf_xdp_get_buff_len(ctx);
+}
+
+/* Whether the frame holds `len` bytes from `start` on. Only where the first buffer does not, the helper is asked. */
 __inline bool frame_holds(struct xdp_md *ctx, const void *start, __u32 len)
 {
 	void *data = (void *)(long)ctx->data;
@@ -85,7 +183,7 @@ __inline bool frame_holds(struct xdp_md *ctx, const void *start, __u32 len)
 
 	if (likely(len <= (__u32)(data_end - start)))
 		return true;
-	return len <= bpf_xdp_get_buff_len(ctx) - (__u32)(start - data);
+	return len <= frame_length(ctx) - (__u32)(start - data);
 }
 
 /* Holds the cursor, which stands somewhere behind the start of a packet, to the packet's own length. False if that
@@ -98,28 +196,4 @@ __inline bool hold_to_length(struct xdp_md *ctx, struct cursor *c, const void *p
 		return false;
 	c->left = len - parsed;
 	return true;
-}
-
-/* The errors that concern a connection: they quote the packet that caused them. */
-__inline bool is_icmp_error(__u8 type)
-{
-	return type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB;
-}
-
-__inline bool is_icmpv6_error(__u8 type)
-{
-	return type == ICMPV6_DEST_UNREACH || type == ICMPV6_PKT_TOOBIG || type == ICMPV6_TIME_EXCEED ||
-	       type == ICMPV6_PARAMPROB;
-}
-
-/* What an ICMP error quotes of TCP and UDP alike: the ports stand first (RFC 792 promises 8 bytes). */
-struct quoted_l4 {
-	__be16 source;
-	__be16 dest;
-	__be32 rest;
-};
-
-__inline struct quoted_l4 *parse_quoted_l4(struct cursor *c)
-{
-	return advance(c, sizeof(struct quoted_l4));
 }

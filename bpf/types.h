@@ -20,5 +20,11 @@
 #define __inline static __always_inline
 #define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
 
+/* Hides from the compiler what it knows of a value, so that it keeps the check that follows as it is written: the
+ * verifier follows a masked length or a compared pointer, not what an optimiser makes of it. */
+#define barrier_var(x) asm volatile("" : "+r"(x))
+
 #define ETHERTYPE_IPV4 __constant_htons(ETH_P_IP)
 #define ETHERTYPE_IPV6 __constant_htons(ETH_P_IPV6)
+#define ETHERTYPE_VLAN __constant_htons(ETH_P_8021Q)
+#define ETHERTYPE_QINQ __constant_htons(ETH_P_8021AD)

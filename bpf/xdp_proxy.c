@@ -1,26 +1,42 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* The proxy: a tunnelled packet of a connection that lives here, or may begin here, is decapsulated for the host's own
- * stack. Any other gets its second chance at the next hop that the director put in the header. */
+ * stack. Any other gets its second chance at the next hop that the director put in the header. The rules, in words:
+ * docs/datapath.md. */
 #include "types.h"
 #include "proxy_maps.h"
+#include "packet.h"
 #include "decapsulate.h"
 #include "second_chance.h"
 
 __inline enum verdict receive(struct xdp_md *ctx)
 {
 	struct cursor c = cursor_of(ctx);
+	struct proxy_settings *settings;
+	struct packet pkt = {};
 	struct tunnel_end end;
 	enum verdict verdict;
+	enum fault fault;
+	struct link link;
+	int zero = 0;
 
-	verdict = parse_tunnel(ctx, &c, &end);
+	settings = proxy_settings.lookup(&zero);
+	if (!settings)
+		return DROP_NO_STATE;
+	if (!parse_link(&c, &link))
+		return PASS_NOT_TUNNEL;
+	verdict = parse_tunnel(ctx, settings, &link, &c, &end);
 	if (verdict)
 		return verdict;
-	verdict = end.protocol == IPPROTO_IPIP ? seek_ipv4(ctx, &c) : seek_ipv6(ctx, &c);
+	if (end.protocol == IPPROTO_IPIP)
+		fault = parse_ipv4_packet(ctx, &c, &pkt);
+	else
+		fault = parse_ipv6_packet(ctx, &c, &pkt);
+	if (fault)
+		return DROP_BAD_INNER;
+	verdict = seek(ctx, settings, &pkt);
 	if (verdict == FORWARDED)
 		return send_on(ctx, &end);
-	if (verdict == DROP_BAD_INNER)
-		return verdict;
-	return decapsulate(ctx, &end, verdict);
+	return decapsulate(ctx, &link, &end, verdict);
 }
 
 int proxy(struct xdp_md *ctx)

@@ -8,6 +8,7 @@ from glb.datapath import libbpf
 from glb.datapath.errors import DatapathError
 from glb.datapath.pins import open_counters, pin_dir
 from glb.datapath.program import Program
+from glb.datapath.traffic import Counted
 from glb.datapath.verdicts import verdicts_of
 
 
@@ -26,6 +27,30 @@ def read_counters(interface: str, program: str) -> dict[str, int]:
 def counters_of(program: Program) -> Mapping[str, int]:
     """The same, of a program of this process."""
     return _sum(program.maps["counters"].map_fd, program.name)
+
+
+def read_traffic(program: Program, entries: Mapping[Counted, int]) -> dict[Counted, tuple[int, int]]:
+    """Packets and bytes of each bind and backend, all CPUs summed; entries: who has which entry of the map."""
+    return _traffic(program.maps["traffic"].map_fd, entries)
+
+
+def read_pinned_traffic(interface: str, entries: Mapping[Counted, int]) -> dict[Counted, tuple[int, int]]:
+    """The same, of an attached program."""
+    fd = libbpf.open_pin(pin_dir(interface) / "traffic")
+    try:
+        return _traffic(fd, entries)
+    finally:
+        os.close(fd)
+
+
+def _traffic(fd: int, entries: Mapping[Counted, int]) -> dict[Counted, tuple[int, int]]:
+    cpus = libbpf.possible_cpus()
+    counts = {}
+    for owner, entry in entries.items():
+        raw = libbpf.lookup(fd, struct.pack("=I", entry), cpus * 16)
+        packets, size = (sum(column) for column in zip(*struct.iter_unpack("=QQ", raw), strict=True))
+        counts[owner] = (packets, size)
+    return counts
 
 
 def _sum(fd: int, program: str) -> dict[str, int]:

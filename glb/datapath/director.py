@@ -1,25 +1,43 @@
 """The director's datapath: its program, and the forwarding tables in its maps."""
 
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from glb.config.model import DirectorConfig, HashFields
+from glb.config.model import DirectorConfig, Echo, Egress, HashFields
 from glb.datapath import program as programs
 from glb.datapath.errors import DatapathError
 from glb.datapath.grace import wait_for_running_programs
-from glb.datapath.layout import Capacity, Layout, TablePlace, capacity_for
+from glb.datapath.layout import Capacity, Layout, Owner, capacity_for
 from glb.datapath.program import Program
+from glb.datapath.traffic import Counted, TrafficEntries
 
 _GENERATIONS = 2
-# What stands before the address in struct wide_key: generation, protocol, family.
-_WIDE_KEY_BITS = 3 * 32
-# HASH_* in bpf/director_maps.h.
+# What stands before the address in struct wide_key: generation, fragment, protocol, family.
+_WIDE_KEY_BITS = 4 * 16
+# HASH_* and the flags of struct settings in bpf/director_maps.h.
 _HASH_BITS = {"src_addr": 1, "dst_addr": 2, "src_port": 4, "dst_port": 8}
+_ANSWER_ECHO, _COPY_DSCP, _EGRESS_FIB, _WIDE_BINDS = 1, 2, 4, 8
+
+UNKNOWN_MAC = bytes(6)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the director must know of its interface and of the network behind it.
+
+    mac: the interface's own, 6 bytes. mtu: of the way to the backends, in bytes of IP packet. next_hops: the MAC on the
+    way to each backend; one that is left out is not known yet.
+    """
+
+    mac: bytes
+    mtu: int
+    next_hops: Mapping[IPv4Address, bytes]
 
 
 class DirectorDatapath:
@@ -34,6 +52,7 @@ class DirectorDatapath:
         self.capacity = capacity
         self._views = {name: program.view(name) for name in ("state", "rows", "backends", "ranges")}
         self._keys_in_use: list[tuple[Any, Any]] = []
+        self._traffic = TrafficEntries(capacity.traffic)
 
     @classmethod
     def load(cls, layout: Layout) -> "DirectorDatapath":
@@ -45,53 +64,73 @@ class DirectorDatapath:
             "MAX_BINDS": capacity.binds,
             "MAX_WIDE_BINDS": capacity.wide_binds,
             "MAX_RANGES": capacity.ranges,
+            "MAX_TRAFFIC": capacity.traffic,
         }
         return cls(programs.load("director", constants), capacity)
 
-    def write(self, layout: Layout, config: DirectorConfig, mac: bytes) -> None:
-        """Put the layout in the place of what the maps hold. mac: of the interface, 6 bytes.
+    def write(self, layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> None:
+        """Put the layout in the place of what the maps hold.
 
         Raises DatapathError if it does not fit or the kernel refuses; then the old tables go on.
         """
         if not self.capacity.holds(layout):
             raise DatapathError("the tables outgrow the maps of the loaded program: load it anew")
-        if config.gateway_mac is None:
-            raise DatapathError("next hops are not resolved yet: give outbound_gateway_mac")
         state = self._views["state"][0]
         generation = (int(state["generation"]) + 1) % _GENERATIONS
-        self._write_arrays(layout, generation, config.gateway_mac)
-        _write_settings(state["settings"][generation], layout, config, mac)
+        counted = _counted(layout)
+        self._clear_traffic(self._traffic.add(counted))
+        self._write_backends(layout, generation, surroundings.next_hops)
+        self._write_rows(layout, generation)
+        _write_settings(state["settings"][generation], layout, config, surroundings)
         keys = self._insert_binds(layout, generation)
         state["generation"] = generation
         wait_for_running_programs()
         _delete(self._keys_in_use)
         self._keys_in_use = keys
+        self._traffic.keep(counted)
+
+    def traffic_entries(self) -> Mapping[Counted, int]:
+        """Which entry of the map `traffic` counts for whom."""
+        return self._traffic.items()
 
     def close(self) -> None:
         """Give up the program; what is attached or pinned of it stays."""
         self.program.close()
 
-    def _write_arrays(self, layout: Layout, generation: int, gateway_mac: bytes) -> None:
+    def _clear_traffic(self, entries: Iterable[int]) -> None:
+        table = self.program.maps["traffic"]
+        for entry in entries:
+            table[table.Key(entry)] = table.Leaf()
+
+    def _write_backends(self, layout: Layout, generation: int, next_hops: Mapping[IPv4Address, bytes]) -> None:
+        entries = self._part("backends", self.capacity.backends, generation, len(layout.backends))
+        for entry, backend in zip(entries, layout.backends, strict=True):
+            entry["address"] = _words(backend.address)[0]
+            entry["next_hop_mac"] = np.frombuffer(next_hops.get(backend.address, UNKNOWN_MAC), dtype=np.uint8)
+            entry["traffic"] = self._traffic["backend", backend.table_name, str(backend.address)]
+
+    def _write_rows(self, layout: Layout, generation: int) -> None:
         slots = self._part("rows", self.capacity.slots, generation, len(layout.slots))
         slots["backend"] = layout.slots
-        backends = self._part("backends", self.capacity.backends, generation, len(layout.backends))
-        backends["address"] = [_words(address)[0] for address in layout.backends]
-        backends["next_hop_mac"] = np.frombuffer(gateway_mac, dtype=np.uint8)
         ranges = self._part("ranges", self.capacity.ranges, generation, layout.num_ranges)
         for entry, ports in zip(ranges, (r for wide in layout.wide for r in wide.ranges), strict=True):
             entry["port_start"], entry["port_end"] = ports.start, ports.end
-            self._fill_bind(entry["bind"], layout.tables[ports.table], generation, ports.table)
+            self._fill_bind(entry["bind"], layout, layout.owners[ports.owner], generation)
 
     def _part(self, name: str, capacity: int, generation: int, length: int) -> Any:
         """The first `length` entries of a generation's share of an array."""
         start = generation * capacity
         return self._views[name][start : start + length]
 
-    def _fill_bind(self, bind: Any, place: TablePlace, generation: int, number: int) -> None:
+    def _fill_bind(self, bind: Any, layout: Layout, owner: Owner, generation: int) -> None:
+        bind["traffic"] = self._traffic["bind", owner.table_name, owner.label]
+        if owner.table is None:
+            bind["slots_per_row"] = 0
+            return
+        place = layout.tables[owner.table]
         bind["hash_key"] = np.frombuffer(place.hash_key, dtype="<u8")
         bind["first_row"] = generation * self.capacity.slots + place.first_slot
         bind["first_backend"] = generation * self.capacity.backends + place.first_backend
-        bind["table"] = number
         bind["slots_per_row"] = place.slots_per_row
 
     def _insert_binds(self, layout: Layout, generation: int) -> list[tuple[Any, Any]]:
@@ -108,25 +147,25 @@ class DirectorDatapath:
 
     def _exact(self, layout: Layout, generation: int) -> Iterator[tuple[Any, Any, Any]]:
         table = self.program.maps["binds"]
-        binds = [_leaf(table.Leaf) for _ in layout.tables]
-        for number, (bind, place) in enumerate(zip(binds, layout.tables, strict=True)):
-            self._fill_bind(bind, place, generation, number)
         for exact in layout.exact:
-            key = _leaf(table.Key)
+            key, leaf = _struct(table.Key), _struct(table.Leaf)
             key["address"] = _words(exact.address)
             key["port"] = socket.htons(exact.port)
             key["protocol"] = exact.protocol
             key["family"] = exact.address.version
             key["generation"] = generation
-            yield table, _ctype(table.Key, key), _ctype(table.Leaf, binds[exact.table])
+            key["fragment"] = exact.fragment
+            self._fill_bind(leaf, layout, layout.owners[exact.owner], generation)
+            yield table, _ctype(table.Key, key), _ctype(table.Leaf, leaf)
 
     def _wide(self, layout: Layout, generation: int) -> Iterator[tuple[Any, Any, Any]]:
         table = self.program.maps["wide_binds"]
         first_range = generation * self.capacity.ranges
         for wide in layout.wide:
-            key, leaf = _leaf(table.Key), _leaf(table.Leaf)
+            key, leaf = _struct(table.Key), _struct(table.Leaf)
             key["prefix_len"] = _WIDE_KEY_BITS + wide.network.prefixlen
             key["generation"] = generation
+            key["fragment"] = wide.fragment
             key["protocol"] = wide.protocol
             key["family"] = wide.network.version
             key["address"] = _words(wide.network.network_address)
@@ -136,15 +175,28 @@ class DirectorDatapath:
             yield table, _ctype(table.Key, key), _ctype(table.Leaf, leaf)
 
 
-def _write_settings(settings: Any, layout: Layout, config: DirectorConfig, mac: bytes) -> None:
+def _counted(layout: Layout) -> list[Counted]:
+    return [
+        *(("bind", owner.table_name, owner.label) for owner in layout.owners),
+        *(("backend", backend.table_name, str(backend.address)) for backend in layout.backends),
+    ]
+
+
+def _write_settings(settings: Any, layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> None:
     settings["source"] = _words(config.outbound_src_ip)[0]
-    settings["mac"] = np.frombuffer(mac, dtype=np.uint8)
+    settings["mac"] = np.frombuffer(surroundings.mac, dtype=np.uint8)
+    settings["mtu"] = surroundings.mtu
     settings["hash_fields"] = _hash_bits(config.hash_fields)
     settings["alt_hash_fields"] = _hash_bits(config.alt_hash_fields) if config.alt_hash_fields else 0
-    settings["num_ranges"] = layout.num_ranges
+    settings["flags"] = (
+        _ANSWER_ECHO * (config.icmp_echo is Echo.ANSWER)
+        | _COPY_DSCP * config.copy_dscp
+        | _EGRESS_FIB * (config.egress is Egress.FIB)
+        | _WIDE_BINDS * bool(layout.wide)
+    )
 
 
-def _leaf(ctype: type[Any]) -> Any:
+def _struct(ctype: type[Any]) -> Any:
     """A zeroed C struct, to be filled by field names."""
     return np.zeros((), dtype=np.dtype(ctype))
 

@@ -1,23 +1,20 @@
 """What the director's maps are to hold for a set of forwarding tables. Pure: nothing here touches the kernel."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from glb.config.model import Bind
+from glb.config.model import Address, Bind, DirectorConfig, Echo, Network
 from glb.table.build import NO_HOP, BuiltTable
 
 HOPS_PER_SLOT = 4
-
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
-
 _ICMP = {4: 1, 6: 58}
+
+Slots = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +29,35 @@ class TablePlace:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """What packets are counted for: a bind of the configuration, or the echoes or fragments to its address.
+
+    table: the table's number; None for fragments that do not tell their table.
+    """
+
+    table: int | None
+    table_name: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExactBind:
-    """One address, protocol number and port; port 0 with ICMP: an echo."""
+    """One address, protocol number and port. Port 0: an ICMP echo, or with `fragment` the pieces of datagrams."""
 
     address: Address
     protocol: int
     port: int
-    table: int
+    owner: int
+    fragment: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PortRange:
-    """Ports from start to end, both included, that belong to a table."""
+    """Ports from start to end, both included, and whose they are."""
 
     start: int
     end: int
-    table: int
+    owner: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +66,41 @@ class WideBind:
 
     network: Network
     protocol: int
+    fragment: bool
     ranges: tuple[PortRange, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class BackendPlace:
+    """A backend of a table, where the tunnel goes to."""
+
+    table_name: str
+    address: IPv4Address
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Layout:
     """One generation of the director's maps.
 
-    slots: (n, 4) uint16, backends of the row's table, filled up with NO_HOP; backends: addresses, all tables' in a row.
+    slots: (n, 4) uint16, backends of the row's table, filled up with NO_HOP. backends: all tables' in a row. owners:
+    what the numbers in exact and wide stand for.
     """
 
     tables: tuple[TablePlace, ...]
-    slots: "np.ndarray[Any, np.dtype[np.uint16]]"
-    backends: tuple[IPv4Address, ...]
+    slots: Slots
+    backends: tuple[BackendPlace, ...]
+    owners: tuple[Owner, ...]
     exact: tuple[ExactBind, ...]
     wide: tuple[WideBind, ...]
 
     @property
     def num_ranges(self) -> int:
         return sum(len(bind.ranges) for bind in self.wide)
+
+    @property
+    def num_counted(self) -> int:
+        """How many entries of `traffic` it takes."""
+        return len(self.owners) + len(self.backends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +112,7 @@ class Capacity:
     binds: int
     wide_binds: int
     ranges: int
+    traffic: int
 
     def holds(self, layout: Layout) -> bool:
         return (
@@ -94,6 +121,7 @@ class Capacity:
             and len(layout.exact) <= self.binds
             and len(layout.wide) <= self.wide_binds
             and layout.num_ranges <= self.ranges
+            and 2 * layout.num_counted <= self.traffic
         )
 
 
@@ -105,6 +133,7 @@ def capacity_for(layout: Layout) -> Capacity:
         binds=_with_room(len(layout.exact), 1024),
         wide_binds=_with_room(len(layout.wide), 256),
         ranges=_with_room(layout.num_ranges, 1024),
+        traffic=_with_room(2 * layout.num_counted, 2048),  # while two generations are there
     )
 
 
@@ -113,36 +142,41 @@ def _with_room(used: int, least: int) -> int:
     return max(least, 1 << max(used - 1, 0).bit_length())
 
 
-def plan(tables: Sequence[BuiltTable], forward_echo: bool) -> Layout:
-    """Lay out the tables. With forward_echo, an ICMP echo to a bound address belongs to the table of that address."""
+def plan(tables: Sequence[BuiltTable], config: DirectorConfig) -> Layout:
+    """Lay out the tables for a director with this configuration."""
     places, slots = _place(tables)
     binds = [(bind, number) for number, table in enumerate(tables) for bind in table.binds]
-    exact = [
-        ExactBind(bind.network.network_address, bind.proto.number, bind.port_start, number)
-        for bind, number in binds
-        if bind.is_exact
-    ]
-    claims = [_claim(bind, number) for bind, number in binds if not bind.is_exact]
-    if forward_echo:
-        echo_exact, echo_claims = _echo_binds(binds)
-        exact += echo_exact
-        claims += echo_claims
+    claims = [_claim(bind, number, tables) for bind, number in binds]
+    if config.icmp_echo is not Echo.PASS:
+        claims += _echo_claims(binds, tables)
+    if _hashes_addresses_alone(config):
+        claims += _fragment_claims(binds, tables)
+    owners = tuple(claim.owner for claim in claims)
     return Layout(
         tables=places,
         slots=slots,
-        backends=tuple(_ipv4(backend.address) for table in tables for backend in table.backends),
-        exact=tuple(exact),
+        backends=tuple(_backends(tables)),
+        owners=owners,
+        exact=tuple(_exact(claims)),
         wide=tuple(_flatten(claims)),
     )
 
 
-def _ipv4(address: Address) -> IPv4Address:
-    if isinstance(address, IPv4Address):
-        return address
-    raise TypeError(f"backend {address}: the tunnel's outer header is IPv4")  # ruled out when the file is loaded
+def _hashes_addresses_alone(config: DirectorConfig) -> bool:
+    """Then all pieces of a datagram have the same hash."""
+    choices = (config.hash_fields, config.alt_hash_fields)
+    return not any(fields.src_port or fields.dst_port for fields in choices if fields is not None)
 
 
-def _place(tables: Sequence[BuiltTable]) -> tuple[tuple[TablePlace, ...], Any]:
+def _backends(tables: Sequence[BuiltTable]) -> Iterator[BackendPlace]:
+    for table in tables:
+        for backend in table.backends:
+            if not isinstance(backend.address, IPv4Address):  # which is ruled out when a file is loaded
+                raise TypeError(f"backend {backend.address}: the tunnel's outer header is IPv4")
+            yield BackendPlace(table.name, backend.address)
+
+
+def _place(tables: Sequence[BuiltTable]) -> tuple[tuple[TablePlace, ...], Slots]:
     places, parts = [], []
     first_slot = first_backend = 0
     for table in tables:
@@ -155,7 +189,7 @@ def _place(tables: Sequence[BuiltTable]) -> tuple[tuple[TablePlace, ...], Any]:
     return tuple(places), np.concatenate(parts)
 
 
-def _slots(rows: Any, slots_per_row: int) -> Any:
+def _slots(rows: Slots, slots_per_row: int) -> Slots:
     padded = np.full((len(rows), slots_per_row * HOPS_PER_SLOT), NO_HOP, dtype=np.uint16)
     padded[:, : rows.shape[1]] = rows
     return padded.reshape(-1, HOPS_PER_SLOT)
@@ -163,30 +197,67 @@ def _slots(rows: Any, slots_per_row: int) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """A bind of more than one address or port, as it stands in the configuration."""
+    """Ports of a network that an owner claims, exact or not; others may claim some of them too."""
 
+    owner: Owner
     network: Network
     protocol: int
-    ports: PortRange
+    fragment: bool
+    start: int
+    end: int
+
+    @property
+    def is_exact(self) -> bool:
+        return self.network.prefixlen == self.network.max_prefixlen and self.start == self.end
 
 
-def _claim(bind: Bind, table: int) -> _Claim:
-    return _Claim(bind.network, bind.proto.number, PortRange(bind.port_start, bind.port_end, table))
+def _claim(bind: Bind, table: int, tables: Sequence[BuiltTable]) -> _Claim:
+    owner = Owner(table, tables[table].name, str(bind))
+    return _Claim(owner, bind.network, bind.proto.number, False, bind.port_start, bind.port_end)
 
 
-def _echo_binds(binds: Iterable[tuple[Bind, int]]) -> tuple[list[ExactBind], list[_Claim]]:
-    """One bind for echoes to each network; of tables that share a network the first has it."""
-    owners: dict[Network, int] = {}
+def _echo_claims(binds: Iterable[tuple[Bind, int]], tables: Sequence[BuiltTable]) -> list[_Claim]:
+    """One for each network; of tables that share a network the first has it."""
+    first: dict[Network, int] = {}
     for bind, table in binds:
-        owners.setdefault(bind.network, table)
-    exact, claims = [], []
-    for network, table in owners.items():
-        protocol = _ICMP[network.version]
-        if network.prefixlen == network.max_prefixlen:
-            exact.append(ExactBind(network.network_address, protocol, 0, table))
-        else:
-            claims.append(_Claim(network, protocol, PortRange(0, 0, table)))
-    return exact, claims
+        first.setdefault(bind.network, table)
+    return [
+        _Claim(Owner(table, tables[table].name, f"{_show(network)} echo"), network, _ICMP[network.version], False, 0, 0)
+        for network, table in first.items()
+    ]
+
+
+def _fragment_claims(binds: Iterable[tuple[Bind, int]], tables: Sequence[BuiltTable]) -> list[_Claim]:
+    """One for each network and protocol: the only table that has binds there or around it, or nobody."""
+    holders: dict[tuple[Network, int], set[int]] = {}
+    names = {}
+    for bind, table in binds:
+        holders.setdefault((bind.network, bind.proto.number), set()).add(table)
+        names[bind.proto.number] = bind.proto.value
+    claims = []
+    for network, protocol in holders:
+        around = set().union(*(holders.get((wider, protocol), ()) for wider in _supernets(network)))
+        table = around.pop() if len(around) == 1 else None
+        name = "" if table is None else tables[table].name
+        owner = Owner(table, name, f"{_show(network)} {names[protocol]} fragments")
+        claims.append(_Claim(owner, network, protocol, True, 0, 0))
+    return claims
+
+
+def _show(network: Network) -> str:
+    return str(network.network_address if network.prefixlen == network.max_prefixlen else network)
+
+
+def _supernets(network: Network) -> Iterator[Network]:
+    """The network itself and all around it, the longest prefix first."""
+    for length in range(network.prefixlen, -1, -1):
+        yield network.supernet(new_prefix=length)
+
+
+def _exact(claims: Sequence[_Claim]) -> Iterator[ExactBind]:
+    for owner, claim in enumerate(claims):
+        if claim.is_exact:
+            yield ExactBind(claim.network.network_address, claim.protocol, claim.start, owner, claim.fragment)
 
 
 def _flatten(claims: Sequence[_Claim]) -> Iterator[WideBind]:
@@ -194,15 +265,17 @@ def _flatten(claims: Sequence[_Claim]) -> Iterator[WideBind]:
 
     The trie finds the longest prefix alone, so each prefix gets what the shorter ones around it contribute as well.
     """
-    by_network: dict[tuple[Network, int], list[PortRange]] = defaultdict(list)
-    for claim in claims:
-        by_network[claim.network, claim.protocol].append(claim.ports)
-    for network, protocol in by_network:
+    by_network: dict[tuple[Network, int, bool], list[PortRange]] = {}
+    for owner, claim in enumerate(claims):
+        if not claim.is_exact:
+            key = (claim.network, claim.protocol, claim.fragment)
+            by_network.setdefault(key, []).append(PortRange(claim.start, claim.end, owner))
+    for network, protocol, fragment in by_network:
         ranked: list[PortRange] = []
-        for length in range(network.prefixlen, -1, -1):
-            ports = by_network.get((network.supernet(new_prefix=length), protocol), ())
+        for wider in _supernets(network):
+            ports = by_network.get((wider, protocol, fragment), ())
             ranked += sorted(ports, key=lambda r: r.end - r.start)
-        yield WideBind(network, protocol, disjoint(ranked))
+        yield WideBind(network, protocol, fragment, disjoint(ranked))
 
 
 def disjoint(ranked: Sequence[PortRange]) -> tuple[PortRange, ...]:
@@ -210,10 +283,10 @@ def disjoint(ranked: Sequence[PortRange]) -> tuple[PortRange, ...]:
     edges = sorted({edge for r in ranked for edge in (r.start, r.end + 1)})
     pieces: list[PortRange] = []
     for start, stop in pairwise(edges):
-        owner = next((r for r in ranked if r.start <= start <= r.end), None)
-        if owner is None:
+        strongest = next((r for r in ranked if r.start <= start <= r.end), None)
+        if strongest is None:
             continue
-        if pieces and pieces[-1].end == start - 1 and pieces[-1].table == owner.table:
+        if pieces and pieces[-1].end == start - 1 and pieces[-1].owner == strongest.owner:
             start = pieces.pop().start
-        pieces.append(PortRange(start, stop - 1, owner.table))
+        pieces.append(PortRange(start, stop - 1, strongest.owner))
     return tuple(pieces)

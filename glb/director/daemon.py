@@ -5,18 +5,21 @@ import logging
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 from watchfiles import awatch
 
 from glb.daemon.lifecycle import on_signal, stop_event, tell_ready, tell_stopping
 from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, now
-from glb.datapath.attachment import Attachment, find_interface
-from glb.datapath.director import DirectorDatapath
+from glb.datapath.attachment import Attachment, Interface, find_interface
+from glb.datapath.director import DirectorDatapath, Surroundings
 from glb.director.sources import Loaded, Sources, read
 from glb.errors import GlbError
 
 log = logging.getLogger(__name__)
+
+_LOOK_MS = 1000
 
 
 class Director:
@@ -87,8 +90,8 @@ class Director:
         return datapath
 
     def _write(self, datapath: DirectorDatapath, loaded: Loaded) -> None:
-        mac = find_interface(self._attachment.interface.name).mac
-        datapath.write(loaded.layout, loaded.config, mac)
+        interface = find_interface(self._attachment.interface.name)
+        datapath.write(loaded.layout, loaded.config, surroundings(interface, loaded))
 
     def _apply(self, loaded: Loaded) -> None:
         if self._datapath.capacity.holds(loaded.layout):
@@ -117,6 +120,17 @@ class Director:
             log.error("%s: not reloaded, the old tables go on: %s", self.report.interface, line)
 
 
+def surroundings(interface: Interface, loaded: Loaded) -> Surroundings:
+    """What the datapath must know beside the files."""
+    gateway = loaded.config.gateway_mac
+    assert gateway is not None
+    next_hops = {backend.address: gateway for backend in loaded.layout.backends}
+    return Surroundings(interface.mac, loaded.config.mtu or interface.mtu, next_hops)
+
+
+Reloads: TypeAlias = "asyncio.Queue[Callable[[Director], None]]"
+
+
 def describe(loaded: Loaded) -> str:
     """Such as "1 table (web: 4 binds, 3 backends)"."""
     tables = "; ".join(
@@ -133,12 +147,14 @@ async def run(interface: str, config: Path, table: Path, keep: bool) -> None:
     well: traffic must not suffer for it.
     """
     stop = stop_event()
+    reloads: Reloads = asyncio.Queue()
+    on_signal(lambda: reloads.put_nowait(Director.reload), signal.SIGHUP)  # from now on: unheard, it would end us
     sources = Sources(config, table)
     director = await asyncio.to_thread(Director, interface, sources)
     try:
         tell_ready(f"attached to {interface}")
         log.info("%s: director ready", interface)
-        await _follow(director, sources, stop)
+        await _follow(director, sources, reloads, stop)
     except BaseException:
         await asyncio.to_thread(director.leave)
         raise
@@ -147,31 +163,34 @@ async def run(interface: str, config: Path, table: Path, keep: bool) -> None:
     log.info("%s: %s", interface, "stopped; the datapath stays attached" if keep else "detached")
 
 
-async def _follow(director: Director, sources: Sources, stop: asyncio.Event) -> None:
-    """Reload at SIGHUP and whenever one of the files changes, one reload after the other, until stop is set."""
-    reloads: asyncio.Queue[Callable[[], None]] = asyncio.Queue()
-    on_signal(lambda: reloads.put_nowait(director.reload), signal.SIGHUP)
+async def _follow(director: Director, sources: Sources, reloads: Reloads, stop: asyncio.Event) -> None:
+    """Reload as is asked for and whenever one of the files changes, one reload after the other, until stop is set."""
     async with asyncio.TaskGroup() as duties:
-        duties.create_task(_watch(sources, lambda: reloads.put_nowait(director.reload_if_changed), stop))
-        worker = duties.create_task(_work(reloads))
+        duties.create_task(_watch(sources, lambda: reloads.put_nowait(Director.reload_if_changed), stop))
+        worker = duties.create_task(_work(director, reloads))
         await stop.wait()
         worker.cancel()
 
 
-async def _work(actions: "asyncio.Queue[Callable[[], None]]") -> None:
+async def _work(director: Director, reloads: Reloads) -> None:
     """In a thread of its own, so that building large tables does not make the daemon deaf."""
     while True:
-        action = await actions.get()
-        await asyncio.to_thread(action)
+        reload = await reloads.get()
+        await asyncio.to_thread(reload, director)
 
 
 async def _watch(sources: Sources, changed: Callable[[], None], stop: asyncio.Event) -> None:
-    """Call `changed` whenever one of the files has changed, until stop is set."""
+    """Call `changed` whenever one of the files has changed, until stop is set.
+
+    And each second, for what goes unseen: a change before the watch has begun, or in a folder that was moved in.
+    """
     changes = awatch(
         *sources.folders(),
         watch_filter=lambda _, path: sources.concerns(path),
         stop_event=stop,
         step=20,
+        rust_timeout=_LOOK_MS,
+        yield_on_timeout=True,
         recursive=False,
     )
     async for _ in changes:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glb.config.load import ConfigError, load_director
-from glb.config.model import DirectorConfig, Echo, require_ipv4_backends
+from glb.config.model import DirectorConfig, require_ipv4_backends
 from glb.daemon.report import TableSummary
 from glb.datapath.layout import Layout, plan
 from glb.table.build import BuiltTable, load
@@ -58,7 +58,7 @@ def read(sources: Sources) -> Loaded:
     digest = sources.digest()
     config = load_director(sources.config)
     tables = check_tables(sources.table)
-    return Loaded(digest, config, tables, plan(tables, config.icmp_echo is Echo.FORWARD))
+    return Loaded(digest, config, tables, plan(tables, config))
 
 
 def check_tables(path: Path) -> tuple[BuiltTable, ...]:

@@ -12,7 +12,7 @@ from scapy.packet import Packet
 
 from glb.datapath import libbpf
 from glb.datapath.counters import counters_of
-from glb.datapath.director import DirectorDatapath
+from glb.datapath.director import DirectorDatapath, Surroundings
 from glb.datapath.layout import Capacity, capacity_for
 from glb.datapath.program import Program
 from glb.datapath.proxy import load_proxy
@@ -20,7 +20,8 @@ from glb.director.sources import Loaded, Sources, read
 
 DIRECTOR_MAC = "02:00:00:00:00:01"
 GATEWAY_MAC = "02:00:00:00:00:fe"
-ACTIONS = {0: "aborted", 1: "drop", 2: "pass", 3: "tx"}
+MTU = 9000
+ACTIONS = {0: "aborted", 1: "drop", 2: "pass", 3: "tx", 4: "redirect"}
 
 CONFIG: dict[str, Any] = {
     "outbound_gateway_mac": GATEWAY_MAC,
@@ -81,7 +82,10 @@ class DirectorBench(Bench):
     loaded: Loaded
 
     def write(self, loaded: Loaded) -> None:
-        self.datapath.write(loaded.layout, loaded.config, bytes.fromhex(DIRECTOR_MAC.replace(":", "")))
+        gateway = bytes.fromhex(GATEWAY_MAC.replace(":", ""))
+        next_hops = {backend.address: gateway for backend in loaded.layout.backends}
+        mac = bytes.fromhex(DIRECTOR_MAC.replace(":", ""))
+        self.datapath.write(loaded.layout, loaded.config, Surroundings(mac, loaded.config.mtu or MTU, next_hops))
         self.loaded = loaded
 
 

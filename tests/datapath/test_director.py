@@ -1,18 +1,31 @@
 """The director program, frame by frame: what it does with each, and that it says so in its counters."""
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror
-from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6, IPv6ExtHdrFragment
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror, fragment
+from scapy.layers.inet6 import (
+    ICMPv6EchoReply,
+    ICMPv6EchoRequest,
+    ICMPv6PacketTooBig,
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
+    IPv6ExtHdrRouting,
+    fragment6,
+)
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
 from glb.config.model import HashFields
+from glb.datapath.counters import read_traffic
+from glb.datapath.director import Surroundings
 from glb.hashing.flow import Flow
 from glb.scapy import GLBGUE, check_tunnel
 from glb.table.lookup import Lookup, lookup
@@ -194,21 +207,17 @@ UNTOUCHED = [
         "pass_no_bind",
     ),
     ("ARP", frame(ARP(), dst="ff:ff:ff:ff:ff:ff"), "pass_not_ip"),
-    ("a VLAN tag", frame(Dot1Q(vlan=5), IP(src="198.18.3.4", dst=VIP4) / TCP(dport=80)), "pass_not_ip"),
+    ("a third VLAN tag", frame(Dot1Q(), Dot1Q(), Dot1Q(), IP(src="198.18.3.4", dst=VIP4) / TCP(dport=80)), "pass_not_ip"),
     (
         "a frame for another host",
         frame(IP(src="198.18.3.4", dst=VIP4) / TCP(dport=80), dst="02:00:00:00:00:02"),
         "pass_other_host",
     ),
-    ("a first fragment", frame(IP(src="198.18.3.4", dst=VIP4, flags="MF") / TCP(dport=80)), "pass_fragment"),
+    ("a fragment of ICMP", frame(IP(src="198.18.3.4", dst=VIP4, flags="MF") / ICMP(type=8)), "pass_fragment"),
+    ("a fragment to nobody", frame(IP(src="198.18.3.4", dst="203.0.113.11", frag=9, proto=6)), "pass_fragment"),
     (
-        "a later fragment",
-        frame(IP(src="198.18.3.4", dst=VIP4, frag=9, proto=6) / Raw(bytes(64))),
-        "pass_fragment",
-    ),
-    (
-        "an IPv6 fragment",
-        frame(IPv6(src="2001:db8:c::4", dst=VIP6) / IPv6ExtHdrFragment(m=1) / TCP(dport=80)),
+        "an IPv6 fragment of ICMP",
+        frame(IPv6(src="2001:db8:c::4", dst=VIP6) / IPv6ExtHdrFragment(m=1, nh=58) / Raw(bytes(8))),
         "pass_fragment",
     ),
 ]
@@ -267,13 +276,137 @@ def test_no_truncation_of_a_packet_is_tunnelled(director: MakeDirector, whole: P
         assert bench.run(cut(whole, length)).action == "drop", f"at {length} bytes"
 
 
-def test_ethernet_padding_behind_the_packet_is_not_counted_into_the_tunnel(director: MakeDirector) -> None:
+def test_ethernet_padding_is_not_tunnelled(director: MakeDirector) -> None:
     bench = director()
     inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=4711, dport=80)
     outcome = bench.run(bytes(frame(inner)) + b"\xee" * 6)
+    assert_tunnelled(outcome, inner, expected(bench, "198.18.3.4", VIP4, (4711, 80), "tcp"))
+
+
+@pytest.mark.parametrize("tags", [[5], [100, 5]])
+def test_vlan_tags_are_stepped_over_and_kept(director: MakeDirector, tags: list[int]) -> None:
+    bench = director()
+    inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=4711, dport=80)
+    outcome = bench.run(frame(*(Dot1Q(vlan=tag) for tag in tags), inner))
     assert outcome.verdict == "encapsulated"
-    outer = outcome.packet[IP]
-    assert outer.len == 36 + 4 * len(outcome.packet[GLBGUE].hops) + len(inner)
+    packet = outcome.packet
+    assert [packet[Dot1Q:number].vlan for number in range(1, len(tags) + 1)] == tags
+    assert check_tunnel(Ether(bytes(Ether(src=packet.src, dst=packet.dst) / packet[IP]))) == []
+
+
+def test_ipv6_extension_headers_are_stepped_over(director: MakeDirector) -> None:
+    bench = director()
+    extensions = IPv6ExtHdrHopByHop() / IPv6ExtHdrDestOpt() / IPv6ExtHdrRouting() / IPv6ExtHdrFragment()
+    inner = IPv6(src="2001:db8:c::4", dst=VIP6) / extensions / TCP(sport=4711, dport=80)
+    found = expected(bench, "2001:db8:c::4", VIP6, (4711, 80), "tcp")
+    assert_tunnelled(bench.run(frame(inner)), inner, found)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_all_pieces_of_a_datagram_go_to_the_same_proxy(director: MakeDirector, family: int) -> None:
+    bench = director()
+    src, dst = ("198.18.3.4", VIP4) if family == 4 else ("2001:db8:c::4", VIP6)
+    data = UDP(sport=4711, dport=53) / Raw(bytes(4000))
+    if family == 4:
+        pieces = fragment(IP(src=src, dst=dst) / data, fragsize=1400)
+    else:
+        pieces = fragment6(IPv6(src=src, dst=dst) / IPv6ExtHdrFragment(id=7) / data, 1400)
+    assert len(pieces) > 2
+    found = expected(bench, src, dst, (0, 53), "udp")
+    for piece in pieces:
+        assert_tunnelled(bench.run(frame(piece)), piece, found)
+
+
+def test_fragments_are_passed_where_they_do_not_tell_their_table(director: MakeDirector) -> None:
+    piece = frame(IP(src="198.18.3.4", dst=VIP4, frag=9, proto=6) / Raw(bytes(64)))
+    two = [table(str(port), binds=binds({"ip": VIP4, "port": port})) for port in (80, 81)]
+    assert director(*two).run(piece).verdict == "pass_fragment"
+    around = table("around", binds=binds({"ip": "203.0.113.0/24", "port": 81}))
+    assert director(two[0], around).run(piece).verdict == "pass_fragment"
+    assert director(hash_fields={"src_addr": True, "src_port": True}).run(piece).verdict == "pass_fragment"
+
+
+def test_echoes_are_answered_by_the_director_if_it_is_told_to(director: MakeDirector) -> None:
+    bench = director(forward_icmp_ping_responses=False, icmp_echo="answer")
+    for request in (
+        IP(src="198.18.3.4", dst=VIP4, ttl=9) / ICMP(type=8, id=7, seq=1) / Raw(b"ping!"),
+        IPv6(src="2001:db8:c::4", dst=VIP6, hlim=9) / ICMPv6EchoRequest(id=7, data=b"ping!"),
+    ):
+        outcome = bench.run(frame(request))
+        assert (outcome.action, outcome.verdict) == ("tx", "answered_echo")
+        reply = outcome.packet
+        assert (reply.src, reply.dst) == (DIRECTOR_MAC, ROUTER_MAC)
+        assert (reply.payload.src, reply.payload.dst) == (request.dst, request.src)
+        assert_checksums_right(reply)
+        assert bytes(reply)[-5:] == b"ping!"
+
+
+def assert_checksums_right(packet: Packet) -> None:
+    told = bytes(packet)
+    for layer in (IP, ICMP, ICMPv6PacketTooBig, ICMPv6EchoReply):
+        if layer in packet:
+            packet[layer].delfieldval("chksum" if layer in (IP, ICMP) else "cksum")
+    assert bytes(packet) == told
+
+
+def test_a_client_is_told_when_its_packet_does_not_fit_into_the_tunnel(director: MakeDirector) -> None:
+    bench = director(mtu=1500)
+    fits = IP(src="198.18.3.4", dst=VIP4) / TCP(dport=80) / Raw(bytes(1500 - 44 - 40))
+    assert bench.run(frame(fits)).verdict == "encapsulated"
+    too_big = IP(src="198.18.3.4", dst=VIP4, flags="DF") / TCP(dport=80) / Raw(bytes(1500 - 44 - 39))
+    outcome = bench.run(frame(too_big))
+    assert (outcome.action, outcome.verdict) == ("tx", "answered_too_big")
+    error = outcome.packet
+    assert (error.src, error.dst) == (DIRECTOR_MAC, ROUTER_MAC)
+    assert (error[IP].src, error[IP].dst) == (VIP4, "198.18.3.4")
+    assert (error[ICMP].type, error[ICMP].code, error[ICMP].nexthopmtu) == (3, 4, 1456)
+    assert bytes(error[ICMP].payload) == bytes(too_big)[:96]
+    assert_checksums_right(error)
+    too_big6 = IPv6(src="2001:db8:c::4", dst=VIP6) / TCP(dport=80) / Raw(bytes(1500))
+    error = bench.run(frame(too_big6)).packet
+    assert (error[IPv6].src, error[IPv6].dst) == (VIP6, "2001:db8:c::4")
+    assert error[ICMPv6PacketTooBig].mtu == 1456
+    assert bytes(error[ICMPv6PacketTooBig].payload) == bytes(too_big6)[:256]
+    assert_checksums_right(error)
+
+
+def test_the_director_does_not_flood_a_client_with_errors(director: MakeDirector) -> None:
+    bench = director(mtu=1500)
+    too_big = frame(IP(src="198.18.3.4", dst=VIP4, flags="DF") / TCP(dport=80) / Raw(bytes(1500)))
+    verdicts = Counter(bench.run(too_big).verdict for _ in range(1000))
+    assert 1 <= verdicts["answered_too_big"] <= 500, "100 at once on each CPU, and 100 a second"
+    assert verdicts["answered_too_big"] + verdicts["drop_too_big"] == 1000
+
+
+def test_ecn_is_copied_to_the_outer_header_and_dscp_on_request(director: MakeDirector) -> None:
+    for copy, outer in ((False, 0x01), (True, 0xB9)):
+        bench = director(copy_dscp=copy)
+        for inner in (IP(src="198.18.3.4", dst=VIP4, tos=0xB9), IPv6(src="2001:db8:c::4", dst=VIP6, tc=0xB9)):
+            packet = bench.run(frame(inner / TCP(dport=80))).packet
+            assert packet[IP].tos == outer
+            assert_checksums_right(packet)
+
+
+def test_packets_are_dropped_while_the_next_hop_is_not_known(director: MakeDirector) -> None:
+    bench = director()
+    bench.datapath.write(
+        bench.loaded.layout, bench.loaded.config, Surroundings(bytes.fromhex("020000000001"), 9000, {})
+    )
+    assert bench.run(TCP4).verdict == "drop_no_next_hop"
+
+
+def test_traffic_is_counted_by_bind_and_backend_over_reloads(director: MakeDirector, tmp_path: Path) -> None:
+    only = table("counted", binds=binds({"ip": VIP4, "port": 80}), backends=backends("10.7.0.1"))
+    bench = director(only)
+    for _ in range(3):
+        bench.run(TCP4)
+    bench.write(load_files(tmp_path, only | {"binds": binds({"ip": VIP4, "port": 80}, {"ip": VIP4, "port": 81})}))
+    bench.run(TCP4)
+    size = len(TCP4) - 14
+    counts = read_traffic(bench.program, bench.datapath.traffic_entries())
+    assert counts["bind", "counted", f"{VIP4}:80/tcp"] == (4, 4 * size)
+    assert counts["bind", "counted", f"{VIP4}:81/tcp"] == (0, 0)
+    assert counts["backend", "counted", "10.7.0.1"] == (4, 4 * size)
 
 
 def binds(*entries: dict[str, Any]) -> list[dict[str, Any]]:

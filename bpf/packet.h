@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* From an IP packet to the flow it belongs to. Both programs read packets by these rules: docs/datapath.md. */
+#pragma once
+
+#include "parse.h"
+
+enum kind {
+	KIND_TCP,
+	KIND_UDP,
+	KIND_ECHO,
+	KIND_ICMP_ERROR,       /* about a TCP or UDP packet: the flow is that packet's, reversed */
+	KIND_FRAGMENT,         /* of TCP or UDP: the flow has no ports */
+	KIND_STRANGE_FRAGMENT, /* one that tells nothing of its flow */
+	KIND_OTHER,
+};
+
+enum fault {
+	NO_FAULT,
+	BAD_IP,
+	BAD_LENGTH,
+	BAD_L4,
+	BAD_QUOTE,
+};
+
+/* A connection as the client's packets show it: dst is the VIP. Addresses have four words in network order; of an
+ * IPv4 address only the first is used, and the others are 0. */
+struct flow {
+	__be32 src[4];
+	__be32 dst[4];
+	__be16 src_port;
+	__be16 dst_port;
+	__u8 protocol;
+	__u8 family; /* 4 or 6 */
+};
+
+struct packet {
+	struct flow flow;
+	enum kind kind;
+	__u32 len;	/* of the IP packet, without what the link adds as padding */
+	__be16 entropy; /* what the tunnel's source port takes from the packet beside the hash */
+	__u8 tos;	/* DSCP and ECN, of either family */
+	void *ip;
+	struct tcphdr *tcp; /* of KIND_TCP */
+};
+
+__inline void set_ipv4(__be32 *address, __be32 value)
+{
+	address[0] = value;
+	address[1] = address[2] = address[3] = 0;
+}
+
+__inline void set_ipv6(__be32 *address, const struct in6_addr *value)
+{
+	__builtin_memcpy(address, value, sizeof(*value));
+}
+
+__inline enum fault parse_tcp(struct cursor *c, struct packet *pkt)
+{
+	struct tcphdr *tcp = advance(c, sizeof(*tcp));
+
+	if (!tcp || tcp->doff < 5 || tcp->doff * 4 - sizeof(*tcp) > c->left)
+		return BAD_L4;
+	pkt->kind = KIND_TCP;
+	pkt->tcp = tcp;
+	pkt->flow.src_port = tcp->source;
+	pkt->flow.dst_port = tcp->dest;
+	pkt->entropy = tcp->source;
+	return NO_FAULT;
+}
+
+__inline enum fault parse_udp(struct cursor *c, struct packet *pkt)
+{
+	struct udphdr *udp = advance(c, sizeof(*udp));
+	__u32 len;
+
+	if (!udp)
+		return BAD_L4;
+	len = bpf_ntohs(udp->len);
+	if (len < sizeof(*udp) || len - sizeof(*udp) > c->left)
+		return BAD_L4;
+	pkt->kind = KIND_UDP;
+	pkt->flow.src_port = udp->source;
+	pkt->flow.dst_port = udp->dest;
+	pkt->entropy = udp->source;
+	return NO_FAULT;
+}
+
+/* What an ICMP error quotes of TCP and UDP alike: the ports stand first (RFC 792 promises 8 bytes). */
+struct quoted_l4 {
+	__be16 source;
+	__be16 dest;
+	__be32 rest;
+};
+
+/* The quoted packet went from the VIP to the client. */
+__inline enum fault parse_quoted_ports(struct cursor *c, struct packet *pkt)
+{
+	struct quoted_l4 *l4;
+
+	pkt->kind = KIND_OTHER;
+	if (pkt->flow.protocol != IPPROTO_TCP && pkt->flow.protocol != IPPROTO_UDP)
+		return NO_FAULT;
+	l4 = advance(c, sizeof(*l4));
+	if (!l4)
+		return BAD_QUOTE;
+	pkt->kind = KIND_ICMP_ERROR;
+	pkt->flow.src_port = l4->dest;
+	pkt->flow.dst_port = l4->source;
+	pkt->entropy = l4->dest;
+	return NO_FAULT;
+}
+
+__inline enum fault parse_ipv4_quote(struct cursor *c, struct packet *pkt)
+{
+	struct iphdr *ip = parse_ipv4(c);
+
+	if (!ip)
+		return BAD_QUOTE;
+	if (ip->frag_off & IPV4_FRAGMENT_OFFSET) {
+		pkt->kind = KIND_STRANGE_FRAGMENT;
+		return NO_FAULT;
+	}
+	set_ipv4(pkt->flow.src, ip->daddr);
+	set_ipv4(pkt->flow.dst, ip->saddr);
+	pkt->flow.protocol = ip->protocol;
+	return parse_quoted_ports(c, pkt);
+}
+
+__inline enum fault parse_ipv6_quote(struct cursor *c, struct packet *pkt)
+{
+	struct ipv6hdr *ip = parse_ipv6(c);
+	__u8 protocol;
+
+	if (!ip)
+		return BAD_QUOTE;
+	protocol = ip->nexthdr;
+	switch (skip_extensions(c, &protocol, IPV6_FRAGMENT_OFFSET)) {
+	case AT_UPPER_LAYER:
+		break;
+	case AT_FRAGMENT:
+		pkt->kind = KIND_STRANGE_FRAGMENT;
+		return NO_FAULT;
+	case TOO_MANY_EXTENSIONS:
+		pkt->kind = KIND_OTHER;
+		return NO_FAULT;
+	default:
+		return BAD_QUOTE;
+	}
+	set_ipv6(pkt->flow.src, &ip->daddr);
+	set_ipv6(pkt->flow.dst, &ip->saddr);
+	pkt->flow.protocol = protocol;
+	return parse_quoted_ports(c, pkt);
+}
+
+__inline void set_echo(struct packet *pkt, __be16 entropy)
+{
+	pkt->kind = KIND_ECHO;
+	pkt->flow.src_port = pkt->flow.dst_port = 0;
+	pkt->entropy = entropy;
+}
+
+__inline enum fault parse_icmp(struct cursor *c, struct packet *pkt, __be16 ip_id)
+{
+	struct icmphdr *icmp = advance(c, sizeof(*icmp));
+
+	if (!icmp)
+		return BAD_L4;
+	switch (icmp->type) {
+	case ICMP_DEST_UNREACH:
+	case ICMP_TIME_EXCEEDED:
+	case ICMP_PARAMETERPROB:
+		return parse_ipv4_quote(c, pkt);
+	case ICMP_ECHO:
+		set_echo(pkt, ip_id);
+		return NO_FAULT;
+	default:
+		pkt->kind = KIND_OTHER;
+		return NO_FAULT;
+	}
+}
+
+__inline enum fault parse_icmpv6(struct cursor *c, struct packet *pkt)
+{
+	struct icmp6hdr *icmp = advance(c, sizeof(*icmp));
+
+	if (!icmp)
+		return BAD_L4;
+	switch (icmp->icmp6_type) {
+	case ICMPV6_DEST_UNREACH:
+	case ICMPV6_PKT_TOOBIG:
+	case ICMPV6_TIME_EXCEED:
+	case ICMPV6_PARAMPROB:
+		return parse_ipv6_quote(c, pkt);
+	case ICMPV6_ECHO_REQUEST:
+		set_echo(pkt, icmp->icmp6_identifier);
+		return NO_FAULT;
+	default:
+		pkt->kind = KIND_OTHER;
+		return NO_FAULT;
+	}
+}
+
+/* The pieces of a datagram are told by addresses and protocol, the first piece too: they must keep together. */
+__inline void set_fragment(struct packet *pkt)
+{
+	bool told = pkt->flow.protocol == IPPROTO_TCP || pkt->flow.protocol == IPPROTO_UDP;
+
+	pkt->kind = told ? KIND_FRAGMENT : KIND_STRANGE_FRAGMENT;
+	pkt->flow.src_port = pkt->flow.dst_port = 0;
+	pkt->entropy = 0;
+}
+
+__inline enum fault parse_ipv4_packet(struct xdp_md *ctx, struct cursor *c, struct packet *pkt)
+{
+	struct iphdr *ip = parse_ipv4(c);
+
+	if (!ip)
+		return BAD_IP;
+	pkt->ip = ip;
+	pkt->len = bpf_ntohs(ip->tot_len);
+	pkt->tos = ip->tos;
+	if (!hold_to_length(ctx, c, ip, pkt->len))
+		return BAD_LENGTH;
+	pkt->flow.family = 4;
+	pkt->flow.protocol = ip->protocol;
+	set_ipv4(pkt->flow.src, ip->saddr);
+	set_ipv4(pkt->flow.dst, ip->daddr);
+	if (unlikely(is_fragment(ip))) {
+		set_fragment(pkt);
+		return NO_FAULT;
+	}
+	switch (ip->protocol) {
+	case IPPROTO_TCP:
+		return parse_tcp(c, pkt);
+	case IPPROTO_UDP:
+		return parse_udp(c, pkt);
+	case IPPROTO_ICMP:
+		return parse_icmp(c, pkt, ip->id);
+	default:
+		pkt->kind = KIND_OTHER;
+		return NO_FAULT;
+	}
+}
+
+__inline enum fault parse_ipv6_upper(struct cursor *c, struct packet *pkt)
+{
+	switch (pkt->flow.protocol) {
+	case IPPROTO_TCP:
+		return parse_tcp(c, pkt);
+	case IPPROTO_UDP:
+		return parse_udp(c, pkt);
+	case IPPROTO_ICMPV6:
+		return parse_icmpv6(c, pkt);
+	default:
+		pkt->kind = KIND_OTHER;
+		return NO_FAULT;
+	}
+}
+
+__inline enum fault parse_ipv6_packet(struct xdp_md *ctx, struct cursor *c, struct packet *pkt)
+{
+	struct ipv6hdr *ip = parse_ipv6(c);
+	enum extensions extensions;
+
+	if (!ip)
+		return BAD_IP;
+	pkt->ip = ip;
+	pkt->len = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	pkt->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
+	if (!hold_to_length(ctx, c, ip, pkt->len))
+		return BAD_LENGTH;
+	pkt->flow.family = 6;
+	pkt->flow.protocol = ip->nexthdr;
+	set_ipv6(pkt->flow.src, &ip->saddr);
+	set_ipv6(pkt->flow.dst, &ip->daddr);
+	extensions = skip_extensions(c, &pkt->flow.protocol, IPV6_FRAGMENT_OFFSET | IPV6_MORE_FRAGMENTS);
+	switch (extensions) {
+	case AT_UPPER_LAYER:
+		return parse_ipv6_upper(c, pkt);
+	case AT_FRAGMENT:
+		set_fragment(pkt);
+		return NO_FAULT;
+	case TOO_MANY_EXTENSIONS:
+		pkt->kind = KIND_OTHER;
+		return NO_FAULT;
+	default:
+		return BAD_IP;
+	}
+}
