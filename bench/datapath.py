@@ -1,14 +1,14 @@
 """What the two programs cost a packet, in nanoseconds, beside the least that an XDP program can cost."""
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from bench import directors, proxies
 from bench.cases import Case, Harness
+from bench.cpus import on_one_cpu
 from bench.harness import FLOOR_AT_ONCE, FLOOR_HEADERS, FLOOR_WORDS, Floor, Measuring
 from bench.progress import Progress
 from bench.samples import differences, in_rounds, ratio, spread
@@ -61,7 +61,7 @@ class _Subject:
 
 def run(effort: Effort, progress: Progress) -> dict[str, Any]:
     """Measure everything on one CPU."""
-    with _on_one_cpu(), ExitStack() as held:
+    with on_one_cpu(), ExitStack() as held:
         measuring = held.enter_context(Measuring())
         progress("datapath: loading the directors and the proxy")
         cases = [*_director_cases(held), *held.enter_context(proxies.cases())]
@@ -135,14 +135,3 @@ def _judge(bar: Bar, net: dict[str, list[float]]) -> dict[str, Any]:
         "limit": bar.limit,
         "met": value <= bar.limit,
     }
-
-
-@contextmanager
-def _on_one_cpu() -> Iterator[None]:
-    """Stay on the last of the CPUs that this process may use: the first ones serve most interrupts."""
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(allowed)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, allowed)

@@ -12,16 +12,17 @@ from typing import Any
 
 from bench import frames
 from bench.cases import Case, Flows, Harness
-from glb.datapath.director import DirectorDatapath
-from glb.director.sources import Sources, read
+from glb.datapath.director import DirectorDatapath, Surroundings
+from glb.director.sources import Loaded, Sources, read
 
 MANY_TABLES = 256
 _BACKENDS = 16
+_MTU = 9000
 _CONFIG = {
     "outbound_gateway_mac": frames.PEER_MAC,
     "outbound_src_ip": frames.DIRECTOR,
     "icmp_echo": "pass",
-    "mtu": 9000,
+    "mtu": _MTU,
 }
 
 Bind = dict[str, Any]
@@ -107,7 +108,7 @@ def director(sources: Tables) -> Iterator[DirectorDatapath]:
         loaded = read(files)
     datapath = DirectorDatapath.load(loaded.layout)
     try:
-        datapath.write(loaded.layout, loaded.config, bytes.fromhex(frames.HOST_MAC.replace(":", "")))
+        datapath.write(loaded.layout, loaded.config, _surroundings(loaded))
         yield datapath
     finally:
         datapath.close()
@@ -124,6 +125,15 @@ def cases(sample: Sample, datapath: DirectorDatapath) -> list[Case]:
         frame = partial(frames.tcp4, 64)
         found.append(Case(sample.flows, program, Harness.FLOWS, frame, "encapsulated", flows))
     return found
+
+
+def _surroundings(loaded: Loaded) -> Surroundings:
+    next_hop = _mac(frames.PEER_MAC)
+    return Surroundings(_mac(frames.HOST_MAC), _MTU, {backend.address: next_hop for backend in loaded.layout.backends})
+
+
+def _mac(text: str) -> bytes:
+    return bytes.fromhex(text.replace(":", ""))
 
 
 def _vip(number: int) -> str:

@@ -124,3 +124,20 @@ int harness_whole(struct xdp_md *ctx)
 	under_test.call(ctx, 0);
 	return XDP_ABORTED;
 }
+
+/* The kernel's live frames, which it makes from used ones: sends each as a packet of another flow. */
+int generate(struct xdp_md *ctx)
+{
+	struct frame *first = first_frame();
+	int zero = 0;
+	__u32 *next = next_flow.lookup(&zero);
+	__u64 *to = (void *)(long)ctx->data;
+
+	if (!first || !next || (void *)(to + HEAD_WORDS) > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+#pragma unroll
+	for (int i = 0; i < HEAD_WORDS; i++)
+		to[i] = first->head[i];
+	set_flow((void *)to + ETHERNET_LEN, first, (*next)++);
+	return XDP_TX;
+}

@@ -85,14 +85,19 @@ class Measuring:
     def _set_up(self, program: int, frame: bytes, flows: Flows | None) -> None:
         under_test = self._harness.map("under_test")
         under_test[under_test.Key(0)] = under_test.Leaf(program)
-        first = self._harness.map("frame")
-        leaf = np.zeros((), dtype=np.dtype(first.Leaf))
-        chosen = flows or _NO_FLOWS
-        leaf["length"] = len(frame)
-        leaf["table_mask"] = chosen.tables - 1
-        leaf["source"], leaf["destination"] = chosen.source, chosen.destination
-        leaf["head"] = np.frombuffer(frame[:_HEAD].ljust(_HEAD, b"\0"), dtype=np.uint64)
-        first[first.Key(0)] = first.Leaf.from_buffer_copy(leaf.tobytes())
+        set_frame(self._harness, frame, flows)
+
+
+def set_frame(harness: Programs, frame: bytes, flows: Flows | None) -> None:
+    """Tell the programs of harness.c what each frame is to be."""
+    table = harness.map("frame")
+    leaf = np.zeros((), dtype=np.dtype(table.Leaf))
+    chosen = flows or _NO_FLOWS
+    leaf["length"] = len(frame)
+    leaf["table_mask"] = chosen.tables - 1
+    leaf["source"], leaf["destination"] = chosen.source, chosen.destination
+    leaf["head"] = np.frombuffer(frame[:_HEAD].ljust(_HEAD, b"\0"), dtype=np.uint64)
+    table[table.Key(0)] = table.Leaf.from_buffer_copy(leaf.tobytes())
 
 
 def _within(namespace: str | None, action: Callable[[], float | None]) -> float:
