@@ -1,62 +1,173 @@
 """The order of preference that each row of a table gives the backends.
 
-Each row ranks the backends by a hash of row and backend, so a backend that comes or goes moves none of the
-others past one another. Source: Thaler & Ravishankar, "Using name-based mappings to increase hit rates",
-1998.
+Each row ranks the backends by a score made of a hash of row and backend, the lowest first, so a backend that comes or
+goes moves none of the others past one another. Source: Thaler & Ravishankar, "Using name-based mappings to increase
+hit rates", 1998.
+
+Where all backends weigh the same, the score is the hash, a whole number, as in GitHub's tables. Otherwise it is
+-ln(1 - hash / 2^64) / weight: each backend then comes first in as many rows as its weight is of all weights. Source:
+Schindelhauer & Schomaker, "Weighted distributed hash tables", 2005.
+
+numpy works on keys instead of scores: a score's upper 48 bits with the backend's number behind them, so that the
+order of keys, a single word each, is the order of backends. Where two scores are too close to be told apart by their
+upper bits, or by floating point at all, plain Python settles the row: see `settle`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Context, Decimal
 from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from glb.hashing.siphash import CHUNK, SipLanes, Words, message_words, siphash24_many
+from glb.hashing.siphash import CHUNK, SipBranches, Words, message_words, siphash24, siphash24_many
 
 Address = IPv4Address | IPv6Address
 Indices = npt.NDArray[np.uint16]
+RowNumbers = npt.NDArray[np.intp]
 
 ROWS = 65536
 ROW_SEED_BYTES = 8
 
+NO_NUMBER = 0xFFFF
+NUMBER_BITS = np.uint64(16)
+NUMBER_MASK = np.uint64(0xFFFF)
+SCORE_MASK = ~NUMBER_MASK
+NO_KEY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+"""Behind every other key: there is no further backend, or none that is known."""
 
-def rank(addresses: Sequence[Address], seed: bytes, best: int | None = None) -> Indices:
-    """Rank the addresses in each row.
+NEAR = 1
+"""Scores whose upper 48 bits differ by no more than this may be in another order than their keys."""
 
-    Returns a (65536, n) array of indices into `addresses`, dtype uint16, best first; of its columns only
-    the first `best` if that is given. Equal weights, which do not happen in practice, keep the order of
-    `addresses`. Raises ValueError if the seed is not 16 bytes long.
-    """
-    kept = len(addresses) if best is None else min(best, len(addresses))
-    ranking = np.empty((ROWS, kept), np.uint16)
-    seeds = row_seeds(seed)
-    for start in range(0, ROWS, CHUNK):
-        weights = _weights(seeds[start : start + CHUNK], addresses, seed)
-        ranking[start : start + CHUNK] = _lowest(weights, kept)
-    return ranking
+LEAST_WEIGHT = 1e-9
+"""A backend of a lower weight counts as of this one: neither would come first in any row beside one of weight 1."""
+
+# From here on 1 - hash / 2^64 is worked out in whole numbers: floating point would lose too much of it.
+NEAR_ONE = np.uint64(2**64 - 2**52)
+
+EXACT = Context(prec=50)
+
+
+class Candidate(NamedTuple):
+    """A backend as rendezvous hashing sees it: its address, 4 or 16 bytes, and its weight."""
+
+    address: bytes
+    weight: float = 1.0
+
+
+def is_weighted(candidates: Sequence[Candidate]) -> bool:
+    """Whether weights make a difference between these."""
+    return len({candidate.weight for candidate in candidates}) > 1
 
 
 def row_seeds(seed: bytes) -> Words:
-    """Each row's own seed: the hash of its number, as a big-endian 32-bit integer."""
+    """Each row's own seed: the hash of its number, as a big-endian 32-bit integer.
+
+    Raises ValueError if the seed is not 16 bytes long.
+    """
     numbers = np.arange(ROWS, dtype=">u4")
     return siphash24_many(seed, numbers.view(np.uint8).reshape(ROWS, 4))
 
 
-def _weights(seeds: Words, addresses: Sequence[Address], seed: bytes) -> Words:
-    """The (addresses, rows) weights of some rows: the less, the better."""
-    common, lanes = SipLanes(seed, len(seeds)), SipLanes(seed, len(seeds))
-    common.absorb(seeds)
-    weights = np.empty((len(addresses), len(seeds)), np.uint64)
-    for address, weight in zip(addresses, weights, strict=True):
-        lanes.restart_from(common)
-        for word in message_words(address.packed, before=ROW_SEED_BYTES):
-            lanes.absorb(np.uint64(word))
-        # The hash's bytes are little-endian, and they are compared as a big-endian integer.
-        weight[:] = lanes.finish().byteswap()
-    return weights
+def lowest_keys(
+    seeds: Words, candidates: Mapping[int, Candidate], seed: bytes, weighted: bool, best: int
+) -> npt.NDArray[np.uint64]:
+    """The lowest keys of some rows, given by their seeds.
+
+    `candidates` are by number, 0 to 65,534. Returns a (best, rows) array, lowest first, NO_KEY where there are no
+    further candidates.
+    """
+    lowest = np.full((best, len(seeds)), NO_KEY)
+    for start in range(0, len(seeds), CHUNK):
+        part = slice(start, start + CHUNK)
+        branches = SipBranches(seed, seeds[part])
+        chosen = np.ascontiguousarray(lowest[:, part])
+        for position, (number, candidate) in enumerate(candidates.items()):
+            insert(chosen[: position + 1], _keys(branches, number, candidate, weighted))
+        lowest[:, part] = chosen
+    return lowest
 
 
-def _lowest(weights: Words, count: int) -> Indices:
-    """The (rows, count) indices of the lowest of (addresses, rows) weights, lowest first."""
-    by_row = np.ascontiguousarray(weights.T)
-    return np.argsort(by_row, axis=1, kind="stable")[:, :count].astype(np.uint16)
+def insert(lowest: npt.NDArray[np.uint64], keys: Words) -> Words:
+    """Put one key into each column of `lowest`, which stays sorted, in place; returns what falls out at the end."""
+    rest, spare = keys, np.empty_like(keys)
+    for place in lowest:
+        np.maximum(place, rest, out=spare)
+        np.minimum(place, rest, out=place)
+        rest, spare = spare, rest
+    return rest
+
+
+def _keys(branches: SipBranches, number: int, candidate: Candidate, weighted: bool) -> Words:
+    hashes = branches.hashes(message_words(candidate.address, before=ROW_SEED_BYTES))
+    # The hash's bytes are little-endian, and they are compared as a big-endian integer.
+    keys: Words = hashes.byteswap()
+    if weighted:
+        keys = _scores(keys, candidate.weight).view(np.uint64)
+    np.bitwise_and(keys, SCORE_MASK, out=keys)
+    np.bitwise_or(keys, np.uint64(number), out=keys)
+    return keys
+
+
+def _scores(hashes: Words, weight: float) -> npt.NDArray[np.float64]:
+    """-ln(1 - hash / 2^64) / weight, to a relative error of 2^-40; not negative, so in the order of its bits."""
+    scores = hashes.astype(np.float64)
+    scores *= -(2.0**-64)
+    near_one = np.flatnonzero(hashes >= NEAR_ONE)
+    scores[near_one] = -0.5
+    np.log1p(scores, out=scores)
+    scores[near_one] = np.log(((NO_KEY - hashes[near_one]).astype(np.float64) + 1) * 2.0**-64)
+    scores /= -max(weight, LEAST_WEIGHT)
+    return np.abs(scores)
+
+
+def numbers_of(keys: npt.NDArray[np.uint64]) -> Indices:
+    """The candidates' numbers in keys; NO_NUMBER in NO_KEY."""
+    return (keys & NUMBER_MASK).astype(np.uint16)
+
+
+def settle(
+    keys: npt.NDArray[np.uint64], rows: RowNumbers, candidates: Mapping[int, Candidate], seed: bytes, weighted: bool
+) -> Indices:
+    """The candidates' numbers in exact order, given the lowest keys of some rows.
+
+    `keys` is (best, rows), as of `lowest_keys`, `rows` are the rows' numbers. A row in which two neighbours are near
+    one another is ranked anew by `rank_exactly`, which is slow, but it is one row in 10^9 or fewer. The last key says
+    only how near its candidate is to the one before: that there is none nearer behind it is not known here.
+    """
+    numbers = numbers_of(keys)
+    for position in _unsettled(keys):
+        known = np.count_nonzero(keys[:, position] != NO_KEY)
+        exact = rank_exactly(int(rows[position]), candidates, seed, weighted)[:known]
+        numbers[: len(exact), position] = exact
+    return numbers
+
+
+def _unsettled(keys: npt.NDArray[np.uint64]) -> RowNumbers:
+    """The positions of rows in which two keys are too near one another."""
+    found = np.zeros(keys.shape[1], np.bool_)
+    scores = keys >> NUMBER_BITS
+    for place in range(1, len(keys)):
+        near = scores[place] - scores[place - 1] <= np.uint64(NEAR)
+        if near.any():
+            found |= near & (keys[place] != keys[place - 1])
+    return np.flatnonzero(found)
+
+
+def rank_exactly(row: int, candidates: Mapping[int, Candidate], seed: bytes, weighted: bool) -> list[int]:
+    """The numbers of all candidates in the order of one row; for equal scores, in the order of their addresses."""
+    row_seed = siphash24(seed, row.to_bytes(4, "big"))
+
+    def place(number: int) -> tuple[Decimal | int, int, bytes]:
+        address, weight = candidates[number]
+        hashed = int.from_bytes(siphash24(seed, row_seed + address), "big")
+        return _exact_score(hashed, weight) if weighted else hashed, hashed, address
+
+    return sorted(candidates, key=place)
+
+
+def _exact_score(hashed: int, weight: float) -> Decimal:
+    """The same for the same weight and hash, and in the order of the hashes for the same weight."""
+    logarithm = EXACT.ln(EXACT.divide(Decimal(2**64 - hashed), Decimal(2**64)))
+    return EXACT.divide(-logarithm, Decimal(max(weight, LEAST_WEIGHT)))

@@ -3,7 +3,7 @@
 Source: Aumasson & Bernstein, "SipHash: a fast short-input PRF", 2012.
 """
 
-from typing import Self
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,9 @@ KEY_BYTES = 16
 INITIAL = (0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573)
 MASK = (1 << 64) - 1
 
-# Messages that are hashed together: the four state words and a scratch word of each fit in a core's second-
-# level cache.
-CHUNK = 4096
+# Messages that are hashed together: few enough for the state words and the scratch words of all to fit in a core's
+# second-level cache, and as many as that allows, for numpy takes as long to begin with an array as for 1,000 words.
+CHUNK = 8192
 
 
 def siphash24(key: bytes, data: bytes) -> bytes:
@@ -90,54 +90,109 @@ def _rotate(word: int, bits: int) -> int:
     return (word << bits | word >> (64 - bits)) & MASK
 
 
+def _word(value: int) -> Words:
+    """A number as an array without dimensions, which numpy takes up faster than a scalar."""
+    return np.array(value, np.uint64)
+
+
+SHIFTS = {bits: (_word(bits), _word(64 - bits)) for bits in (13, 16, 17, 21, 32)}
+FINAL_MARK = _word(0xFF)
+
+
 class SipLanes:
     """The state of n hashes that are computed side by side, changed in place."""
 
     def __init__(self, key: bytes, count: int) -> None:
-        self._state: Words = np.empty((4, count), np.uint64)
-        self._state.T[:] = initial_state(key)
+        self._state = tuple(np.full(count, word, np.uint64) for word in initial_state(key))
         self._scratch: Words = np.empty(count, np.uint64)
 
-    def restart_from(self, other: Self) -> None:
-        """Go on from where `other` is: hashes with a common beginning compute that only once."""
-        np.copyto(self._state, other._state)
-
-    def absorb(self, word: Words | np.uint64) -> None:
-        """Take in the next word of each message, or one word that they all have."""
-        self._state[3] ^= word
+    def absorb(self, word: Words) -> None:
+        """Take in the next word of each message, or one word, without dimensions, that they all have."""
+        v0, _, _, v3 = self._state
+        np.bitwise_xor(v3, word, v3)
         self._round()
         self._round()
-        self._state[0] ^= word
+        np.bitwise_xor(v0, word, v0)
 
     def finish(self) -> Words:
         """The n results, valid until the lanes are used again."""
         v0, v1, v2, v3 = self._state
-        v2 ^= np.uint64(0xFF)
-        for _ in range(4):
+        np.bitwise_xor(v2, FINAL_MARK, v2)
+        for _ in range(3):
             self._round()
-        for word in (v1, v2, v3):
-            v0 ^= word
-        hashes: Words = v0
+        # The fourth round and the sum of its words. v0 occurs in it twice and cancels itself out.
+        self._mix(v0, v1, 13)
+        self._mix(v2, v3, 16)
+        np.add(v2, v1, v2)
+        self._rotate(v1, 17)
+        self._rotate(v3, 21)
+        np.bitwise_xor(v1, v3, v1)
+        np.bitwise_xor(v1, v2, v1)
+        self._rotate(v2, 32)
+        np.bitwise_xor(v1, v2, v1)
+        hashes: Words = v1
         return hashes
 
     def _round(self) -> None:
         v0, v1, v2, v3 = self._state
-        v0 += v1
-        self._rotate(v1, 13)
-        v1 ^= v0
+        self._mix(v0, v1, 13)
         self._rotate(v0, 32)
-        v2 += v3
-        self._rotate(v3, 16)
-        v3 ^= v2
-        v0 += v3
-        self._rotate(v3, 21)
-        v3 ^= v0
-        v2 += v1
-        self._rotate(v1, 17)
-        v1 ^= v2
+        self._mix(v2, v3, 16)
+        self._mix(v0, v3, 21)
+        self._mix(v2, v1, 17)
         self._rotate(v2, 32)
 
+    def _mix(self, total: Words, word: Words, bits: int) -> None:
+        np.add(total, word, total)
+        self._rotate(word, bits)
+        np.bitwise_xor(word, total, word)
+
     def _rotate(self, word: Words, bits: int) -> None:
-        np.left_shift(word, np.uint64(bits), out=self._scratch)
-        np.right_shift(word, np.uint64(64 - bits), out=word)
-        np.bitwise_or(word, self._scratch, out=word)
+        left, right = SHIFTS[bits]
+        np.left_shift(word, left, self._scratch)
+        np.right_shift(word, right, word)
+        np.bitwise_or(word, self._scratch, word)
+
+
+class SipBranches(SipLanes):
+    """Hashes of n messages with various ends, of which the beginnings are computed only once.
+
+    The round that follows the beginning mixes the end's first word into half of the state; the other half of that
+    round is computed once, too.
+    """
+
+    def __init__(self, key: bytes, beginnings: Words) -> None:
+        """`beginnings` are the n messages' first words, one of each."""
+        super().__init__(key, len(beginnings))
+        self.absorb(beginnings)
+        v0, v1, v2, v3 = self._state
+        self._v2, self._v3 = v2.copy(), v3.copy()
+        self._mix(v0, v1, 13)
+        self._rotate(v0, 32)
+        self._v0, self._v1 = v0.copy(), v1.copy()
+        self._rotate(v1, 17)
+        self._rotate(v3, 16)
+        self._rotated_v1, self._rotated_v3 = v1.copy(), v3.copy()
+
+    def hashes(self, end: Sequence[int]) -> Words:
+        """The n results for messages that end in these words; valid until the next call."""
+        self._branch(end[0])
+        for word in end[1:]:
+            self.absorb(_word(word))
+        return self.finish()
+
+    def _branch(self, word: int) -> None:
+        """Take in a word from where the beginnings are, as `absorb` does."""
+        v0, v1, v2, v3 = self._state
+        np.bitwise_xor(self._v3, _word(word), v3)
+        np.add(self._v2, v3, v2)
+        np.bitwise_xor(self._rotated_v3, _word(_rotate(word, 16)), v3)
+        np.bitwise_xor(v3, v2, v3)
+        np.add(self._v0, v3, v0)
+        self._rotate(v3, 21)
+        np.bitwise_xor(v3, v0, v3)
+        np.add(v2, self._v1, v2)
+        np.bitwise_xor(self._rotated_v1, v2, v1)
+        self._rotate(v2, 32)
+        self._round()
+        np.bitwise_xor(v0, _word(word), v0)

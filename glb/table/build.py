@@ -5,27 +5,32 @@ from pathlib import Path
 from glb.config.load import GLBD_MAGIC, load_tables, read_file
 from glb.config.model import ForwardingTables, Table
 from glb.table import glbd
+from glb.table.builder import RowBuilder
 from glb.table.model import NO_HOP, BuiltTable, TableError
 from glb.table.rows import build_rows
 
-__all__ = ["NO_HOP", "BuiltTable", "TableError", "build", "build_all", "build_rows", "load"]
+__all__ = ["NO_HOP", "BuiltTable", "RowBuilder", "TableError", "build", "build_all", "build_rows", "load"]
 
 
-def build(table: Table) -> BuiltTable:
-    """Build one table, of the depth that its source asks for. Raises TableError."""
+def build(table: Table, builder: RowBuilder | None = None) -> BuiltTable:
+    """Build one table, of the depth that its source asks for; faster with a builder that has built one like it.
+
+    Raises TableError.
+    """
+    make = builder.rows if builder is not None else build_rows
     try:
-        rows = build_rows(table.backends, table.seed, table.depth)
+        rows = make(table.backends, table.seed, table.depth)
     except TableError as error:
         raise TableError(f'table "{table.name}": {error}') from error
     return BuiltTable(table.name, table.hash_key, table.seed, table.binds, table.backends, rows)
 
 
-def build_all(tables: ForwardingTables) -> tuple[BuiltTable, ...]:
+def build_all(tables: ForwardingTables, builder: RowBuilder | None = None) -> tuple[BuiltTable, ...]:
     """Build all tables of a source, in its order. Raises TableError."""
-    return tuple(build(table) for table in tables.tables)
+    return tuple(build(table, builder) for table in tables.tables)
 
 
-def load(path: Path) -> tuple[BuiltTable, ...]:
+def load(path: Path, builder: RowBuilder | None = None) -> tuple[BuiltTable, ...]:
     """Read the tables of a JSON source or of a GLBD binary, told apart by the binary's first bytes.
 
     Raises ConfigError for a file that cannot be read or a bad source, TableError for a bad binary.
@@ -33,4 +38,4 @@ def load(path: Path) -> tuple[BuiltTable, ...]:
     data = read_file(path)
     if data.startswith(GLBD_MAGIC):
         return glbd.decode(data, str(path))
-    return build_all(load_tables(path))
+    return build_all(load_tables(path), builder)

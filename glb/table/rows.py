@@ -1,14 +1,28 @@
-"""The rows of a forwarding table: which backends a flow is offered to, and in which order."""
+"""The rows of a forwarding table: which backends a flow is offered to, and in which order.
+
+In two steps. A row's members follow from what backends there are, in which zones; that a backend drains or fails does
+not touch them, so it stays in the rows where it has connections. The members' order follows from which of them can
+take new connections.
+"""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from glb.config.model import Backend, State
-from glb.hashing.rendezvous import ROWS, rank
+from glb.hashing.ranking import Ranking
+from glb.hashing.rendezvous import NO_NUMBER, ROWS, Candidate, RowNumbers, is_weighted
 from glb.table.model import NO_HOP, Rows, TableError
 
 DEPTHS = range(2, 9)
+
+Flags = npt.NDArray[np.bool_]
+
+# While a row is put in order, each hop is a word: whether it can take new connections, its position, its backend.
+UNAVAILABLE = np.uint32(1 << 31)
+POSITION_SHIFT = 16
 
 
 def build_rows(backends: Sequence[Backend], seed: bytes, depth: int) -> Rows:
@@ -17,53 +31,153 @@ def build_rows(backends: Sequence[Backend], seed: bytes, depth: int) -> Rows:
     Returns a (65536, depth) array of indices into `backends`, dtype uint16, first hop first. Inactive
     backends are left out; hops for which there is no backend are NO_HOP.
 
-    depth 2 is GitHub's table to the letter: if the primary is draining or unhealthy, and the secondary's
-    state is `active`, they swap places. The secondary's health is not looked at, and `filling` is not
-    `active` here: GitHub's compiler compares with the binary's state 1, and filling is 0.
+    A row's members are its first `depth` backends in rendezvous order. Should these all be of one zone, the last of
+    them gives way to the first backend of another zone, if there is one. A backend without a zone is a zone of its
+    own.
 
-    depth 3 to 8: a row's hops are its first `depth` backends in rendezvous order, whatever their state. Of
-    these, the ones that can take new connections come first, then the draining or unhealthy ones. So a
-    backend that drains or fails stays in the rows where it has connections. Only where none of a row's hops
-    can take new connections, the best backend that can goes ahead of them, and the last of them is dropped.
+    depth 2 is GitHub's table to the letter, as long as no weights and no zones are given: if the primary is draining
+    or unhealthy, and the secondary's state is `active`, they swap places. The secondary's health is not looked at,
+    and `filling` is not `active` here: GitHub's compiler compares with the binary's state 1, and filling is 0.
+
+    depth 3 to 8: the members that can take new connections come first, then the draining or unhealthy ones. Only
+    where none of the members can take new connections, the best backend that can goes ahead of them, and the last of
+    them is dropped. The second hop is then the first of another zone than the first hop's, but one that cannot take
+    new connections does not pass one that can: what is unhealthy would stand in the way of connections behind it.
 
     Raises TableError if the depth is not from 2 to 8, or if no backend is left.
     """
+    ranking = Ranking.of(candidates_of(backends, depth), seed, depth)
+    return arrange(backends, ranking, members(backends, ranking, depth))
+
+
+def candidates_of(backends: Sequence[Backend], depth: int) -> list[Candidate]:
+    """What rendezvous hashing has to know of the backends that are not inactive, in their order.
+
+    Weights that are all the same are 1. Raises TableError as `build_rows` does.
+    """
     if depth not in DEPTHS:
         raise TableError(f"a table of depth {depth} cannot be built; depths are {DEPTHS[0]} to {DEPTHS[-1]}")
-    candidates = [i for i, backend in enumerate(backends) if backend.state is not State.INACTIVE]
+    candidates = [
+        Candidate(backend.address.packed, backend.weight) for backend in backends if backend.state is not State.INACTIVE
+    ]
     if not candidates:
         raise TableError("a table needs at least one backend that is not inactive")
-    hops = _rank(backends, candidates, seed, depth)
-    if depth == 2:
+    if is_weighted(candidates):
+        return candidates
+    return [Candidate(candidate.address) for candidate in candidates]
+
+
+def members(backends: Sequence[Backend], ranking: Ranking, depth: int) -> Rows:
+    """The members of each row: (n, 65536) indices into `backends` in rendezvous order, n at most `depth`."""
+    index_of = _index_by_number(backends, ranking)
+    chosen = index_of[ranking.numbers(np.arange(ROWS))[: min(depth, len(ranking.candidates))]]
+    zones = _zone_by_index(backends)
+    if zones is not None:
+        _add_another_zone(chosen, ranking, index_of, zones)
+    return chosen
+
+
+def arrange(backends: Sequence[Backend], ranking: Ranking, chosen: Rows) -> Rows:
+    """The members of each row in the order in which they are asked: (65536, depth), as `build_rows` returns it."""
+    if ranking.wanted == 2:
+        hops = chosen.copy()
         _swap_leaving_primary(hops, backends)
     else:
-        _put_available_first(hops, backends, seed)
-    rows = np.full((ROWS, depth), NO_HOP, np.uint16)
-    rows[:, : hops.shape[1]] = hops
+        hops = _available_first(chosen, backends, ranking)
+    rows = np.full((ROWS, ranking.wanted), NO_HOP, np.uint16)
+    rows[:, : len(hops)] = hops.T
     return rows
 
 
-def _rank(backends: Sequence[Backend], chosen: Sequence[int], seed: bytes, best: int) -> Rows:
-    """The first `best` columns, or fewer, of the ranking of `chosen`, as indices into `backends`."""
-    ranking = rank([backends[index].address for index in chosen], seed, best)
-    return np.array(chosen, np.uint16)[ranking]
+def _index_by_number(backends: Sequence[Backend], ranking: Ranking) -> Rows:
+    """Where the ranking's candidates stand in `backends`, by number."""
+    indices = {backend.address.packed: index for index, backend in enumerate(backends)}
+    index_of = np.full(NO_NUMBER + 1, NO_HOP, np.uint16)
+    for number, candidate in ranking.candidates.items():
+        index_of[number] = indices[candidate.address]
+    return index_of
+
+
+def _zone_by_index(backends: Sequence[Backend]) -> Rows | None:
+    """The zone of each backend as a number; None if zones decide nothing: each has its own, or all have one."""
+    names = {
+        index: backend.address if backend.zone is None else backend.zone
+        for index, backend in enumerate(backends)
+        if backend.state is not State.INACTIVE
+    }
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names.values()))}
+    if len(numbers) in (1, len(names)):
+        return None
+    zones = np.zeros(NO_HOP + 1, np.uint16)
+    zones[list(names)] = [numbers[name] for name in names.values()]
+    return zones
+
+
+def _add_another_zone(hops: Rows, ranking: Ranking, index_of: Rows, zones: Rows) -> None:
+    """Where all members are of one zone, replace the last by the first backend of another one, in place."""
+    rows = np.flatnonzero((zones[hops] == zones[hops[0]]).all(axis=0))
+    owners = zones[hops[0, rows]]
+    for zone in np.unique(owners):
+        alike = rows[owners == zone]
+        others = [number for number in ranking.candidates if zones[index_of[number]] != zone]
+        hops[-1, alike] = index_of[ranking.first_of(alike, others)]
 
 
 def _swap_leaving_primary(hops: Rows, backends: Sequence[Backend]) -> None:
-    if hops.shape[1] < 2:
+    if len(hops) < 2:
         return
     leaves = np.array([backend.state is State.DRAINING or not backend.healthy for backend in backends])
     stands_in = np.array([backend.state is State.ACTIVE for backend in backends])
-    swap = leaves[hops[:, 0]] & stands_in[hops[:, 1]]
-    hops[swap] = hops[swap, ::-1]
+    swap = leaves[hops[0]] & stands_in[hops[1]]
+    hops[:, swap] = hops[::-1, swap]
 
 
-def _put_available_first(hops: Rows, backends: Sequence[Backend], seed: bytes) -> None:
+def _available_first(members: Rows, backends: Sequence[Backend], ranking: Ranking) -> Rows:
+    """The hops of each row, as (n, 65536) indices, by the rule for depths from 3 on."""
     available = np.array([backend.available for backend in backends])
-    order = np.argsort(~available[hops], axis=1, kind="stable")
-    hops[:] = np.take_along_axis(hops, order, axis=1)
-    stranded = ~available[hops[:, 0]]
-    if stranded.any() and available.any():
-        best = _rank(backends, np.flatnonzero(available).tolist(), seed, 1)
-        hops[stranded, 1:] = hops[stranded, :-1]
-        hops[stranded, 0] = best[stranded, 0]
+    zones = _zone_by_index(backends)
+    hops = members.copy()
+    touched = np.flatnonzero(~available[members].all(axis=0))
+    hops[:, touched] = _partition(members[:, touched], available)
+    stranded = touched[~available[hops[0, touched]]] if available.any() else touched[:0]
+    rescued = np.vstack((_best_available(stranded, available, backends, ranking), hops[:, stranded]))
+    if zones is not None:
+        _promote_another_zone(hops, available, zones)
+        _promote_another_zone(rescued, available, zones)
+    hops[:, stranded] = rescued[: len(hops)]
+    return hops
+
+
+def _partition(hops: Rows, available: Flags) -> Rows:
+    """Each row's available hops ahead of its others, both in their old order."""
+    words = hops | np.arange(len(hops), dtype=np.uint32)[:, np.newaxis] << np.uint32(POSITION_SHIFT)
+    words[~available[hops]] |= UNAVAILABLE
+    for last in range(len(words) - 1, 0, -1):
+        for lower, upper in pairwise(words[: last + 1]):
+            first = np.minimum(lower, upper)
+            np.maximum(lower, upper, out=upper)
+            lower[:] = first
+    return words.astype(np.uint16)
+
+
+def _best_available(rows: RowNumbers, available: Flags, backends: Sequence[Backend], ranking: Ranking) -> Rows:
+    """The first backend of each of some rows that can take new connections; there must be one if there is a row."""
+    if not rows.size:
+        return np.empty(0, np.uint16)
+    index_of = _index_by_number(backends, ranking)
+    able = [number for number in ranking.candidates if available[index_of[number]]]
+    best: Rows = index_of[ranking.first_of(rows, able)]
+    return best
+
+
+def _promote_another_zone(hops: Rows, available: Flags, zones: Rows) -> None:
+    """Make the second hop one of another zone than the first's, in place: the first one that may take its turn."""
+    rows = np.flatnonzero(zones[hops[0]] == zones[hops[1]])
+    part = hops[:, rows]
+    able = available[part]
+    fitting = (zones[part] != zones[part[0]]) & (able == able[1])
+    chosen = fitting.argmax(axis=0)  # 0 if there is none: the first hop itself never fits
+    places = np.arange(len(part))[:, np.newaxis]
+    sources = np.where((places >= 2) & (places <= chosen), places - 1, places)
+    sources[1] = np.where(chosen > 0, chosen, 1)
+    hops[:, rows] = np.take_along_axis(part, sources, axis=0)

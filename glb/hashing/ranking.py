@@ -1,0 +1,132 @@
+"""The first few candidates of each row of a table, kept so that a change of candidates costs little."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from glb.hashing.rendezvous import (
+    NO_KEY,
+    NO_NUMBER,
+    Candidate,
+    Indices,
+    RowNumbers,
+    insert,
+    is_weighted,
+    lowest_keys,
+    numbers_of,
+    row_seeds,
+    settle,
+)
+from glb.hashing.siphash import Words
+
+Keys = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """The first candidates of each row in rendezvous order, as keys (see `rendezvous`).
+
+    `candidates` are by number, as in the keys. `lowest` is (kept, 65536), sorted by column: of each row, the first
+    `wanted` candidates, or all if there are fewer, and as many more as are known. `limit`, 65,536 keys, is how far a
+    row is known: any key below it is in `lowest`.
+    """
+
+    seed: bytes
+    weighted: bool
+    candidates: Mapping[int, Candidate]
+    wanted: int
+    seeds: Words
+    lowest: Keys
+    limit: Words
+
+    @classmethod
+    def of(cls, candidates: Sequence[Candidate], seed: bytes, wanted: int, spare: int = 0) -> Self:
+        """Rank the candidates, which must differ, numbered as they stand.
+
+        Of each row, `spare` more than wanted are kept. Raises ValueError if the seed is not 16 bytes long.
+        """
+        numbered = dict(enumerate(candidates))
+        weighted = is_weighted(candidates)
+        seeds = row_seeds(seed)
+        keys = lowest_keys(seeds, numbered, seed, weighted, wanted + spare + 1)
+        return cls(seed, weighted, numbered, wanted, seeds, keys[:-1], keys[-1])
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that this takes."""
+        return self.lowest.nbytes + self.limit.nbytes + self.seeds.nbytes
+
+    def changed(self, candidates: Sequence[Candidate]) -> "Ranking":
+        """The ranking of other candidates: the same as that of `of`, but those that stay are not hashed again.
+
+        Weights must make a difference between both the old and the new ones, or between neither.
+        """
+        staying = set(candidates)
+        gone = [number for number, candidate in self.candidates.items() if candidate not in staying]
+        numbered = {number: candidate for number, candidate in self.candidates.items() if candidate in staying}
+        known = set(numbered.values())
+        new = _numbered([candidate for candidate in candidates if candidate not in known], numbered)
+        lowest, limit = _without(self.lowest, gone), self.limit.copy()
+        for number, candidate in new.items():
+            keys = lowest_keys(self.seeds, {number: candidate}, self.seed, self.weighted, 1)[0]
+            keys[keys >= limit] = NO_KEY
+            np.minimum(limit, insert(lowest, keys), out=limit)
+        ranking = Ranking(self.seed, self.weighted, numbered | new, self.wanted, self.seeds, lowest, limit)
+        ranking._complete()
+        return ranking
+
+    def _complete(self) -> None:
+        """Rank anew the rows of which too little is known; only while nobody else has this ranking."""
+        rows = np.flatnonzero((self.lowest[self.wanted - 1] == NO_KEY) & (self.limit != NO_KEY))
+        if rows.size:
+            keys = lowest_keys(self.seeds[rows], self.candidates, self.seed, self.weighted, len(self.lowest) + 1)
+            self.lowest[:, rows], self.limit[rows] = keys[:-1], keys[-1]
+
+    def numbers(self, rows: RowNumbers) -> Indices:
+        """The numbers of n rows' candidates in exact order: (kept, n), NO_NUMBER where none is known or left."""
+        lowest, limit = self.lowest[:, rows], self.limit[rows]
+        keys = np.vstack((lowest, limit))
+        np.minimum(keys, limit, out=keys)
+        numbers = settle(keys, rows, self.candidates, self.seed, self.weighted)[:-1]
+        numbers[keys[:-1] == limit] = NO_NUMBER
+        return numbers
+
+    def first_of(self, rows: RowNumbers, chosen: Iterable[int]) -> Indices:
+        """The number of the first of some candidates, given by number and at least one, in each of n rows."""
+        among = {number: self.candidates[number] for number in chosen}
+        is_chosen = np.zeros(NO_NUMBER + 1, np.bool_)
+        is_chosen[list(among)] = True
+        numbers = self.numbers(rows)
+        hits = is_chosen[numbers]
+        found: Indices = np.take_along_axis(numbers, hits.argmax(axis=0)[np.newaxis], axis=0)[0]
+        unknown = np.flatnonzero(~hits.any(axis=0))
+        if unknown.size:
+            keys = lowest_keys(self.seeds[rows[unknown]], among, self.seed, self.weighted, 2)
+            found[unknown] = settle(keys, rows[unknown], among, self.seed, self.weighted)[0]
+        return found
+
+
+def _numbered(new: Sequence[Candidate], taken: Mapping[int, Candidate]) -> dict[int, Candidate]:
+    """The new candidates with the lowest numbers that are not taken."""
+    free = (number for number in range(NO_NUMBER) if number not in taken)
+    return dict(zip(free, new, strict=False))
+
+
+def _without(lowest: Keys, gone: Sequence[int]) -> Keys:
+    """A copy in which the others have closed up."""
+    left = lowest.copy()
+    if not gone:
+        return left
+    is_gone = np.zeros(NO_NUMBER + 1, np.bool_)
+    is_gone[list(gone)] = True
+    left[is_gone[numbers_of(left)]] = NO_KEY
+    for _ in range(min(len(gone), len(left))):
+        for lower, upper in pairwise(left):
+            first = np.minimum(lower, upper)
+            np.maximum(lower, upper, out=upper)
+            lower[:] = first
+    return left
