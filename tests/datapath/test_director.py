@@ -207,7 +207,11 @@ UNTOUCHED = [
         "pass_no_bind",
     ),
     ("ARP", frame(ARP(), dst="ff:ff:ff:ff:ff:ff"), "pass_not_ip"),
-    ("a third VLAN tag", frame(Dot1Q(), Dot1Q(), Dot1Q(), IP(src="198.18.3.4", dst=VIP4) / TCP(dport=80)), "pass_not_ip"),
+    (
+        "a third VLAN tag",
+        frame(Dot1Q(), Dot1Q(), Dot1Q(), IP(src="198.18.3.4", dst=VIP4) / TCP(dport=80)),
+        "pass_not_ip",
+    ),
     (
         "a frame for another host",
         frame(IP(src="198.18.3.4", dst=VIP4) / TCP(dport=80), dst="02:00:00:00:00:02"),
