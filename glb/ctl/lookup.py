@@ -135,9 +135,7 @@ def _render(facts: list[dict[str, Any]]) -> RenderableType:
         return _many(facts)
     fact = facts[0]
     if fact["bind"] is None:
-        return (
-            f"{fact['destination']} ({fact['protocol']}): no bind matches: left to the director's stack"
-        )
+        return f"{fact['destination']} ({fact['protocol']}): no bind matches: left to the director's stack"
     lines = grid("", "")
     lines.show_header = False
     for label in ("table", "bind", "hash", "row"):

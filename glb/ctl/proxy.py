@@ -1,6 +1,7 @@
 """`glbctl proxy`."""
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,14 +18,21 @@ app = typer.Typer(
 
 
 @app.command()
-def run(iface: Interface, keep: Keep = False) -> None:
+def run(
+    iface: Interface,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="The proxy's configuration (JSON): whom it takes packets from.")
+    ] = None,
+    keep: Keep = False,
+) -> None:
     """Run the proxy agent on an interface, in the foreground.
 
     The VIPs must be addresses of this host (on its loopback interface). Packets from the tunnel whose connection is
-    known here, or may begin here, go to the host's own stack; others get their second chance at the next hop.
+    known here, or may begin here, go to the host's own stack; others get their second chance at the next hop. SIGHUP
+    loads the configuration anew.
     """
     set_up_logging()
-    asyncio.run(daemon.run(iface, keep))
+    asyncio.run(daemon.run(iface, config, keep))
 
 
 @app.command()

@@ -5,8 +5,11 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
+from typing import TypeVar
 
 import sdnotify
+
+T = TypeVar("T")
 
 
 def set_up_logging() -> None:
@@ -36,3 +39,10 @@ def on_signal(action: Callable[[], None], *numbers: signal.Signals) -> None:
     loop = asyncio.get_running_loop()
     for number in numbers:
         loop.add_signal_handler(number, action)
+
+
+async def work_off(subject: T, actions: "asyncio.Queue[Callable[[T], None]]") -> None:
+    """Do what is asked of the subject, one action after the other; in a thread, so that long work deafens no daemon."""
+    while True:
+        action = await actions.get()
+        await asyncio.to_thread(action, subject)

@@ -237,9 +237,9 @@ def _fragment_claims(binds: Iterable[tuple[Bind, int]], tables: Sequence[BuiltTa
     claims = []
     for network, protocol in holders:
         around = set().union(*(holders.get((wider, protocol), ()) for wider in _supernets(network)))
-        table = around.pop() if len(around) == 1 else None
-        name = "" if table is None else tables[table].name
-        owner = Owner(table, name, f"{_show(network)} {names[protocol]} fragments")
+        only: int | None = around.pop() if len(around) == 1 else None
+        name = "" if only is None else tables[only].name
+        owner = Owner(only, name, f"{_show(network)} {names[protocol]} fragments")
         claims.append(_Claim(owner, network, protocol, True, 0, 0))
     return claims
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from watchfiles import awatch
 
-from glb.daemon.lifecycle import on_signal, stop_event, tell_ready, tell_stopping
+from glb.daemon.lifecycle import on_signal, stop_event, tell_ready, tell_stopping, work_off
 from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, now
 from glb.datapath.attachment import Attachment, Interface, find_interface
@@ -167,16 +167,9 @@ async def _follow(director: Director, sources: Sources, reloads: Reloads, stop: 
     """Reload as is asked for and whenever one of the files changes, one reload after the other, until stop is set."""
     async with asyncio.TaskGroup() as duties:
         duties.create_task(_watch(sources, lambda: reloads.put_nowait(Director.reload_if_changed), stop))
-        worker = duties.create_task(_work(director, reloads))
+        worker = duties.create_task(work_off(director, reloads))
         await stop.wait()
         worker.cancel()
-
-
-async def _work(director: Director, reloads: Reloads) -> None:
-    """In a thread of its own, so that building large tables does not make the daemon deaf."""
-    while True:
-        reload = await reloads.get()
-        await asyncio.to_thread(reload, director)
 
 
 async def _watch(sources: Sources, changed: Callable[[], None], stop: asyncio.Event) -> None:

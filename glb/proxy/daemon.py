@@ -1,54 +1,107 @@
-"""`glbctl proxy run`: attach, stay, detach."""
+"""`glbctl proxy run`: attach, serve, detach."""
 
 import asyncio
 import logging
+import signal
+from collections.abc import Callable
+from pathlib import Path
 
-from glb.daemon.lifecycle import stop_event, tell_ready, tell_stopping
+from glb.config.load import load_proxy
+from glb.config.model import ProxyConfig
+from glb.daemon.lifecycle import on_signal, stop_event, tell_ready, tell_stopping, work_off
 from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, now
 from glb.datapath.attachment import Attachment, find_interface
-from glb.datapath.proxy import load_proxy
+from glb.datapath.proxy import ProxyDatapath
+from glb.errors import GlbError
+from glb.proxy.namespaces import namespace_ids
 
 log = logging.getLogger(__name__)
 
 
 class Proxy:
-    """One interface's datapath."""
+    """One interface's datapath and the configuration that it follows."""
 
-    def __init__(self, interface: str) -> None:
-        """Load the program and attach it. Raises DatapathError, with nothing attached."""
+    def __init__(self, interface: str, config: Path | None) -> None:
+        """Read the configuration, load the program and attach it; nothing is attached if anything is wrong.
+
+        Raises ConfigError or DatapathError.
+        """
+        settings = _read(config)
+        self._config = config
         self._attachment = Attachment(find_interface(interface))
         try:
-            self._program = load_proxy()
-            self._attachment.put(self._program)
+            self._datapath = ProxyDatapath.load()
+            self._datapath.write(settings.sources, namespace_ids(settings.namespaces))
+            self._attachment.put(self._datapath.program)
         except BaseException:
             self._attachment.leave()
             raise
-        self._report = Report(role="proxy", interface=interface, process=ProcessId.own(), started=now())
-        self._report.write()
+        self.report = Report(
+            role="proxy",
+            interface=interface,
+            process=ProcessId.own(),
+            started=now(),
+            config_file=str(config.resolve()) if config else None,
+        )
+        self._loaded(settings)
+
+    def reload(self) -> None:
+        """Put the configuration as it is now in the place of the old one; a bad one changes nothing but the report."""
+        try:
+            settings = _read(self._config)
+            self._datapath.write(settings.sources, namespace_ids(settings.namespaces))
+        except GlbError as error:
+            self.report = self.report.changed(error=str(error))
+            self.report.write()
+            for line in str(error).splitlines():
+                log.error("%s: not reloaded, the old settings go on: %s", self.report.interface, line)
+        else:
+            self._loaded(settings)
 
     def detach(self) -> None:
         """Take the program off the interface and remove every trace."""
         self._attachment.remove()
-        self._program.close()
-        self._report.remove()
+        self._datapath.close()
+        self.report.remove()
 
     def leave(self) -> None:
         """Let the datapath go on without this process."""
         self._attachment.leave()
-        self._program.close()
+        self._datapath.close()
+
+    def _loaded(self, settings: ProxyConfig) -> None:
+        self.report = self.report.changed(loaded=now(), error=None)
+        self.report.write()
+        if not settings.sources:
+            log.warning(
+                "%s: no sources are configured: tunnelled packets are taken from anybody", self.report.interface
+            )
 
 
-async def run(interface: str, keep: bool) -> None:
+def _read(config: Path | None) -> ProxyConfig:
+    return load_proxy(config) if config else ProxyConfig()
+
+
+async def run(interface: str, config: Path | None, keep: bool) -> None:
     """Decapsulate on the interface until SIGTERM or SIGINT. With keep, the datapath stays attached afterwards.
 
-    Raises DatapathError, with nothing attached.
+    Raises ConfigError or DatapathError, with nothing attached.
     """
     stop = stop_event()
-    proxy = await asyncio.to_thread(Proxy, interface)
+    reloads: asyncio.Queue[Callable[[Proxy], None]] = asyncio.Queue()
+    on_signal(lambda: reloads.put_nowait(Proxy.reload), signal.SIGHUP)  # from now on: unheard, it would end us
+    proxy = await asyncio.to_thread(Proxy, interface, config)
     log.info("%s: proxy ready", interface)
     tell_ready(f"attached to {interface}")
-    await stop.wait()
+    try:
+        async with asyncio.TaskGroup() as duties:
+            worker = duties.create_task(work_off(proxy, reloads))
+            await stop.wait()
+            worker.cancel()
+    except BaseException:
+        await asyncio.to_thread(proxy.leave)
+        raise
     tell_stopping()
     await asyncio.to_thread(proxy.leave if keep else proxy.detach)
     log.info("%s: %s", interface, "stopped; the datapath stays attached" if keep else "detached")

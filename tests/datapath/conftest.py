@@ -15,7 +15,7 @@ from glb.datapath.counters import counters_of
 from glb.datapath.director import DirectorDatapath, Surroundings
 from glb.datapath.layout import Capacity, capacity_for
 from glb.datapath.program import Program
-from glb.datapath.proxy import load_proxy
+from glb.datapath.proxy import ProxyDatapath
 from glb.director.sources import Loaded, Sources, read
 
 DIRECTOR_MAC = "02:00:00:00:00:01"
@@ -123,8 +123,22 @@ def director(tmp_path: Path, loaded_directors: dict[Capacity, DirectorDatapath])
     return make
 
 
+@dataclass
+class ProxyBench(Bench):
+    """A proxy with settings."""
+
+    datapath: ProxyDatapath
+
+
 @pytest.fixture(scope="session")
-def proxy() -> Iterator[Bench]:
-    program = load_proxy()
-    yield Bench(program)
-    program.close()
+def loaded_proxy() -> Iterator[ProxyDatapath]:
+    datapath = ProxyDatapath.load()
+    yield datapath
+    datapath.close()
+
+
+@pytest.fixture
+def proxy(loaded_proxy: ProxyDatapath) -> ProxyBench:
+    """A proxy that takes packets from anybody, for sockets of its own namespace."""
+    loaded_proxy.write([], [])
+    return ProxyBench(loaded_proxy.program, loaded_proxy)

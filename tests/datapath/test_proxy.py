@@ -2,17 +2,22 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
+from ipaddress import ip_network
 
 import pytest
+from pyroute2 import IPRoute
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror
 from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
+from glb.datapath.errors import DatapathError
+from glb.lab import netns
+from glb.proxy.namespaces import namespace_ids
 from glb.scapy import GLBGUE, check_tunnel
 
-from .conftest import Bench
+from .conftest import ProxyBench
 
 DIRECTOR, FIRST, SECOND, THIRD = "10.0.0.1", "10.0.0.11", "10.0.0.12", "10.0.0.13"
 PROXY_MAC, ROUTER_MAC = "02:00:00:00:00:0b", "02:00:00:00:00:fe"
@@ -45,14 +50,14 @@ def listener(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
 
 
 @pytest.mark.parametrize("address", [a for _, a in LISTENING])
-def test_a_syn_is_taken(proxy: Bench, address: str) -> None:
+def test_a_syn_is_taken(proxy: ProxyBench, address: str) -> None:
     inner = ip(address, address) / TCP(sport=1234, dport=80, flags="S")
     outcome = proxy.run(tunnelled(inner))
     assert (outcome.action, outcome.verdict) == ("pass", "taken_syn")
     assert outcome.frame == inner_frame(inner)
 
 
-def test_a_segment_of_an_established_connection_is_taken(proxy: Bench, listener: socket.socket) -> None:
+def test_a_segment_of_an_established_connection_is_taken(proxy: ProxyBench, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     with closing(socket.create_connection((host, port))) as client:
         inner = ip(host, host) / TCP(sport=client.getsockname()[1], dport=port, flags="A") / Raw(b"data")
@@ -61,7 +66,7 @@ def test_a_segment_of_an_established_connection_is_taken(proxy: Bench, listener:
         assert outcome.frame == inner_frame(inner)
 
 
-def test_a_segment_of_an_unknown_connection_goes_on_to_the_next_hop(proxy: Bench, listener: socket.socket) -> None:
+def test_a_segment_of_an_unknown_connection_goes_on(proxy: ProxyBench, listener: socket.socket) -> None:
     """A listener alone does not make a connection known."""
     host, port = listener.getsockname()[:2]
     inner = ip(host, host) / TCP(sport=1, dport=port, flags="PA") / Raw(b"data")
@@ -78,7 +83,7 @@ def test_a_segment_of_an_unknown_connection_goes_on_to_the_next_hop(proxy: Bench
     assert packet[UDP].sport == 0x8123
 
 
-def test_the_udp_checksum_stays_right_when_there_is_one(proxy: Bench) -> None:
+def test_the_udp_checksum_stays_right_when_there_is_one(proxy: ProxyBench) -> None:
     before = tunnelled(IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags="A"))
     before[UDP].chksum = None
     packet = proxy.run(before).packet
@@ -88,7 +93,7 @@ def test_the_udp_checksum_stays_right_when_there_is_one(proxy: Bench) -> None:
     assert Ether(bytes(packet))[UDP].chksum == told
 
 
-def test_the_second_hop_sends_on_to_the_third(proxy: Bench) -> None:
+def test_the_second_hop_sends_on_to_the_third(proxy: ProxyBench) -> None:
     inner = IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags="A")
     packet = proxy.run(tunnelled(inner, next_hop=1)).packet
     assert (packet[IP].src, packet[IP].dst, packet[GLBGUE].next_hop) == (FIRST, THIRD, 2)
@@ -96,14 +101,16 @@ def test_the_second_hop_sends_on_to_the_third(proxy: Bench) -> None:
 
 @pytest.mark.parametrize("flags", ["A", "R", "F", "FA", "PA"])
 @pytest.mark.parametrize(("hops", "next_hop"), [((SECOND, THIRD), 2), ((), 0), ((SECOND,), 9)])
-def test_the_last_hop_takes_what_nobody_knows(proxy: Bench, hops: tuple[str, ...], next_hop: int, flags: str) -> None:
+def test_the_last_hop_takes_what_nobody_knows(
+    proxy: ProxyBench, hops: tuple[str, ...], next_hop: int, flags: str
+) -> None:
     inner = IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags=flags)
     outcome = proxy.run(tunnelled(inner, hops, next_hop))
     assert (outcome.action, outcome.verdict) == ("pass", "taken_last_resort")
     assert outcome.frame == inner_frame(inner)
 
 
-def test_a_proxy_does_not_send_a_packet_to_itself(proxy: Bench) -> None:
+def test_a_proxy_does_not_send_a_packet_to_itself(proxy: ProxyBench) -> None:
     inner = IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags="A")
     outcome = proxy.run(tunnelled(inner, (FIRST, SECOND)))
     assert (outcome.verdict, outcome.frame) == ("taken_self", inner_frame(inner))
@@ -120,7 +127,7 @@ def test_a_proxy_does_not_send_a_packet_to_itself(proxy: Bench) -> None:
     ],
     ids=["UDP", "ping", "UDP in IPv6", "ping in IPv6", "an error about UDP"],
 )
-def test_what_has_no_connection_is_taken(proxy: Bench, inner: Packet) -> None:
+def test_what_has_no_connection_is_taken(proxy: ProxyBench, inner: Packet) -> None:
     outcome = proxy.run(tunnelled(inner))
     assert (outcome.action, outcome.verdict) == ("pass", "taken_connectionless")
     assert outcome.frame == inner_frame(inner)
@@ -135,7 +142,7 @@ def too_big(host: str, port: int, client_port: int) -> Packet:
     return IP(src="192.0.2.1", dst=host) / ICMP(type=3, code=4, nexthopmtu=1400) / Raw(bytes(quoted)[:28])
 
 
-def test_an_icmp_error_is_taken_where_the_quoted_connection_is(proxy: Bench, listener: socket.socket) -> None:
+def test_an_icmp_error_is_taken_where_the_quoted_connection_is(proxy: ProxyBench, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     with closing(socket.create_connection((host, port))) as client:
         known = proxy.run(tunnelled(too_big(host, port, client.getsockname()[1])))
@@ -143,7 +150,7 @@ def test_an_icmp_error_is_taken_where_the_quoted_connection_is(proxy: Bench, lis
     assert proxy.run(tunnelled(too_big(host, port, 1))).verdict == "forwarded"
 
 
-def test_what_is_not_a_tunnel_goes_to_the_stack_untouched(proxy: Bench) -> None:
+def test_what_is_not_a_tunnel_goes_to_the_stack_untouched(proxy: ProxyBench) -> None:
     link = Ether(src=ROUTER_MAC, dst=PROXY_MAC)
     for packet in (
         link / IP(src=DIRECTOR, dst=FIRST) / UDP(dport=19524) / Raw(bytes(60)),
@@ -182,20 +189,101 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize(("packet", "verdict"), [pytest.param(p, v, id=name) for name, p, v in MALFORMED])
-def test_a_malformed_tunnel_is_dropped_and_counted_by_its_reason(proxy: Bench, packet: Packet, verdict: str) -> None:
+def test_a_malformed_tunnel_is_dropped_and_counted_by_its_reason(
+    proxy: ProxyBench, packet: Packet, verdict: str
+) -> None:
     outcome = proxy.run(packet)
     assert (outcome.action, outcome.verdict) == ("drop", verdict)
 
 
-def test_no_truncation_of_a_tunnelled_packet_is_taken_or_sent_on(proxy: Bench) -> None:
+def test_no_truncation_of_a_tunnelled_packet_is_taken_or_sent_on(proxy: ProxyBench) -> None:
     whole = bytes(tunnelled(INNER))
     for length in range(42, len(whole)):
         assert proxy.run(whole[:length]).action == "drop", f"at {length} bytes"
 
 
-def test_an_inner_packet_cut_short_under_a_consistent_tunnel_is_dropped(proxy: Bench) -> None:
+def test_an_inner_packet_cut_short_under_a_consistent_tunnel_is_dropped(proxy: ProxyBench) -> None:
     for length in range(len(INNER)):
         packet = tunnelled(IP(src="198.18.0.1", dst="203.0.113.10"))
         packet[GLBGUE].remove_payload()
         packet = packet / Raw(bytes(INNER)[:length])
         assert proxy.run(packet).verdict == "drop_bad_inner", f"at {length} bytes"
+
+
+def test_packets_are_taken_from_configured_sources_only(proxy: ProxyBench) -> None:
+    """And a change of the list shuts out what it no longer names."""
+    packet = tunnelled(INNER)
+    for sources, verdict in (
+        (["10.0.0.1"], "taken_syn"),
+        (["10.0.0.0/24", "192.0.2.0/24"], "taken_syn"),
+        (["192.0.2.0/24"], "drop_foreign_source"),
+        ([], "taken_syn"),
+    ):
+        proxy.datapath.write([ip_network(source) for source in sources], [])
+        assert proxy.run(packet).verdict == verdict, sources
+
+
+ECN_CASES = [
+    # outer, inner, what comes out of it: RFC 6040, figure 4
+    (0, 0, 0), (0, 1, 1), (0, 2, 2), (0, 3, 3),
+    (1, 0, 0), (1, 1, 1), (1, 2, 1), (1, 3, 3),
+    (2, 0, 0), (2, 1, 1), (2, 2, 2), (2, 3, 3),
+    (3, 0, None), (3, 1, 3), (3, 2, 3), (3, 3, 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("outer", "inner", "after"), ECN_CASES)
+@pytest.mark.parametrize("family", [4, 6])
+def test_congestion_in_the_tunnel_is_carried_over(
+    proxy: ProxyBench, family: int, outer: int, inner: int, after: int | None
+) -> None:
+    dscp = 0xB8
+    if family == 4:
+        packet = IP(src="198.18.0.1", dst="203.0.113.10", tos=dscp | inner)
+    else:
+        packet = IPv6(src="2001:db8::1", dst="2001:db8:f::10", tc=dscp | inner, fl=0xABCDE)
+    packet /= TCP(sport=1, dport=80, flags="S")
+    tunnel = tunnelled(packet)
+    tunnel[IP].tos = outer
+    outcome = proxy.run(tunnel)
+    if after is None:
+        assert outcome.verdict == "drop_congestion"
+        return
+    assert outcome.verdict == "taken_syn"
+    setattr(packet, "tos" if family == 4 else "tc", dscp | after)
+    assert outcome.frame == inner_frame(packet)
+
+
+def test_sockets_in_other_network_namespaces_are_found(proxy: ProxyBench, lab_name: str) -> None:
+    with namespace_with_listener(lab_name) as (name, port, connected_from):
+        inner = IP(src="127.0.0.1", dst="127.0.0.1") / TCP(sport=connected_from, dport=port, flags="A")
+        assert proxy.run(tunnelled(inner)).verdict == "forwarded"
+        proxy.datapath.write([], namespace_ids([name]))
+        assert proxy.run(tunnelled(inner)).verdict == "taken_established"
+        unknown = IP(src="127.0.0.1", dst="127.0.0.1") / TCP(sport=1, dport=port, flags="A")
+        assert proxy.run(tunnelled(unknown)).verdict == "forwarded"
+
+
+def test_a_namespace_that_is_not_there_is_named() -> None:
+    with pytest.raises(DatapathError, match="network namespace nowhere: /run/netns/nowhere: No such file"):
+        namespace_ids(["nowhere"])
+
+
+@contextmanager
+def namespace_with_listener(name: str) -> Iterator[tuple[str, int, int]]:
+    """A network namespace with an established connection on its loopback: name, server's port, client's port."""
+    netns.create(name)
+    try:
+        with ExitStack() as sockets:
+            yield name, *netns.run_in(name, lambda: connect_on_loopback(sockets))
+    finally:
+        netns.remove(name)
+
+
+def connect_on_loopback(sockets: ExitStack) -> tuple[int, int]:
+    with IPRoute() as netlink:
+        netlink.link("set", index=1, state="up")
+    server = sockets.enter_context(closing(socket.create_server(("127.0.0.1", 0))))
+    port = server.getsockname()[1]
+    client = sockets.enter_context(closing(socket.create_connection(("127.0.0.1", port))))
+    return port, client.getsockname()[1]

@@ -1,0 +1,39 @@
+"""Network namespaces by the names that people give, and by the ids that the kernel's helpers take."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyroute2 import IPRoute
+
+from glb.datapath.errors import DatapathError
+
+NAMED = Path("/run/netns")  # where `ip netns add` puts them
+_NOT_ASSIGNED = 0xFFFFFFFF
+
+
+def namespace_ids(names: Sequence[str]) -> list[int]:
+    """The ids of network namespaces as seen from this one; those that have none yet are given one.
+
+    names: under /run/netns, or absolute paths such as /proc/4711/ns/net. Raises DatapathError that names the one that
+    is not there.
+    """
+    with IPRoute() as netlink:
+        return [_id(netlink, name) for name in names]
+
+
+def _id(netlink: IPRoute, name: str) -> int:
+    try:
+        fd = os.open(NAMED / name, os.O_RDONLY)  # an absolute path stays what it is
+    except OSError as error:
+        raise DatapathError(f"network namespace {name}: {NAMED / name}: {error.strerror}") from error
+    try:
+        if _known_id(netlink, fd) == _NOT_ASSIGNED:
+            netlink.set_netnsid(fd=fd)
+        return _known_id(netlink, fd)
+    finally:
+        os.close(fd)
+
+
+def _known_id(netlink: IPRoute, fd: int) -> int:
+    return int(netlink.get_netnsid(fd=fd)["nsid"]) & 0xFFFFFFFF
