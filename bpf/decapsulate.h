@@ -34,6 +34,14 @@ __inline bool is_glb_gue(const struct tunnel *t)
 	       (t->gue.protocol == IPPROTO_IPIP || t->gue.protocol == IPPROTO_IPV6);
 }
 
+/* A packet for another proxy may come by here, for instance when a fellow does not know the way there yet. */
+__inline bool ends_here(const struct proxy_settings *settings, const struct tunnel *t)
+{
+	__be32 address = t->ip.daddr;
+
+	return address == settings->address || !settings->check_addresses || addresses.lookup(&address);
+}
+
 __inline bool is_from_configured_source(const struct proxy_settings *settings, const struct tunnel *t)
 {
 	struct source_key key = {
@@ -57,7 +65,7 @@ __inline enum verdict parse_tunnel(struct xdp_md *ctx, const struct proxy_settin
 	struct tunnel *t = c->pos;
 	__u32 hops_len;
 
-	if (!shows_udp(c) || !is_tunnel(link, t))
+	if (!shows_udp(c) || !is_tunnel(link, t) || !ends_here(settings, t))
 		return PASS_NOT_TUNNEL;
 	t = advance(c, sizeof(*t));
 	if (!t || !lengths_agree(ctx, c, t) || !is_glb_gue(t))
@@ -168,8 +176,20 @@ __inline void readdress(struct tunnel *t, __be32 hop)
 	t->glb.next_hop++;
 }
 
-/* Where nobody here knows the packet. It goes back to the host that delivered it, which routes it: the proxy needs no
- * neighbours of its own. */
+/* Until the way to a hop is known, its packets go back to the host that delivered them: a router can route them. */
+__inline void address_to_hop(struct ethhdr *eth, __be32 hop)
+{
+	struct next_hop *known = next_hops.lookup(&hop);
+	__u8 wanted = 1;
+
+	exchange_macs(eth);
+	if (likely(known))
+		__builtin_memcpy(eth->h_dest, known->mac, ETH_ALEN);
+	else
+		wanted_hops.update(&hop, &wanted);
+}
+
+/* Where nobody here knows the packet. */
 __inline enum verdict send_on(struct xdp_md *ctx, const struct tunnel_end *end)
 {
 	struct cursor c = cursor_of(ctx);
@@ -194,6 +214,6 @@ __inline enum verdict send_on(struct xdp_md *ctx, const struct tunnel_end *end)
 	if (*hop == tunnel->ip.daddr)
 		return decapsulate(ctx, &link, end, TAKEN_SELF);
 	readdress(tunnel, *hop);
-	exchange_macs(link.eth);
+	address_to_hop(link.eth, tunnel->ip.daddr);
 	return FORWARDED;
 }

@@ -10,9 +10,13 @@
 
 #define MAX_NAMESPACES 8
 #define MAX_SOURCES 4096
+#define MAX_ADDRESSES 4096
+#define MAX_HOPS_KNOWN 4096
 
 struct proxy_settings {
-	__u32 check_sources; /* 0: tunnelled packets are taken from anybody */
+	__u32 check_sources;   /* 0: tunnelled packets are taken from anybody */
+	__u32 check_addresses; /* 0: and whomever they are addressed to */
+	__be32 address;	       /* the interface's first: nearly all tunnels end there */
 	__u32 num_namespaces;
 	__u32 namespaces[MAX_NAMESPACES]; /* ids, as this network namespace numbers its peers */
 };
@@ -22,5 +26,15 @@ struct source_key {
 	__be32 address;
 };
 
+struct next_hop {
+	__u8 mac[ETH_ALEN];
+};
+
 BPF_ARRAY(proxy_settings, struct proxy_settings, 1);
 BPF_LPM_TRIE(sources, struct source_key, __u32, MAX_SOURCES);
+BPF_HASH(addresses, __be32, __u8, MAX_ADDRESSES);
+
+/* The MACs on the way to fellow proxies, which userspace resolves; and the proxies that it is asked to resolve, of which
+ * the least recently used ones are forgotten. */
+BPF_HASH(next_hops, __be32, struct next_hop, MAX_HOPS_KNOWN);
+BPF_TABLE("lru_hash", __be32, __u8, wanted_hops, MAX_HOPS_KNOWN);

@@ -5,7 +5,7 @@ One JSON file a daemon, `<interface>.status.json` in $GLB_RUN_DIR or /run/glb, w
 
 import json
 import os
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,11 @@ class Report:
     rejected_digest: str | None = None
     """The same of files that were refused since; None once good ones are loaded."""
     error: str | None = None
-    tables: tuple[TableSummary, ...] = field(default=())
+    tables: tuple[TableSummary, ...] = ()
+    traffic: tuple[tuple[str, str, str, int], ...] = ()
+    """Which entry of the map `traffic` counts for whom: ("bind" or "backend", table, bind or address, entry)."""
+    unreachable: tuple[str, ...] = ()
+    """Backends to which no next hop is known."""
 
     def write(self) -> None:
         """Replace the daemon's report. A reader sees the old one or the new one."""
@@ -83,6 +87,8 @@ def read_report(path: Path) -> Report:
         data = json.loads(path.read_text())
         data["process"] = ProcessId(**data["process"])
         data["tables"] = tuple(TableSummary(**{**table, "binds": tuple(table["binds"])}) for table in data["tables"])
+        data["unreachable"] = tuple(data["unreachable"])
+        data["traffic"] = tuple(tuple(entry) for entry in data["traffic"])
         return Report(**data)
     except OSError as error:
         raise ReportError(f"{path}: {error.strerror}") from error

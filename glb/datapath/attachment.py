@@ -1,37 +1,11 @@
 """A program at its interface: attached by a link that is pinned, so that it does not need the daemon to live."""
 
 import os
-from dataclasses import dataclass
-
-from pyroute2 import IPRoute
 
 from glb.datapath import libbpf
-from glb.datapath.errors import DatapathError
 from glb.datapath.pins import PinDir, pin_dir
 from glb.datapath.program import Program
-
-
-@dataclass(frozen=True, slots=True)
-class Interface:
-    """A network interface of this network namespace."""
-
-    name: str
-    index: int
-    mac: bytes
-    mtu: int
-
-
-def find_interface(name: str) -> Interface:
-    """Raises DatapathError that lists what interfaces there are."""
-    with IPRoute() as netlink:
-        links = {link.get("ifname"): link for link in netlink.get_links()}
-    link = links.get(name)
-    if link is None:
-        raise DatapathError(f"no interface {name} here; there are: {', '.join(sorted(links))}")
-    mac = bytes.fromhex((link.get("address") or "").replace(":", ""))
-    if len(mac) != 6:
-        raise DatapathError(f"{name} has no Ethernet address: glb needs an Ethernet interface")
-    return Interface(name, link["index"], mac, link.get("mtu"))
+from glb.network.interface import Interface
 
 
 def is_attached(interface: str) -> bool:

@@ -9,6 +9,7 @@ from glb.config.model import DirectorConfig, require_ipv4_backends
 from glb.daemon.report import TableSummary
 from glb.datapath.layout import Layout, plan
 from glb.table.build import BuiltTable, load
+from glb.table.builder import RowBuilder
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +53,29 @@ class Loaded:
     def summary(self) -> tuple[TableSummary, ...]:
         return tuple(_summary(table) for table in self.tables)
 
+    def describe(self) -> str:
+        """Such as "1 table (web: 4 binds, 3 backends)"."""
+        tables = "; ".join(
+            f"{table.name}: {len(table.binds)} binds, {len(table.backends)} backends" for table in self.tables
+        )
+        count = len(self.tables)
+        return f"{count} table{'s' if count != 1 else ''} ({tables})"
 
-def read(sources: Sources) -> Loaded:
-    """Raises ConfigError or TableError with every problem found."""
+
+def read(sources: Sources, builder: RowBuilder | None = None) -> Loaded:
+    """Read both files; faster with a builder that has built tables like these.
+
+    Raises ConfigError or TableError with every problem found.
+    """
     digest = sources.digest()
     config = load_director(sources.config)
-    tables = check_tables(sources.table)
+    tables = check_tables(sources.table, builder)
     return Loaded(digest, config, tables, plan(tables, config))
 
 
-def check_tables(path: Path) -> tuple[BuiltTable, ...]:
+def check_tables(path: Path, builder: RowBuilder | None = None) -> tuple[BuiltTable, ...]:
     """The tables of a file that a director can serve. Raises ConfigError or TableError."""
-    tables = load(path)
+    tables = load(path, builder)
     require_ipv4_backends(tables, str(path))
     return tables
 

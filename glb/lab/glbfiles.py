@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from glb.lab.hosts import HTTP_PORT, ROUTER, VIP4, VIP6, Host, mac
+from glb.lab.hosts import HTTP_PORT, VIP4, VIP6, Host
 
 TABLE_NAME = "web"
 HASH_KEY = "676c622d6c61622d686173682d6b6579"
@@ -30,14 +30,8 @@ def forwarding_table(proxies: Sequence[Host]) -> str:
 
 
 def director(host: Host) -> str:
-    """What a director sends goes to the router, which sends it to the proxy."""
-    return _text(
-        {
-            "outbound_gateway_mac": mac(ROUTER),
-            "outbound_src_ip": _ipv4(host),
-            "forward_icmp_ping_responses": True,
-        }
-    )
+    """A director finds the proxies' MACs by itself: they are its neighbours on the datacenter's bridge."""
+    return _text({"outbound_src_ip": _ipv4(host), "forward_icmp_ping_responses": True})
 
 
 def _backend(proxy: Host) -> dict[str, Any]:

@@ -11,12 +11,16 @@ from glb.config.model import ProxyConfig
 from glb.daemon.lifecycle import on_signal, stop_event, tell_ready, tell_stopping, work_off
 from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, now
-from glb.datapath.attachment import Attachment, find_interface
+from glb.datapath.attachment import Attachment
 from glb.datapath.proxy import ProxyDatapath
 from glb.errors import GlbError
-from glb.proxy.namespaces import namespace_ids
+from glb.network.interface import find_interface, ipv4_addresses
+from glb.network.namespaces import namespace_ids
+from glb.network.next_hops import changes, resolve
 
 log = logging.getLogger(__name__)
+
+_LOOK_AROUND_SECONDS = 0.5
 
 
 class Proxy:
@@ -28,11 +32,12 @@ class Proxy:
         Raises ConfigError or DatapathError.
         """
         settings = _read(config)
+        self._interface = interface
         self._config = config
         self._attachment = Attachment(find_interface(interface))
         try:
             self._datapath = ProxyDatapath.load()
-            self._datapath.write(settings.sources, namespace_ids(settings.namespaces))
+            self._write(settings)
             self._attachment.put(self._datapath.program)
         except BaseException:
             self._attachment.leave()
@@ -50,14 +55,25 @@ class Proxy:
         """Put the configuration as it is now in the place of the old one; a bad one changes nothing but the report."""
         try:
             settings = _read(self._config)
-            self._datapath.write(settings.sources, namespace_ids(settings.namespaces))
+            self._write(settings)
         except GlbError as error:
             self.report = self.report.changed(error=str(error))
             self.report.write()
             for line in str(error).splitlines():
-                log.error("%s: not reloaded, the old settings go on: %s", self.report.interface, line)
+                log.error("%s: not reloaded, the old settings go on: %s", self._interface, line)
         else:
             self._loaded(settings)
+
+    def look_around(self) -> None:
+        """Take over this host's addresses, and find the ways to fellow proxies: those that packets were sent on to, and
+        those that are named as sources."""
+        try:
+            self._write(self._settings)
+            named = {source.network_address for source in self._settings.sources if source.prefixlen == 32}
+            fellows = self._datapath.wanted_hops() | named
+            self._datapath.write_next_hops(resolve(find_interface(self._interface), fellows))
+        except GlbError as error:
+            log.error("%s: %s", self._interface, error)
 
     def detach(self) -> None:
         """Take the program off the interface and remove every trace."""
@@ -70,13 +86,16 @@ class Proxy:
         self._attachment.leave()
         self._datapath.close()
 
+    def _write(self, settings: ProxyConfig) -> None:
+        addresses = ipv4_addresses(find_interface(self._interface))
+        self._datapath.write(settings.sources, namespace_ids(settings.namespaces), addresses)
+
     def _loaded(self, settings: ProxyConfig) -> None:
+        self._settings = settings
         self.report = self.report.changed(loaded=now(), error=None)
         self.report.write()
         if not settings.sources:
-            log.warning(
-                "%s: no sources are configured: tunnelled packets are taken from anybody", self.report.interface
-            )
+            log.warning("%s: no sources are configured: tunnelled packets are taken from anybody", self._interface)
 
 
 def _read(config: Path | None) -> ProxyConfig:
@@ -89,14 +108,15 @@ async def run(interface: str, config: Path | None, keep: bool) -> None:
     Raises ConfigError or DatapathError, with nothing attached.
     """
     stop = stop_event()
-    reloads: asyncio.Queue[Callable[[Proxy], None]] = asyncio.Queue()
-    on_signal(lambda: reloads.put_nowait(Proxy.reload), signal.SIGHUP)  # from now on: unheard, it would end us
+    actions: asyncio.Queue[Callable[[Proxy], None]] = asyncio.Queue()
+    on_signal(lambda: actions.put_nowait(Proxy.reload), signal.SIGHUP)  # from now on: unheard, it would end us
     proxy = await asyncio.to_thread(Proxy, interface, config)
     log.info("%s: proxy ready", interface)
     tell_ready(f"attached to {interface}")
     try:
         async with asyncio.TaskGroup() as duties:
-            worker = duties.create_task(work_off(proxy, reloads))
+            duties.create_task(_watch_network(lambda: actions.put_nowait(Proxy.look_around), stop))
+            worker = duties.create_task(work_off(proxy, actions))
             await stop.wait()
             worker.cancel()
     except BaseException:
@@ -105,3 +125,10 @@ async def run(interface: str, config: Path | None, keep: bool) -> None:
     tell_stopping()
     await asyncio.to_thread(proxy.leave if keep else proxy.detach)
     log.info("%s: %s", interface, "stopped; the datapath stays attached" if keep else "detached")
+
+
+async def _watch_network(changed: Callable[[], None], stop: asyncio.Event) -> None:
+    """Call `changed` whenever the host's links, routes or neighbours have changed, and often besides: packets that wait
+    for a way to be known go a longer one meanwhile."""
+    async for _ in changes(stop, _LOOK_AROUND_SECONDS):
+        changed()

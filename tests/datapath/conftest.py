@@ -140,5 +140,5 @@ def loaded_proxy() -> Iterator[ProxyDatapath]:
 @pytest.fixture
 def proxy(loaded_proxy: ProxyDatapath) -> ProxyBench:
     """A proxy that takes packets from anybody, for sockets of its own namespace."""
-    loaded_proxy.write([], [])
+    loaded_proxy.write()
     return ProxyBench(loaded_proxy.program, loaded_proxy)

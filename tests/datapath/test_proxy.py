@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 from pyroute2 import IPRoute
@@ -12,9 +12,9 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from glb.datapath.errors import DatapathError
 from glb.lab import netns
-from glb.proxy.namespaces import namespace_ids
+from glb.network.errors import NetworkError
+from glb.network.namespaces import namespace_ids
 from glb.scapy import GLBGUE, check_tunnel
 
 from .conftest import ProxyBench
@@ -219,8 +219,32 @@ def test_packets_are_taken_from_configured_sources_only(proxy: ProxyBench) -> No
         (["192.0.2.0/24"], "drop_foreign_source"),
         ([], "taken_syn"),
     ):
-        proxy.datapath.write([ip_network(source) for source in sources], [])
+        proxy.datapath.write(sources=[ip_network(source) for source in sources])
         assert proxy.run(packet).verdict == verdict, sources
+
+
+def test_a_tunnel_that_ends_elsewhere_is_left_to_the_stack(proxy: ProxyBench) -> None:
+    """A fellow proxy that does not know the way to the next hop yet hands the packet back to whom it had it from."""
+    for addresses, verdict in (
+        ([SECOND], "pass_not_tunnel"),
+        ([FIRST, SECOND], "taken_syn"),
+        ([SECOND, FIRST], "taken_syn"),
+        ([SECOND], "pass_not_tunnel"),
+        ([], "taken_syn"),
+    ):
+        proxy.datapath.write(addresses=[ip_address(address) for address in addresses])
+        assert proxy.run(tunnelled(INNER)).verdict == verdict, addresses
+
+
+def test_a_packet_is_sent_on_to_the_mac_on_the_way_to_its_hop_once_that_is_known(proxy: ProxyBench) -> None:
+    packet = tunnelled(IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags="A"))
+    hop = ip_address(SECOND)
+    assert proxy.run(packet).packet.dst == ROUTER_MAC
+    assert hop in proxy.datapath.wanted_hops()
+    proxy.datapath.write_next_hops({hop: bytes.fromhex("02000000000c")})
+    assert proxy.run(packet).packet.dst == "02:00:00:00:00:0c"
+    proxy.datapath.write_next_hops({})
+    assert proxy.run(packet).packet.dst == ROUTER_MAC
 
 
 ECN_CASES = [
@@ -258,14 +282,14 @@ def test_sockets_in_other_network_namespaces_are_found(proxy: ProxyBench, lab_na
     with namespace_with_listener(lab_name) as (name, port, connected_from):
         inner = IP(src="127.0.0.1", dst="127.0.0.1") / TCP(sport=connected_from, dport=port, flags="A")
         assert proxy.run(tunnelled(inner)).verdict == "forwarded"
-        proxy.datapath.write([], namespace_ids([name]))
+        proxy.datapath.write(namespaces=namespace_ids([name]))
         assert proxy.run(tunnelled(inner)).verdict == "taken_established"
         unknown = IP(src="127.0.0.1", dst="127.0.0.1") / TCP(sport=1, dport=port, flags="A")
         assert proxy.run(tunnelled(unknown)).verdict == "forwarded"
 
 
 def test_a_namespace_that_is_not_there_is_named() -> None:
-    with pytest.raises(DatapathError, match="network namespace nowhere: /run/netns/nowhere: No such file"):
+    with pytest.raises(NetworkError, match="network namespace nowhere: /run/netns/nowhere: No such file"):
         namespace_ids(["nowhere"])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pyroute2 import IPRoute
 
-from glb.datapath.errors import DatapathError
+from glb.network.errors import NetworkError
 
 NAMED = Path("/run/netns")  # where `ip netns add` puts them
 _NOT_ASSIGNED = 0xFFFFFFFF
@@ -15,7 +15,7 @@ _NOT_ASSIGNED = 0xFFFFFFFF
 def namespace_ids(names: Sequence[str]) -> list[int]:
     """The ids of network namespaces as seen from this one; those that have none yet are given one.
 
-    names: under /run/netns, or absolute paths such as /proc/4711/ns/net. Raises DatapathError that names the one that
+    names: under /run/netns, or absolute paths such as /proc/4711/ns/net. Raises NetworkError that names the one that
     is not there.
     """
     with IPRoute() as netlink:
@@ -26,7 +26,7 @@ def _id(netlink: IPRoute, name: str) -> int:
     try:
         fd = os.open(NAMED / name, os.O_RDONLY)  # an absolute path stays what it is
     except OSError as error:
-        raise DatapathError(f"network namespace {name}: {NAMED / name}: {error.strerror}") from error
+        raise NetworkError(f"network namespace {name}: {NAMED / name}: {error.strerror}") from error
     try:
         if _known_id(netlink, fd) == _NOT_ASSIGNED:
             netlink.set_netnsid(fd=fd)

@@ -1,0 +1,1 @@
+"""The host's network, as netlink tells it: interfaces, namespaces, next hops."""
