@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from . import build
+from .harness import LEAST_FRAME
 from .headers import DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ICMP, ICMPV6, ROUTING, TCP, UDP
 from .setup import Document
 
 ROUTER_MAC = bytes.fromhex("0200000000aa")
-ETHERNET_MINIMUM = 14
 FAR_HEADER = 160  # mutations strike up to here, most of them much earlier
 
 ERRORS = {4: (3, 11, 12), 6: (1, 2, 3, 4)}
@@ -81,8 +81,8 @@ def director_frame(rng: random.Random, aim: Aim) -> bytes:
 
 
 def link(rng: random.Random, aim: Aim, version: int, packet: bytes) -> bytes:
-    count = rng.choices((0, 1, 2, 3), (70, 14, 12, 4))[0]
-    tags = tuple((rng.choice(VLAN[:2]) if rng.random() < 0.95 else VLAN[2], rng.getrandbits(16)) for _ in range(count))
+    count = rng.choices((0, 1, 2, 3), (75, 14, 10, 1))[0]
+    tags = tuple((rng.choice(VLAN[:2]) if rng.random() < 0.99 else VLAN[2], rng.getrandbits(16)) for _ in range(count))
     dst = aim.mac if rng.random() < 0.97 else rng.choice((ROUTER_MAC, b"\xff" * 6, aim.mac[:5] + b"\x77"))
     ethertype = build.ETHERTYPE[version] if rng.random() < 0.98 else rng.choice((0x0806, 0x86DD, 0x0800, 0x88CC))
     return build.ethernet(dst, ROUTER_MAC, ethertype, tags) + packet
@@ -198,14 +198,14 @@ def spoilt(rng: random.Random, frame: bytes) -> bytes:
     spoiled = bytearray(frame)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         rng.choice((flip_bit, set_byte, set_byte, change_word, cut, cut, lengthen, remove, insert))(rng, spoiled)
-    spoiled += bytes(max(0, ETHERNET_MINIMUM - len(spoiled)))
+    spoiled += bytes(max(0, LEAST_FRAME - len(spoiled)))
     return bytes(spoiled)
 
 
 def place(rng: random.Random, frame: bytearray, width: int = 1) -> int:
     """Where to strike: in the headers, mostly behind the MAC addresses."""
     end = max(min(len(frame), rng.choice((40, 60, 90, FAR_HEADER))) - width + 1, 1)
-    return rng.randrange(min(12, end - 1), end) if rng.random() < 0.95 else rng.randrange(end)
+    return rng.randrange(min(14, end - 1), end) if rng.random() < 0.95 else rng.randrange(end)
 
 
 def flip_bit(rng: random.Random, frame: bytearray) -> None:
