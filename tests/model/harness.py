@@ -6,7 +6,7 @@ glb's own loader puts the configuration into the maps; all that is judged comes 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from glb.datapath.counters import counters_of
 from glb.datapath.director import DirectorDatapath, Surroundings
 from glb.datapath.layout import Capacity, capacity_for
 from glb.datapath.program import Program
+from glb.datapath.proxy import ProxyDatapath
 from glb.director.sources import Loaded, Sources, read
 
 from .director import Director, Result
+from .proxy import Proxy
 from .setup import Document, packed_mac
 
 DIRECTOR_MAC = "02:00:00:00:00:01"
@@ -174,6 +176,12 @@ def simplified(frame: bytes, is_alike: Callable[[bytes], bool]) -> bytes:
 
 def director_comparison(directors: DirectorsOfAllSizes, model: Director) -> Comparison:
     return Comparison(directors.load(model), model.run, documents(model))
+
+
+def proxy_comparison(datapath: ProxyDatapath, kernel: Kernel, model: Proxy) -> Comparison:
+    """`kernel` runs the program of `datapath`."""
+    datapath.write([IPv4Network(source) for source in model.config.get("sources", ())], [])
+    return Comparison(kernel, model.run, model.config)
 
 
 def documents(model: Director) -> dict[str, Any]:

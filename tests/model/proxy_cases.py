@@ -13,7 +13,7 @@ from scapy.layers.inet6 import (
     IPv6ExtHdrFragment,
     PadN,
 )
-from scapy.layers.l2 import ARP, Dot1Q
+from scapy.layers.l2 import ARP, Dot1AD, Dot1Q
 from scapy.packet import Packet, Raw
 
 from .build import gue
@@ -67,6 +67,7 @@ def changed(packet: Packet, at: int, value: bytes) -> bytes:
 IP_LENGTH, UDP_LENGTH, GUE, FLAGS, PRIVATE = 16, 38, 42, 44, 46
 WHOLE = tunnelled(IP4 / SYN)
 QUERY = UDP(sport=4711, dport=53)
+THREE_TAGS = Dot1AD(vlan=1), Dot1Q(vlan=2), Dot1Q(vlan=3)
 PIECE = Raw(bytes(64))
 
 NO_TUNNEL = [
@@ -99,7 +100,10 @@ NO_TUNNEL = [
     ),
     Case("cut-in-outer-ip", "A frame that ends in the outer header.", cut(WHOLE, 33), "pass_not_tunnel"),
     Case("only-ethernet", "A frame of an Ethernet header alone.", cut(WHOLE, 14), "pass_not_tunnel"),
-    Case("tagged", "A VLAN tag is none of the tunnel's.", frame(Dot1Q(vlan=5), WHOLE[IP]), "pass_not_tunnel"),
+    Case(
+        "tag-cut-off", "A frame that ends inside its tag.", cut(frame(Dot1Q(vlan=5), WHOLE[IP]), 17), "pass_not_tunnel"
+    ),
+    Case("three-tags", "A third VLAN tag is not stepped over.", frame(*THREE_TAGS, WHOLE[IP]), "pass_not_tunnel"),
 ]
 BAD_TUNNEL = [
     Case("frame-short", "The frame is shorter than its IP packet.", cut(WHOLE, len(WHOLE) - 1), "drop_bad_tunnel"),
@@ -262,6 +266,7 @@ TAKERS = [
     Case("syn", "A SYN is taken.", WHOLE, "taken_syn"),
     Case("syn-v6", "IPv6's as well.", tunnelled(IP6 / SYN), "taken_syn"),
     Case("syn-ack", "Whatever else it says.", tunnelled(IP4 / TCP(sport=4711, dport=80, flags="SA")), "taken_syn"),
+    Case("syn-tagged", "VLAN tags are stepped over, and stay.", frame(*THREE_TAGS[:2], WHOLE[IP]), "taken_syn"),
     Case("syn-padded", "With padding behind it.", bytes(WHOLE) + b"\xee" * 6, "taken_syn"),
     Case(
         "syn-udp-checksum",
@@ -326,6 +331,7 @@ TAKERS = [
     ),
     Case("ack", "A segment that nobody knows goes to the next hop.", tunnelled(IP4 / ACK), "forwarded"),
     Case("ack-v6", "IPv6's as well.", tunnelled(IP6 / ACK), "forwarded"),
+    Case("ack-tagged", "Sent on, the VLAN tag stays.", frame(Dot1Q(vlan=5), tunnelled(IP4 / ACK)[IP]), "forwarded"),
     Case("ack-second", "The second hop sends on to the third.", tunnelled(IP4 / ACK, next_hop=1), "forwarded"),
     Case("ack-checksum", "A UDP checksum stays right.", tunnelled(IP4 / ACK, checksum=None), "forwarded"),
     Case("ack-padded", "Sent on with its padding.", bytes(tunnelled(IP4 / ACK)) + b"\xee" * 6, "forwarded"),
