@@ -14,7 +14,7 @@ from bench.progress import Progress
 from bench.samples import differences, in_rounds, ratio, spread
 
 FLOOR_B = "floor (b): constant headers"
-FLOOR_C = "floor (c): the same in 8 writes"
+FLOOR_C = "floor (c): in 8 writes"
 _CALIBRATION = 20_000
 
 
@@ -27,7 +27,7 @@ class Effort:
     """For one measurement of one case."""
 
 
-THOROUGH = Effort(rounds=31, seconds=0.07)
+THOROUGH = Effort(rounds=51, seconds=0.05)
 QUICK = Effort(rounds=5, seconds=0.02)
 
 
@@ -130,7 +130,7 @@ def _result(harnesses: dict[str, Harness], taken: dict[str, list[float]]) -> dic
 def _judge(bar: Bar, net: dict[str, list[float]]) -> dict[str, Any]:
     value = ratio(net[bar.case], net[bar.base])
     return {
-        "what": f"{bar.case}, as a multiple of {bar.base}",
+        "what": f"{bar.case} / {bar.base}",
         "value": round(value, 2),
         "limit": bar.limit,
         "met": value <= bar.limit,

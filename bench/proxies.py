@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
+from ipaddress import IPv4Network
 
 from scapy.layers.inet import IP, TCP
 from scapy.packet import Packet, Raw
@@ -11,26 +12,24 @@ from bench import frames
 from bench.cases import Case, FrameSource, Harness
 from bench.sockets import SERVER, Sockets, sockets
 from glb.datapath.program import Program
-from glb.datapath.proxy import load_proxy
+from glb.datapath.proxy import ProxyDatapath
 
 _STRANGER = "198.18.0.1"
+_DIRECTORS = IPv4Network("10.0.0.0/24")
 
 
 @contextmanager
 def cases() -> Iterator[list[Case]]:
     """What is measured on the proxy; the sockets that it asks about are there as long as the context lasts."""
-    with sockets() as there, closing(load_proxy()) as program:
-        yield _cases(there, program)
+    with sockets() as there, closing(ProxyDatapath.load()) as open_to_all, closing(ProxyDatapath.load()) as strict:
+        strict.write([_DIRECTORS], [])
+        yield [*_cases(there, open_to_all.program), _checked(there, strict.program)]
 
 
 def _cases(there: Sockets, program: Program) -> list[Case]:
     unknown = _fixed(_segment(_STRANGER, SERVER, 1, there.port, "A"))
     found: list[tuple[str, FrameSource, str]] = [
-        (
-            "proxy: established",
-            _fixed(_segment(SERVER, SERVER, there.connected_port, there.port, "A")),
-            "taken_established",
-        ),
+        ("proxy: established", _established(there), "taken_established"),
         ("proxy: SYN", _fixed(_segment(_STRANGER, SERVER, 1, there.port, "S")), "taken_syn"),
         ("proxy: SYN cookie", lambda: frames.tunnelled(there.cookie()), "taken_syncookie"),
         ("proxy: sent on", unknown, "forwarded"),
@@ -38,6 +37,16 @@ def _cases(there: Sockets, program: Program) -> list[Case]:
     return [
         Case(name, program, Harness.WHOLE, frame, verdict, namespace=there.namespace) for name, frame, verdict in found
     ]
+
+
+def _checked(there: Sockets, program: Program) -> Case:
+    """A proxy that takes the tunnel's packets from directors only."""
+    name = "proxy: established, source checked"
+    return Case(name, program, Harness.WHOLE, _established(there), "taken_established", namespace=there.namespace)
+
+
+def _established(there: Sockets) -> FrameSource:
+    return _fixed(_segment(SERVER, SERVER, there.connected_port, there.port, "A"))
 
 
 def _segment(source: str, to: str, source_port: int, port: int, flags: str) -> Packet:

@@ -7,7 +7,8 @@ Written from docs/datapath.md and the wire format. Where they are silent, the mo
 - The code of an echo request is not looked at, nor is any checksum of what comes in.
 - A fragment of TCP or UDP to an address that no bind holds is `pass_fragment`.
 - Alternative hash fields with ports make it so, too: the pieces of a datagram would have different hops.
-- Of a fragment, and of an ICMPv6 echo, the ports count as 0 for the tunnel's source port, too.
+- Of a fragment, the ports count as 0 for the tunnel's source port, too. Of an ICMPv6 echo, for which any value would
+  do, the identifier counts.
 - The answer to a packet that is too big has TOS, traffic class and flow label 0; whether the packet allows
   fragmenting does not matter. Whether it may be sent is asked only when there is something to answer.
 - Size comes after the row and before the next hop: a packet without hops has no outer length.
@@ -77,15 +78,15 @@ class Stop(Exception):
 
 @dataclass(frozen=True)
 class Director:
-    """`mac` and `mtu` are the interface's; `next_hops` has the MAC of each first hop that has one other than the
-    gateway's, or None where it is not known; `may_answer` is what the rate limit says.
+    """`mac` and `mtu` are the interface's; `next_hops` has the MAC on the way to each backend, where it is known and
+    the configuration has no gateway's; `may_answer` is what the rate limit says.
     """
 
     config: Document
     tables: tuple[Document, ...]
     mac: bytes
     mtu: int = 65535
-    next_hops: Mapping[bytes, bytes | None] = field(default_factory=dict)
+    next_hops: Mapping[bytes, bytes] = field(default_factory=dict)
     may_answer: bool = True
 
     @cached_property
@@ -181,13 +182,11 @@ class Director:
         return Choice(hops, pkt_hash)
 
     def next_hop_mac(self, hop: bytes) -> bytes:
-        if hop in self.next_hops or "outbound_gateway_mac" not in self.config:
-            mac = self.next_hops.get(hop)
-        else:
-            mac = packed_mac(self.config["outbound_gateway_mac"])
-        if mac is None:
+        if "outbound_gateway_mac" in self.config:
+            return packed_mac(self.config["outbound_gateway_mac"])
+        if hop not in self.next_hops:
             raise Stop("drop_no_next_hop")
-        return mac
+        return self.next_hops[hop]
 
     def encapsulate(self, link: Link, packet: Packet, choice: Choice) -> bytes:
         mac = self.next_hop_mac(choice.hops[0])
@@ -215,8 +214,8 @@ class Director:
 def source_port(packet: Packet, choice: Choice) -> int:
     """The tunnel's UDP source port: the same for all packets of a flow."""
     flow_hash = packet.flow.sport
-    if packet.kind is Kind.ECHO and packet.version == 4:
-        (flow_hash,) = struct.unpack_from("!H", packet.data, 4)
+    if packet.kind is Kind.ECHO:
+        (flow_hash,) = struct.unpack_from("!H", packet.data, 4 if packet.version == 4 else packet.l4 + 4)
     return 0x8000 | ((choice.pkt_hash ^ flow_hash) & 0x7FFF)
 
 

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from . import build
-from .headers import DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ICMP, ICMPV6, ROUTING, TCP, UDP
+from .harness import LEAST_FRAME
+from .headers import DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ICMP, ICMPV6, ROUTING, TCP, UDP, Flow
 from .setup import Document
 
+DIRECTOR, PROXY = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 11])
+SOURCES = (DIRECTOR, DIRECTOR, PROXY, bytes([10, 0, 0, 200]), bytes([192, 0, 2, 7]))
+GUE_PORT = 19523
 ROUTER_MAC = bytes.fromhex("0200000000aa")
-ETHERNET_MINIMUM = 14
 FAR_HEADER = 160  # mutations strike up to here, most of them much earlier
 
 ERRORS = {4: (3, 11, 12), 6: (1, 2, 3, 4)}
@@ -81,8 +84,8 @@ def director_frame(rng: random.Random, aim: Aim) -> bytes:
 
 
 def link(rng: random.Random, aim: Aim, version: int, packet: bytes) -> bytes:
-    count = rng.choices((0, 1, 2, 3), (70, 14, 12, 4))[0]
-    tags = tuple((rng.choice(VLAN[:2]) if rng.random() < 0.95 else VLAN[2], rng.getrandbits(16)) for _ in range(count))
+    count = rng.choices((0, 1, 2, 3), (75, 14, 10, 1))[0]
+    tags = tuple((rng.choice(VLAN[:2]) if rng.random() < 0.99 else VLAN[2], rng.getrandbits(16)) for _ in range(count))
     dst = aim.mac if rng.random() < 0.97 else rng.choice((ROUTER_MAC, b"\xff" * 6, aim.mac[:5] + b"\x77"))
     ethertype = build.ETHERTYPE[version] if rng.random() < 0.98 else rng.choice((0x0806, 0x86DD, 0x0800, 0x88CC))
     return build.ethernet(dst, ROUTER_MAC, ethertype, tags) + packet
@@ -198,14 +201,14 @@ def spoilt(rng: random.Random, frame: bytes) -> bytes:
     spoiled = bytearray(frame)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         rng.choice((flip_bit, set_byte, set_byte, change_word, cut, cut, lengthen, remove, insert))(rng, spoiled)
-    spoiled += bytes(max(0, ETHERNET_MINIMUM - len(spoiled)))
+    spoiled += bytes(max(0, LEAST_FRAME - len(spoiled)))
     return bytes(spoiled)
 
 
 def place(rng: random.Random, frame: bytearray, width: int = 1) -> int:
     """Where to strike: in the headers, mostly behind the MAC addresses."""
     end = max(min(len(frame), rng.choice((40, 60, 90, FAR_HEADER))) - width + 1, 1)
-    return rng.randrange(min(12, end - 1), end) if rng.random() < 0.95 else rng.randrange(end)
+    return rng.randrange(min(14, end - 1), end) if rng.random() < 0.95 else rng.randrange(end)
 
 
 def flip_bit(rng: random.Random, frame: bytearray) -> None:
@@ -250,7 +253,46 @@ def insert(rng: random.Random, frame: bytearray) -> None:
     frame[at:at] = rng.randbytes(rng.choice((1, 2, 4, 8)))
 
 
+def proxy_frame(rng: random.Random, aim: Aim, clients: Sequence[Flow]) -> bytes:
+    """A frame of the tunnel, with anything that a director sends inside, or a packet of one of the known flows."""
+    version, inner = of_known_flow(rng, rng.choice(clients)) if rng.random() < 0.3 else ip_packet(rng, aim)
+    if rng.random() < 0.1:
+        inner = inner[: rng.randrange(len(inner) + 1)]
+    payload = build.gue(version, some_hops(rng), rng.choice((0, 0, 0, 1, 2, 3, 255)), inner)
+    datagram = build.udp(DIRECTOR, PROXY, 0x8000 | rng.getrandbits(15), GUE_PORT, payload, rng.random() < 0.3)
+    source = rng.choice(SOURCES)
+    tos = rng.choice((0, 1, 2, 3, rng.getrandbits(8)))
+    frame = link(rng, aim, 4, build.ipv4(source, PROXY, UDP, datagram, tos, fragment=0x4000))
+    if rng.random() < 0.2:
+        frame += rng.randbytes(rng.choice((1, 6, 46)))
+    return spoilt(rng, frame) if rng.random() < 0.4 else frame
+
+
+def some_hops(rng: random.Random) -> tuple[bytes, ...]:
+    """Few or many; at times this proxy itself."""
+    count = rng.choices((0, 1, 2, 3, 7, 15, 16, 17), (10, 30, 30, 10, 6, 6, 4, 4))[0]
+    return tuple(PROXY if rng.random() < 0.15 else b"\x0a\0\0" + rng.randbytes(1) for _ in range(count))
+
+
+def of_known_flow(rng: random.Random, known: Flow) -> tuple[int, bytes]:
+    """A segment of a connection, an error about it, or nearly so."""
+    sport = known.sport if rng.random() < 0.9 else known.sport ^ 1 << rng.randrange(16)
+    if rng.random() < 0.3:
+        quoted = in_ip(rng, known.dst, known.src, TCP, build.tcp(known.dst, known.src, known.dport, sport, 0x10))
+        router = CLIENTS[known.version][0]
+        message = build.icmp(router, known.dst, rng.choice(ERRORS[known.version]), 0, 0, quoted)
+        return known.version, in_ip(rng, router, known.dst, build.icmp_protocol(router), message)
+    segment = build.tcp(known.src, known.dst, sport, known.dport, rng.choice((0x10, 0x10, 0x18, 0x11, 0x04, 0x02)))
+    return known.version, in_ip(rng, known.src, known.dst, TCP, segment)
+
+
 def batch(seed: int, aim: Aim, count: int) -> list[bytes]:
-    """`count` frames of a seed."""
+    """`count` frames of a seed, for a director."""
     rng = random.Random(seed)
     return [director_frame(rng, aim) for _ in range(count)]
+
+
+def proxy_batch(seed: int, aim: Aim, clients: Sequence[Flow], count: int) -> list[bytes]:
+    """`count` frames of a seed, for a proxy."""
+    rng = random.Random(seed)
+    return [proxy_frame(rng, aim, clients) for _ in range(count)]

@@ -4,24 +4,28 @@ glb's own loader puts the configuration into the maps; all that is judged comes 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
 from glb.datapath import libbpf
 from glb.datapath.counters import counters_of
-from glb.datapath.director import DirectorDatapath
+from glb.datapath.director import DirectorDatapath, Surroundings
 from glb.datapath.layout import Capacity, capacity_for
 from glb.datapath.program import Program
+from glb.datapath.proxy import ProxyDatapath
 from glb.director.sources import Loaded, Sources, read
 
 from .director import Director, Result
+from .proxy import Proxy
 from .setup import Document, packed_mac
 
 DIRECTOR_MAC = "02:00:00:00:00:01"
 GATEWAY_MAC = "02:00:00:00:00:fe"
 CONFIG: dict[str, Any] = {"outbound_gateway_mac": GATEWAY_MAC, "outbound_src_ip": "10.0.0.1"}
+LEAST_FRAME = 14  # the kernel runs nothing shorter
 XDP_DROP, XDP_PASS, XDP_TX = 1, 2, 3
 TRANSMITTED = ("encapsulated", "answered_echo", "answered_too_big", "forwarded")
 
@@ -56,15 +60,18 @@ class DirectorsOfAllSizes:
         self.sources = Sources(folder / "director.conf", folder / "forwarding_table.json")
         self.loaded: dict[Capacity, tuple[DirectorDatapath, Kernel]] = {}
 
-    def load(self, config: Document, tables: Sequence[Document]) -> Kernel:
-        """Raises ConfigError or TableError if glb refuses the documents."""
-        loaded = self.read(config, tables)
+    def load(self, model: Director) -> Kernel:
+        """Have a director do what the model is configured for.
+
+        Raises ConfigError or TableError if glb refuses the documents.
+        """
+        loaded = self.read(model.config, model.tables)
         capacity = capacity_for(loaded.layout)
         if capacity not in self.loaded:
             datapath = DirectorDatapath.load(loaded.layout)
             self.loaded[capacity] = datapath, Kernel(datapath.program)
         datapath, kernel = self.loaded[capacity]
-        datapath.write(loaded.layout, loaded.config, packed_mac(DIRECTOR_MAC))
+        datapath.write(loaded.layout, loaded.config, surroundings(model))
         return kernel
 
     def read(self, config: Document, tables: Sequence[Document]) -> Loaded:
@@ -77,18 +84,19 @@ class DirectorsOfAllSizes:
             datapath.close()
 
 
+def surroundings(model: Director) -> Surroundings:
+    """What a director's daemon would have found out, put together from what the model is given."""
+    next_hops = {IPv4Address(hop): mac for hop, mac in model.next_hops.items()}
+    if "outbound_gateway_mac" in model.config:
+        gateway = packed_mac(model.config["outbound_gateway_mac"])
+        next_hops = {IPv4Address(backend["ip"]): gateway for table in model.tables for backend in table["backends"]}
+    return Surroundings(model.mac, model.way_mtu, next_hops)
+
+
 def action_of(verdict: str) -> int:
     if verdict in TRANSMITTED:
         return XDP_TX
     return XDP_DROP if verdict.startswith("drop_") else XDP_PASS
-
-
-def expected(director: Director, frame: bytes, outcome: Outcome) -> Result:
-    """What the model says, told by the outcome whether the rate limit allowed an answer."""
-    result = director.run(frame)
-    if result.verdict == "answered_too_big" and "drop_too_big" in outcome.counted:
-        return Result("drop_too_big", None)
-    return result
 
 
 def difference(result: Result, outcome: Outcome) -> str | None:
@@ -118,17 +126,66 @@ def report(what: str, frame: bytes, configuration: object, result: Result, outco
 
 
 class Comparison:
-    """A director in the kernel beside its model, with the same configuration."""
+    """A program in the kernel beside a model of it, configured alike."""
 
-    def __init__(self, directors: DirectorsOfAllSizes, config: Document, tables: Sequence[Document]) -> None:
-        self.kernel = directors.load(config, tables)
-        self.model = Director(config, tuple(tables), packed_mac(DIRECTOR_MAC))
-        self.configuration = {"director.conf": config, "forwarding_table.json": {"tables": list(tables)}}
+    def __init__(self, kernel: Kernel, model: Callable[[bytes], Result], configuration: object) -> None:
+        self.kernel = kernel
+        self.model = model
+        self.configuration = configuration
 
     def check(self, frame: bytes) -> Result:
         """Run the frame through both. Fails, with all that is needed to see why, where they differ."""
-        outcome = self.kernel.run(frame)
-        result = expected(self.model, frame, outcome)
-        what = difference(result, outcome)
-        assert what is None, report(what, frame, self.configuration, result, outcome)
+        result, outcome = self.run(frame)
+        if difference(result, outcome) is not None:
+            raise AssertionError(self.describe(frame))
         return result
+
+    def run(self, frame: bytes) -> tuple[Result, Outcome]:
+        outcome = self.kernel.run(frame)
+        result = self.model(frame)
+        if result.verdict == "answered_too_big" and "drop_too_big" in outcome.counted:
+            result = Result("drop_too_big", None)  # the rate limit, which other tests try
+        return result, outcome
+
+    def describe(self, frame: bytes) -> str:
+        """The disagreement, and the same one in the plainest frame that shows it."""
+        first = self.shape(frame)
+        plain = simplified(frame, lambda candidate: self.shape(candidate) == first)
+        texts = []
+        for shown in dict.fromkeys((frame, plain)):
+            result, outcome = self.run(shown)
+            what = difference(result, outcome) or "first run alone"
+            texts.append(report(what, shown, self.configuration, result, outcome))
+        return "\n\nin its plainest form:\n".join(texts)
+
+    def shape(self, frame: bytes) -> tuple[str | None, str, tuple[str, ...]]:
+        """What kind of disagreement it is."""
+        result, outcome = self.run(frame)
+        return difference(result, outcome), result.verdict, tuple(outcome.counted)
+
+
+def simplified(frame: bytes, is_alike: Callable[[bytes], bool]) -> bytes:
+    """The frame, cut and with zeros wherever it stays alike."""
+    while len(frame) > LEAST_FRAME and is_alike(frame[:-1]):
+        frame = frame[:-1]
+    for at in reversed(range(12, len(frame))):
+        candidate = frame[:at] + b"\0" + frame[at + 1 :]
+        frame = candidate if is_alike(candidate) else frame
+    return frame
+
+
+def director_comparison(directors: DirectorsOfAllSizes, model: Director) -> Comparison:
+    return Comparison(directors.load(model), model.run, documents(model))
+
+
+def proxy_comparison(datapath: ProxyDatapath, kernel: Kernel, model: Proxy) -> Comparison:
+    """`kernel` runs the program of `datapath`."""
+    datapath.write([IPv4Network(source) for source in model.config.get("sources", ())], [])
+    return Comparison(kernel, model.run, model.config)
+
+
+def documents(model: Director) -> dict[str, Any]:
+    """The model's configuration, to be read by a person."""
+    next_hops = {str(IPv4Address(hop)): mac.hex(":") for hop, mac in model.next_hops.items()}
+    table = {"tables": model.tables}
+    return {"director.conf": model.config, "forwarding_table.json": table, "mtu": model.mtu, "next hops": next_hops}

@@ -70,6 +70,10 @@ class Flow:
     sport: int = 0
     dport: int = 0
 
+    @property
+    def version(self) -> int:
+        return 4 if len(self.src) == 4 else 6
+
 
 @dataclass(frozen=True, slots=True)
 class Packet:

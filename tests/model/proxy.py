@@ -2,8 +2,8 @@
 
 Written from docs/datapath.md and the wire format. Where they are silent, the model takes it that:
 
-- A frame with a VLAN tag is `pass_not_tunnel`, and so is one that is cut off before its UDP header ends. MAC
-  addresses are not looked at.
+- VLAN tags are stepped over and kept, as at the director. MAC addresses are not looked at.
+- A frame that is cut off before its UDP header ends is `pass_not_tunnel`.
 - "The lengths agree": the IP packet lies within the frame, which may be longer; the UDP datagram is all that is
   behind the IP header.
 - GUE's base header and the private data's first word must be there to be judged: else `drop_bad_tunnel`.
@@ -28,8 +28,10 @@ from .headers import (
     Fault,
     Flow,
     Kind,
+    Link,
     Packet,
     ipv4_header,
+    parse_link,
     parse_packet,
 )
 from .setup import Document
@@ -48,7 +50,9 @@ def no_cookies(packet: Packet) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """A tunnel's headers: `start` is where the inner packet starts in the frame, `end` where the outer one ends."""
+    """A tunnel's headers: `start` is where the inner packet starts behind the link header, `end` where the outer one
+    ends.
+    """
 
     src: bytes
     dst: bytes
@@ -72,13 +76,13 @@ class Proxy:
 
     def run(self, frame: bytes) -> Result:
         try:
-            if not is_tunnel(frame):
-                raise Stop("pass_not_tunnel")
-            tunnel = parse_tunnel(frame)
+            link = link_of_tunnel(frame)
+            data = frame[link.length :]
+            tunnel = parse_tunnel(data)
             self.check_source(tunnel)
-            inner = inner_packet(tunnel, frame)
+            inner = inner_packet(tunnel, data)
             verdict = self.taker(inner) or self.hop_or_last_resort(tunnel)
-            out = forward(tunnel, frame) if verdict == "forwarded" else decapsulate(tunnel, inner, frame)
+            out = forward(link, tunnel, data) if verdict == "forwarded" else decapsulate(link, tunnel, inner, data)
             return Result(verdict, out)
         except Stop as stop:
             verdict = str(stop)
@@ -110,46 +114,53 @@ class Proxy:
         return "taken_self" if tunnel.hops[tunnel.next_hop] == tunnel.dst else "forwarded"
 
 
-def is_tunnel(frame: bytes) -> bool:
-    if len(frame) < 14 + 20 + 8 or frame[12:14] != ETHERTYPE_IPV4.to_bytes(2, "big"):
-        return False
-    ip = ipv4_header(frame[14:])
-    if ip is None or ip.length != 20 or ip.protocol != UDP or ip.more or ip.offset:
-        return False
-    return frame[36:38] == GUE_PORT.to_bytes(2, "big")
+def link_of_tunnel(frame: bytes) -> Link:
+    try:
+        link = parse_link(frame)
+    except Fault:
+        raise Stop("pass_not_tunnel") from None
+    if link.ethertype != ETHERTYPE_IPV4 or not is_tunnel(frame[link.length :]):
+        raise Stop("pass_not_tunnel")
+    return link
 
 
-def parse_tunnel(frame: bytes) -> Tunnel:
+def is_tunnel(data: bytes) -> bool:
+    ip = ipv4_header(data)
+    if ip is None or ip.length != 20 or ip.protocol != UDP or ip.more or ip.offset or len(data) < 28:
+        return False
+    return data[22:24] == GUE_PORT.to_bytes(2, "big")
+
+
+def parse_tunnel(data: bytes) -> Tunnel:
     """What is_tunnel() says is one."""
-    (total,) = struct.unpack_from("!H", frame, 16)
-    (datagram,) = struct.unpack_from("!H", frame, 38)
-    end = 14 + total
-    if end > len(frame) or datagram != total - 20 or datagram < 8 + 8:
+    (end,) = struct.unpack_from("!H", data, 2)
+    (datagram,) = struct.unpack_from("!H", data, 24)
+    if end > len(data) or datagram != end - 20 or datagram < 8 + 8:
         raise Stop("drop_bad_tunnel")
-    control, protocol, flags, kind, next_hop, hop_count = struct.unpack_from("!BBHHBB", frame, 42)
+    control, protocol, flags, kind, next_hop, hop_count = struct.unpack_from("!BBHHBB", data, 28)
     version = VERSION_OF_GUE_PROTOCOL.get(protocol)
     if control & 0xE0 or flags or kind or version is None:
         raise Stop("drop_bad_tunnel")
-    start = 50 + 4 * hop_count
+    start = 36 + 4 * hop_count
     if control & 0x1F != hop_count + 1 or hop_count > MAX_HOPS or start > end:
         raise Stop("drop_bad_hops")
-    hops = tuple(frame[at : at + 4] for at in range(50, start, 4))
-    return Tunnel(frame[26:30], frame[30:34], frame[15] & 3, version, next_hop, hops, start, end)
+    hops = tuple(data[at : at + 4] for at in range(36, start, 4))
+    return Tunnel(data[12:16], data[16:20], data[1] & 3, version, next_hop, hops, start, end)
 
 
-def inner_packet(tunnel: Tunnel, frame: bytes) -> Packet:
+def inner_packet(tunnel: Tunnel, data: bytes) -> Packet:
     try:
-        return parse_packet(frame[tunnel.start : tunnel.end], tunnel.version)
+        return parse_packet(data[tunnel.start : tunnel.end], tunnel.version)
     except Fault:
         raise Stop("drop_bad_inner") from None
 
 
-def decapsulate(tunnel: Tunnel, inner: Packet, frame: bytes) -> bytes:
+def decapsulate(link: Link, tunnel: Tunnel, inner: Packet, data: bytes) -> bytes:
     ecn = decapsulated_ecn(tunnel.ecn, inner.traffic_class & 3)
-    packet = bytearray(frame[tunnel.start :])
+    packet = bytearray(data[tunnel.start :])
     mark = mark_ipv4 if inner.version == 4 else mark_ipv6
     mark(packet, ecn)
-    return frame[:12] + ETHERTYPE[inner.version].to_bytes(2, "big") + packet
+    return link.header(link.dst, link.src, ETHERTYPE[inner.version]) + packet
 
 
 def decapsulated_ecn(outer: int, inner: int) -> int:
@@ -174,15 +185,14 @@ def mark_ipv6(packet: bytearray, ecn: int) -> None:
     packet[1] = packet[1] & ~0x30 | ecn << 4
 
 
-def forward(tunnel: Tunnel, frame: bytes) -> bytes:
-    out = bytearray(frame)
-    out[:6], out[6:12] = frame[6:12], frame[:6]
-    out[26:34] = tunnel.dst + tunnel.hops[tunnel.next_hop]
-    out[48] = tunnel.next_hop + 1
-    ip_check, udp_check = struct.unpack_from("!H", frame, 24)[0], struct.unpack_from("!H", frame, 40)[0]
-    addresses = frame[26:34], bytes(out[26:34])
-    struct.pack_into("!H", out, 24, updated(ip_check, *addresses))
+def forward(link: Link, tunnel: Tunnel, data: bytes) -> bytes:
+    out = bytearray(data)
+    out[12:20] = tunnel.dst + tunnel.hops[tunnel.next_hop]
+    out[34] = tunnel.next_hop + 1
+    ip_check, udp_check = struct.unpack_from("!H", data, 10)[0], struct.unpack_from("!H", data, 26)[0]
+    addresses = data[12:20], bytes(out[12:20])
+    struct.pack_into("!H", out, 10, updated(ip_check, *addresses))
     if udp_check:
-        before, after = addresses[0] + frame[48:50], addresses[1] + bytes(out[48:50])
-        struct.pack_into("!H", out, 40, updated(udp_check, before, after) or 0xFFFF)
-    return bytes(out)
+        before, after = addresses[0] + data[34:36], addresses[1] + bytes(out[34:36])
+        struct.pack_into("!H", out, 26, updated(udp_check, before, after) or 0xFFFF)
+    return link.header(link.src, link.dst, ETHERTYPE_IPV4) + out

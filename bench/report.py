@@ -1,0 +1,134 @@
+"""From results to tables of text, whatever they are then written as."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The first column is text, the others are figures."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def tables(document: Mapping[str, Result]) -> list[Table]:
+    """The parts that were measured, in the order of this page."""
+    renderers = {"datapath": _datapath, "network": _network, "tables": _others}
+    return [table for part, render in renderers.items() if part in document for table in render(document[part])]
+
+
+def machine(document: Mapping[str, Result]) -> str:
+    """One line for each part: where and when it was measured."""
+    return "\n".join(
+        f"{part}: " + ", ".join(f"{name} {value}" for name, value in result["machine"].items())
+        for part, result in document.items()
+    )
+
+
+def bars_met(document: Mapping[str, Result]) -> bool:
+    return all(bar["met"] for result in document.values() for bar in result.get("bars", ()))
+
+
+def _datapath(result: Result) -> Iterator[Table]:
+    yield Table(
+        f"Nanoseconds a packet, medians of {result['rounds']} rounds",
+        ("case", "with harness", "net", "half of them", "min to max", "times floor (b)"),
+        [_case(case) for case in result["cases"]],
+    )
+    yield Table(
+        "The harness alone: floor (a), which is taken off",
+        ("harness", "ns", "half of them", "min to max"),
+        [(name, _ns(spread["median"]), *_widths(spread, _ns)) for name, spread in result["harness_ns"].items()],
+    )
+    yield _bars("Bars of the datapath", result)
+
+
+def _case(case: Result) -> tuple[str, ...]:
+    net = case["net_ns"]
+    times = f"{case['times_floor_b']:.2f}"
+    return (case["name"], _ns(case["ns"]["median"]), _ns(net["median"]), *_widths(net, _ns), times)
+
+
+def _network(result: Result) -> Iterator[Table]:
+    forwarding, connections = result["forwarding"], result["connections"]
+    yield Table(
+        f"Packets a second on one CPU: the director does {forwarding['director_times_linux']} times what Linux does",
+        ("host", "packets a second", "half of them", "min to max", "ns more than sending back"),
+        [
+            (name, _count(rate["median"]), *_widths(rate, _count), _of(forwarding["ns_beyond_sending_back"], name))
+            for name, rate in forwarding["packets_a_second"].items()
+        ],
+    )
+    yield Table(
+        "New connections a second, and CPU time of the whole machine for each",
+        ("through", "connections a second", "half of them", "CPU us", "half of them", "CPU us added", "glb's share"),
+        [_connection(connections, name) for name in connections["connections_a_second"]],
+    )
+
+
+def _connection(connections: Result, name: str) -> tuple[str, ...]:
+    rate, cpu = connections["connections_a_second"][name], connections["cpu_us_a_connection"][name]
+    return (
+        name,
+        _count(rate["median"]),
+        _widths(rate, _count)[0],
+        f"{cpu['median']:.0f}",
+        _widths(cpu, _count)[0],
+        _of(connections["cpu_us_added"], name),
+        _of(connections["glb_cpu_times"], name),
+    )
+
+
+def _others(result: Result) -> Iterator[Table]:
+    """Of a part whose figures have no form of their own here: one a line."""
+    rows = [(name, _figure(value)) for name, value in _flat(result) if not name.startswith(("machine", "bars"))]
+    yield Table("Forwarding tables", ("figure", "value"), rows)
+    if "bars" in result:
+        yield _bars("Bars of the forwarding tables", result)
+
+
+def _bars(title: str, result: Result) -> Table:
+    rows = [
+        (bar["what"], _figure(bar["value"]), f"{bar['limit']}", "met" if bar["met"] else "MISSED")
+        for bar in result["bars"]
+    ]
+    return Table(title, ("what", "measured", "at most", ""), rows)
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            yield from _flat(below, f"{name}, {key}" if name else str(key))
+    elif isinstance(value, list):
+        for number, below in enumerate(value, start=1):
+            yield from _flat(below, f"{name} {number}")
+    else:
+        yield name, value
+
+
+def _widths(spread: Result, form: Any) -> tuple[str, str]:
+    return (
+        f"{form(spread['low_quartile'])} to {form(spread['high_quartile'])}",
+        f"{form(spread['min'])} to {form(spread['max'])}",
+    )
+
+
+def _of(values: Mapping[str, float], name: str) -> str:
+    return _figure(values[name]) if name in values else ""
+
+
+def _figure(value: Any) -> str:
+    return f"{value:,.2f}" if isinstance(value, float) else str(value)
+
+
+def _ns(value: float) -> str:
+    return f"{value:.1f}"
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}"

@@ -1,0 +1,81 @@
+"""The director in the kernel equals its model."""
+
+import random
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from .cases import Case
+from .configurations import random_director
+from .director import Director
+from .director_cases import CASES, NOT_TO_BE_LOADED, SETUPS
+from .generate import aim_at, batch
+from .harness import DIRECTOR_MAC, LEAST_FRAME, Comparison, DirectorsOfAllSizes, director_comparison
+from .setup import packed_mac
+
+# A seed stands for a batch of packets, and does not get simpler by being smaller.
+WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
+SEEDS = st.integers(min_value=0, max_value=2**64 - 1)
+MTU = 9000
+LOADABLE = [name for name in SETUPS if name not in NOT_TO_BE_LOADED]
+
+
+def model(setup: str) -> Director:
+    config, tables = SETUPS[setup]
+    return Director(config, tuple(tables), packed_mac(DIRECTOR_MAC), MTU)
+
+
+@pytest.fixture(scope="module", params=LOADABLE)
+def setup(request: pytest.FixtureRequest, directors: DirectorsOfAllSizes) -> tuple[str, Comparison]:
+    return request.param, director_comparison(directors, model(request.param))
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
+def test_the_model_gives_each_named_packet_the_verdict_that_a_person_expects(case: Case) -> None:
+    assert model(case.setup).run(bytes(case.frame)).verdict == case.verdict, case.proves
+
+
+def test_the_kernel_does_to_each_named_packet_what_the_model_does(setup: tuple[str, Comparison]) -> None:
+    name, comparison = setup
+    for case in (case for case in CASES if case.setup == name):
+        result, outcome = comparison.run(bytes(case.frame))
+        assert dict(outcome.counted) == {case.verdict: 1}, f"{case.name}: {case.proves}"
+        comparison.check(bytes(case.frame))
+        assert result.verdict == case.verdict, f"{case.name}: {case.proves}"
+
+
+def test_the_kernel_and_the_model_agree_on_every_truncation_of_the_named_packets(
+    setup: tuple[str, Comparison],
+) -> None:
+    name, comparison = setup
+    for case in (case for case in CASES if case.setup == name):
+        whole = bytes(case.frame)
+        for length in range(LEAST_FRAME, min(len(whole), 400)):
+            comparison.check(whole[:length])
+
+
+@pytest.mark.slow
+@settings(max_examples=400, deadline=None, phases=WITHOUT_SHRINKING)
+@given(seed=SEEDS)
+def test_the_kernel_does_to_100000_packets_from_valid_to_mangled_what_the_model_does(
+    directors: DirectorsOfAllSizes, seed: int
+) -> None:
+    rng = random.Random(seed)
+    chosen = model(rng.choice(LOADABLE))
+    comparison = director_comparison(directors, chosen)
+    for frame in batch(seed, aim_at(chosen.tables, chosen.mac, chosen.way_mtu, rng), 250):
+        comparison.check(frame)
+
+
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None, phases=WITHOUT_SHRINKING)
+@given(seed=SEEDS)
+def test_the_kernel_does_what_the_model_does_under_random_configurations(
+    directors: DirectorsOfAllSizes, seed: int
+) -> None:
+    rng = random.Random(seed)
+    chosen = random_director(rng)
+    comparison = director_comparison(directors, chosen)
+    for frame in batch(seed, aim_at(chosen.tables, chosen.mac, chosen.way_mtu, rng), 100):
+        comparison.check(frame)

@@ -1,0 +1,115 @@
+"""The proxy in the kernel equals its model. The sockets that it asks are real ones, of this process."""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from glb.datapath.proxy import ProxyDatapath
+
+from . import build
+from .cases import Case
+from .connections import backward, connections
+from .generate import CLIENTS, DIRECTOR, GUE_PORT, PROXY, ROUTER_MAC, Aim, Target, proxy_batch
+from .harness import LEAST_FRAME, Comparison, Kernel, proxy_comparison
+from .headers import TCP, UDP, Flow
+from .proxy import Proxy
+from .proxy_cases import CASES, SETUPS
+
+WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
+SEEDS = st.integers(min_value=0, max_value=2**64 - 1)
+MAC = b"\x02\0\0\0\0\x0b"
+TARGETS = tuple(
+    Target(address, protocol, port)
+    for address in (b"\xcb\x00\x71\x0a", bytes.fromhex("20010db8000f") + bytes(9) + b"\x10")
+    for protocol, port in ((TCP, 80), (TCP, 80), (UDP, 53))
+)
+AIM = Aim(MAC, 9000, TARGETS)
+
+
+@pytest.fixture(scope="module")
+def known() -> Iterator[tuple[Flow, ...]]:
+    with connections() as flows:
+        yield flows
+
+
+@pytest.fixture(scope="module")
+def kernel(proxy: ProxyDatapath) -> Kernel:
+    return Kernel(proxy.program)
+
+
+def compared(proxy: ProxyDatapath, kernel: Kernel, config: dict[str, Any], known: tuple[Flow, ...] = ()) -> Comparison:
+    sockets = frozenset(known) | {backward(flow) for flow in known}
+    return proxy_comparison(proxy, kernel, Proxy(config, sockets))
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
+def test_model_and_kernel_give_each_named_packet_the_verdict_that_a_person_expects(
+    proxy: ProxyDatapath, kernel: Kernel, case: Case
+) -> None:
+    result = compared(proxy, kernel, SETUPS[case.setup]).check(bytes(case.frame))
+    assert result.verdict == case.verdict, case.proves
+
+
+@pytest.mark.parametrize("setup", SETUPS)
+def test_the_kernel_and_the_model_agree_on_every_truncation_of_the_named_packets(
+    proxy: ProxyDatapath, kernel: Kernel, setup: str
+) -> None:
+    comparison = compared(proxy, kernel, SETUPS[setup])
+    for case in (case for case in CASES if case.setup == setup):
+        whole = bytes(case.frame)
+        for length in range(LEAST_FRAME, len(whole)):
+            comparison.check(whole[:length])
+
+
+def tunnelled(version: int, inner: bytes) -> bytes:
+    datagram = build.udp(DIRECTOR, PROXY, 0x8123, GUE_PORT, build.gue(version, (b"\x0a\0\0\x0c",), 0, inner), False)
+    return build.ethernet(MAC, ROUTER_MAC, 0x0800) + build.ipv4(DIRECTOR, PROXY, UDP, datagram)
+
+
+def segment(flow: Flow, flags: int) -> bytes:
+    tcp = build.tcp(flow.src, flow.dst, flow.sport, flow.dport, flags)
+    return (build.ipv4 if flow.version == 4 else build.ipv6)(flow.src, flow.dst, TCP, tcp)
+
+
+@pytest.mark.parametrize("flags", [0x10, 0x18, 0x11, 0x04, 0x00])
+def test_segments_of_known_connections_are_taken_in_both_directions(
+    proxy: ProxyDatapath, kernel: Kernel, known: tuple[Flow, ...], flags: int
+) -> None:
+    comparison = compared(proxy, kernel, {}, known)
+    for flow in [*known, *map(backward, known)]:
+        result = comparison.check(tunnelled(flow.version, segment(flow, flags)))
+        assert result.verdict == "taken_established"
+
+
+def test_an_error_about_a_known_connection_is_taken_whatever_its_type(
+    proxy: ProxyDatapath, kernel: Kernel, known: tuple[Flow, ...]
+) -> None:
+    comparison = compared(proxy, kernel, {}, known)
+    for flow in known:
+        router = CLIENTS[flow.version][0]
+        for kind in (3, 11, 12) if flow.version == 4 else (1, 2, 3, 4):
+            message = build.icmp(router, flow.dst, kind, 0, 0, segment(backward(flow), 0x10))
+            put = build.ipv4 if flow.version == 4 else build.ipv6
+            inner = put(router, flow.dst, build.icmp_protocol(router), message)
+            assert comparison.check(tunnelled(flow.version, inner)).verdict == "taken_established"
+
+
+@pytest.mark.slow
+@settings(max_examples=300, deadline=None, phases=WITHOUT_SHRINKING)
+@given(seed=SEEDS)
+def test_the_kernel_does_to_75000_packets_from_valid_to_mangled_what_the_model_does(
+    proxy: ProxyDatapath, kernel: Kernel, known: tuple[Flow, ...], seed: int
+) -> None:
+    rng = random.Random(seed)
+    comparison = compared(proxy, kernel, random_config(rng), known)
+    for frame in proxy_batch(seed, AIM, known, 250):
+        comparison.check(frame)
+
+
+def random_config(rng: random.Random) -> dict[str, Any]:
+    sources = ("10.0.0.1", "10.0.0.11", "10.0.0.0/28", "10.0.0.0/8", "192.0.2.0/24", "192.0.2.7/32", "172.16.0.0/12")
+    return rng.choice(({}, {"sources": []}, {"sources": rng.sample(sources, rng.randint(1, 4))}))
