@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from glb.hashing.rendezvous import (
     NO_KEY,
     NO_NUMBER,
+    ROWS,
     Candidate,
     Indices,
     RowNumbers,
@@ -20,6 +20,7 @@ from glb.hashing.rendezvous import (
     numbers_of,
     row_seeds,
     settle,
+    sift,
 )
 from glb.hashing.siphash import Words
 
@@ -86,10 +87,17 @@ class Ranking:
             keys = lowest_keys(self.seeds[rows], self.candidates, self.seed, self.weighted, len(self.lowest) + 1)
             self.lowest[:, rows], self.limit[rows] = keys[:-1], keys[-1]
 
-    def numbers(self, rows: RowNumbers) -> Indices:
+    def members(self) -> Indices:
+        """The numbers of each row's first `wanted` candidates, or all if there are fewer: (n, 65536), best first."""
+        kept = min(self.wanted, len(self.candidates))
+        behind = self.lowest[kept] if kept < len(self.lowest) else self.limit
+        keys = np.vstack((self.lowest[:kept], np.minimum(behind, self.limit)))
+        return settle(keys, np.arange(ROWS), self.candidates, self.seed, self.weighted)[:kept]
+
+    def known(self, rows: RowNumbers) -> Indices:
         """The numbers of n rows' candidates in exact order: (kept, n), NO_NUMBER where none is known or left."""
-        lowest, limit = self.lowest[:, rows], self.limit[rows]
-        keys = np.vstack((lowest, limit))
+        limit = self.limit[rows]
+        keys = np.vstack((self.lowest[:, rows], limit))
         np.minimum(keys, limit, out=keys)
         numbers = settle(keys, rows, self.candidates, self.seed, self.weighted)[:-1]
         numbers[keys[:-1] == limit] = NO_NUMBER
@@ -100,7 +108,7 @@ class Ranking:
         among = {number: self.candidates[number] for number in chosen}
         is_chosen = np.zeros(NO_NUMBER + 1, np.bool_)
         is_chosen[list(among)] = True
-        numbers = self.numbers(rows)
+        numbers = self.known(rows)
         hits = is_chosen[numbers]
         found: Indices = np.take_along_axis(numbers, hits.argmax(axis=0)[np.newaxis], axis=0)[0]
         unknown = np.flatnonzero(~hits.any(axis=0))
@@ -119,14 +127,13 @@ def _numbered(new: Sequence[Candidate], taken: Mapping[int, Candidate]) -> dict[
 def _without(lowest: Keys, gone: Sequence[int]) -> Keys:
     """A copy in which the others have closed up."""
     left = lowest.copy()
-    if not gone:
-        return left
     is_gone = np.zeros(NO_NUMBER + 1, np.bool_)
     is_gone[list(gone)] = True
-    left[is_gone[numbers_of(left)]] = NO_KEY
-    for _ in range(min(len(gone), len(left))):
-        for lower, upper in pairwise(left):
-            first = np.minimum(lower, upper)
-            np.maximum(lower, upper, out=upper)
-            lower[:] = first
+    lost = is_gone[numbers_of(lowest)]
+    rows = np.flatnonzero(lost.any(axis=0))
+    part = left[:, rows]
+    part[lost[:, rows]] = NO_KEY
+    for _ in range(min(len(gone), len(part))):
+        sift(part)
+    left[:, rows] = part
     return left

@@ -15,25 +15,24 @@ upper bits, or by floating point at all, plain Python settles the row: see `sett
 
 from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
-from ipaddress import IPv4Address, IPv6Address
-from typing import NamedTuple
+from itertools import pairwise
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from glb.hashing.siphash import CHUNK, SipBranches, Words, message_words, siphash24, siphash24_many
 
-Address = IPv4Address | IPv6Address
 Indices = npt.NDArray[np.uint16]
 RowNumbers = npt.NDArray[np.intp]
+AnyWord = TypeVar("AnyWord", np.uint32, np.uint64)
 
 ROWS = 65536
 ROW_SEED_BYTES = 8
 
 NO_NUMBER = 0xFFFF
 NUMBER_BITS = np.uint64(16)
-NUMBER_MASK = np.uint64(0xFFFF)
-SCORE_MASK = ~NUMBER_MASK
+SCORE_MASK = np.uint64(0xFFFF_FFFF_FFFF_0000)
 NO_KEY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 """Behind every other key: there is no further backend, or none that is known."""
 
@@ -99,6 +98,14 @@ def insert(lowest: npt.NDArray[np.uint64], keys: Words) -> Words:
     return rest
 
 
+def sift(rows: npt.NDArray[AnyWord]) -> None:
+    """Carry the highest of each column to its end, in place; the others keep their order."""
+    for lower, upper in pairwise(rows):
+        first = np.minimum(lower, upper)
+        np.maximum(lower, upper, out=upper)
+        lower[:] = first
+
+
 def _keys(branches: SipBranches, number: int, candidate: Candidate, weighted: bool) -> Words:
     hashes = branches.hashes(message_words(candidate.address, before=ROW_SEED_BYTES))
     # The hash's bytes are little-endian, and they are compared as a big-endian integer.
@@ -124,7 +131,7 @@ def _scores(hashes: Words, weight: float) -> npt.NDArray[np.float64]:
 
 def numbers_of(keys: npt.NDArray[np.uint64]) -> Indices:
     """The candidates' numbers in keys; NO_NUMBER in NO_KEY."""
-    return (keys & NUMBER_MASK).astype(np.uint16)
+    return keys.astype(np.uint16)
 
 
 def settle(

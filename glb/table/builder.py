@@ -10,7 +10,7 @@ from glb.hashing.rendezvous import Candidate, is_weighted
 from glb.table.model import Rows
 from glb.table.rows import arrange, candidates_of, members
 
-SPARE = 5
+SPARE = 4
 """Candidates of each row that are kept beyond its depth, to move up as others go."""
 
 MEMORY = 256 << 20
@@ -49,13 +49,12 @@ class RowBuilder:
 
     def rows(self, backends: Sequence[Backend], seed: bytes, depth: int) -> Rows:
         """As `build_rows`; the array is read-only, and the same one as before if nothing has changed."""
-        candidates = candidates_of(backends, depth)
         key = (seed, depth, tuple(_place(backend) for backend in backends))
         status = tuple((backend.state, backend.healthy) for backend in backends)
         entry = self._entries.get(key)
         if entry is None:
-            ranking = self._ranking(candidates, seed, depth)
-            chosen = members(backends, ranking, depth)
+            ranking = self._ranking(candidates_of(backends, depth), seed, depth)
+            chosen = members(backends, ranking)
             entry = _Entry(ranking, chosen, status, _frozen(arrange(backends, ranking, chosen)))
             self._entries[key] = entry
         elif entry.status != status:

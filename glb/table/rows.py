@@ -6,14 +6,13 @@ take new connections.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from glb.config.model import Backend, State
 from glb.hashing.ranking import Ranking
-from glb.hashing.rendezvous import NO_NUMBER, ROWS, Candidate, RowNumbers, is_weighted
+from glb.hashing.rendezvous import NO_NUMBER, ROWS, Candidate, RowNumbers, is_weighted, sift
 from glb.table.model import NO_HOP, Rows, TableError
 
 DEPTHS = range(2, 9)
@@ -47,7 +46,7 @@ def build_rows(backends: Sequence[Backend], seed: bytes, depth: int) -> Rows:
     Raises TableError if the depth is not from 2 to 8, or if no backend is left.
     """
     ranking = Ranking.of(candidates_of(backends, depth), seed, depth)
-    return arrange(backends, ranking, members(backends, ranking, depth))
+    return arrange(backends, ranking, members(backends, ranking))
 
 
 def candidates_of(backends: Sequence[Backend], depth: int) -> list[Candidate]:
@@ -67,10 +66,13 @@ def candidates_of(backends: Sequence[Backend], depth: int) -> list[Candidate]:
     return [Candidate(candidate.address) for candidate in candidates]
 
 
-def members(backends: Sequence[Backend], ranking: Ranking, depth: int) -> Rows:
-    """The members of each row: (n, 65536) indices into `backends` in rendezvous order, n at most `depth`."""
+def members(backends: Sequence[Backend], ranking: Ranking) -> Rows:
+    """The members of each row: (n, 65536) indices into `backends` in rendezvous order.
+
+    n is the ranking's `wanted`, the table's depth, or less if there are fewer backends.
+    """
     index_of = _index_by_number(backends, ranking)
-    chosen = index_of[ranking.numbers(np.arange(ROWS))[: min(depth, len(ranking.candidates))]]
+    chosen: Rows = index_of[ranking.members()]
     zones = _zone_by_index(backends)
     if zones is not None:
         _add_another_zone(chosen, ranking, index_of, zones)
@@ -101,7 +103,7 @@ def _index_by_number(backends: Sequence[Backend], ranking: Ranking) -> Rows:
 def _zone_by_index(backends: Sequence[Backend]) -> Rows | None:
     """The zone of each backend as a number; None if zones decide nothing: each has its own, or all have one."""
     names = {
-        index: backend.address if backend.zone is None else backend.zone
+        index: index if backend.zone is None else backend.zone
         for index, backend in enumerate(backends)
         if backend.state is not State.INACTIVE
     }
@@ -152,11 +154,8 @@ def _partition(hops: Rows, available: Flags) -> Rows:
     """Each row's available hops ahead of its others, both in their old order."""
     words = hops | np.arange(len(hops), dtype=np.uint32)[:, np.newaxis] << np.uint32(POSITION_SHIFT)
     words[~available[hops]] |= UNAVAILABLE
-    for last in range(len(words) - 1, 0, -1):
-        for lower, upper in pairwise(words[: last + 1]):
-            first = np.minimum(lower, upper)
-            np.maximum(lower, upper, out=upper)
-            lower[:] = first
+    for end in range(len(words), 1, -1):
+        sift(words[:end])
     return words.astype(np.uint16)
 
 

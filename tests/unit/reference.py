@@ -4,6 +4,7 @@ A backend is (address, state, healthy), with the state as the JSON files have it
 """
 
 from ipaddress import IPv4Address, IPv6Address
+from math import log1p
 
 Entry = tuple[IPv4Address | IPv6Address, str, bool]
 
@@ -67,3 +68,30 @@ def deep_row(entries: list[Entry], seed: bytes, row: int, depth: int) -> list[in
     if not good:
         good = [i for i in ranked if available(i)][:1]
     return (good + [i for i in hops if not available(i)])[:depth]
+
+
+def weighted_ranking(weights: dict[IPv4Address | IPv6Address, float], seed: bytes, row: int) -> list[int]:
+    """The positions of addresses, in the order that their weights give them in a row."""
+    row_seed = siphash(seed, row.to_bytes(4, "big"))
+    scores = []
+    for address, weight in weights.items():
+        u = int.from_bytes(siphash(seed, row_seed + address.packed), "big") / M
+        scores.append(-log1p(-u) / weight)
+    return sorted(range(len(scores)), key=lambda i: scores[i])
+
+
+def zoned_row(ranked: list[int], zones: list[str], good: list[bool], depth: int) -> list[int]:
+    """The row of depth 3 or more, given all backends in rendezvous order, their zones, and which are available."""
+    hops = ranked[:depth]
+    if len({zones[i] for i in hops}) == 1:
+        others = [i for i in ranked if zones[i] != zones[hops[0]]]
+        hops[-1:] = others[:1] or hops[-1:]
+    row = [i for i in hops if good[i]] + [i for i in hops if not good[i]]
+    if not good[row[0]]:
+        row = [i for i in ranked if good[i]][:1] + row
+    for i in row[1:]:
+        if zones[i] != zones[row[0]] and good[i] == good[row[1]]:
+            row.remove(i)
+            row.insert(1, i)
+            break
+    return row[:depth]

@@ -1,0 +1,91 @@
+"""A director daemon with arguments and files of a test's own, in a lab that was brought up without daemons."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from glb.daemon.report import Report, read_report
+from glb.director.sources import Sources
+from glb.lab import Lab
+from glb.lab.process import Daemon, ProcessId, end
+from tests.lab.helpers.packets import wait_for
+
+HOST = "director1"
+_LOAD_BOUND_S = 60.0
+HASH_KEY = "000102030405060708090a0b0c0d0e0f"
+SEED = "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff"
+
+
+def table(name: str, ports: Sequence[int], proxies: Sequence[str], **changes: Any) -> dict[str, Any]:
+    """A forwarding table for UDP to both VIPs. The proxies are addresses."""
+    return {
+        "name": name,
+        "hash_key": HASH_KEY,
+        "seed": SEED,
+        "binds": [
+            {"ip": vip, "proto": "udp", "port": port} for vip in ("203.0.113.10", "2001:db8:f::10") for port in ports
+        ],
+        "backends": [{"ip": proxy, "state": "active", "healthy": True} for proxy in proxies],
+    } | changes
+
+
+def replace(path: Path, *tables: dict[str, Any]) -> None:
+    """Put other tables in the place of a file's, in one step."""
+    replace_text(path, json.dumps({"tables": tables}))
+
+
+def replace_text(path: Path, text: str) -> None:
+    draft = path.with_suffix(".draft")
+    draft.write_text(text)
+    draft.rename(path)
+
+
+class Director:
+    """`glbctl director run` on director1, with a table file of its own."""
+
+    def __init__(self, lab: Lab, table: Path) -> None:
+        self.lab = lab
+        self.table = table
+        self.config = lab.run_dir / f"{HOST}.conf"
+        self.log = table.with_suffix(".log")
+        self._id: ProcessId | None = None
+
+    @property
+    def command(self) -> list[str]:
+        files = ["--config", str(self.config), "--table", str(self.table)]
+        return ["glbctl", "director", "run", "--iface", HOST, *files]
+
+    def start(self, *options: str) -> None:
+        daemon = Daemon(self.lab.namespace(HOST), [*self.command, *options], self.log, self.lab.env)
+        self._id = daemon.id
+        daemon.wait_until_ready()
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if self._id is not None:
+            end(self._id, how)
+            self._id = None
+
+    def hang_up(self) -> None:
+        """SIGHUP."""
+        assert self._id is not None
+        assert self._id.alive
+        os.kill(self._id.pid, signal.SIGHUP)
+
+    @property
+    def report(self) -> Report:
+        return read_report(self.lab.run_dir / f"{HOST}.status.json")
+
+    def wait_until_loaded(self) -> None:
+        """Until the files are in force as they are now."""
+        digest = Sources(self.config, self.table).digest()
+        wait_for(lambda: self.report.digest == digest, "the director loads its files", _LOAD_BOUND_S)
+
+    def wait_until(self, holds: Callable[[Report], bool]) -> None:
+        wait_for(lambda: holds(self.report), "the director reports it")
+
+    def wait_until_refused(self) -> None:
+        digest = Sources(self.config, self.table).digest()
+        wait_for(lambda: self.report.rejected_digest == digest, "the director refuses its files")
