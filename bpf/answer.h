@@ -175,7 +175,7 @@ __inline enum verdict answer_too_big(struct xdp_md *ctx, const struct settings *
 	int headers = ipv4 ? sizeof(struct ipv4_error) : sizeof(struct ipv6_error);
 	__u32 mtu = settings->mtu - tunnel_length(hops);
 	struct vlan_tags tags = read_tags(link);
-	struct ethhdr macs = *link->eth;
+	__u64 sender = source_mac(link->eth);
 	int surplus = (int)frame_length(ctx) - (int)link->len - quote;
 	struct ethhdr *eth;
 	struct cursor c;
@@ -188,8 +188,7 @@ __inline enum verdict answer_too_big(struct xdp_md *ctx, const struct settings *
 	eth = write_link(&c, &tags, ipv4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
 	if (!eth)
 		return DROP_TOO_BIG;
-	__builtin_memcpy(eth->h_dest, macs.h_source, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, macs.h_dest, ETH_ALEN);
+	write_macs(eth, sender, settings->mac);
 	if (ipv4 ? write_ipv4_error(&c, pkt, mtu) : write_ipv6_error(&c, pkt, mtu))
 		return ANSWERED_TOO_BIG;
 	return DROP_TOO_BIG;

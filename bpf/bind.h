@@ -48,21 +48,60 @@ __inline struct bind *find_wide_bind(const struct packet *pkt, __u32 generation)
 	return find_range(wide, bpf_ntohs(pkt->flow.dst_port));
 }
 
+/* Multipliers of a multiply-shift hash: odd, and without a pattern (digits of pi). glb/datapath/cuckoo.py has the same. */
+#define HASH_1 0x243f6a8885a308d3ULL
+#define HASH_2 0x13198a2e03707345ULL
+#define HASH_3 0xa4093822299f31d1ULL
+#define HASH_4 0x082efa98ec4e6c89ULL
+
+/* A bind's key in three words, as they stand in struct bind_key. */
+struct key_words {
+	__u64 word[3];
+};
+
+__inline struct key_words key_of(const struct packet *pkt)
+{
+	const struct flow *flow = &pkt->flow;
+	struct key_words key = {
+		.word[0] = flow->dst[0] | (__u64)flow->dst[1] << 32,
+		.word[1] = flow->dst[2] | (__u64)flow->dst[3] << 32,
+		.word[2] = flow->dst_port | flow->protocol << 16 | (__u32)flow->family << 24 |
+			   (__u64)(pkt->kind == KIND_FRAGMENT) << 32,
+	};
+
+	return key;
+}
+
+__inline __u64 hash_of(const struct key_words *key, __u64 seed)
+{
+	__u64 hash = seed + key->word[0] * HASH_1 + key->word[1] * HASH_2 + key->word[2] * HASH_3;
+
+	return (hash ^ hash >> 32) * HASH_4;
+}
+
+__inline struct bind *find_at(const struct key_words *key, __u32 place, __u32 generation)
+{
+	__u32 index = generation * MAX_BINDS + (place & (MAX_BINDS - 1));
+	struct bind_entry *entry = binds.lookup(&index);
+	const __u64 *there = (const void *)entry;
+
+	if (!entry || there[0] != key->word[0] || there[1] != key->word[1] || there[2] != key->word[2])
+		return NULL;
+	return &entry->bind;
+}
+
 /* A bind of one address and one port is found at once, and beats all others. */
 __inline struct bind *find_bind(const struct settings *settings, const struct packet *pkt, __u32 generation)
 {
-	struct bind_key key = {
-		.port = pkt->flow.dst_port,
-		.protocol = pkt->flow.protocol,
-		.family = pkt->flow.family,
-		.generation = generation,
-		.fragment = pkt->kind == KIND_FRAGMENT,
-	};
+	struct key_words key = key_of(pkt);
+	__u64 hash = hash_of(&key, settings->bind_seed);
 	struct bind *bind;
 
-	__builtin_memcpy(key.address, pkt->flow.dst, sizeof(key.address));
-	bind = binds.lookup(&key);
-	if (likely(bind) || !(settings->flags & WIDE_BINDS))
+	bind = find_at(&key, hash >> 32, generation);
+	if (likely(bind))
+		return bind;
+	bind = find_at(&key, hash, generation);
+	if (bind || !(settings->flags & WIDE_BINDS))
 		return bind;
 	return find_wide_bind(pkt, generation);
 }

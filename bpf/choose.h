@@ -89,6 +89,8 @@ __inline void add_row(struct hops *hops, __u32 at, const struct bind *bind, __u6
 __inline enum verdict choose(const struct settings *settings, const struct bind *bind, const struct flow *flow,
 			     struct hops *hops)
 {
+	hops->count = 0;
+	hops->slot[1] = hops->slot[2] = hops->slot[3] = NULL;
 	hops->hash = flow_hash(bind, flow, settings->hash_fields);
 	hops->first_backend = bind->first_backend;
 	add_row(hops, 0, bind, hops->hash);

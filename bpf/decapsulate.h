@@ -138,7 +138,7 @@ __inline enum verdict decapsulate(struct xdp_md *ctx, const struct link *link, c
 {
 	__be16 protocol = end->protocol == IPPROTO_IPIP ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6;
 	struct vlan_tags tags = read_tags(link);
-	struct ethhdr macs = *link->eth;
+	__u64 destination = destination_mac(link->eth), source = source_mac(link->eth);
 	enum verdict verdict;
 	struct ethhdr *eth;
 	struct cursor c;
@@ -149,8 +149,7 @@ __inline enum verdict decapsulate(struct xdp_md *ctx, const struct link *link, c
 	eth = write_link(&c, &tags, protocol);
 	if (!eth)
 		return DROP_NO_ROOM;
-	__builtin_memcpy(eth->h_dest, macs.h_dest, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, macs.h_source, ETH_ALEN);
+	write_macs(eth, destination, source);
 	if (likely(!(end->tos & ECN_ECT_1))) /* neither ECT(1) nor CE: nothing to carry over */
 		return taken;
 	verdict = end->protocol == IPPROTO_IPIP ? set_ipv4_ecn(&c, end->tos) : set_ipv6_ecn(&c, end->tos);
@@ -179,14 +178,15 @@ __inline void readdress(struct tunnel *t, __be32 hop)
 /* Until the way to a hop is known, its packets go back to the host that delivered them: a router can route them. */
 __inline void address_to_hop(struct ethhdr *eth, __be32 hop)
 {
-	struct next_hop *known = next_hops.lookup(&hop);
+	__u64 *known = next_hops.lookup(&hop);
 	__u8 wanted = 1;
 
-	exchange_macs(eth);
-	if (likely(known))
-		__builtin_memcpy(eth->h_dest, known->mac, ETH_ALEN);
-	else
+	if (unlikely(!known)) {
 		wanted_hops.update(&hop, &wanted);
+		exchange_macs(eth);
+		return;
+	}
+	write_macs(eth, *known, destination_mac(eth));
 }
 
 /* Where nobody here knows the packet. */

@@ -31,12 +31,13 @@
 #define WIDE_BINDS 8 /* some bind needs more than the exact lookup */
 
 struct settings {
-	__be32 source; /* of the outer IPv4 header */
-	__u8 mac[ETH_ALEN];
-	__u8 hash_fields;
-	__u8 alt_hash_fields;
-	__u32 mtu; /* that the outer packet must not exceed */
+	__u64 mac;	 /* as in parse.h */
+	__u64 bind_seed; /* of the hash by which binds are found */
+	__be32 source;	 /* of the outer IPv4 header */
+	__u32 mtu;	 /* that the outer packet must not exceed */
 	__u32 flags;
+	__u16 hash_fields;
+	__u16 alt_hash_fields;
 };
 
 struct state {
@@ -49,9 +50,8 @@ struct bind_key {
 	__be32 address[4];
 	__be16 port; /* 0 for ICMP and fragments */
 	__u8 protocol;
-	__u8 family; /* 4 or 6 */
-	__u16 generation;
-	__u16 fragment; /* 1: what fragments of this protocol to this address belong to */
+	__u8 family;	/* 4 or 6; 0 where there is no bind */
+	__u32 fragment; /* 1: what fragments of this protocol to this address belong to */
 };
 
 /* All that the way from a bind to its row needs, in one cache line. */
@@ -63,6 +63,16 @@ struct bind {
 	__u32 slots_per_row; /* 1 or 2; 0: fragments here do not tell their table */
 };
 
+/* A hash table whose entries are found at one of two places: userspace puts them there (glb/datapath/cuckoo.py). Key
+ * and value share a cache line. */
+struct bind_entry {
+	struct bind_key key;
+	struct bind bind;
+	__u64 unused;
+};
+
+_Static_assert(sizeof(struct bind_entry) == 64, "a bind is one cache line");
+
 #define HOPS_PER_SLOT 4
 #define NO_HOP 0xffff
 
@@ -72,9 +82,8 @@ struct slot {
 };
 
 struct backend {
+	__u64 next_hop_mac; /* as in parse.h; 0: not known */
 	__be32 address;
-	__u8 next_hop_mac[ETH_ALEN]; /* all 0: not known */
-	__u16 unused;
 	__u32 traffic; /* in `traffic` */
 };
 
@@ -112,6 +121,6 @@ BPF_F_TABLE("array", __u32, struct state, state, 1, MMAPABLE);
 BPF_F_TABLE("array", __u32, struct slot, rows, MAX_SLOTS *GENERATIONS, MMAPABLE);
 BPF_F_TABLE("array", __u32, struct backend, backends, MAX_BACKENDS *GENERATIONS, MMAPABLE);
 BPF_F_TABLE("array", __u32, struct range, ranges, MAX_RANGES *GENERATIONS, MMAPABLE);
-BPF_TABLE("hash", struct bind_key, struct bind, binds, MAX_BINDS *GENERATIONS);
+BPF_F_TABLE("array", __u32, struct bind_entry, binds, MAX_BINDS *GENERATIONS, MMAPABLE);
 BPF_LPM_TRIE(wide_binds, struct wide_key, struct wide_bind, MAX_WIDE_BINDS *GENERATIONS);
 BPF_PERCPU_ARRAY(traffic, struct traffic, MAX_TRAFFIC);

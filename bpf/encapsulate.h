@@ -27,37 +27,36 @@ __inline __be16 tunnel_source_port(const struct packet *pkt, const struct hops *
 	return bpf_htons(TUNNEL_PORT_BASE | ((hops->hash ^ bpf_ntohs(pkt->entropy)) & TUNNEL_PORT_MASK));
 }
 
+/* Two neighbouring fields of a header as one word. */
+__inline __u32 pair(__u16 first, __u16 second)
+{
+	return first | (__u32)second << 16;
+}
+
+/* struct tunnel a word at a time: as many writes as the fields would take cost more than all else here. */
 __inline void write_tunnel(struct tunnel *t, const struct settings *settings, const struct packet *pkt,
 			   const struct hops *hops)
 {
-	__u8 tos_mask = settings->flags & COPY_DSCP ? 0xff : ECN_MASK;
+	__u8 tos = pkt->tos & (settings->flags & COPY_DSCP ? 0xff : ECN_MASK);
+	__u8 protocol = pkt->flow.family == 4 ? IPPROTO_IPIP : IPPROTO_IPV6;
 	__u32 further_hops = hops->count - 1;
 	__u32 len = tunnel_length(hops) + pkt->len;
+	__u32 version_to_length = pair(0x45 | tos << 8, bpf_htons(len));
+	__u32 id_and_fragment = pair(0, IPV4_DONT_FRAGMENT);
+	__u32 ttl_and_protocol = TUNNEL_TTL | IPPROTO_UDP << 8;
+	__u64 sum = (__u64)version_to_length + id_and_fragment + ttl_and_protocol + settings->source +
+		    hops->first->address;
+	__u32 *word = (__u32 *)t;
 
-	t->ip = (struct iphdr){
-		.version = 4,
-		.ihl = 5,
-		.tos = pkt->tos & tos_mask,
-		.tot_len = bpf_htons(len),
-		.frag_off = IPV4_DONT_FRAGMENT,
-		.ttl = TUNNEL_TTL,
-		.protocol = IPPROTO_UDP,
-		.saddr = settings->source,
-		.daddr = hops->first->address,
-	};
-	t->ip.check = ipv4_checksum(&t->ip);
-	t->udp = (struct udphdr){
-		.source = tunnel_source_port(pkt, hops),
-		.dest = GUE_PORT,
-		.len = bpf_htons(len - sizeof(t->ip)),
-	};
-	t->gue = (struct guehdr){
-		.hlen = 1 + further_hops,
-		.protocol = pkt->flow.family == 4 ? IPPROTO_IPIP : IPPROTO_IPV6,
-	};
-	t->glb = (struct glbhdr){
-		.hop_count = further_hops,
-	};
+	word[0] = version_to_length;
+	word[1] = id_and_fragment;
+	word[2] = pair(ttl_and_protocol, checksum_of_words(sum));
+	word[3] = settings->source;
+	word[4] = hops->first->address;
+	word[5] = pair(tunnel_source_port(pkt, hops), GUE_PORT);
+	word[6] = bpf_htons(len - sizeof(struct iphdr)); /* and no checksum */
+	word[7] = (1 + further_hops) | protocol << 8;	 /* GUE version 0, no flags */
+	word[8] = further_hops << 24;			 /* type 0, next_hop 0 */
 }
 
 /* Writes the hops of one slot from number `from` on, up to the slot's end. */
@@ -126,13 +125,6 @@ __inline enum verdict route(struct xdp_md *ctx, const struct settings *settings,
 	return REDIRECTED;
 }
 
-__inline bool is_known(const __u8 *mac)
-{
-	const __u16 *word = (const void *)mac;
-
-	return word[0] | word[1] | word[2];
-}
-
 __inline enum verdict encapsulate(struct xdp_md *ctx, const struct settings *settings, const struct link *link,
 				  const struct packet *pkt, const struct hops *hops)
 {
@@ -141,7 +133,7 @@ __inline enum verdict encapsulate(struct xdp_md *ctx, const struct settings *set
 	struct ethhdr *eth;
 	struct cursor c;
 
-	if (!(settings->flags & EGRESS_FIB) && !is_known(hops->first->next_hop_mac))
+	if (!(settings->flags & EGRESS_FIB) && !hops->first->next_hop_mac)
 		return DROP_NO_NEXT_HOP;
 	if (!cut_padding(ctx, link, pkt) || bpf_xdp_adjust_head(ctx, -(int)tunnel_length(hops)))
 		return DROP_NO_HEADROOM;
@@ -153,7 +145,6 @@ __inline enum verdict encapsulate(struct xdp_md *ctx, const struct settings *set
 	write_tunnel(tunnel, settings, pkt, hops);
 	if (unlikely(settings->flags & EGRESS_FIB))
 		return route(ctx, settings, pkt, hops, eth);
-	__builtin_memcpy(eth->h_dest, hops->first->next_hop_mac, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, settings->mac, ETH_ALEN);
+	write_macs(eth, hops->first->next_hop_mac, settings->mac);
 	return ENCAPSULATED;
 }

@@ -11,11 +11,7 @@
 #define MAX_HOPS (2 * MAX_ROW_HOPS)
 
 struct guehdr {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	__u8 hlen : 5, control : 1, version : 2;
-#else
-	__u8 version : 2, control : 1, hlen : 5;
-#endif
 	__u8 protocol; /* IPPROTO_IPIP or IPPROTO_IPV6 */
 	__be16 flags;
 };

@@ -53,9 +53,5 @@ __inline struct ethhdr *write_link(struct cursor *c, const struct vlan_tags *tag
 /* Back to where the frame came from. */
 __inline void exchange_macs(struct ethhdr *eth)
 {
-	__u8 sender[ETH_ALEN];
-
-	__builtin_memcpy(sender, eth->h_source, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, eth->h_dest, ETH_ALEN);
-	__builtin_memcpy(eth->h_dest, sender, ETH_ALEN);
+	write_macs(eth, source_mac(eth), destination_mac(eth));
 }

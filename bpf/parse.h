@@ -84,11 +84,26 @@ __inline bool parse_link(struct cursor *c, struct link *link)
 	return true;
 }
 
-__inline bool same_mac(const __u8 *a, const __u8 *b)
-{
-	const __u16 *x = (const void *)a, *y = (const void *)b;
+/* A MAC address in the lower six bytes of a word, in the order in which they are sent. */
+#define MAC_MASK 0xffffffffffffULL
 
-	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2];
+/* The Ethernet header as three words: 8, 4 and 2 bytes. */
+__inline __u64 destination_mac(const struct ethhdr *eth)
+{
+	return *(const __u64 *)eth & MAC_MASK;
+}
+
+__inline __u64 source_mac(const struct ethhdr *eth)
+{
+	const __u32 *word = (const void *)eth;
+
+	return word[1] >> 16 | (__u64)word[2] << 16;
+}
+
+__inline void write_macs(struct ethhdr *eth, __u64 destination, __u64 source)
+{
+	*(__u64 *)eth = destination | source << 48;
+	*((__u32 *)eth + 2) = source >> 16;
 }
 
 /* Moves over the options too. NULL also for a version or header length that no IPv4 packet has. */

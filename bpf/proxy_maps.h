@@ -26,15 +26,11 @@ struct source_key {
 	__be32 address;
 };
 
-struct next_hop {
-	__u8 mac[ETH_ALEN];
-};
-
 BPF_ARRAY(proxy_settings, struct proxy_settings, 1);
 BPF_LPM_TRIE(sources, struct source_key, __u32, MAX_SOURCES);
 BPF_HASH(addresses, __be32, __u8, MAX_ADDRESSES);
 
-/* The MACs on the way to fellow proxies, which userspace resolves; and the proxies that it is asked to resolve, of which
+/* The MACs (as in parse.h) on the way to fellow proxies, which userspace resolves; and the proxies that it is asked to resolve, of which
  * the least recently used ones are forgotten. */
-BPF_HASH(next_hops, __be32, struct next_hop, MAX_HOPS_KNOWN);
+BPF_HASH(next_hops, __be32, __u64, MAX_HOPS_KNOWN);
 BPF_TABLE("lru_hash", __be32, __u8, wanted_hops, MAX_HOPS_KNOWN);

@@ -24,6 +24,10 @@
  * verifier follows a masked length or a compared pointer, not what an optimiser makes of it. */
 #define barrier_var(x) asm volatile("" : "+r"(x))
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "headers are read and written a word at a time, put together for little-endian machines"
+#endif
+
 #define ETHERTYPE_IPV4 __constant_htons(ETH_P_IP)
 #define ETHERTYPE_IPV6 __constant_htons(ETH_P_IPV6)
 #define ETHERTYPE_VLAN __constant_htons(ETH_P_8021Q)

@@ -35,7 +35,7 @@ __inline enum verdict read_packet(struct xdp_md *ctx, const struct settings *set
 		return DROP_SHORT_FRAME;
 	if (link->protocol != ETHERTYPE_IPV4 && link->protocol != ETHERTYPE_IPV6)
 		return PASS_NOT_IP;
-	if (!same_mac(link->eth->h_dest, settings->mac))
+	if (destination_mac(link->eth) != settings->mac)
 		return PASS_OTHER_HOST;
 	if (link->protocol == ETHERTYPE_IPV4)
 		fault = parse_ipv4_packet(ctx, &c, pkt);
@@ -65,7 +65,7 @@ __inline enum verdict send(struct xdp_md *ctx, const struct settings *settings, 
 			   const struct link *link, const struct packet *pkt)
 {
 	enum verdict verdict;
-	struct hops hops = {};
+	struct hops hops;
 
 	verdict = choose(settings, bind, &pkt->flow, &hops);
 	if (verdict)
@@ -82,7 +82,7 @@ __inline enum verdict send(struct xdp_md *ctx, const struct settings *settings, 
 
 __inline enum verdict direct(struct xdp_md *ctx)
 {
-	struct packet pkt = {};
+	struct packet pkt;
 	struct settings *settings;
 	enum verdict verdict;
 	struct state *now;

@@ -1,23 +1,24 @@
 """The director's datapath: its program, and the forwarding tables in its maps."""
 
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from glb.config.model import DirectorConfig, Echo, Egress, HashFields
 from glb.datapath import program as programs
+from glb.datapath.cuckoo import arrange
 from glb.datapath.errors import DatapathError
 from glb.datapath.grace import wait_for_running_programs
-from glb.datapath.layout import Capacity, Layout, Owner, capacity_for
+from glb.datapath.layout import Capacity, Layout, Owner, WideBind, capacity_for
 from glb.datapath.program import Program
 from glb.datapath.traffic import Counted, TrafficEntries
 
 _GENERATIONS = 2
+_KEY_WORDS = 3  # of struct bind_key
 # What stands before the address in struct wide_key: generation, fragment, protocol, family.
 _WIDE_KEY_BITS = 4 * 16
 # HASH_* and the flags of struct settings in bpf/director_maps.h.
@@ -50,8 +51,8 @@ class DirectorDatapath:
     def __init__(self, program: Program, capacity: Capacity) -> None:
         self.program = program
         self.capacity = capacity
-        self._views = {name: program.view(name) for name in ("state", "rows", "backends", "ranges")}
-        self._keys_in_use: list[tuple[Any, Any]] = []
+        self._views = {name: program.view(name) for name in ("state", "rows", "backends", "ranges", "binds")}
+        self._wide_in_use: list[Any] = []
         self._traffic = TrafficEntries(capacity.traffic)
 
     @classmethod
@@ -77,16 +78,18 @@ class DirectorDatapath:
             raise DatapathError("the tables outgrow the maps of the loaded program: load it anew")
         state = self._views["state"][0]
         generation = (int(state["generation"]) + 1) % _GENERATIONS
+        settings = state["settings"][generation]
         counted = _counted(layout)
         self._clear_traffic(self._traffic.add(counted))
         self._write_backends(layout, generation, surroundings.next_hops)
         self._write_rows(layout, generation)
-        _write_settings(state["settings"][generation], layout, config, surroundings)
-        keys = self._insert_binds(layout, generation)
+        settings["bind_seed"] = self._write_binds(layout, generation)
+        _write_settings(settings, layout, config, surroundings)
+        wide = self._insert_wide_binds(layout, generation)
         state["generation"] = generation
         wait_for_running_programs()
-        _delete(self._keys_in_use)
-        self._keys_in_use = keys
+        self._delete_wide_binds(self._wide_in_use)
+        self._wide_in_use = wide
         self._traffic.keep(counted)
 
     def traffic_entries(self) -> Mapping[Counted, int]:
@@ -106,7 +109,7 @@ class DirectorDatapath:
         entries = self._part("backends", self.capacity.backends, generation, len(layout.backends))
         for entry, backend in zip(entries, layout.backends, strict=True):
             entry["address"] = _words(backend.address)[0]
-            entry["next_hop_mac"] = np.frombuffer(next_hops.get(backend.address, UNKNOWN_MAC), dtype=np.uint8)
+            entry["next_hop_mac"] = _mac_word(next_hops.get(backend.address, UNKNOWN_MAC))
             entry["traffic"] = self._traffic["backend", backend.table_name, str(backend.address)]
 
     def _write_rows(self, layout: Layout, generation: int) -> None:
@@ -133,46 +136,55 @@ class DirectorDatapath:
         bind["first_backend"] = generation * self.capacity.backends + place.first_backend
         bind["slots_per_row"] = place.slots_per_row
 
-    def _insert_binds(self, layout: Layout, generation: int) -> list[tuple[Any, Any]]:
-        """Insert the generation's binds; returns the entries made, and takes them back if one fails."""
-        inserted: list[tuple[Any, Any]] = []
-        try:
-            for table, key, leaf in chain(self._exact(layout, generation), self._wide(layout, generation)):
-                table[key] = leaf
-                inserted.append((table, key))
-        except Exception as error:
-            _delete(inserted)
-            raise DatapathError(f"insert of bind {len(inserted) + 1}: {error}; the old tables go on") from error
-        return inserted
-
-    def _exact(self, layout: Layout, generation: int) -> Iterator[tuple[Any, Any, Any]]:
-        table = self.program.maps["binds"]
-        for exact in layout.exact:
-            key, leaf = _struct(table.Key), _struct(table.Leaf)
+    def _write_binds(self, layout: Layout, generation: int) -> int:
+        """Write the binds of one address and one port. Returns the seed of the hash by which they are found."""
+        entries = np.zeros(len(layout.exact), dtype=self._views["binds"].dtype)
+        for entry, exact in zip(entries, layout.exact, strict=True):
+            key = entry["key"]
             key["address"] = _words(exact.address)
             key["port"] = socket.htons(exact.port)
             key["protocol"] = exact.protocol
             key["family"] = exact.address.version
-            key["generation"] = generation
             key["fragment"] = exact.fragment
-            self._fill_bind(leaf, layout, layout.owners[exact.owner], generation)
-            yield table, _ctype(table.Key, key), _ctype(table.Leaf, leaf)
+            self._fill_bind(entry["bind"], layout, layout.owners[exact.owner], generation)
+        keys = np.ascontiguousarray(entries["key"]).view(np.uint64).reshape(-1, _KEY_WORDS)
+        seed, places = arrange(keys, self.capacity.binds)
+        part = self._part("binds", self.capacity.binds, generation, self.capacity.binds)
+        part[:] = 0
+        part[places >= 0] = entries[places[places >= 0]]
+        return seed
 
-    def _wide(self, layout: Layout, generation: int) -> Iterator[tuple[Any, Any, Any]]:
+    def _insert_wide_binds(self, layout: Layout, generation: int) -> list[Any]:
+        """Insert the binds of networks and of several ports; returns their keys, and takes them back if one fails."""
         table = self.program.maps["wide_binds"]
+        inserted: list[Any] = []
         first_range = generation * self.capacity.ranges
-        for wide in layout.wide:
-            key, leaf = _struct(table.Key), _struct(table.Leaf)
-            key["prefix_len"] = _WIDE_KEY_BITS + wide.network.prefixlen
-            key["generation"] = generation
-            key["fragment"] = wide.fragment
-            key["protocol"] = wide.protocol
-            key["family"] = wide.network.version
-            key["address"] = _words(wide.network.network_address)
-            leaf["first_range"] = first_range
-            leaf["num_ranges"] = len(wide.ranges)
-            first_range += len(wide.ranges)
-            yield table, _ctype(table.Key, key), _ctype(table.Leaf, leaf)
+        try:
+            for wide in layout.wide:
+                key = _wide_key(table, wide, generation)
+                table[key] = table.Leaf(first_range, len(wide.ranges))
+                inserted.append(key)
+                first_range += len(wide.ranges)
+        except Exception as error:
+            self._delete_wide_binds(inserted)
+            raise DatapathError(f"insert of the bind to {wide.network}: {error}; the old tables go on") from error
+        return inserted
+
+    def _delete_wide_binds(self, keys: Iterable[Any]) -> None:
+        table = self.program.maps["wide_binds"]
+        for key in keys:
+            del table[key]
+
+
+def _wide_key(table: Any, wide: WideBind, generation: int) -> Any:
+    key = np.zeros((), dtype=np.dtype(table.Key))
+    key["prefix_len"] = _WIDE_KEY_BITS + wide.network.prefixlen
+    key["generation"] = generation
+    key["fragment"] = wide.fragment
+    key["protocol"] = wide.protocol
+    key["family"] = wide.network.version
+    key["address"] = _words(wide.network.network_address)
+    return table.Key.from_buffer_copy(key.tobytes())
 
 
 def _counted(layout: Layout) -> list[Counted]:
@@ -184,7 +196,7 @@ def _counted(layout: Layout) -> list[Counted]:
 
 def _write_settings(settings: Any, layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> None:
     settings["source"] = _words(config.outbound_src_ip)[0]
-    settings["mac"] = np.frombuffer(surroundings.mac, dtype=np.uint8)
+    settings["mac"] = _mac_word(surroundings.mac)
     settings["mtu"] = surroundings.mtu
     settings["hash_fields"] = _hash_bits(config.hash_fields)
     settings["alt_hash_fields"] = _hash_bits(config.alt_hash_fields) if config.alt_hash_fields else 0
@@ -196,16 +208,6 @@ def _write_settings(settings: Any, layout: Layout, config: DirectorConfig, surro
     )
 
 
-def _struct(ctype: type[Any]) -> Any:
-    """A zeroed C struct, to be filled by field names."""
-    return np.zeros((), dtype=np.dtype(ctype))
-
-
-def _ctype(ctype: type[Any], value: Any) -> Any:
-    """The same as bcc takes it."""
-    return ctype.from_buffer_copy(value.tobytes())
-
-
 def _hash_bits(fields: HashFields) -> int:
     return sum(bit for name, bit in _HASH_BITS.items() if getattr(fields, name))
 
@@ -215,6 +217,6 @@ def _words(address: IPv4Address | IPv6Address) -> Any:
     return np.frombuffer(address.packed.ljust(16, b"\0"), dtype=np.uint32)
 
 
-def _delete(entries: Iterable[tuple[Any, Any]]) -> None:
-    for table, key in entries:
-        del table[key]
+def _mac_word(mac: bytes) -> int:
+    """As the programs read MACs: in the lower six bytes of a word, in the order in which they are sent."""
+    return int.from_bytes(mac, "little")

@@ -118,7 +118,7 @@ class Capacity:
         return (
             len(layout.slots) <= self.slots
             and len(layout.backends) <= self.backends
-            and len(layout.exact) <= self.binds
+            and 4 * len(layout.exact) <= self.binds
             and len(layout.wide) <= self.wide_binds
             and layout.num_ranges <= self.ranges
             and 2 * layout.num_counted <= self.traffic
@@ -130,7 +130,7 @@ def capacity_for(layout: Layout) -> Capacity:
     return Capacity(
         slots=_with_room(len(layout.slots), 4 * 65536),
         backends=_with_room(len(layout.backends), 1024),
-        binds=_with_room(len(layout.exact), 1024),
+        binds=_with_room(4 * len(layout.exact), 4096),  # a hash table: sparse, so that most are found at once
         wide_binds=_with_room(len(layout.wide), 256),
         ranges=_with_room(layout.num_ranges, 1024),
         traffic=_with_room(2 * layout.num_counted, 2048),  # while two generations are there

@@ -60,7 +60,7 @@ class ProxyDatapath:
             del table[table.Key(_word(address))]
         for address, mac in next_hops.items():
             if self._next_hops.get(address) != mac:
-                table[table.Key(_word(address))] = table.Leaf.from_buffer_copy(mac)
+                table[table.Key(_word(address))] = table.Leaf(int.from_bytes(mac, "little"))
         self._next_hops = dict(next_hops)
 
     def close(self) -> None:
