@@ -79,29 +79,29 @@ __inline __u64 hash_of(const struct key_words *key, __u64 seed)
 	return (hash ^ hash >> 32) * HASH_4;
 }
 
-__inline struct bind *find_at(const struct key_words *key, __u32 place, __u32 generation)
+__inline struct bind *find_at(const struct settings *settings, const struct key_words *key, __u32 place)
 {
-	__u32 index = generation * MAX_BINDS + (place & (MAX_BINDS - 1));
+	__u32 index = settings->first_bind + (place & (MAX_BINDS - 1));
 	struct bind_entry *entry = binds.lookup(&index);
 	const __u64 *there = (const void *)entry;
 
-	if (!entry || there[0] != key->word[0] || there[1] != key->word[1] || there[2] != key->word[2])
+	if (unlikely(!entry) || there[0] != key->word[0] || there[1] != key->word[1] || there[2] != key->word[2])
 		return NULL;
 	return &entry->bind;
 }
 
 /* A bind of one address and one port is found at once, and beats all others. */
-__inline struct bind *find_bind(const struct settings *settings, const struct packet *pkt, __u32 generation)
+__inline struct bind *find_bind(const struct settings *settings, const struct packet *pkt)
 {
 	struct key_words key = key_of(pkt);
 	__u64 hash = hash_of(&key, settings->bind_seed);
 	struct bind *bind;
 
-	bind = find_at(&key, hash >> 32, generation);
+	bind = find_at(settings, &key, hash >> 32);
 	if (likely(bind))
 		return bind;
-	bind = find_at(&key, hash, generation);
+	bind = find_at(settings, &key, hash);
 	if (bind || !(settings->flags & WIDE_BINDS))
 		return bind;
-	return find_wide_bind(pkt, generation);
+	return find_wide_bind(pkt, settings->first_bind / MAX_BINDS);
 }

@@ -38,6 +38,8 @@ struct settings {
 	__u32 flags;
 	__u16 hash_fields;
 	__u16 alt_hash_fields;
+	__u32 first_bind; /* of this generation, in `binds` */
+	__u32 zero;	  /* which the verifier does not know to be 0 */
 };
 
 struct state {

@@ -83,6 +83,7 @@ class DirectorDatapath:
         self._clear_traffic(self._traffic.add(counted))
         self._write_backends(layout, generation, surroundings.next_hops)
         self._write_rows(layout, generation)
+        settings["first_bind"] = generation * self.capacity.binds
         settings["bind_seed"] = self._write_binds(layout, generation)
         _write_settings(settings, layout, config, surroundings)
         wide = self._insert_wide_binds(layout, generation)
