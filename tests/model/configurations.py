@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Any
 
 from .director import Director
-from .harness import CONFIG, DIRECTOR_MAC
+from .places import CONFIG, DIRECTOR_MAC
 from .setup import FIELDS, packed_address, packed_mac
 
 PORTS = (1, 53, 80, 443, 1000, 1500, 2000, 65535)

@@ -22,7 +22,7 @@ from scapy.packet import Packet, Raw
 
 from .cases import Case, Setup, cut
 from .cases import frame as any_frame
-from .harness import CONFIG, DIRECTOR_MAC
+from .places import CONFIG, DIRECTOR_MAC
 
 VIP4, VIP6 = "203.0.113.10", "2001:db8:f::10"
 SHARED4 = "203.0.113.20"  # two tables have binds of it

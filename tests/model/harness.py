@@ -19,13 +19,10 @@ from glb.datapath.proxy import ProxyDatapath
 from glb.director.sources import Loaded, Sources, read
 
 from .director import Director, Result
+from .places import LEAST_FRAME
 from .proxy import Proxy
 from .setup import Document, packed_mac
 
-DIRECTOR_MAC = "02:00:00:00:00:01"
-GATEWAY_MAC = "02:00:00:00:00:fe"
-CONFIG: dict[str, Any] = {"outbound_gateway_mac": GATEWAY_MAC, "outbound_src_ip": "10.0.0.1"}
-LEAST_FRAME = 14  # the kernel runs nothing shorter
 XDP_DROP, XDP_PASS, XDP_TX = 1, 2, 3
 TRANSMITTED = ("encapsulated", "answered_echo", "answered_too_big", "forwarded")
 

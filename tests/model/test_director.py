@@ -11,7 +11,8 @@ from .configurations import random_director
 from .director import Director
 from .director_cases import CASES, NOT_TO_BE_LOADED, SETUPS
 from .generate import aim_at, batch
-from .harness import DIRECTOR_MAC, LEAST_FRAME, Comparison, DirectorsOfAllSizes, director_comparison
+from .harness import Comparison, DirectorsOfAllSizes, director_comparison
+from .places import DIRECTOR_MAC, LEAST_FRAME
 from .setup import packed_mac
 
 # A seed stands for a batch of packets, and does not get simpler by being smaller.

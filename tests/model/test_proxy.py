@@ -14,8 +14,9 @@ from . import build
 from .cases import Case
 from .connections import backward, connections
 from .generate import CLIENTS, DIRECTOR, GUE_PORT, PROXY, ROUTER_MAC, Aim, Target, proxy_batch
-from .harness import LEAST_FRAME, Comparison, Kernel, proxy_comparison
+from .harness import Comparison, Kernel, proxy_comparison
 from .headers import TCP, UDP, Flow
+from .places import LEAST_FRAME
 from .proxy import Proxy
 from .proxy_cases import CASES, SETUPS
 
