@@ -27,12 +27,12 @@ def cases() -> Iterator[list[Case]]:
 
 
 def _cases(there: Sockets, program: Program) -> list[Case]:
-    unknown = _fixed(_segment(_STRANGER, SERVER, 1, there.port, "A"))
     found: list[tuple[str, FrameSource, str]] = [
         ("proxy: established", _established(there), "taken_established"),
         ("proxy: SYN", _fixed(_segment(_STRANGER, SERVER, 1, there.port, "S")), "taken_syn"),
         ("proxy: SYN cookie", lambda: frames.tunnelled(there.cookie()), "taken_syncookie"),
-        ("proxy: sent on", unknown, "forwarded"),
+        ("proxy: sent on", _unknown(there.port), "forwarded"),
+        ("proxy: sent on, cookies are out", _unknown(there.cookie_port), "forwarded"),
     ]
     return [
         Case(name, program, Harness.WHOLE, frame, verdict, namespace=there.namespace) for name, frame, verdict in found
@@ -43,6 +43,11 @@ def _checked(there: Sockets, program: Program) -> Case:
     """A proxy that takes the tunnel's packets from directors only."""
     name = "proxy: established, source checked"
     return Case(name, program, Harness.WHOLE, _established(there), "taken_established", namespace=there.namespace)
+
+
+def _unknown(port: int) -> FrameSource:
+    """An ACK of a connection that lives elsewhere, to a port that listens here too."""
+    return _fixed(_segment(_STRANGER, SERVER, 1, port, "A"))
 
 
 def _established(there: Sockets) -> FrameSource:
