@@ -177,8 +177,15 @@ def director_comparison(directors: DirectorsOfAllSizes, model: Director) -> Comp
 
 def proxy_comparison(datapath: ProxyDatapath, kernel: Kernel, model: Proxy) -> Comparison:
     """`kernel` runs the program of `datapath`."""
-    datapath.write([IPv4Network(source) for source in model.config.get("sources", ())], [])
-    return Comparison(kernel, model.run, model.config)
+    sources = [IPv4Network(source) for source in model.config.get("sources", ())]
+    datapath.write(sources, addresses=[IPv4Address(address) for address in model.addresses])
+    datapath.write_next_hops({IPv4Address(hop): mac for hop, mac in model.next_hops.items()})
+    shown = {
+        "proxy.conf": model.config,
+        "addresses": [str(IPv4Address(address)) for address in model.addresses],
+        "next hops": {str(IPv4Address(hop)): mac.hex(":") for hop, mac in model.next_hops.items()},
+    }
+    return Comparison(kernel, model.run, shown)
 
 
 def documents(model: Director) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from . import director_cases, proxy_cases
 from .cases import Case
 from .director import Director, Result
 from .places import DIRECTOR_MAC
-from .proxy import Proxy
 from .setup import packed_mac
 
 MTU = 9000
@@ -35,7 +34,7 @@ def run_director(case: Case) -> Result:
 
 
 def run_proxy(case: Case) -> Result:
-    return Proxy(proxy_cases.SETUPS[case.setup]).run(bytes(case.frame))
+    return proxy_cases.SETUPS[case.setup].run(bytes(case.frame))
 
 
 def write(folder: Path) -> None:

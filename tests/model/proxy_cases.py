@@ -19,6 +19,7 @@ from scapy.packet import Packet, Raw
 from .build import gue
 from .cases import Case, cut
 from .cases import frame as any_frame
+from .proxy import Proxy
 
 DIRECTOR, FIRST, SECOND, THIRD = "10.0.0.1", "10.0.0.11", "10.0.0.12", "10.0.0.13"
 PROXY_MAC, ROUTER_MAC = "02:00:00:00:00:0b", "02:00:00:00:00:fe"
@@ -44,6 +45,7 @@ def tunnelled(
     next_hop: int = 0,
     version: int | None = None,
     src: str = DIRECTOR,
+    dst: str = FIRST,
     tos: int = 0,
     checksum: int | None = 0,
 ) -> Packet:
@@ -51,9 +53,7 @@ def tunnelled(
     data = bytes(inner)
     payload = gue(version or (data[0] >> 4 if data else 4), tuple(packed(hop) for hop in hops), next_hop, data)
     return frame(
-        IP(src=src, dst=FIRST, id=0, flags="DF", tos=tos)
-        / UDP(sport=0x8123, dport=19523, chksum=checksum)
-        / Raw(payload)
+        IP(src=src, dst=dst, id=0, flags="DF", tos=tos) / UDP(sport=0x8123, dport=19523, chksum=checksum) / Raw(payload)
     )
 
 
@@ -266,6 +266,14 @@ TAKERS = [
     Case("syn", "A SYN is taken.", WHOLE, "taken_syn"),
     Case("syn-v6", "IPv6's as well.", tunnelled(IP6 / SYN), "taken_syn"),
     Case("syn-ack", "Whatever else it says.", tunnelled(IP4 / TCP(sport=4711, dport=80, flags="SA")), "taken_syn"),
+    Case("syn-first-address", "A tunnel to this host.", WHOLE, "taken_syn", "addresses"),
+    Case(
+        "syn-second-address",
+        "A host may have further addresses.",
+        tunnelled(IP4 / SYN, dst="10.0.0.111"),
+        "taken_syn",
+        "addresses",
+    ),
     Case("syn-tagged", "VLAN tags are stepped over, and stay.", frame(*THREE_TAGS[:2], WHOLE[IP]), "taken_syn"),
     Case("syn-padded", "With padding behind it.", bytes(WHOLE) + b"\xee" * 6, "taken_syn"),
     Case(
@@ -332,6 +340,14 @@ TAKERS = [
     Case("ack", "A segment that nobody knows goes to the next hop.", tunnelled(IP4 / ACK), "forwarded"),
     Case("ack-v6", "IPv6's as well.", tunnelled(IP6 / ACK), "forwarded"),
     Case("ack-tagged", "Sent on, the VLAN tag stays.", frame(Dot1Q(vlan=5), tunnelled(IP4 / ACK)[IP]), "forwarded"),
+    Case("ack-known-way", "Sent on to the MAC on the way to the hop.", tunnelled(IP4 / ACK), "forwarded", "next hops"),
+    Case(
+        "ack-unknown-way",
+        "Where it is not known, to whom it came from.",
+        tunnelled(IP4 / ACK, next_hop=1),
+        "forwarded",
+        "next hops",
+    ),
     Case("ack-second", "The second hop sends on to the third.", tunnelled(IP4 / ACK, next_hop=1), "forwarded"),
     Case("ack-checksum", "A UDP checksum stays right.", tunnelled(IP4 / ACK, checksum=None), "forwarded"),
     Case("ack-padded", "Sent on with its padding.", bytes(tunnelled(IP4 / ACK)) + b"\xee" * 6, "forwarded"),
@@ -374,4 +390,9 @@ CASES = [
     for group in (NO_TUNNEL, BAD_TUNNEL, BAD_INNER, CONGESTION, TAKERS)
     for case in group
 ]
-SETUPS = {"plain": {}, "sources": {"sources": SOURCES}}
+SETUPS = {
+    "plain": Proxy(),
+    "sources": Proxy({"sources": SOURCES}),
+    "addresses": Proxy(addresses=(packed(FIRST), packed("10.0.0.111"))),
+    "next hops": Proxy(next_hops={packed(SECOND): b"\x02\0\0\0\0\x0c"}),
+}
