@@ -18,7 +18,7 @@ class Table:
 
 def tables(document: Mapping[str, Result]) -> list[Table]:
     """The parts that were measured, in the order of this page."""
-    renderers = {"datapath": _datapath, "network": _network, "tables": _others}
+    renderers = {"datapath": _datapath, "network": _network, "tables": _others, "reload": _reload}
     return [table for part, render in renderers.items() if part in document for table in render(document[part])]
 
 
@@ -84,10 +84,19 @@ def _connection(connections: Result, name: str) -> tuple[str, ...]:
     )
 
 
+def _reload(result: Result) -> Iterator[Table]:
+    yield Table(
+        f"Milliseconds for one backend's change of state, {result['rounds']} times",
+        ("step", "ms", "half of them", "min to max"),
+        [(step, _ns(spread["median"]), *_widths(spread, _ns)) for step, spread in result["ms"].items()],
+    )
+    yield _bars("Bars of the reload", result)
+
+
 def _others(result: Result) -> Iterator[Table]:
     """Of a part whose figures have no form of their own here: one a line."""
-    rows = [(name, _figure(value)) for name, value in _flat(result) if not name.startswith(("machine", "bars"))]
-    yield Table("Forwarding tables", ("figure", "value"), rows)
+    figures = {name: value for name, value in result.items() if name not in ("machine", "bars")}
+    yield Table("Forwarding tables", ("figure", "median", "half of them", "min to max"), list(_lines(figures)))
     if "bars" in result:
         yield _bars("Bars of the forwarding tables", result)
 
@@ -100,15 +109,14 @@ def _bars(title: str, result: Result) -> Table:
     return Table(title, ("what", "measured", "at most", ""), rows)
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
+def _lines(value: Any, name: str = "") -> Iterator[tuple[str, ...]]:
+    if isinstance(value, Mapping) and "median" in value:
+        yield (name, _figure(value["median"]), *_widths(value, _figure))
+    elif isinstance(value, Mapping):
         for key, below in value.items():
-            yield from _flat(below, f"{name}, {key}" if name else str(key))
-    elif isinstance(value, list):
-        for number, below in enumerate(value, start=1):
-            yield from _flat(below, f"{name} {number}")
+            yield from _lines(below, f"{name}: {key}" if name else str(key))
     else:
-        yield name, value
+        yield (name, _figure(value), "", "")
 
 
 def _widths(spread: Result, form: Any) -> tuple[str, str]:
