@@ -87,8 +87,8 @@ def random_bind(rng: random.Random) -> dict[str, Any]:
 
 def random_backends(rng: random.Random) -> list[dict[str, Any]]:
     addresses = rng.sample(range(11, 60), rng.choice((1, 2, 3, 5, 8, 12)))
-    troubled = rng.random() < 0.5
-    backends = [
+    troubled, weighted, zoned = (rng.random() < 0.5 for _ in range(3))
+    backends: list[dict[str, Any]] = [
         {
             "ip": f"10.0.{rng.randrange(4)}.{address}",
             "state": rng.choice(STATES) if troubled else "active",
@@ -96,6 +96,11 @@ def random_backends(rng: random.Random) -> list[dict[str, Any]]:
         }
         for address in addresses
     ]
+    for backend in backends:
+        if weighted and rng.random() < 0.7:
+            backend["weight"] = rng.choice((0.25, 0.5, 1, 2, 3.5, 10, 1000))
+        if zoned and rng.random() < 0.8:
+            backend["zone"] = rng.choice(("a", "a", "b", "c"))
     if all(backend["state"] == "inactive" for backend in backends):
         backends[0]["state"] = "filling"
     return backends

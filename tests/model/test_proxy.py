@@ -114,7 +114,9 @@ def test_the_kernel_does_to_75000_packets_from_valid_to_mangled_what_the_model_d
 def random_proxy(rng: random.Random, known: tuple[Flow, ...]) -> Proxy:
     sources = ("10.0.0.1", "10.0.0.11", "10.0.0.0/28", "10.0.0.0/8", "192.0.2.0/24", "192.0.2.7/32", "172.16.0.0/12")
     config: dict[str, Any] = rng.choice(({}, {"sources": []}, {"sources": rng.sample(sources, rng.randint(1, 4))}))
-    addresses = rng.choice(((), (PROXY,), (OTHER_ADDRESS, PROXY), (OTHER_ADDRESS,)))
+    addresses = rng.choice(
+        ((), (), (PROXY,), (PROXY,), (OTHER_ADDRESS, PROXY), (OTHER_ADDRESS, PROXY), (OTHER_ADDRESS,))
+    )
     hops = [b"\x0a\0\0" + bytes([last]) for last in range(256)]
     next_hops = {hop: b"\x02\x01" + hop for hop in hops if rng.random() < 0.5}
     return with_sockets(known, config=config, addresses=addresses, next_hops=next_hops)
