@@ -138,6 +138,7 @@ def test_a_changed_weight_leaves_the_rows_alone_that_its_backend_is_not_in(
     assert (before[apart] == after[apart]).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(tables=st.lists(backends(st.integers(0, 13), least=8), min_size=2, max_size=6), depth=st.integers(2, 5))
 def test_a_builder_builds_the_same_rows_whatever_it_built_before(tables: list[list[Backend]], depth: int) -> None:
@@ -146,6 +147,7 @@ def test_a_builder_builds_the_same_rows_whatever_it_built_before(tables: list[li
         assert (builder.rows(table, SEED, depth) == build_rows(table, SEED, depth)).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(table=backends(least=10), data=st.data())
 @pytest.mark.parametrize(("weights", "zones"), [((1.0,), (None,)), ((1.0, 2.0), ("a", "b"))], ids=["plain", "zoned"])
