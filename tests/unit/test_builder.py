@@ -206,24 +206,29 @@ def test_only_a_new_backend_is_hashed(
     assert counting.hashed == hashed
 
 
-def test_what_has_not_changed_is_not_built_again() -> None:
-    builder = RowBuilder()
+def test_rows_that_are_still_in_use_are_not_built_again() -> None:
+    builder = RowBuilder(memory=0)
     table = [numbered(i) for i in range(4)]
-
     first = builder.rows(table, SEED, 3)
+    builder.rows(table[:3], SEED, 3)
 
     assert builder.rows(list(table), SEED, 3) is first
     assert not first.flags.writeable
 
 
-def test_a_builder_forgets_what_it_used_least_recently() -> None:
-    builder = RowBuilder(memory=0)
+@pytest.mark.parametrize(("memory", "hashings"), [(0, 1), (64 << 20, 0)])
+def test_a_builder_forgets_what_it_used_least_recently_when_memory_is_short(
+    memory: int, hashings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builder = RowBuilder(memory)
     table = [numbered(i) for i in range(4)]
-    first = builder.rows(table, SEED, 3)
+    builder.rows(table, SEED, 3)
+    builder.rows(table, bytes(16), 3)
+    counting = Counting(monkeypatch)
 
-    builder.rows(table[:3], SEED, 3)
+    builder.rows(table, SEED, 3)
 
-    assert builder.rows(table, SEED, 3) is not first
+    assert len(counting.hashed) == hashings
 
 
 def test_a_builder_refuses_what_cannot_be_built() -> None:
