@@ -135,12 +135,10 @@ def cases(sample: Sample, datapath: DirectorDatapath) -> list[Case]:
 
 
 def _surroundings(loaded: Loaded) -> Surroundings:
-    next_hop = _mac(frames.PEER_MAC)
-    return Surroundings(_mac(frames.HOST_MAC), _MTU, {backend.address: next_hop for backend in loaded.layout.backends})
-
-
-def _mac(text: str) -> bytes:
-    return bytes.fromhex(text.replace(":", ""))
+    next_hop = frames.mac(frames.PEER_MAC)
+    return Surroundings(
+        frames.mac(frames.HOST_MAC), _MTU, {backend.address: next_hop for backend in loaded.layout.backends}
+    )
 
 
 def _vip(number: int) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 from scapy.layers.inet import IP, TCP
 from scapy.packet import Packet, Raw
@@ -15,15 +15,23 @@ from glb.datapath.program import Program
 from glb.datapath.proxy import ProxyDatapath
 
 _STRANGER = "198.18.0.1"
+_FELLOWS = (frames.NEXT, frames.LAST)
 _DIRECTORS = IPv4Network("10.0.0.0/24")
 
 
 @contextmanager
 def cases() -> Iterator[list[Case]]:
     """What is measured on the proxy; the sockets that it asks about are there as long as the context lasts."""
-    with sockets() as there, closing(ProxyDatapath.load()) as open_to_all, closing(ProxyDatapath.load()) as strict:
-        strict.write([_DIRECTORS], [])
+    with sockets() as there, closing(_proxy()) as open_to_all, closing(_proxy(_DIRECTORS)) as strict:
         yield [*_cases(there, open_to_all.program), _checked(there, strict.program)]
+
+
+def _proxy(*sources: IPv4Network) -> ProxyDatapath:
+    """As its daemon sets it up: it knows its own address and the way to its fellows."""
+    datapath = ProxyDatapath.load()
+    datapath.write(sources=sources, addresses=[IPv4Address(frames.PROXY)])
+    datapath.write_next_hops({IPv4Address(fellow): frames.mac(frames.PEER_MAC) for fellow in _FELLOWS})
+    return datapath
 
 
 def _cases(there: Sockets, program: Program) -> list[Case]:
