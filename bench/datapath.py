@@ -122,12 +122,17 @@ def _result(harnesses: dict[str, Harness], taken: dict[str, list[float]]) -> dic
                 "name": name,
                 "ns": spread(taken[name]).as_dict(),
                 "net_ns": spread(values).as_dict(),
-                "times_floor_b": round(ratio(values, net[FLOOR_B]), 2),
+                "times_floor_b": _times_floor_b(harnesses[name], values, net[FLOOR_B]),
             }
             for name, values in net.items()
         ],
         "bars": [_judge(bar, net) for bar in BARS],
     }
+
+
+def _times_floor_b(harness: Harness, values: list[float], floor: list[float]) -> float | None:
+    """None for a program that does not encapsulate."""
+    return None if harness is Harness.WHOLE else round(ratio(values, floor), 2)
 
 
 def _judge(bar: Bar, net: dict[str, list[float]]) -> dict[str, Any]:
