@@ -125,7 +125,7 @@ def insert(lowest: npt.NDArray[np.uint64], keys: Words) -> Words:
 
 
 def sift(rows: npt.NDArray[AnyWord]) -> None:
-    """Carry the highest of each column to its end, in place; the others keep their order."""
+    """Carry the highest of each column to its end, in place: one pass of a bubble sort."""
     for lower, upper in pairwise(rows):
         first = np.minimum(lower, upper)
         np.maximum(lower, upper, out=upper)
