@@ -80,6 +80,9 @@ def random_bind(rng: random.Random) -> dict[str, Any]:
     ip = str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
     bind = {"ip": ip, "proto": rng.choice(("tcp", "tcp", "udp"))}
     first, last = sorted(rng.choices(PORTS, k=2))
+    if rng.random() < 0.2:
+        first = 1000 + rng.randrange(3)
+        last = first + 5
     if first == last or rng.random() < 0.5:
         return bind | {"port": first}
     return bind | {"port_start": first, "port_end": last}

@@ -19,6 +19,7 @@ from scapy.packet import Packet, Raw
 from .build import gue
 from .cases import Case, cut
 from .cases import frame as any_frame
+from .checksum import updated
 from .proxy import Proxy
 
 DIRECTOR, FIRST, SECOND, THIRD = "10.0.0.1", "10.0.0.11", "10.0.0.12", "10.0.0.13"
@@ -68,6 +69,9 @@ IP_LENGTH, UDP_LENGTH, GUE, FLAGS, PRIVATE = 16, 38, 42, 44, 46
 WHOLE = tunnelled(IP4 / SYN)
 QUERY = UDP(sport=4711, dport=53)
 THREE_TAGS = Dot1AD(vlan=1), Dot1Q(vlan=2), Dot1Q(vlan=3)
+# The checksum that comes to 0 when FIRST sends a packet of DIRECTOR's on to SECOND.
+BEFORE, AFTER = packed(DIRECTOR) + packed(FIRST) + b"\0\x02", packed(FIRST) + packed(SECOND) + b"\1\x02"
+TO_ZERO = ~updated(0xFFFF, BEFORE, AFTER) & 0xFFFF
 PIECE = Raw(bytes(64))
 
 NO_TUNNEL = [
@@ -150,6 +154,12 @@ BAD_TUNNEL = [
         "hops-beyond",
         "Hops that the packet does not hold.",
         changed(tunnelled(b""), GUE, b"\x04\x04\0\0\0\0\0\x03"),
+        "drop_bad_hops",
+    ),
+    Case(
+        "hops-in-padding",
+        "Hops that reach into the frame's padding.",
+        changed(tunnelled(b""), GUE, b"\x04\x04\0\0\0\0\0\x03") + bytes(40),
         "drop_bad_hops",
     ),
     Case(
@@ -350,6 +360,12 @@ TAKERS = [
     ),
     Case("ack-second", "The second hop sends on to the third.", tunnelled(IP4 / ACK, next_hop=1), "forwarded"),
     Case("ack-checksum", "A UDP checksum stays right.", tunnelled(IP4 / ACK, checksum=None), "forwarded"),
+    Case(
+        "ack-checksum-zero",
+        "A UDP checksum that comes to 0 is written as its other form.",
+        tunnelled(IP4 / ACK, checksum=TO_ZERO),
+        "forwarded",
+    ),
     Case("ack-padded", "Sent on with its padding.", bytes(tunnelled(IP4 / ACK)) + b"\xee" * 6, "forwarded"),
     Case("rst", "A reset as well.", tunnelled(IP4 / TCP(sport=4711, dport=80, flags="R")), "forwarded"),
     Case(

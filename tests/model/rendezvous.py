@@ -1,8 +1,6 @@
 """Rows of a forwarding table, worked out one at a time from the JSON document of the table.
 
-The documents say what weights and zones are for; the rules themselves are those of `tests/unit/reference.py`: a
-weighted rank is -ln(1 - hash / 2^64) / weight, and a row has its second hop from another zone than its first, from
-depth 3 on only if it is as able to take new connections. Without weights and zones, depth 2 is GitHub's.
+By docs/configuration.md; a weighted rank is -ln(1 - hash / 2^64) / weight, the smallest first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +22,7 @@ def ranking(backends: Sequence[Backend], seed: bytes, row: int) -> list[Backend]
         share = int.from_bytes(drawn, "big") / 2**64
         return (-log1p(-share) / backend.get("weight", 1) if weighted else 0.0), drawn
 
-    weighted = any(backend.get("weight", 1) != 1 for backend in backends)
+    weighted = len({backend.get("weight", 1) for backend in backends}) > 1
     return sorted((backend for backend in backends if backend["state"] != "inactive"), key=score)
 
 

@@ -180,6 +180,16 @@ def test_a_packet_that_is_sent_on_is_as_if_made_for_the_next_hop(checksum_given:
     assert result.frame == bytes(framed(PROXY_MAC, PROXY_ROUTER_MAC, sent_on))
 
 
+@pytest.mark.parametrize(
+    ("flags", "verdict"),
+    [("A", "taken_syncookie"), ("PA", "taken_syncookie"), ("S", "taken_syn"), ("FA", "forwarded"), ("RA", "forwarded")],
+)
+def test_a_valid_cookie_is_looked_for_in_plain_acks_alone(flags: str, verdict: str) -> None:
+    """Cookies in the kernel are what the lab's tests are about."""
+    inner = IP(src=CLIENT4, dst=VIP4) / TCP(dport=80, flags=flags)
+    assert Proxy(has_cookie=lambda packet: True).run(bytes(tunnelled(inner))).verdict == verdict
+
+
 def test_marks_are_combined_by_the_table_of_rfc_6040() -> None:
     not_ect, ect1, ect0, ce = 0, 1, 2, 3
     expected = {  # inner: by outer Not-ECT, ECT(1), ECT(0)

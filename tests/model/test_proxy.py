@@ -12,7 +12,7 @@ from glb.datapath.proxy import ProxyDatapath
 
 from . import build
 from .cases import Case
-from .connections import backward, connections
+from .connections import backward, closed, connections, half_open
 from .generate import CLIENTS, DIRECTOR, GUE_PORT, PROXY, ROUTER_MAC, Aim, Target, proxy_batch
 from .harness import Kernel, proxy_comparison
 from .headers import TCP, UDP, Flow
@@ -84,6 +84,21 @@ def test_segments_of_known_connections_are_taken_in_both_directions(
     for flow in [*known, *map(backward, known)]:
         result = comparison.check(tunnelled(flow.version, segment(flow, flags)))
         assert result.verdict == "taken_established"
+
+
+def test_a_segment_of_a_half_open_connection_is_taken(proxy: ProxyDatapath, kernel: Kernel) -> None:
+    with half_open() as flow:
+        comparison = proxy_comparison(proxy, kernel, with_sockets((flow,)))
+        result = comparison.check(tunnelled(4, segment(flow, 0x18)))
+    assert result.verdict == "taken_established"
+
+
+def test_a_segment_for_a_socket_in_time_wait_is_taken(proxy: ProxyDatapath, kernel: Kernel) -> None:
+    """Only the client's end is left: what the client sends is not known any more."""
+    flow = closed()
+    comparison = proxy_comparison(proxy, kernel, Proxy(sockets=frozenset({backward(flow)})))
+    assert comparison.check(tunnelled(4, segment(backward(flow), 0x11))).verdict == "taken_established"
+    assert comparison.check(tunnelled(4, segment(flow, 0x11))).verdict == "forwarded"
 
 
 def test_an_error_about_a_known_connection_is_taken_whatever_its_type(
