@@ -1,14 +1,12 @@
 """script/bench's commands."""
 
 import argparse
-import importlib
-import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import datapath, machine, network, page, progress, report, svg, terminal
+from bench import datapath, machine, network, page, progress, reload, report, svg, tables, terminal
 from bench.harness import BenchError
 from glb.errors import GlbError
 
@@ -23,40 +21,37 @@ def _network(quick: bool) -> dict[str, Any]:
     return network.run(network.QUICK if quick else network.THOROUGH, progress.to_stderr)
 
 
+def _reload(quick: bool) -> dict[str, Any]:
+    return reload.run(10 if quick else 50, progress.to_stderr)
+
+
 def _tables(_quick: bool) -> dict[str, Any]:
-    progress.to_stderr("tables: building and changing forwarding tables")
-    found: dict[str, Any] = importlib.import_module("bench.tables").run()
-    return found
+    progress.to_stderr("tables: building forwarding tables")
+    return tables.run()
 
 
-def _parts() -> dict[str, Part]:
-    """Those that are there, by name."""
-    parts: dict[str, Part] = {"datapath": _datapath, "network": _network}
-    if importlib.util.find_spec("bench.tables"):
-        parts["tables"] = _tables
-    return parts
+PARTS: dict[str, Part] = {"datapath": _datapath, "network": _network, "tables": _tables, "reload": _reload}
 
 
-def _arguments(argv: Sequence[str], parts: Sequence[str]) -> argparse.Namespace:
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="script/bench", description="Measure what glb costs, as ratios in one run.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(parts)} (default: all)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(PARTS)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="a look in a minute, too coarse to be quoted")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write the picture of the datapath")
     parser.add_argument("--write", action="store_true", help="put tables, picture and figures into docs/")
     chosen = parser.parse_args(argv)
-    if unknown := set(chosen.parts) - set(parts):
-        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
+    if unknown := set(chosen.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     return chosen
 
 
 def main(argv: Sequence[str]) -> int:
     """Returns 0, 1 if a bar is missed, 2 if something cannot be measured."""
-    parts = _parts()
-    chosen = _arguments(argv, list(parts))
+    chosen = _arguments(argv)
     try:
         document = {
-            name: {"machine": machine.describe(), **parts[name](chosen.quick)} for name in chosen.parts or parts
+            name: {"machine": machine.describe(), **PARTS[name](chosen.quick)} for name in chosen.parts or PARTS
         }
     except (BenchError, GlbError) as error:
         print(f"script/bench: {error}", file=sys.stderr)

@@ -1,6 +1,6 @@
 """What the two programs cost a packet, in nanoseconds, beside the least that an XDP program can cost."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -74,10 +74,13 @@ def run(effort: Effort, progress: Progress) -> dict[str, Any]:
     return _result({name: subject.harness for name, subject in subjects.items()}, taken)
 
 
-def _director_cases(held: ExitStack) -> Iterator[Case]:
+def _director_cases(held: ExitStack) -> list[Case]:
+    """One flow first, then all rows."""
+    found: list[Case] = []
     for sample in directors.samples():
         datapath = held.enter_context(directors.director(sample.tables))
-        yield from directors.cases(sample, datapath)
+        found += directors.cases(sample, datapath)
+    return sorted(found, key=lambda case: case.flows is not None)
 
 
 def _subjects(measuring: Measuring, cases: list[Case]) -> dict[str, _Subject]:
@@ -119,12 +122,17 @@ def _result(harnesses: dict[str, Harness], taken: dict[str, list[float]]) -> dic
                 "name": name,
                 "ns": spread(taken[name]).as_dict(),
                 "net_ns": spread(values).as_dict(),
-                "times_floor_b": round(ratio(values, net[FLOOR_B]), 2),
+                "times_floor_b": _times_floor_b(harnesses[name], values, net[FLOOR_B]),
             }
             for name, values in net.items()
         ],
         "bars": [_judge(bar, net) for bar in BARS],
     }
+
+
+def _times_floor_b(harness: Harness, values: list[float], floor: list[float]) -> float | None:
+    """None for a program that does not encapsulate."""
+    return None if harness is Harness.WHOLE else round(ratio(values, floor), 2)
 
 
 def _judge(bar: Bar, net: dict[str, list[float]]) -> dict[str, Any]:

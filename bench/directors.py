@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address
@@ -46,7 +46,7 @@ def ranged(address: str, first: int, last: int) -> Bind:
     return {"ip": address, "proto": "tcp", "port_start": first, "port_end": last}
 
 
-def table(number: int, *binds: Bind) -> dict[str, Any]:
+def table(number: int, *binds: Bind, backends: int = _BACKENDS) -> dict[str, Any]:
     """Each table has a hash key, a seed and backends of its own."""
     first = int(IPv4Address("10.1.0.1")) + 256 * number
     return {
@@ -54,7 +54,7 @@ def table(number: int, *binds: Bind) -> dict[str, Any]:
         "hash_key": f"{number + 1:032x}",
         "seed": f"{number + 1001:032x}",
         "binds": list(binds),
-        "backends": [{"ip": str(IPv4Address(first + n)), "state": "active", "healthy": True} for n in range(_BACKENDS)],
+        "backends": [{"ip": str(IPv4Address(first + n)), "state": "active", "healthy": True} for n in range(backends)],
     }
 
 
@@ -102,16 +102,23 @@ def samples() -> list[Sample]:
 def director(sources: Tables) -> Iterator[DirectorDatapath]:
     """A director's program with these tables in its maps, attached to nothing."""
     with tempfile.TemporaryDirectory(prefix="glb-bench-") as folder:
-        files = Sources(Path(folder, "director.conf"), Path(folder, "forwarding_table.json"))
-        files.config.write_text(json.dumps(_CONFIG))
-        files.table.write_text(json.dumps({"tables": sources}))
-        loaded = read(files)
-    datapath = DirectorDatapath.load(loaded.layout)
-    try:
-        datapath.write(loaded.layout, loaded.config, _surroundings(loaded))
+        loaded = read(files(Path(folder), sources))
+    with closing(DirectorDatapath.load(loaded.layout)) as datapath:
+        write(datapath, loaded)
         yield datapath
-    finally:
-        datapath.close()
+
+
+def files(folder: Path, sources: Tables) -> Sources:
+    """A director's two files."""
+    written = Sources(folder / "director.conf", folder / "forwarding_table.json")
+    written.config.write_text(json.dumps(_CONFIG))
+    written.table.write_text(json.dumps({"tables": sources}))
+    return written
+
+
+def write(datapath: DirectorDatapath, loaded: Loaded) -> None:
+    """Into the maps, with a network around the director that it knows already."""
+    datapath.write(loaded.layout, loaded.config, _surroundings(loaded))
 
 
 def cases(sample: Sample, datapath: DirectorDatapath) -> list[Case]:
@@ -128,12 +135,10 @@ def cases(sample: Sample, datapath: DirectorDatapath) -> list[Case]:
 
 
 def _surroundings(loaded: Loaded) -> Surroundings:
-    next_hop = _mac(frames.PEER_MAC)
-    return Surroundings(_mac(frames.HOST_MAC), _MTU, {backend.address: next_hop for backend in loaded.layout.backends})
-
-
-def _mac(text: str) -> bytes:
-    return bytes.fromhex(text.replace(":", ""))
+    next_hop = frames.mac(frames.PEER_MAC)
+    return Surroundings(
+        frames.mac(frames.HOST_MAC), _MTU, {backend.address: next_hop for backend in loaded.layout.backends}
+    )
 
 
 def _vip(number: int) -> str:

@@ -18,6 +18,11 @@ DIRECTOR, PROXY, NEXT, LAST = "10.0.0.1", "10.0.0.11", "10.0.0.12", "10.0.0.13"
 _ETHERNET_LEN = 14
 
 
+def mac(text: str) -> bytes:
+    """Six bytes."""
+    return bytes.fromhex(text.replace(":", ""))
+
+
 def ethernet(packet: Packet) -> bytes:
     """A packet for the host under test."""
     return bytes(Ether(src=PEER_MAC, dst=HOST_MAC) / packet)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 from scapy.layers.inet import IP, TCP
 from scapy.packet import Packet, Raw
@@ -15,24 +15,32 @@ from glb.datapath.program import Program
 from glb.datapath.proxy import ProxyDatapath
 
 _STRANGER = "198.18.0.1"
+_FELLOWS = (frames.NEXT, frames.LAST)
 _DIRECTORS = IPv4Network("10.0.0.0/24")
 
 
 @contextmanager
 def cases() -> Iterator[list[Case]]:
     """What is measured on the proxy; the sockets that it asks about are there as long as the context lasts."""
-    with sockets() as there, closing(ProxyDatapath.load()) as open_to_all, closing(ProxyDatapath.load()) as strict:
-        strict.write([_DIRECTORS], [])
+    with sockets() as there, closing(_proxy()) as open_to_all, closing(_proxy(_DIRECTORS)) as strict:
         yield [*_cases(there, open_to_all.program), _checked(there, strict.program)]
 
 
+def _proxy(*sources: IPv4Network) -> ProxyDatapath:
+    """As its daemon sets it up: it knows its own address and the way to its fellows."""
+    datapath = ProxyDatapath.load()
+    datapath.write(sources=sources, addresses=[IPv4Address(frames.PROXY)])
+    datapath.write_next_hops({IPv4Address(fellow): frames.mac(frames.PEER_MAC) for fellow in _FELLOWS})
+    return datapath
+
+
 def _cases(there: Sockets, program: Program) -> list[Case]:
-    unknown = _fixed(_segment(_STRANGER, SERVER, 1, there.port, "A"))
     found: list[tuple[str, FrameSource, str]] = [
         ("proxy: established", _established(there), "taken_established"),
         ("proxy: SYN", _fixed(_segment(_STRANGER, SERVER, 1, there.port, "S")), "taken_syn"),
         ("proxy: SYN cookie", lambda: frames.tunnelled(there.cookie()), "taken_syncookie"),
-        ("proxy: sent on", unknown, "forwarded"),
+        ("proxy: sent on", _unknown(there.port), "forwarded"),
+        ("proxy: sent on, cookies are out", _unknown(there.cookie_port), "forwarded"),
     ]
     return [
         Case(name, program, Harness.WHOLE, frame, verdict, namespace=there.namespace) for name, frame, verdict in found
@@ -43,6 +51,11 @@ def _checked(there: Sockets, program: Program) -> Case:
     """A proxy that takes the tunnel's packets from directors only."""
     name = "proxy: established, source checked"
     return Case(name, program, Harness.WHOLE, _established(there), "taken_established", namespace=there.namespace)
+
+
+def _unknown(port: int) -> FrameSource:
+    """An ACK of a connection that lives elsewhere, to a port that listens here too."""
+    return _fixed(_segment(_STRANGER, SERVER, 1, port, "A"))
 
 
 def _established(there: Sockets) -> FrameSource:

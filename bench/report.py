@@ -1,10 +1,11 @@
 """From results to tables of text, whatever they are then written as."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 Result = Mapping[str, Any]
+Form = Callable[[float], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Table:
 
 def tables(document: Mapping[str, Result]) -> list[Table]:
     """The parts that were measured, in the order of this page."""
-    renderers = {"datapath": _datapath, "network": _network, "tables": _others}
+    renderers = {"datapath": _datapath, "network": _network, "tables": _others, "reload": _reload}
     return [table for part, render in renderers.items() if part in document for table in render(document[part])]
 
 
@@ -50,7 +51,7 @@ def _datapath(result: Result) -> Iterator[Table]:
 
 def _case(case: Result) -> tuple[str, ...]:
     net = case["net_ns"]
-    times = f"{case['times_floor_b']:.2f}"
+    times = "" if case["times_floor_b"] is None else f"{case['times_floor_b']:.2f}"
     return (case["name"], _ns(case["ns"]["median"]), _ns(net["median"]), *_widths(net, _ns), times)
 
 
@@ -60,13 +61,21 @@ def _network(result: Result) -> Iterator[Table]:
         f"Packets a second on one CPU: the director does {forwarding['director_times_linux']} times what Linux does",
         ("host", "packets a second", "half of them", "min to max", "ns more than sending back"),
         [
-            (name, _count(rate["median"]), *_widths(rate, _count), _of(forwarding["ns_beyond_sending_back"], name))
+            (name, _count(rate["median"]), *_widths(rate, _count), _of(forwarding["ns_beyond_sending_back"], name, _ns))
             for name, rate in forwarding["packets_a_second"].items()
         ],
     )
     yield Table(
         "New connections a second, and CPU time of the whole machine for each",
-        ("through", "connections a second", "half of them", "CPU us", "half of them", "CPU us added", "glb's share"),
+        (
+            "through",
+            "connections a second",
+            "half of them",
+            "CPU us",
+            "half of them",
+            "CPU us added",
+            "glb's share of CPU",
+        ),
         [_connection(connections, name) for name in connections["connections_a_second"]],
     )
 
@@ -79,15 +88,24 @@ def _connection(connections: Result, name: str) -> tuple[str, ...]:
         _widths(rate, _count)[0],
         f"{cpu['median']:.0f}",
         _widths(cpu, _count)[0],
-        _of(connections["cpu_us_added"], name),
+        _of(connections["cpu_us_added"], name, _ns),
         _of(connections["glb_cpu_times"], name),
     )
 
 
+def _reload(result: Result) -> Iterator[Table]:
+    yield Table(
+        f"Milliseconds for one backend's change of state, {result['rounds']} times",
+        ("step", "ms", "half of them", "min to max"),
+        [(step, _ns(spread["median"]), *_widths(spread, _ns)) for step, spread in result["ms"].items()],
+    )
+    yield _bars("Bars of the reload", result)
+
+
 def _others(result: Result) -> Iterator[Table]:
     """Of a part whose figures have no form of their own here: one a line."""
-    rows = [(name, _figure(value)) for name, value in _flat(result) if not name.startswith(("machine", "bars"))]
-    yield Table("Forwarding tables", ("figure", "value"), rows)
+    figures = {name: value for name, value in result.items() if name not in ("machine", "bars")}
+    yield Table("Forwarding tables", ("figure", "median", "half of them", "min to max"), list(_lines(figures)))
     if "bars" in result:
         yield _bars("Bars of the forwarding tables", result)
 
@@ -100,26 +118,21 @@ def _bars(title: str, result: Result) -> Table:
     return Table(title, ("what", "measured", "at most", ""), rows)
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
+def _lines(value: Any, name: str = "") -> Iterator[tuple[str, ...]]:
+    if isinstance(value, Mapping) and "median" in value:
+        yield (name, _figure(value["median"]), *_widths(value, _figure))
+    elif isinstance(value, Mapping):
         for key, below in value.items():
-            yield from _flat(below, f"{name}, {key}" if name else str(key))
-    elif isinstance(value, list):
-        for number, below in enumerate(value, start=1):
-            yield from _flat(below, f"{name} {number}")
+            yield from _lines(below, f"{name}: {key}" if name else str(key))
     else:
-        yield name, value
+        yield (name, _figure(value), "", "")
 
 
-def _widths(spread: Result, form: Any) -> tuple[str, str]:
+def _widths(spread: Result, form: Form) -> tuple[str, str]:
     return (
         f"{form(spread['low_quartile'])} to {form(spread['high_quartile'])}",
         f"{form(spread['min'])} to {form(spread['max'])}",
     )
-
-
-def _of(values: Mapping[str, float], name: str) -> str:
-    return _figure(values[name]) if name in values else ""
 
 
 def _figure(value: Any) -> str:
@@ -132,3 +145,7 @@ def _ns(value: float) -> str:
 
 def _count(value: float) -> str:
     return f"{value:,.0f}"
+
+
+def _of(values: Mapping[str, float], name: str, form: Form = _figure) -> str:
+    return form(values[name]) if name in values else ""

@@ -20,12 +20,13 @@ _SYN_ACK = 0x12
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """A listener that hands out nothing but SYN cookies, and one connection that is open."""
+    """Two listeners, one of which has just handed out SYN cookies, and a connection that the other has accepted."""
 
     namespace: str
     port: int
+    cookie_port: int
     connected_port: int
-    """The client's, of the open connection."""
+    """The client's, of the connection."""
 
     def cookie(self) -> IP:
         """The ACK of a handshake of which the listener kept nothing: its acknowledgement is a fresh cookie."""
@@ -33,12 +34,14 @@ class Sockets:
 
     def _handshake(self) -> IP:
         number = 1000
-        syn = IP(src=_COOKIE_CLIENT, dst=SERVER) / TCP(sport=_COOKIE_PORT, dport=self.port, seq=number, flags="S")
+        syn = IP(src=_COOKIE_CLIENT, dst=SERVER) / TCP(
+            sport=_COOKIE_PORT, dport=self.cookie_port, seq=number, flags="S"
+        )
         with _raw(socket.IPPROTO_TCP) as answers, _raw(socket.IPPROTO_RAW) as out:
             answers.settimeout(_BOUND_S)
             out.sendto(bytes(syn), (SERVER, 0))
             cookie = _cookie(answers)
-        ack = TCP(sport=_COOKIE_PORT, dport=self.port, seq=number + 1, ack=cookie + 1, flags="A")
+        ack = TCP(sport=_COOKIE_PORT, dport=self.cookie_port, seq=number + 1, ack=cookie + 1, flags="A")
         return IP(src=_COOKIE_CLIENT, dst=SERVER) / ack
 
 
@@ -48,12 +51,13 @@ def sockets() -> Iterator[Sockets]:
     netns.create(namespace)
     try:
         links.set_up(namespace, "lo")
-        netns.set_sysctls(namespace, {"net.ipv4.tcp_syncookies": 2})
         with ExitStack() as held:
-            listener = held.enter_context(netns.run_in(namespace, _listener))
-            port = listener.getsockname()[1]
+            listeners = [held.enter_context(netns.run_in(namespace, _listener)) for _ in range(2)]
+            port, cookie_port = (listener.getsockname()[1] for listener in listeners)
             client = held.enter_context(netns.run_in(namespace, lambda: socket.create_connection((SERVER, port))))
-            yield Sockets(namespace, port, client.getsockname()[1])
+            held.enter_context(listeners[0].accept()[0])
+            netns.set_sysctls(namespace, {"net.ipv4.tcp_syncookies": 2})
+            yield Sockets(namespace, port, cookie_port, client.getsockname()[1])
     finally:
         netns.remove(namespace)
 

@@ -16,7 +16,7 @@ _DIRECTOR = "#1f6feb"
 _PROXY = "#2da44e"
 _INK = "#24292f"
 _FAINT = "#d0d7de"
-_TICKS = (0, 25, 50, 100, 200, 400, 800)
+_TICK_NS = 50
 
 
 def picture(document: Mapping[str, Result]) -> str:
@@ -35,11 +35,10 @@ def _frame(document: Mapping[str, Result], height: int, most: float) -> Iterator
     machine = document.get("datapath", {}).get("machine", {})
     yield _text(16, 46, ", ".join(machine.get(key, "") for key in ("cpu", "kernel", "date")), size=12)
     bottom = height - _BOTTOM
-    for tick in _TICKS:
-        if tick <= most:
-            x = _x(tick, most)
-            yield f'<line x1="{x:.1f}" y1="{_TOP - 6}" x2="{x:.1f}" y2="{bottom}" stroke="{_FAINT}"/>'
-            yield _text(x, bottom + 18, f"{tick}", size=12, anchor="middle")
+    for tick in range(0, int(most) + 1, _TICK_NS):
+        x = _x(tick, most)
+        yield f'<line x1="{x:.1f}" y1="{_TOP - 6}" x2="{x:.1f}" y2="{bottom}" stroke="{_FAINT}"/>'
+        yield _text(x, bottom + 18, f"{tick}", size=12, anchor="middle")
 
 
 def _bar(number: int, case: Result, most: float) -> Iterator[str]:

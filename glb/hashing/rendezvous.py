@@ -13,7 +13,7 @@ order of keys, a single word each, is the order of backends. Where two scores ar
 upper bits, or by floating point at all, plain Python settles the row: see `settle`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Context, Decimal
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
@@ -78,14 +78,40 @@ def lowest_keys(
     further candidates.
     """
     lowest = np.full((best, len(seeds)), NO_KEY)
+    together = max(1, CHUNK // max(1, len(seeds)))
+    batches = list(_batches(candidates, together))
     for start in range(0, len(seeds), CHUNK):
         part = slice(start, start + CHUNK)
-        branches = SipBranches(seed, seeds[part])
+        branches = SipBranches(seed, seeds[part], together)
         chosen = np.ascontiguousarray(lowest[:, part])
-        for position, (number, candidate) in enumerate(candidates.items()):
-            insert(chosen[: position + 1], _keys(branches, number, candidate, weighted))
+        filled = 0
+        for batch in batches:
+            for keys in _keys(branches, batch, weighted):
+                filled += 1
+                insert(chosen[:filled], keys)
         lowest[:, part] = chosen
     return lowest
+
+
+class _Batch(NamedTuple):
+    """Candidates that are hashed together: numbers and weights, (n, 1), and the last words of messages, (n, words)."""
+
+    numbers: Words
+    weights: npt.NDArray[np.float64]
+    ends: Words
+
+
+def _batches(candidates: Mapping[int, Candidate], size: int) -> Iterator[_Batch]:
+    """All candidates, up to `size` at once, whose messages are of one length."""
+    for length in (4, 16):
+        alike = [(number, candidate) for number, candidate in candidates.items() if len(candidate.address) == length]
+        for start in range(0, len(alike), size):
+            numbers, chosen = zip(*alike[start : start + size], strict=True)
+            yield _Batch(
+                np.array(numbers, np.uint64)[:, np.newaxis],
+                np.array([max(candidate.weight, LEAST_WEIGHT) for candidate in chosen])[:, np.newaxis],
+                np.array([message_words(candidate.address, before=ROW_SEED_BYTES) for candidate in chosen], np.uint64),
+            )
 
 
 def insert(lowest: npt.NDArray[np.uint64], keys: Words) -> Words:
@@ -99,33 +125,33 @@ def insert(lowest: npt.NDArray[np.uint64], keys: Words) -> Words:
 
 
 def sift(rows: npt.NDArray[AnyWord]) -> None:
-    """Carry the highest of each column to its end, in place; the others keep their order."""
+    """Carry the highest of each column to its end, in place: one pass of a bubble sort."""
     for lower, upper in pairwise(rows):
         first = np.minimum(lower, upper)
         np.maximum(lower, upper, out=upper)
         lower[:] = first
 
 
-def _keys(branches: SipBranches, number: int, candidate: Candidate, weighted: bool) -> Words:
-    hashes = branches.hashes(message_words(candidate.address, before=ROW_SEED_BYTES))
+def _keys(branches: SipBranches, batch: _Batch, weighted: bool) -> Words:
+    """The (candidates, rows) keys of a batch."""
     # The hash's bytes are little-endian, and they are compared as a big-endian integer.
-    keys: Words = hashes.byteswap()
+    keys: Words = branches.hashes(batch.ends).byteswap()
     if weighted:
-        keys = _scores(keys, candidate.weight).view(np.uint64)
+        keys = _scores(keys, batch.weights).view(np.uint64)
     np.bitwise_and(keys, SCORE_MASK, out=keys)
-    np.bitwise_or(keys, np.uint64(number), out=keys)
+    np.bitwise_or(keys, batch.numbers, out=keys)
     return keys
 
 
-def _scores(hashes: Words, weight: float) -> npt.NDArray[np.float64]:
+def _scores(hashes: Words, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """-ln(1 - hash / 2^64) / weight, to a relative error of 2^-40; not negative, so in the order of its bits."""
     scores = hashes.astype(np.float64)
     scores *= -(2.0**-64)
-    near_one = np.flatnonzero(hashes >= NEAR_ONE)
+    near_one = hashes >= NEAR_ONE
     scores[near_one] = -0.5
     np.log1p(scores, out=scores)
     scores[near_one] = np.log(((NO_KEY - hashes[near_one]).astype(np.float64) + 1) * 2.0**-64)
-    scores /= -max(weight, LEAST_WEIGHT)
+    scores /= -weights
     return np.abs(scores)
 
 

@@ -3,8 +3,6 @@
 Source: Aumasson & Bernstein, "SipHash: a fast short-input PRF", 2012.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
@@ -14,9 +12,9 @@ KEY_BYTES = 16
 INITIAL = (0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573)
 MASK = (1 << 64) - 1
 
-# Messages that are hashed together: few enough for the state words and the scratch words of all to fit in a core's
-# second-level cache, and as many as that allows, for numpy takes as long to begin with an array as for 1,000 words.
-CHUNK = 8192
+# Messages that are hashed together: as many as leave the state words and a scratch word of all, 40 bytes each, within
+# a server core's second-level cache. numpy takes as long to begin with an array as it takes for some 1,000 words.
+CHUNK = 16384
 
 
 def siphash24(key: bytes, data: bytes) -> bytes:
@@ -107,7 +105,7 @@ class SipLanes:
         self._scratch: Words = np.empty(count, np.uint64)
 
     def absorb(self, word: Words) -> None:
-        """Take in the next word of each message, or one word, without dimensions, that they all have."""
+        """Take in the next word of each message."""
         v0, _, _, v3 = self._state
         np.bitwise_xor(v3, word, v3)
         self._round()
@@ -155,14 +153,14 @@ class SipLanes:
 
 
 class SipBranches(SipLanes):
-    """Hashes of n messages with various ends, of which the beginnings are computed only once.
+    """Hashes of messages with n beginnings and various ends; the beginnings are computed only once.
 
     The round that follows the beginning mixes the end's first word into half of the state; the other half of that
     round is computed once, too.
     """
 
-    def __init__(self, key: bytes, beginnings: Words) -> None:
-        """`beginnings` are the n messages' first words, one of each."""
+    def __init__(self, key: bytes, beginnings: Words, most_ends: int) -> None:
+        """`beginnings` are the messages' first words; of ends, there are up to `most_ends` at once."""
         super().__init__(key, len(beginnings))
         self.absorb(beginnings)
         v0, v1, v2, v3 = self._state
@@ -173,20 +171,25 @@ class SipBranches(SipLanes):
         self._rotate(v1, 17)
         self._rotate(v3, 16)
         self._rotated_v1, self._rotated_v3 = v1.copy(), v3.copy()
+        self._room: Words = np.empty((5, most_ends, len(beginnings)), np.uint64)
 
-    def hashes(self, end: Sequence[int]) -> Words:
-        """The n results for messages that end in these words; valid until the next call."""
-        self._branch(end[0])
-        for word in end[1:]:
-            self.absorb(_word(word))
+    def hashes(self, ends: Words) -> Words:
+        """The results for messages that end in these words: (m, words) give (m, n), valid until the next call."""
+        *state, self._scratch = self._room[:, : len(ends)]
+        self._state = tuple(state)
+        first, *others = ends.T[:, :, np.newaxis]
+        self._branch(first)
+        for word in others:
+            self.absorb(word)
         return self.finish()
 
-    def _branch(self, word: int) -> None:
+    def _branch(self, word: Words) -> None:
         """Take in a word from where the beginnings are, as `absorb` does."""
         v0, v1, v2, v3 = self._state
-        np.bitwise_xor(self._v3, _word(word), v3)
+        rotated = word << SHIFTS[16][0] | word >> SHIFTS[16][1]
+        np.bitwise_xor(self._v3, word, v3)
         np.add(self._v2, v3, v2)
-        np.bitwise_xor(self._rotated_v3, _word(_rotate(word, 16)), v3)
+        np.bitwise_xor(self._rotated_v3, rotated, v3)
         np.bitwise_xor(v3, v2, v3)
         np.add(self._v0, v3, v0)
         self._rotate(v3, 21)
@@ -195,4 +198,4 @@ class SipBranches(SipLanes):
         np.bitwise_xor(self._rotated_v1, v2, v1)
         self._rotate(v2, 32)
         self._round()
-        np.bitwise_xor(v0, _word(word), v0)
+        np.bitwise_xor(v0, word, v0)

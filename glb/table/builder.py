@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from glb.config.model import Backend, State
 from glb.hashing.ranking import Ranking
@@ -14,25 +15,23 @@ SPARE = 4
 """Candidates of each row that are kept beyond its depth, to move up as others go."""
 
 MEMORY = 256 << 20
-"""Bytes of rankings and rows that a builder keeps, if it is told nothing else."""
+"""Bytes of rankings that a builder keeps, if it is told nothing else: at depth 3 some 50."""
 
 _Place = tuple[bytes, float, str | None, bool]
 _Key = tuple[bytes, int, tuple[_Place, ...]]
 _Status = tuple[tuple[State, bool], ...]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Entry:
-    """A table's ranking and members, and the last rows that were made of them."""
+    """What a table's rows are made of when it is known who drains and who has failed."""
 
     ranking: Ranking
     members: Rows
-    status: _Status
-    rows: Rows
 
     @property
     def nbytes(self) -> int:
-        return self.ranking.nbytes + self.members.nbytes + self.rows.nbytes
+        return self.ranking.nbytes + self.members.nbytes
 
 
 class RowBuilder:
@@ -40,36 +39,45 @@ class RowBuilder:
 
     It holds rankings by seed, depth and backends: where only states or health are new, rows are put in another order;
     where backends have come or gone, only they are hashed. What was used least recently is forgotten when `memory`
-    bytes are exceeded, but never the last. Not to be used by two threads at once.
+    bytes are exceeded, but never the last. Rows that somebody still holds are not made again. Not to be used by two
+    threads at once.
     """
 
     def __init__(self, memory: int = MEMORY) -> None:
         self._memory = memory
         self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
+        self._made: WeakValueDictionary[tuple[_Key, _Status], Rows] = WeakValueDictionary()
 
     def rows(self, backends: Sequence[Backend], seed: bytes, depth: int) -> Rows:
-        """As `build_rows`; the array is read-only, and the same one as before if nothing has changed."""
+        """As `build_rows`, and read-only."""
         key = (seed, depth, tuple(_place(backend) for backend in backends))
         status = tuple((backend.state, backend.healthy) for backend in backends)
+        rows = self._made.get((key, status))
+        if rows is None:
+            entry = self._entry(key, backends)
+            rows = arrange(backends, entry.ranking, entry.members)
+            rows.setflags(write=False)
+            self._made[key, status] = rows
+        return rows
+
+    def _entry(self, key: _Key, backends: Sequence[Backend]) -> _Entry:
         entry = self._entries.get(key)
         if entry is None:
+            seed, depth, _ = key
             ranking = self._ranking(candidates_of(backends, depth), seed, depth)
-            chosen = members(backends, ranking)
-            entry = _Entry(ranking, chosen, status, _frozen(arrange(backends, ranking, chosen)))
-            self._entries[key] = entry
-        elif entry.status != status:
-            entry.status, entry.rows = status, _frozen(arrange(backends, entry.ranking, entry.members))
+            entry = self._entries[key] = _Entry(ranking, members(backends, ranking))
         self._entries.move_to_end(key)
         self._forget()
-        return entry.rows
+        return entry
 
     def _ranking(self, candidates: Sequence[Candidate], seed: bytes, depth: int) -> Ranking:
         """From the ranking that differs least, unless it differs so much that hashing all is as cheap."""
-        wanted = set(candidates)
+        wanted, alike = set(candidates), (seed, depth, is_weighted(candidates))
+        rankings = [entry.ranking for entry in self._entries.values()]
         near = [
             (len(wanted.symmetric_difference(ranking.candidates.values())), ranking)
-            for ranking in (entry.ranking for entry in self._entries.values())
-            if (ranking.seed, ranking.wanted, ranking.weighted) == (seed, depth, is_weighted(candidates))
+            for ranking in rankings
+            if (ranking.seed, ranking.wanted, ranking.weighted) == alike
         ]
         changes, nearest = min(near, key=lambda pair: pair[0], default=(len(wanted), None))
         if nearest is None or changes > len(wanted) // 2:
@@ -86,8 +94,3 @@ class RowBuilder:
 def _place(backend: Backend) -> _Place:
     """What the members of rows depend on."""
     return backend.address.packed, backend.weight, backend.zone, backend.state is State.INACTIVE
-
-
-def _frozen(rows: Rows) -> Rows:
-    rows.setflags(write=False)
-    return rows

@@ -5,7 +5,8 @@ backend records hold the source's backends in its order, the inactive ones too. 
 
 - a backend that is draining and one that is inactive have the same state, which is read as draining;
 - a row without a second hop does not exist: a table with one backend names it twice, which is read as NO_HOP;
-- names and seeds are not kept: tables are read as "table0", "table1", without a seed.
+- names and seeds are not kept: tables are read as "table0", "table1", without a seed;
+- weights and zones are not kept, but the rows are as they have them.
 """
 
 import struct

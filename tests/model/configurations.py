@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Any
 
 from .director import Director
-from .harness import CONFIG, DIRECTOR_MAC
+from .places import CONFIG, DIRECTOR_MAC
 from .setup import FIELDS, packed_address, packed_mac
 
 PORTS = (1, 53, 80, 443, 1000, 1500, 2000, 65535)
@@ -80,6 +80,9 @@ def random_bind(rng: random.Random) -> dict[str, Any]:
     ip = str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
     bind = {"ip": ip, "proto": rng.choice(("tcp", "tcp", "udp"))}
     first, last = sorted(rng.choices(PORTS, k=2))
+    if rng.random() < 0.2:
+        first = 1000 + rng.randrange(3)
+        last = first + 5
     if first == last or rng.random() < 0.5:
         return bind | {"port": first}
     return bind | {"port_start": first, "port_end": last}
@@ -87,8 +90,8 @@ def random_bind(rng: random.Random) -> dict[str, Any]:
 
 def random_backends(rng: random.Random) -> list[dict[str, Any]]:
     addresses = rng.sample(range(11, 60), rng.choice((1, 2, 3, 5, 8, 12)))
-    troubled = rng.random() < 0.5
-    backends = [
+    troubled, weighted, zoned = (rng.random() < 0.5 for _ in range(3))
+    backends: list[dict[str, Any]] = [
         {
             "ip": f"10.0.{rng.randrange(4)}.{address}",
             "state": rng.choice(STATES) if troubled else "active",
@@ -96,6 +99,11 @@ def random_backends(rng: random.Random) -> list[dict[str, Any]]:
         }
         for address in addresses
     ]
+    for backend in backends:
+        if weighted and rng.random() < 0.7:
+            backend["weight"] = rng.choice((0.25, 0.5, 1, 2, 3.5, 10, 1000))
+        if zoned and rng.random() < 0.8:
+            backend["zone"] = rng.choice(("a", "a", "b", "c"))
     if all(backend["state"] == "inactive" for backend in backends):
         backends[0]["state"] = "filling"
     return backends

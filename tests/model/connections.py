@@ -37,3 +37,26 @@ def flow_of(client: socket.socket) -> Flow:
 def backward(flow: Flow) -> Flow:
     """The same connection as the server sees it: on loopback, its client's socket is here as well."""
     return Flow(flow.protocol, flow.dst, flow.src, flow.dport, flow.sport)
+
+
+@contextmanager
+def half_open() -> Iterator[Flow]:
+    """A connection that its server does not count as open: it waits for data before it takes the client's ACK."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)
+        with socket.create_connection(listener.getsockname()) as client:
+            yield flow_of(client)
+
+
+def closed() -> Flow:
+    """A connection that its client closed first, so that the client's side alone stays, in TIME-WAIT."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        flow = flow_of(client)
+        server = listener.accept()[0]
+        client.shutdown(socket.SHUT_WR)
+        assert server.recv(1) == b""
+        server.close()
+        assert client.recv(1) == b""
+        client.close()
+    return flow

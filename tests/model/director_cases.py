@@ -22,7 +22,7 @@ from scapy.packet import Packet, Raw
 
 from .cases import Case, Setup, cut
 from .cases import frame as any_frame
-from .harness import CONFIG, DIRECTOR_MAC
+from .places import CONFIG, DIRECTOR_MAC
 
 VIP4, VIP6 = "203.0.113.10", "2001:db8:f::10"
 SHARED4 = "203.0.113.20"  # two tables have binds of it
@@ -66,8 +66,10 @@ WEB = table(
 WIDE = [
     WEB,
     table("range", [bind(SHARED4, "tcp", 1000, 2000)], "10.0.0.21"),
-    table("narrow", [bind("203.0.113.0/24", "tcp", 1500, 1510)], "10.0.0.22"),
     table("net24", [bind("203.0.113.0/24", "tcp", 1, 65535), bind("203.0.113.0/24", "udp", 443)], "10.0.0.23"),
+    table("narrow", [bind("203.0.113.0/24", "tcp", 1500, 1510)], "10.0.0.22"),
+    table("early", [bind("203.0.77.0/24", "udp", 3000, 3010)], "10.0.0.25"),
+    table("late", [bind("203.0.77.0/24", "udp", 3005, 3015)], "10.0.0.26"),
     table("net16", [bind("203.0.0.0/16", "tcp", 80), bind("2001:db8:f::/48", "udp", 1, 1023)], "10.0.0.24"),
 ]
 FORWARD = CONFIG | {"icmp_echo": "forward"}
@@ -216,6 +218,12 @@ IPV4 = [
     Case(
         "v4-length-below-header", "A total length below the header's.", with_ip(TCP4, 2, b"\x00\x13"), "drop_bad_length"
     ),
+    Case(
+        "v4-length-below-options",
+        "Below the header's with its options.",
+        with_ip(frame(IP(src=CLIENT4, dst=VIP4, options=b"\x01" * 8) / SYN), 2, b"\x00\x14"),
+        "drop_bad_length",
+    ),
     Case("v4-length-zero", "A total length of 0.", with_ip(TCP4, 2, b"\x00\x00"), "drop_bad_length"),
     Case(
         "v4-length-ends-in-tcp",
@@ -335,6 +343,12 @@ FRAGMENTS = [
         "v4-middle-piece",
         "So does one between them.",
         frame(IP(src=CLIENT4, dst=VIP4, frag=9, flags="MF", proto=17) / PIECE),
+        "encapsulated",
+    ),
+    Case(
+        "v4-farthest-piece",
+        "All 13 bits of the offset count.",
+        frame(IP(src=CLIENT4, dst=VIP4, frag=0x1000, proto=17) / PIECE),
         "encapsulated",
     ),
     Case(
@@ -758,6 +772,20 @@ BINDS = [
         "narrower-range",
         "Of equal prefixes, the narrower range.",
         frame(IP(src=CLIENT4, dst="203.0.113.77") / TCP(dport=1510)),
+        "encapsulated",
+        "wide",
+    ),
+    Case(
+        "first-of-equals",
+        "Of equal prefixes and ranges, the first in the file.",
+        frame(IP(src=CLIENT4, dst="203.0.77.7") / UDP(sport=9, dport=3007)),
+        "encapsulated",
+        "wide",
+    ),
+    Case(
+        "second-of-equals",
+        "The second has the ports of its own.",
+        frame(IP(src=CLIENT4, dst="203.0.77.7") / UDP(sport=9, dport=3011)),
         "encapsulated",
         "wide",
     ),

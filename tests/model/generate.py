@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from . import build
-from .harness import LEAST_FRAME
 from .headers import DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ICMP, ICMPV6, ROUTING, TCP, UDP, Flow
+from .places import LEAST_FRAME
 from .setup import Document
 
 DIRECTOR, PROXY = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 11])

@@ -19,13 +19,10 @@ from glb.datapath.proxy import ProxyDatapath
 from glb.director.sources import Loaded, Sources, read
 
 from .director import Director, Result
+from .places import LEAST_FRAME
 from .proxy import Proxy
 from .setup import Document, packed_mac
 
-DIRECTOR_MAC = "02:00:00:00:00:01"
-GATEWAY_MAC = "02:00:00:00:00:fe"
-CONFIG: dict[str, Any] = {"outbound_gateway_mac": GATEWAY_MAC, "outbound_src_ip": "10.0.0.1"}
-LEAST_FRAME = 14  # the kernel runs nothing shorter
 XDP_DROP, XDP_PASS, XDP_TX = 1, 2, 3
 TRANSMITTED = ("encapsulated", "answered_echo", "answered_too_big", "forwarded")
 
@@ -180,8 +177,15 @@ def director_comparison(directors: DirectorsOfAllSizes, model: Director) -> Comp
 
 def proxy_comparison(datapath: ProxyDatapath, kernel: Kernel, model: Proxy) -> Comparison:
     """`kernel` runs the program of `datapath`."""
-    datapath.write([IPv4Network(source) for source in model.config.get("sources", ())], [])
-    return Comparison(kernel, model.run, model.config)
+    sources = [IPv4Network(source) for source in model.config.get("sources", ())]
+    datapath.write(sources, addresses=[IPv4Address(address) for address in model.addresses])
+    datapath.write_next_hops({IPv4Address(hop): mac for hop, mac in model.next_hops.items()})
+    shown = {
+        "proxy.conf": model.config,
+        "addresses": [str(IPv4Address(address)) for address in model.addresses],
+        "next hops": {str(IPv4Address(hop)): mac.hex(":") for hop, mac in model.next_hops.items()},
+    }
+    return Comparison(kernel, model.run, shown)
 
 
 def documents(model: Director) -> dict[str, Any]:

@@ -175,7 +175,7 @@ def ipv6_header(data: bytes, through_first_piece: bool) -> IPHeader | None:
             return None
         if protocol == FRAGMENT:
             (bits,) = struct.unpack_from("!H", data, start + 2)
-            offset, more = bits >> 3, more or bool(bits & 1)
+            offset, more = bits >> 3, bool(bits & 1)
             if offset or (more and not through_first_piece):
                 return IPHeader(6, src, dst, following, end, more, offset)
         protocol = following

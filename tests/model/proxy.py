@@ -14,7 +14,7 @@ Written from docs/datapath.md and the wire format. Where they are silent, the mo
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
@@ -66,27 +66,42 @@ class Tunnel:
 
 @dataclass(frozen=True)
 class Proxy:
-    """`sockets` are the flows, from the client's side, that a socket here knows; `has_cookie` says whether a
+    """`addresses` are this host's (none: any will do); `next_hops` has the MAC on the way to each hop, where it is
+    known; `sockets` are the flows, from the client's side, that a socket here knows; `has_cookie` says whether a
     listener here finds a valid SYN cookie in a packet.
     """
 
     config: Document = field(default_factory=dict)
+    addresses: tuple[bytes, ...] = ()
+    next_hops: Mapping[bytes, bytes] = field(default_factory=dict)
     sockets: frozenset[Flow] = frozenset()
     has_cookie: Callable[[Packet], bool] = no_cookies
 
     def run(self, frame: bytes) -> Result:
         try:
-            link = link_of_tunnel(frame)
+            link = self.link_of_tunnel(frame)
             data = frame[link.length :]
             tunnel = parse_tunnel(data)
             self.check_source(tunnel)
             inner = inner_packet(tunnel, data)
             verdict = self.taker(inner) or self.hop_or_last_resort(tunnel)
-            out = forward(link, tunnel, data) if verdict == "forwarded" else decapsulate(link, tunnel, inner, data)
+            out = self.forward(link, tunnel, data) if verdict == "forwarded" else decapsulate(link, tunnel, inner, data)
             return Result(verdict, out)
         except Stop as stop:
             verdict = str(stop)
             return Result(verdict, frame if verdict.startswith("pass_") else None)
+
+    def link_of_tunnel(self, frame: bytes) -> Link:
+        try:
+            link = parse_link(frame)
+        except Fault:
+            raise Stop("pass_not_tunnel") from None
+        data = frame[link.length :]
+        if link.ethertype != ETHERTYPE_IPV4 or not is_tunnel(data):
+            raise Stop("pass_not_tunnel")
+        if self.addresses and data[16:20] not in self.addresses:
+            raise Stop("pass_not_tunnel")
+        return link
 
     def check_source(self, tunnel: Tunnel) -> None:
         sources = [ip_network(source) for source in self.config.get("sources", ())]
@@ -113,15 +128,9 @@ class Proxy:
             return "taken_last_resort"
         return "taken_self" if tunnel.hops[tunnel.next_hop] == tunnel.dst else "forwarded"
 
-
-def link_of_tunnel(frame: bytes) -> Link:
-    try:
-        link = parse_link(frame)
-    except Fault:
-        raise Stop("pass_not_tunnel") from None
-    if link.ethertype != ETHERTYPE_IPV4 or not is_tunnel(frame[link.length :]):
-        raise Stop("pass_not_tunnel")
-    return link
+    def forward(self, link: Link, tunnel: Tunnel, data: bytes) -> bytes:
+        mac = self.next_hops.get(tunnel.hops[tunnel.next_hop], link.src)
+        return link.header(mac, link.dst, ETHERTYPE_IPV4) + sent_on(tunnel, data)
 
 
 def is_tunnel(data: bytes) -> bool:
@@ -185,7 +194,8 @@ def mark_ipv6(packet: bytearray, ecn: int) -> None:
     packet[1] = packet[1] & ~0x30 | ecn << 4
 
 
-def forward(link: Link, tunnel: Tunnel, data: bytes) -> bytes:
+def sent_on(tunnel: Tunnel, data: bytes) -> bytes:
+    """The packet on its way to the next hop."""
     out = bytearray(data)
     out[12:20] = tunnel.dst + tunnel.hops[tunnel.next_hop]
     out[34] = tunnel.next_hop + 1
@@ -195,4 +205,4 @@ def forward(link: Link, tunnel: Tunnel, data: bytes) -> bytes:
     if udp_check:
         before, after = addresses[0] + data[34:36], addresses[1] + bytes(out[34:36])
         struct.pack_into("!H", out, 26, updated(udp_check, before, after) or 0xFFFF)
-    return link.header(link.src, link.dst, ETHERTYPE_IPV4) + out
+    return bytes(out)

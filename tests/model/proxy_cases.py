@@ -19,6 +19,8 @@ from scapy.packet import Packet, Raw
 from .build import gue
 from .cases import Case, cut
 from .cases import frame as any_frame
+from .checksum import updated
+from .proxy import Proxy
 
 DIRECTOR, FIRST, SECOND, THIRD = "10.0.0.1", "10.0.0.11", "10.0.0.12", "10.0.0.13"
 PROXY_MAC, ROUTER_MAC = "02:00:00:00:00:0b", "02:00:00:00:00:fe"
@@ -44,6 +46,7 @@ def tunnelled(
     next_hop: int = 0,
     version: int | None = None,
     src: str = DIRECTOR,
+    dst: str = FIRST,
     tos: int = 0,
     checksum: int | None = 0,
 ) -> Packet:
@@ -51,9 +54,7 @@ def tunnelled(
     data = bytes(inner)
     payload = gue(version or (data[0] >> 4 if data else 4), tuple(packed(hop) for hop in hops), next_hop, data)
     return frame(
-        IP(src=src, dst=FIRST, id=0, flags="DF", tos=tos)
-        / UDP(sport=0x8123, dport=19523, chksum=checksum)
-        / Raw(payload)
+        IP(src=src, dst=dst, id=0, flags="DF", tos=tos) / UDP(sport=0x8123, dport=19523, chksum=checksum) / Raw(payload)
     )
 
 
@@ -68,6 +69,9 @@ IP_LENGTH, UDP_LENGTH, GUE, FLAGS, PRIVATE = 16, 38, 42, 44, 46
 WHOLE = tunnelled(IP4 / SYN)
 QUERY = UDP(sport=4711, dport=53)
 THREE_TAGS = Dot1AD(vlan=1), Dot1Q(vlan=2), Dot1Q(vlan=3)
+# The checksum that comes to 0 when FIRST sends a packet of DIRECTOR's on to SECOND.
+BEFORE, AFTER = packed(DIRECTOR) + packed(FIRST) + b"\0\x02", packed(FIRST) + packed(SECOND) + b"\1\x02"
+TO_ZERO = ~updated(0xFFFF, BEFORE, AFTER) & 0xFFFF
 PIECE = Raw(bytes(64))
 
 NO_TUNNEL = [
@@ -150,6 +154,12 @@ BAD_TUNNEL = [
         "hops-beyond",
         "Hops that the packet does not hold.",
         changed(tunnelled(b""), GUE, b"\x04\x04\0\0\0\0\0\x03"),
+        "drop_bad_hops",
+    ),
+    Case(
+        "hops-in-padding",
+        "Hops that reach into the frame's padding.",
+        changed(tunnelled(b""), GUE, b"\x04\x04\0\0\0\0\0\x03") + bytes(40),
         "drop_bad_hops",
     ),
     Case(
@@ -266,6 +276,14 @@ TAKERS = [
     Case("syn", "A SYN is taken.", WHOLE, "taken_syn"),
     Case("syn-v6", "IPv6's as well.", tunnelled(IP6 / SYN), "taken_syn"),
     Case("syn-ack", "Whatever else it says.", tunnelled(IP4 / TCP(sport=4711, dport=80, flags="SA")), "taken_syn"),
+    Case("syn-first-address", "A tunnel to this host.", WHOLE, "taken_syn", "addresses"),
+    Case(
+        "syn-second-address",
+        "A host may have further addresses.",
+        tunnelled(IP4 / SYN, dst="10.0.0.111"),
+        "taken_syn",
+        "addresses",
+    ),
     Case("syn-tagged", "VLAN tags are stepped over, and stay.", frame(*THREE_TAGS[:2], WHOLE[IP]), "taken_syn"),
     Case("syn-padded", "With padding behind it.", bytes(WHOLE) + b"\xee" * 6, "taken_syn"),
     Case(
@@ -332,8 +350,22 @@ TAKERS = [
     Case("ack", "A segment that nobody knows goes to the next hop.", tunnelled(IP4 / ACK), "forwarded"),
     Case("ack-v6", "IPv6's as well.", tunnelled(IP6 / ACK), "forwarded"),
     Case("ack-tagged", "Sent on, the VLAN tag stays.", frame(Dot1Q(vlan=5), tunnelled(IP4 / ACK)[IP]), "forwarded"),
+    Case("ack-known-way", "Sent on to the MAC on the way to the hop.", tunnelled(IP4 / ACK), "forwarded", "next hops"),
+    Case(
+        "ack-unknown-way",
+        "Where it is not known, to whom it came from.",
+        tunnelled(IP4 / ACK, next_hop=1),
+        "forwarded",
+        "next hops",
+    ),
     Case("ack-second", "The second hop sends on to the third.", tunnelled(IP4 / ACK, next_hop=1), "forwarded"),
     Case("ack-checksum", "A UDP checksum stays right.", tunnelled(IP4 / ACK, checksum=None), "forwarded"),
+    Case(
+        "ack-checksum-zero",
+        "A UDP checksum that comes to 0 is written as its other form.",
+        tunnelled(IP4 / ACK, checksum=TO_ZERO),
+        "forwarded",
+    ),
     Case("ack-padded", "Sent on with its padding.", bytes(tunnelled(IP4 / ACK)) + b"\xee" * 6, "forwarded"),
     Case("rst", "A reset as well.", tunnelled(IP4 / TCP(sport=4711, dport=80, flags="R")), "forwarded"),
     Case(
@@ -374,4 +406,9 @@ CASES = [
     for group in (NO_TUNNEL, BAD_TUNNEL, BAD_INNER, CONGESTION, TAKERS)
     for case in group
 ]
-SETUPS = {"plain": {}, "sources": {"sources": SOURCES}}
+SETUPS = {
+    "plain": Proxy(),
+    "sources": Proxy({"sources": SOURCES}),
+    "addresses": Proxy(addresses=(packed(FIRST), packed("10.0.0.111"))),
+    "next hops": Proxy(next_hops={packed(SECOND): b"\x02\0\0\0\0\x0c"}),
+}

@@ -1,7 +1,11 @@
-"""Rows of a forwarding table, worked out one at a time from the JSON document of the table."""
+"""Rows of a forwarding table, worked out one at a time from the JSON document of the table.
+
+By docs/configuration.md; a weighted rank is -ln(1 - hash / 2^64) / weight, the smallest first.
+"""
 
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
+from math import log1p
 from typing import Any
 
 from .siphash import siphash
@@ -10,13 +14,16 @@ Backend = Mapping[str, Any]
 
 
 def ranking(backends: Sequence[Backend], seed: bytes, row: int) -> list[Backend]:
-    """All backends that are not inactive, in rendezvous order."""
+    """All backends that are not inactive, in rendezvous order; those of more weight come earlier, more often."""
     row_seed = siphash(seed, row.to_bytes(4, "big")).to_bytes(8, "little")
 
-    def weight(backend: Backend) -> bytes:
-        return siphash(seed, row_seed + ip_address(backend["ip"]).packed).to_bytes(8, "little")
+    def score(backend: Backend) -> tuple[float, bytes]:
+        drawn = siphash(seed, row_seed + ip_address(backend["ip"]).packed).to_bytes(8, "little")
+        share = int.from_bytes(drawn, "big") / 2**64
+        return (-log1p(-share) / backend.get("weight", 1) if weighted else 0.0), drawn
 
-    return sorted((backend for backend in backends if backend["state"] != "inactive"), key=weight)
+    weighted = len({backend.get("weight", 1) for backend in backends}) > 1
+    return sorted((backend for backend in backends if backend["state"] != "inactive"), key=score)
 
 
 def hops_of_row(table: Mapping[str, Any], row: int) -> list[Backend]:
@@ -28,7 +35,7 @@ def hops_of_row(table: Mapping[str, Any], row: int) -> list[Backend]:
 
 def github_row(ranked: list[Backend]) -> list[Backend]:
     """Depth 2: primary and secondary change places if the primary is not fit and the secondary is active."""
-    hops = ranked[:2]
+    hops = of_two_zones(ranked, 2)
     if len(hops) == 2 and hops[1]["state"] == "active" and not is_fit_primary(hops[0]):
         hops.reverse()
     return hops
@@ -40,11 +47,34 @@ def is_fit_primary(backend: Backend) -> bool:
 
 def deep_row(ranked: list[Backend], depth: int) -> list[Backend]:
     """Depth 3 and more: those that can take new connections first, and never without one where there is one."""
-    hops = ranked[:depth]
+    hops = of_two_zones(ranked, depth)
     able = [backend for backend in hops if takes_new(backend)]
     if not able:
         able = [backend for backend in ranked if takes_new(backend)][:1]
-    return (able + [backend for backend in hops if not takes_new(backend)])[:depth]
+    row = able + [backend for backend in hops if not takes_new(backend)]
+    return second_from_elsewhere(row)[:depth]
+
+
+def of_two_zones(ranked: list[Backend], depth: int) -> list[Backend]:
+    """The best of all; the last one makes room for another zone if all are of one."""
+    hops = ranked[:depth]
+    others = [backend for backend in ranked if zone(backend) != zone(ranked[0])]
+    if others and all(zone(backend) == zone(ranked[0]) for backend in hops):
+        hops[-1] = others[0]
+    return hops
+
+
+def second_from_elsewhere(row: list[Backend]) -> list[Backend]:
+    """The first backend of another zone than the row's first comes second, if it is as able as the one there is."""
+    for backend in row[1:]:
+        if zone(backend) != zone(row[0]) and takes_new(backend) == takes_new(row[1]):
+            return [row[0], backend, *(other for other in row[1:] if other is not backend)]
+    return row
+
+
+def zone(backend: Backend) -> str:
+    """A backend without a zone is one of its own."""
+    return f"zone {backend['zone']}" if "zone" in backend else f"address {backend['ip']}"
 
 
 def takes_new(backend: Backend) -> bool:

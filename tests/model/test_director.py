@@ -1,6 +1,8 @@
 """The director in the kernel equals its model."""
 
+import os
 import random
+import time
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -11,7 +13,8 @@ from .configurations import random_director
 from .director import Director
 from .director_cases import CASES, NOT_TO_BE_LOADED, SETUPS
 from .generate import aim_at, batch
-from .harness import DIRECTOR_MAC, LEAST_FRAME, Comparison, DirectorsOfAllSizes, director_comparison
+from .harness import Comparison, DirectorsOfAllSizes, director_comparison
+from .places import DIRECTOR_MAC, LEAST_FRAME
 from .setup import packed_mac
 
 # A seed stands for a batch of packets, and does not get simpler by being smaller.
@@ -51,8 +54,23 @@ def test_the_kernel_and_the_model_agree_on_every_truncation_of_the_named_packets
     name, comparison = setup
     for case in (case for case in CASES if case.setup == name):
         whole = bytes(case.frame)
-        for length in range(LEAST_FRAME, min(len(whole), 400)):
+        for length in range(LEAST_FRAME, len(whole)):
             comparison.check(whole[:length])
+
+
+def test_not_more_than_100_clients_a_second_are_told_on_a_cpu(directors: DirectorsOfAllSizes) -> None:
+    """The model would answer every one; check() lets the kernel drop some, and a second may start at any of them."""
+    comparison = director_comparison(directors, model("mtu"))
+    too_big = next(bytes(case.frame) for case in CASES if case.name == "v4-too-big")
+    cpus = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cpus)})
+    try:
+        start = time.monotonic()
+        told = [comparison.check(too_big).verdict for _ in range(2000)].count("answered_too_big")
+        seconds = time.monotonic() - start
+    finally:
+        os.sched_setaffinity(0, cpus)
+    assert 0 < told <= 100 * (int(seconds) + 2)
 
 
 @pytest.mark.slow

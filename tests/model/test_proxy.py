@@ -12,15 +12,17 @@ from glb.datapath.proxy import ProxyDatapath
 
 from . import build
 from .cases import Case
-from .connections import backward, connections
+from .connections import backward, closed, connections, half_open
 from .generate import CLIENTS, DIRECTOR, GUE_PORT, PROXY, ROUTER_MAC, Aim, Target, proxy_batch
-from .harness import LEAST_FRAME, Comparison, Kernel, proxy_comparison
+from .harness import Kernel, proxy_comparison
 from .headers import TCP, UDP, Flow
+from .places import LEAST_FRAME
 from .proxy import Proxy
 from .proxy_cases import CASES, SETUPS
 
 WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
 SEEDS = st.integers(min_value=0, max_value=2**64 - 1)
+OTHER_ADDRESS = b"\x0a\0\0\x6f"
 MAC = b"\x02\0\0\0\0\x0b"
 TARGETS = tuple(
     Target(address, protocol, port)
@@ -41,16 +43,15 @@ def kernel(proxy: ProxyDatapath) -> Kernel:
     return Kernel(proxy.program)
 
 
-def compared(proxy: ProxyDatapath, kernel: Kernel, config: dict[str, Any], known: tuple[Flow, ...] = ()) -> Comparison:
-    sockets = frozenset(known) | {backward(flow) for flow in known}
-    return proxy_comparison(proxy, kernel, Proxy(config, sockets))
+def with_sockets(known: tuple[Flow, ...], **settings: Any) -> Proxy:
+    return Proxy(sockets=frozenset(known) | {backward(flow) for flow in known}, **settings)
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
 def test_model_and_kernel_give_each_named_packet_the_verdict_that_a_person_expects(
     proxy: ProxyDatapath, kernel: Kernel, case: Case
 ) -> None:
-    result = compared(proxy, kernel, SETUPS[case.setup]).check(bytes(case.frame))
+    result = proxy_comparison(proxy, kernel, SETUPS[case.setup]).check(bytes(case.frame))
     assert result.verdict == case.verdict, case.proves
 
 
@@ -58,7 +59,7 @@ def test_model_and_kernel_give_each_named_packet_the_verdict_that_a_person_expec
 def test_the_kernel_and_the_model_agree_on_every_truncation_of_the_named_packets(
     proxy: ProxyDatapath, kernel: Kernel, setup: str
 ) -> None:
-    comparison = compared(proxy, kernel, SETUPS[setup])
+    comparison = proxy_comparison(proxy, kernel, SETUPS[setup])
     for case in (case for case in CASES if case.setup == setup):
         whole = bytes(case.frame)
         for length in range(LEAST_FRAME, len(whole)):
@@ -79,16 +80,31 @@ def segment(flow: Flow, flags: int) -> bytes:
 def test_segments_of_known_connections_are_taken_in_both_directions(
     proxy: ProxyDatapath, kernel: Kernel, known: tuple[Flow, ...], flags: int
 ) -> None:
-    comparison = compared(proxy, kernel, {}, known)
+    comparison = proxy_comparison(proxy, kernel, with_sockets(known))
     for flow in [*known, *map(backward, known)]:
         result = comparison.check(tunnelled(flow.version, segment(flow, flags)))
         assert result.verdict == "taken_established"
 
 
+def test_a_segment_of_a_half_open_connection_is_taken(proxy: ProxyDatapath, kernel: Kernel) -> None:
+    with half_open() as flow:
+        comparison = proxy_comparison(proxy, kernel, with_sockets((flow,)))
+        result = comparison.check(tunnelled(4, segment(flow, 0x18)))
+    assert result.verdict == "taken_established"
+
+
+def test_a_segment_for_a_socket_in_time_wait_is_taken(proxy: ProxyDatapath, kernel: Kernel) -> None:
+    """Only the client's end is left: what the client sends is not known any more."""
+    flow = closed()
+    comparison = proxy_comparison(proxy, kernel, Proxy(sockets=frozenset({backward(flow)})))
+    assert comparison.check(tunnelled(4, segment(backward(flow), 0x11))).verdict == "taken_established"
+    assert comparison.check(tunnelled(4, segment(flow, 0x11))).verdict == "forwarded"
+
+
 def test_an_error_about_a_known_connection_is_taken_whatever_its_type(
     proxy: ProxyDatapath, kernel: Kernel, known: tuple[Flow, ...]
 ) -> None:
-    comparison = compared(proxy, kernel, {}, known)
+    comparison = proxy_comparison(proxy, kernel, with_sockets(known))
     for flow in known:
         router = CLIENTS[flow.version][0]
         for kind in (3, 11, 12) if flow.version == 4 else (1, 2, 3, 4):
@@ -105,11 +121,17 @@ def test_the_kernel_does_to_75000_packets_from_valid_to_mangled_what_the_model_d
     proxy: ProxyDatapath, kernel: Kernel, known: tuple[Flow, ...], seed: int
 ) -> None:
     rng = random.Random(seed)
-    comparison = compared(proxy, kernel, random_config(rng), known)
+    comparison = proxy_comparison(proxy, kernel, random_proxy(rng, known))
     for frame in proxy_batch(seed, AIM, known, 250):
         comparison.check(frame)
 
 
-def random_config(rng: random.Random) -> dict[str, Any]:
+def random_proxy(rng: random.Random, known: tuple[Flow, ...]) -> Proxy:
     sources = ("10.0.0.1", "10.0.0.11", "10.0.0.0/28", "10.0.0.0/8", "192.0.2.0/24", "192.0.2.7/32", "172.16.0.0/12")
-    return rng.choice(({}, {"sources": []}, {"sources": rng.sample(sources, rng.randint(1, 4))}))
+    config: dict[str, Any] = rng.choice(({}, {"sources": []}, {"sources": rng.sample(sources, rng.randint(1, 4))}))
+    addresses = rng.choice(
+        ((), (), (PROXY,), (PROXY,), (OTHER_ADDRESS, PROXY), (OTHER_ADDRESS, PROXY), (OTHER_ADDRESS,))
+    )
+    hops = [b"\x0a\0\0" + bytes([last]) for last in range(256)]
+    next_hops = {hop: b"\x02\x01" + hop for hop in hops if rng.random() < 0.5}
+    return with_sockets(known, config=config, addresses=addresses, next_hops=next_hops)

@@ -138,6 +138,7 @@ def test_a_changed_weight_leaves_the_rows_alone_that_its_backend_is_not_in(
     assert (before[apart] == after[apart]).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(tables=st.lists(backends(st.integers(0, 13), least=8), min_size=2, max_size=6), depth=st.integers(2, 5))
 def test_a_builder_builds_the_same_rows_whatever_it_built_before(tables: list[list[Backend]], depth: int) -> None:
@@ -146,6 +147,7 @@ def test_a_builder_builds_the_same_rows_whatever_it_built_before(tables: list[li
         assert (builder.rows(table, SEED, depth) == build_rows(table, SEED, depth)).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(table=backends(least=10), data=st.data())
 @pytest.mark.parametrize(("weights", "zones"), [((1.0,), (None,)), ((1.0, 2.0), ("a", "b"))], ids=["plain", "zoned"])
@@ -204,24 +206,29 @@ def test_only_a_new_backend_is_hashed(
     assert counting.hashed == hashed
 
 
-def test_what_has_not_changed_is_not_built_again() -> None:
-    builder = RowBuilder()
+def test_rows_that_are_still_in_use_are_not_built_again() -> None:
+    builder = RowBuilder(memory=0)
     table = [numbered(i) for i in range(4)]
-
     first = builder.rows(table, SEED, 3)
+    builder.rows(table[:3], SEED, 3)
 
     assert builder.rows(list(table), SEED, 3) is first
     assert not first.flags.writeable
 
 
-def test_a_builder_forgets_what_it_used_least_recently() -> None:
-    builder = RowBuilder(memory=0)
+@pytest.mark.parametrize(("memory", "hashings"), [(0, 1), (64 << 20, 0)])
+def test_a_builder_forgets_what_it_used_least_recently_when_memory_is_short(
+    memory: int, hashings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builder = RowBuilder(memory)
     table = [numbered(i) for i in range(4)]
-    first = builder.rows(table, SEED, 3)
+    builder.rows(table, SEED, 3)
+    builder.rows(table, bytes(16), 3)
+    counting = Counting(monkeypatch)
 
-    builder.rows(table[:3], SEED, 3)
+    builder.rows(table, SEED, 3)
 
-    assert builder.rows(table, SEED, 3) is not first
+    assert len(counting.hashed) == hashings
 
 
 def test_a_builder_refuses_what_cannot_be_built() -> None:

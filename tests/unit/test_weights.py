@@ -86,7 +86,7 @@ def test_a_weight_of_next_to_nothing_counts_as_very_little() -> None:
 
 @pytest.mark.parametrize("hashed", [0, 1, 2**32, 2**63, 2**64 - 2**52 - 1, 2**64 - 2**52, 2**64 - 2**11, 2**64 - 1])
 def test_scores_are_right_from_the_lowest_hash_to_the_highest(hashed: int) -> None:
-    score = rendezvous._scores(np.array([hashed], np.uint64), 3.0)[0]
+    score = rendezvous._scores(np.array([[hashed]], np.uint64), np.array([[3.0]]))[0, 0]
 
     exact = rendezvous._exact_score(hashed, 3.0)
     assert score >= 0
@@ -126,6 +126,18 @@ def test_equal_upper_bits_are_told_apart_by_the_whole_hash() -> None:
         numbers = rendezvous.settle(column, np.array([7]), numbered, SEED, weighted=False)
 
         assert numbers[:, 0].tolist() == exact
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("few", [0, 1, 3, 1000])
+def test_keys_of_a_few_rows_are_those_of_all(few: int, weighted: bool) -> None:
+    mixed = [*candidates(1, 2, 3), *(Candidate(ip_address(f"2001:db8::{i}").packed, i) for i in range(1, 4))]
+    numbered = {number * 7: candidate for number, candidate in enumerate(mixed)}
+    seeds = rendezvous.row_seeds(SEED)
+
+    keys = rendezvous.lowest_keys(seeds[:few], numbered, SEED, weighted, 4)
+
+    assert (keys == rendezvous.lowest_keys(seeds, numbered, SEED, weighted, 4)[:, :few]).all()
 
 
 def test_the_exact_order_is_that_of_the_scores() -> None:
