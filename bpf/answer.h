@@ -90,15 +90,16 @@ __inline enum verdict answer_echo_ipv6(struct cursor *c, const struct packet *pk
 
 __inline enum verdict answer_echo(struct xdp_md *ctx, const struct packet *pkt, const struct link *link)
 {
+	struct ethhdr *eth;
 	struct cursor c;
-	struct link again;
 
 	if (!cut_padding(ctx, link, pkt))
 		return DROP_NO_HEADROOM;
 	c = cursor_of(ctx);
-	if (!parse_link(&c, &again))
+	eth = advance(&c, sizeof(*eth));
+	if (!eth || !advance_by_told(&c, link->len - sizeof(*eth), 15))
 		return DROP_SHORT_FRAME;
-	exchange_macs(again.eth);
+	exchange_macs(eth);
 	return pkt->flow.family == 4 ? answer_echo_ipv4(&c, pkt) : answer_echo_ipv6(&c, pkt);
 }
 
@@ -174,18 +175,20 @@ __inline enum verdict answer_too_big(struct xdp_md *ctx, const struct settings *
 	int quote = ipv4 ? IPV4_QUOTE : IPV6_QUOTE;
 	int headers = ipv4 ? sizeof(struct ipv4_error) : sizeof(struct ipv6_error);
 	__u32 mtu = settings->mtu - tunnel_length(hops);
-	struct vlan_tags tags = read_tags(link);
-	__u64 sender = source_mac(link->eth);
+	struct cursor c = cursor_of(ctx);
+	struct ethhdr *eth = advance(&c, sizeof(*eth));
+	__u64 sender;
 	int surplus = (int)frame_length(ctx) - (int)link->len - quote;
-	struct ethhdr *eth;
-	struct cursor c;
 
 	if (pkt->kind == KIND_ICMP_ERROR || pkt->kind == KIND_FRAGMENT || !within_budget())
 		return DROP_TOO_BIG;
+	if (!eth)
+		return DROP_TOO_BIG;
+	sender = source_mac(eth);
 	if (surplus < 0 || bpf_xdp_adjust_tail(ctx, -surplus) || bpf_xdp_adjust_head(ctx, -headers))
 		return DROP_TOO_BIG;
 	c = cursor_of(ctx);
-	eth = write_link(&c, &tags, ipv4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
+	eth = write_link(&c, link, ipv4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
 	if (!eth)
 		return DROP_TOO_BIG;
 	write_macs(eth, sender, settings->mac);

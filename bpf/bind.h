@@ -8,6 +8,13 @@
 /* The intervals are disjoint and ascending, at most 65,536 of them. */
 #define RANGE_SEARCH_STEPS 17
 
+__inline struct bind *bind_at(__u32 index)
+{
+	struct bind_entry *entry = binds.lookup(&index);
+
+	return entry ? &entry->bind : NULL;
+}
+
 __inline struct bind *find_range(const struct wide_bind *wide, __u16 port)
 {
 	__u32 low = 0, high = wide->num_ranges;
@@ -25,7 +32,7 @@ __inline struct bind *find_range(const struct wide_bind *wide, __u16 port)
 		else if (port > range->port_end)
 			low = middle + 1;
 		else
-			return &range->bind;
+			return bind_at(range->bind);
 	}
 	return NULL;
 }
@@ -63,9 +70,9 @@ __inline struct key_words key_of(const struct packet *pkt)
 {
 	const struct flow *flow = &pkt->flow;
 	struct key_words key = {
-		.word[0] = flow->dst[0] | (__u64)flow->dst[1] << 32,
-		.word[1] = flow->dst[2] | (__u64)flow->dst[3] << 32,
-		.word[2] = flow->dst_port | flow->protocol << 16 | (__u32)flow->family << 24 |
+		.word[0] = flow->dst[0],
+		.word[1] = flow->dst[1],
+		.word[2] = flow->dst_port | flow->protocol << 16 | (__u64)flow->family << 24 |
 			   (__u64)(pkt->kind == KIND_FRAGMENT) << 32,
 	};
 

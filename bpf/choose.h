@@ -14,17 +14,17 @@ struct hops {
 	const struct backend *first;
 	__u64 hash;
 	__u32 first_backend; /* of the table, in `backends` */
-	__u32 count;
+	__u64 count;
 };
 
-__inline void absorb_address(struct siphash *s, const struct flow *flow, const __be32 *address)
+__inline void absorb_address(struct siphash *s, const struct flow *flow, const __u64 *address)
 {
-	siphash_absorb(s, address[0], 4);
-	if (flow->family == 4)
+	if (flow->family == 4) {
+		siphash_absorb(s, address[0], 4);
 		return;
-	siphash_absorb(s, address[1], 4);
-	siphash_absorb(s, address[2], 4);
-	siphash_absorb(s, address[3], 4);
+	}
+	siphash_absorb(s, address[0], 8);
+	siphash_absorb(s, address[1], 8);
 }
 
 __inline __u64 hash_chosen_fields(const struct bind *bind, const struct flow *flow, __u32 fields)
@@ -52,12 +52,12 @@ __inline __u64 flow_hash(const struct bind *bind, const struct flow *flow, __u32
 
 /* 1 for a backend's number, 0 for NO_HOP: the borrow of the difference, since a branch would double the verifier's
  * work with each hop. */
-__inline __u32 is_hop(__u32 number)
+__inline __u64 is_hop(__u64 number)
 {
-	return (number - NO_HOP) >> 31;
+	return (number - NO_HOP) >> 63;
 }
 
-__inline __u32 hops_in(const struct slot *slot)
+__inline __u64 hops_in(const struct slot *slot)
 {
 	return is_hop(slot->backend[0]) + is_hop(slot->backend[1]) + is_hop(slot->backend[2]) +
 	       is_hop(slot->backend[3]);
@@ -102,7 +102,7 @@ __inline enum verdict choose(const struct settings *settings, const struct bind 
 	return hops->first ? CONTINUE : DROP_NO_BACKEND;
 }
 
-__inline void count_traffic(__u32 entry, __u32 bytes)
+__inline void count_traffic(__u32 entry, __u64 bytes)
 {
 	struct traffic *mine = traffic.lookup(&entry);
 

@@ -10,7 +10,7 @@
 
 /* Of a tunnel that was checked. */
 struct tunnel_end {
-	__u32 len; /* of all its headers, hops included */
+	__u64 len; /* of all its headers, hops included */
 	__u8 protocol;
 	__u8 tos;
 };
@@ -23,7 +23,7 @@ __inline bool is_tunnel(const struct link *link, const struct tunnel *t)
 
 __inline bool lengths_agree(struct xdp_md *ctx, struct cursor *c, const struct tunnel *t)
 {
-	__u32 len = bpf_ntohs(t->ip.tot_len);
+	__u64 len = bpf_ntohs(t->ip.tot_len);
 
 	return len == bpf_ntohs(t->udp.len) + sizeof(t->ip) && hold_to_length(ctx, c, t, len);
 }
@@ -63,7 +63,7 @@ __inline enum verdict parse_tunnel(struct xdp_md *ctx, const struct proxy_settin
 				   struct cursor *c, struct tunnel_end *end)
 {
 	struct tunnel *t = c->pos;
-	__u32 hops_len;
+	__u64 hops_len;
 
 	if (!shows_udp(c) || !is_tunnel(link, t) || !ends_here(settings, t))
 		return PASS_NOT_TUNNEL;
@@ -137,19 +137,21 @@ __inline enum verdict decapsulate(struct xdp_md *ctx, const struct link *link, c
 				  enum verdict taken)
 {
 	__be16 protocol = end->protocol == IPPROTO_IPIP ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6;
-	struct vlan_tags tags = read_tags(link);
-	__u64 destination = destination_mac(link->eth), source = source_mac(link->eth);
+	struct cursor c = cursor_of(ctx);
+	struct ethhdr *eth = advance(&c, sizeof(*eth));
 	enum verdict verdict;
-	struct ethhdr *eth;
-	struct cursor c;
+	__u64 source;
 
+	if (!eth)
+		return DROP_NO_ROOM;
+	source = source_mac(eth);
 	if (bpf_xdp_adjust_head(ctx, end->len))
 		return DROP_NO_ROOM;
 	c = cursor_of(ctx);
-	eth = write_link(&c, &tags, protocol);
+	eth = write_link(&c, link, protocol);
 	if (!eth)
 		return DROP_NO_ROOM;
-	write_macs(eth, destination, source);
+	write_macs(eth, link->destination, source);
 	if (likely(!(end->tos & ECN_ECT_1))) /* neither ECT(1) nor CE: nothing to carry over */
 		return taken;
 	verdict = end->protocol == IPPROTO_IPIP ? set_ipv4_ecn(&c, end->tos) : set_ipv6_ecn(&c, end->tos);
@@ -182,7 +184,8 @@ __inline void address_to_hop(struct ethhdr *eth, __be32 hop)
 	__u8 wanted = 1;
 
 	if (unlikely(!known)) {
-		wanted_hops.update(&hop, &wanted);
+		if (!wanted_hops.lookup(&hop))
+			wanted_hops.update(&hop, &wanted);
 		exchange_macs(eth);
 		return;
 	}
@@ -190,21 +193,21 @@ __inline void address_to_hop(struct ethhdr *eth, __be32 hop)
 }
 
 /* Where nobody here knows the packet. */
-__inline enum verdict send_on(struct xdp_md *ctx, const struct tunnel_end *end)
+__inline enum verdict send_on(struct xdp_md *ctx, const struct link *link, const struct tunnel_end *end)
 {
 	struct cursor c = cursor_of(ctx);
+	struct ethhdr *eth = advance(&c, sizeof(*eth));
 	struct tunnel *tunnel;
-	struct link link;
-	__u32 offset;
+	__u64 offset;
 	__be32 *hop;
 
-	if (!parse_link(&c, &link))
+	if (!eth || !advance_by_told(&c, link->len - sizeof(*eth), 15))
 		return DROP_BAD_TUNNEL;
 	tunnel = advance(&c, sizeof(*tunnel));
 	if (!tunnel)
 		return DROP_BAD_TUNNEL;
 	if (tunnel->glb.next_hop >= tunnel->glb.hop_count)
-		return decapsulate(ctx, &link, end, TAKEN_LAST_RESORT);
+		return decapsulate(ctx, link, end, TAKEN_LAST_RESORT);
 	offset = tunnel->glb.next_hop * sizeof(*hop);
 	if (!advance_by_told(&c, offset, 127))
 		return DROP_BAD_HOPS;
@@ -212,8 +215,8 @@ __inline enum verdict send_on(struct xdp_md *ctx, const struct tunnel_end *end)
 	if (!hop)
 		return DROP_BAD_HOPS;
 	if (*hop == tunnel->ip.daddr)
-		return decapsulate(ctx, &link, end, TAKEN_SELF);
+		return decapsulate(ctx, link, end, TAKEN_SELF);
 	readdress(tunnel, *hop);
-	address_to_hop(link.eth, tunnel->ip.daddr);
+	address_to_hop(eth, tunnel->ip.daddr);
 	return FORWARDED;
 }

@@ -65,8 +65,8 @@ struct bind {
 	__u32 slots_per_row; /* 1 or 2; 0: fragments here do not tell their table */
 };
 
-/* A hash table whose entries are found at one of two places: userspace puts them there (glb/datapath/cuckoo.py). Key
- * and value share a cache line. */
+/* In each generation a hash table of MAX_BINDS entries, each of which stands at one of two places, where userspace put it
+ * (glb/datapath/cuckoo.py); key and value share a cache line. Behind all of them, the binds that ranges name. */
 struct bind_entry {
 	struct bind_key key;
 	struct bind bind;
@@ -108,7 +108,7 @@ struct wide_bind {
 struct range {
 	__u16 port_start;
 	__u16 port_end;
-	struct bind bind;
+	__u32 bind; /* in `binds` */
 };
 
 /* What a bind or a backend was sent. Userspace gives each its entry, and keeps it over reloads. */
@@ -123,6 +123,6 @@ BPF_F_TABLE("array", __u32, struct state, state, 1, MMAPABLE);
 BPF_F_TABLE("array", __u32, struct slot, rows, MAX_SLOTS *GENERATIONS, MMAPABLE);
 BPF_F_TABLE("array", __u32, struct backend, backends, MAX_BACKENDS *GENERATIONS, MMAPABLE);
 BPF_F_TABLE("array", __u32, struct range, ranges, MAX_RANGES *GENERATIONS, MMAPABLE);
-BPF_F_TABLE("array", __u32, struct bind_entry, binds, MAX_BINDS *GENERATIONS, MMAPABLE);
+BPF_F_TABLE("array", __u32, struct bind_entry, binds, (MAX_BINDS + MAX_RANGES) * GENERATIONS, MMAPABLE);
 BPF_LPM_TRIE(wide_binds, struct wide_key, struct wide_bind, MAX_WIDE_BINDS *GENERATIONS);
 BPF_PERCPU_ARRAY(traffic, struct traffic, MAX_TRAFFIC);

@@ -16,7 +16,7 @@
 /* From include/uapi/linux/if_arp.h's neighbourhood in the kernel: the socket families of a fib lookup. */
 #define FIB_FAMILY_IPV4 2
 
-__inline __u32 tunnel_length(const struct hops *hops)
+__inline __u64 tunnel_length(const struct hops *hops)
 {
 	return sizeof(struct tunnel) + (hops->count - 1) * sizeof(__be32);
 }
@@ -28,9 +28,9 @@ __inline __be16 tunnel_source_port(const struct packet *pkt, const struct hops *
 }
 
 /* Two neighbouring fields of a header as one word. */
-__inline __u32 pair(__u16 first, __u16 second)
+__inline __u64 pair(__u64 first, __u64 second)
 {
-	return first | (__u32)second << 16;
+	return first | second << 16;
 }
 
 /* struct tunnel a word at a time: as many writes as the fields would take cost more than all else here. */
@@ -39,12 +39,12 @@ __inline void write_tunnel(struct tunnel *t, const struct settings *settings, co
 {
 	__u8 tos = pkt->tos & (settings->flags & COPY_DSCP ? 0xff : ECN_MASK);
 	__u8 protocol = pkt->flow.family == 4 ? IPPROTO_IPIP : IPPROTO_IPV6;
-	__u32 further_hops = hops->count - 1;
-	__u32 len = tunnel_length(hops) + pkt->len;
-	__u32 version_to_length = pair(0x45 | tos << 8, bpf_htons(len));
-	__u32 id_and_fragment = pair(0, IPV4_DONT_FRAGMENT);
-	__u32 ttl_and_protocol = TUNNEL_TTL | IPPROTO_UDP << 8;
-	__u64 sum = (__u64)version_to_length + id_and_fragment + ttl_and_protocol + settings->source +
+	__u64 further_hops = hops->count - 1;
+	__u64 len = tunnel_length(hops) + pkt->len;
+	__u64 version_to_length = pair(0x45 | tos << 8, bpf_htons(len));
+	__u64 id_and_fragment = pair(0, IPV4_DONT_FRAGMENT);
+	__u64 ttl_and_protocol = TUNNEL_TTL | IPPROTO_UDP << 8;
+	__u64 sum = version_to_length + id_and_fragment + ttl_and_protocol + settings->source +
 		    hops->first->address;
 	__u32 *word = (__u32 *)t;
 
@@ -95,11 +95,13 @@ __inline bool write_hops(struct cursor *c, const struct hops *hops)
 /* Takes off what the link added behind a short packet. */
 __inline bool cut_padding(struct xdp_md *ctx, const struct link *link, const struct packet *pkt)
 {
-	__u32 packet_end = link->len + pkt->len;
+	__s64 surplus = (long)ctx->data_end - (long)ctx->data;
 
-	if (likely(packet_end >= ctx->data_end - ctx->data))
+	barrier_var(surplus); /* of two pointers, and so a number: not to be taken apart again */
+	surplus -= link->len + pkt->len;
+	if (likely(surplus <= 0))
 		return true;
-	return !bpf_xdp_adjust_tail(ctx, (int)packet_end - (int)(ctx->data_end - ctx->data));
+	return !bpf_xdp_adjust_tail(ctx, -surplus);
 }
 
 /* Out by whichever interface the kernel's routes name. */
@@ -128,7 +130,6 @@ __inline enum verdict route(struct xdp_md *ctx, const struct settings *settings,
 __inline enum verdict encapsulate(struct xdp_md *ctx, const struct settings *settings, const struct link *link,
 				  const struct packet *pkt, const struct hops *hops)
 {
-	struct vlan_tags tags = read_tags(link);
 	struct tunnel *tunnel;
 	struct ethhdr *eth;
 	struct cursor c;
@@ -138,7 +139,7 @@ __inline enum verdict encapsulate(struct xdp_md *ctx, const struct settings *set
 	if (!cut_padding(ctx, link, pkt) || bpf_xdp_adjust_head(ctx, -(int)tunnel_length(hops)))
 		return DROP_NO_HEADROOM;
 	c = cursor_of(ctx);
-	eth = write_link(&c, &tags, ETHERTYPE_IPV4);
+	eth = write_link(&c, link, ETHERTYPE_IPV4);
 	tunnel = advance(&c, sizeof(*tunnel));
 	if (!eth || !tunnel || !write_hops(&c, hops))
 		return DROP_NO_HEADROOM;

@@ -22,11 +22,11 @@ enum fault {
 	BAD_QUOTE,
 };
 
-/* A connection as the client's packets show it: dst is the VIP. Addresses have four words in network order; of an
- * IPv4 address only the first is used, and the others are 0. */
+/* A connection as the client's packets show it: dst is the VIP. An address is two words with its bytes as they are sent;
+ * an IPv4 address fills the lower half of the first, and the rest is 0. */
 struct flow {
-	__be32 src[4];
-	__be32 dst[4];
+	__u64 src[2];
+	__u64 dst[2];
 	__be16 src_port;
 	__be16 dst_port;
 	__u8 protocol;
@@ -36,22 +36,25 @@ struct flow {
 struct packet {
 	struct flow flow;
 	enum kind kind;
-	__u32 len;	/* of the IP packet, without what the link adds as padding */
+	__u64 len;	/* of the IP packet, without what the link adds as padding */
 	__be16 entropy; /* what the tunnel's source port takes from the packet beside the hash */
 	__u8 tos;	/* DSCP and ECN, of either family */
 	void *ip;
 	struct tcphdr *tcp; /* of KIND_TCP */
 };
 
-__inline void set_ipv4(__be32 *address, __be32 value)
+__inline void set_ipv4(__u64 *address, __be32 value)
 {
 	address[0] = value;
-	address[1] = address[2] = address[3] = 0;
+	address[1] = 0;
 }
 
-__inline void set_ipv6(__be32 *address, const struct in6_addr *value)
+__inline void set_ipv6(__u64 *address, const struct in6_addr *value)
 {
-	__builtin_memcpy(address, value, sizeof(*value));
+	const __u64 *word = (const void *)value;
+
+	address[0] = word[0];
+	address[1] = word[1];
 }
 
 __inline enum fault parse_tcp(struct cursor *c, struct packet *pkt)
@@ -71,7 +74,7 @@ __inline enum fault parse_tcp(struct cursor *c, struct packet *pkt)
 __inline enum fault parse_udp(struct cursor *c, struct packet *pkt)
 {
 	struct udphdr *udp = advance(c, sizeof(*udp));
-	__u32 len;
+	__u64 len;
 
 	if (!udp)
 		return BAD_L4;

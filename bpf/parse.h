@@ -10,7 +10,7 @@
 struct cursor {
 	void *pos;
 	void *end;
-	__u32 left;
+	__u64 left;
 };
 
 __inline struct cursor cursor_of(struct xdp_md *ctx)
@@ -18,13 +18,13 @@ __inline struct cursor cursor_of(struct xdp_md *ctx)
 	struct cursor c = {
 		.pos = (void *)(long)ctx->data,
 		.end = (void *)(long)ctx->data_end,
-		.left = ~0U,
+		.left = ~0ULL,
 	};
 
 	return c;
 }
 
-__inline void *advance(struct cursor *c, __u32 len)
+__inline void *advance(struct cursor *c, __u64 len)
 {
 	void *header = c->pos;
 
@@ -36,52 +36,10 @@ __inline void *advance(struct cursor *c, __u32 len)
 }
 
 /* The same for a length that the packet tells, which is at most `most`: one less than a power of two. */
-__inline void *advance_by_told(struct cursor *c, __u32 len, __u32 most)
+__inline void *advance_by_told(struct cursor *c, __u64 len, __u64 most)
 {
 	barrier_var(len);
 	return advance(c, len & most);
-}
-
-/* The Ethernet header and up to two VLAN tags. */
-struct link {
-	struct ethhdr *eth;
-	__u32 len;
-	__be16 protocol;
-};
-
-struct vlan_tag {
-	__be16 control;
-	__be16 protocol;
-};
-
-#define MAX_VLAN_TAGS 2
-
-__inline bool is_vlan(__be16 protocol)
-{
-	return protocol == ETHERTYPE_VLAN || protocol == ETHERTYPE_QINQ;
-}
-
-/* False if the frame ends before the link's protocol is known. */
-__inline bool parse_link(struct cursor *c, struct link *link)
-{
-	struct vlan_tag *tag;
-
-	link->eth = advance(c, sizeof(*link->eth));
-	if (!link->eth)
-		return false;
-	link->len = sizeof(*link->eth);
-	link->protocol = link->eth->h_proto;
-#pragma unroll
-	for (int i = 0; i < MAX_VLAN_TAGS; i++) {
-		if (likely(!is_vlan(link->protocol)))
-			break;
-		tag = advance(c, sizeof(*tag));
-		if (!tag)
-			return false;
-		link->len += sizeof(*tag);
-		link->protocol = tag->protocol;
-	}
-	return true;
 }
 
 /* A MAC address in the lower six bytes of a word, in the order in which they are sent. */
@@ -100,10 +58,64 @@ __inline __u64 source_mac(const struct ethhdr *eth)
 	return word[1] >> 16 | (__u64)word[2] << 16;
 }
 
+/* The struct is packed, and its field would be read a byte at a time. */
+__inline __be16 ethertype(const struct ethhdr *eth)
+{
+	return *((const __be16 *)eth + ETH_ALEN);
+}
+
 __inline void write_macs(struct ethhdr *eth, __u64 destination, __u64 source)
 {
 	*(__u64 *)eth = destination | source << 48;
 	*((__u32 *)eth + 2) = source >> 16;
+}
+
+struct vlan_tag {
+	__be16 control;
+	__be16 protocol;
+};
+
+#define MAX_VLAN_TAGS 2
+
+/* The Ethernet header and up to two VLAN tags, kept as they are while the frame's start moves. No pointers: a frame that
+ * was parsed further would be another one to the verifier. */
+struct link {
+	__u64 len;
+	struct vlan_tag tag[MAX_VLAN_TAGS];
+	__be16 outer; /* the EtherType in front of the first tag */
+	__be16 protocol;
+	__u64 destination;
+};
+
+__inline bool is_vlan(__be16 protocol)
+{
+	return protocol == ETHERTYPE_VLAN || protocol == ETHERTYPE_QINQ;
+}
+
+/* False if the frame ends before the link's protocol is known. */
+__inline bool parse_link(struct cursor *c, struct link *link)
+{
+	struct ethhdr *eth = advance(c, sizeof(*eth));
+	struct vlan_tag *tag;
+
+	if (!eth)
+		return false;
+	link->len = sizeof(*eth);
+	link->protocol = link->outer = ethertype(eth);
+	link->destination = destination_mac(eth);
+	link->tag[0] = link->tag[1] = (struct vlan_tag){};
+#pragma unroll
+	for (int i = 0; i < MAX_VLAN_TAGS; i++) {
+		if (likely(!is_vlan(link->protocol)))
+			break;
+		tag = advance(c, sizeof(*tag));
+		if (!tag)
+			return false;
+		link->len += sizeof(*tag);
+		link->protocol = tag->protocol;
+		link->tag[i] = *tag;
+	}
+	return true;
 }
 
 /* Moves over the options too. NULL also for a version or header length that no IPv4 packet has. */
@@ -185,29 +197,29 @@ __inline enum extensions skip_extensions(struct cursor *c, __u8 *protocol, __be1
 }
 
 /* The length of the whole frame. One in several buffers (jumbo) shows only its first between data and data_end. */
-__inline __u32 frame_length(struct xdp_md *ctx)
+__inline __u64 frame_length(struct xdp_md *ctx)
 {
 	return bpf_xdp_get_buff_len(ctx);
 }
 
 /* Whether the frame holds `len` bytes from `start` on. Only where the first buffer does not, the helper is asked. */
-__inline bool frame_holds(struct xdp_md *ctx, const void *start, __u32 len)
+__inline bool frame_holds(struct xdp_md *ctx, const void *start, __u64 len)
 {
 	void *data = (void *)(long)ctx->data;
 	void *data_end = (void *)(long)ctx->data_end;
 
-	if (likely(len <= (__u32)(data_end - start)))
+	if (likely(len <= data_end - start))
 		return true;
-	return len <= frame_length(ctx) - (__u32)(start - data);
+	return len <= frame_length(ctx) - (start - data);
 }
 
 /* Holds the cursor, which stands somewhere behind the start of a packet, to the packet's own length. False if that
- * is contradicted by the frame, or by what was parsed already. */
-__inline bool hold_to_length(struct xdp_md *ctx, struct cursor *c, const void *packet, __u32 len)
+ * is contradicted by the frame, by the packet around it, or by what was parsed already. */
+__inline bool hold_to_length(struct xdp_md *ctx, struct cursor *c, const void *packet, __u64 len)
 {
-	__u32 parsed = c->pos - packet;
+	__u64 parsed = c->pos - packet;
 
-	if (len < parsed || !frame_holds(ctx, packet, len))
+	if (len < parsed || len - parsed > c->left || !frame_holds(ctx, packet, len))
 		return false;
 	c->left = len - parsed;
 	return true;

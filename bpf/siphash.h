@@ -7,7 +7,7 @@
 struct siphash {
 	__u64 v0, v1, v2, v3;
 	__u64 pending; /* bytes that do not fill a block of 8 yet, the first in the lowest byte */
-	__u32 length;  /* bytes absorbed */
+	__u64 length;  /* bytes absorbed */
 };
 
 #define ROTATE_LEFT(x, bits) (((x) << (bits)) | ((x) >> (64 - (bits))))
@@ -46,11 +46,10 @@ __inline struct siphash siphash_start(__u64 key0, __u64 key1)
 	return s;
 }
 
-/* Absorbs the 2 or 4 bytes of a field as they stand in memory. Fields come wide ones first, so that none straddles
- * two blocks: all 4-byte words, then the 2-byte ports. */
-__inline void siphash_absorb(struct siphash *s, __u32 field, __u32 bytes)
+/* Absorbs 2, 4 or 8 bytes as they stand in memory. Wide fields come first, so that none straddles two blocks. */
+__inline void siphash_absorb(struct siphash *s, __u64 field, __u64 bytes)
 {
-	s->pending |= (__u64)field << (8 * (s->length & 7));
+	s->pending |= field << (8 * (s->length & 7));
 	s->length += bytes;
 	if (s->length & 7)
 		return;
@@ -60,7 +59,7 @@ __inline void siphash_absorb(struct siphash *s, __u32 field, __u32 bytes)
 
 __inline __u64 siphash_finish(struct siphash *s)
 {
-	sip_block(s, s->pending | (__u64)s->length << 56);
+	sip_block(s, s->pending | s->length << 56);
 	s->v2 ^= 0xff;
 	sip_round(s);
 	sip_round(s);

@@ -94,7 +94,7 @@ __inline enum verdict direct(struct xdp_md *ctx)
 		return DROP_SHORT_FRAME;
 	if (link.protocol != ETHERTYPE_IPV4 && link.protocol != ETHERTYPE_IPV6)
 		return PASS_NOT_IP;
-	if (destination_mac(link.eth) != settings->mac)
+	if (link.destination != settings->mac)
 		return PASS_OTHER_HOST;
 	if (likely(link.protocol == ETHERTYPE_IPV4)) {
 		fault = parse_ipv4_packet(ctx, &c, &pkt);

@@ -116,10 +116,15 @@ class DirectorDatapath:
     def _write_rows(self, layout: Layout, generation: int) -> None:
         slots = self._part("rows", self.capacity.slots, generation, len(layout.slots))
         slots["backend"] = layout.slots
+        first_bind = _GENERATIONS * self.capacity.binds + generation * self.capacity.ranges
+        wide_owners: dict[int, int] = {}
         ranges = self._part("ranges", self.capacity.ranges, generation, layout.num_ranges)
         for entry, ports in zip(ranges, (r for wide in layout.wide for r in wide.ranges), strict=True):
             entry["port_start"], entry["port_end"] = ports.start, ports.end
-            self._fill_bind(entry["bind"], layout, layout.owners[ports.owner], generation)
+            entry["bind"] = first_bind + wide_owners.setdefault(ports.owner, len(wide_owners))
+        binds = self._views["binds"][first_bind : first_bind + len(wide_owners)]
+        for entry, owner in zip(binds, wide_owners, strict=True):
+            self._fill_bind(entry["bind"], layout, layout.owners[owner], generation)
 
     def _part(self, name: str, capacity: int, generation: int, length: int) -> Any:
         """The first `length` entries of a generation's share of an array."""
