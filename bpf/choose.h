@@ -13,7 +13,7 @@ struct hops {
 	const struct slot *slot[MAX_SLOTS_OF_FLOW]; /* NULL where there is none */
 	const struct backend *first;
 	__u64 hash;
-	__u32 first_backend; /* of the table, in `backends` */
+	__u64 first_backend; /* of the table, in state.backends */
 	__u64 count;
 };
 
@@ -63,11 +63,9 @@ __inline __u64 hops_in(const struct slot *slot)
 	       is_hop(slot->backend[3]);
 }
 
-__inline const struct backend *find_backend(const struct hops *hops, __u32 number)
+__inline const struct backend *find_backend(const struct state *now, const struct hops *hops, __u64 number)
 {
-	__u32 index = hops->first_backend + number;
-
-	return backends.lookup(&index);
+	return &now->backends[(hops->first_backend + number) & (MAX_BACKENDS * GENERATIONS - 1)];
 }
 
 __inline void add_slot(struct hops *hops, __u32 at, __u32 index)
@@ -86,8 +84,8 @@ __inline void add_row(struct hops *hops, __u32 at, const struct bind *bind, __u6
 		add_slot(hops, at + 1, index + 1);
 }
 
-__inline enum verdict choose(const struct settings *settings, const struct bind *bind, const struct flow *flow,
-			     struct hops *hops)
+__inline enum verdict choose(const struct state *now, const struct settings *settings, const struct bind *bind,
+			     const struct flow *flow, struct hops *hops)
 {
 	hops->count = 0;
 	hops->slot[1] = hops->slot[2] = hops->slot[3] = NULL;
@@ -98,8 +96,8 @@ __inline enum verdict choose(const struct settings *settings, const struct bind 
 		add_row(hops, 2, bind, flow_hash(bind, flow, settings->alt_hash_fields));
 	if (!hops->count || !hops->slot[0])
 		return DROP_NO_BACKEND;
-	hops->first = find_backend(hops, hops->slot[0]->backend[0]);
-	return hops->first ? CONTINUE : DROP_NO_BACKEND;
+	hops->first = find_backend(now, hops, hops->slot[0]->backend[0]);
+	return CONTINUE;
 }
 
 __inline void count_traffic(__u32 entry, __u64 bytes)

@@ -42,11 +42,6 @@ struct settings {
 	__u32 zero;	  /* which the verifier does not know to be 0 */
 };
 
-struct state {
-	__u32 generation;
-	struct settings settings[GENERATIONS];
-};
-
 /* Addresses as in struct flow. */
 struct bind_key {
 	__be32 address[4];
@@ -60,7 +55,7 @@ struct bind_key {
 struct bind {
 	__u64 hash_key[2];
 	__u32 first_row;     /* in `rows`, of the table's row 0 */
-	__u32 first_backend; /* in `backends` */
+	__u32 first_backend; /* in state.backends */
 	__u32 traffic;	     /* in `traffic` */
 	__u32 slots_per_row; /* 1 or 2; 0: fragments here do not tell their table */
 };
@@ -87,6 +82,13 @@ struct backend {
 	__u64 next_hop_mac; /* as in parse.h; 0: not known */
 	__be32 address;
 	__u32 traffic; /* in `traffic` */
+};
+
+/* One value, so that one lookup reaches all of it: a power of two of backends, behind what is asked of every packet. */
+struct state {
+	__u32 generation;
+	struct settings settings[GENERATIONS];
+	struct backend backends[MAX_BACKENDS * GENERATIONS];
 };
 
 /* Binds with more than one address or port. The trie gives the longest prefix; its intervals of ports are disjoint,
@@ -121,7 +123,6 @@ struct traffic {
 
 BPF_F_TABLE("array", __u32, struct state, state, 1, MMAPABLE);
 BPF_F_TABLE("array", __u32, struct slot, rows, MAX_SLOTS *GENERATIONS, MMAPABLE);
-BPF_F_TABLE("array", __u32, struct backend, backends, MAX_BACKENDS *GENERATIONS, MMAPABLE);
 BPF_F_TABLE("array", __u32, struct range, ranges, MAX_RANGES *GENERATIONS, MMAPABLE);
 BPF_F_TABLE("array", __u32, struct bind_entry, binds, (MAX_BINDS + MAX_RANGES) * GENERATIONS, MMAPABLE);
 BPF_LPM_TRIE(wide_binds, struct wide_key, struct wide_bind, MAX_WIDE_BINDS *GENERATIONS);

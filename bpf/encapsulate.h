@@ -60,9 +60,9 @@ __inline void write_tunnel(struct tunnel *t, const struct settings *settings, co
 }
 
 /* Writes the hops of one slot from number `from` on, up to the slot's end. */
-__inline bool write_slot(struct cursor *c, const struct hops *hops, const struct slot *slot, int from)
+__inline bool write_slot(struct cursor *c, const struct state *now, const struct hops *hops, const struct slot *slot,
+			 int from)
 {
-	const struct backend *backend;
 	__be32 *hop;
 
 	if (!slot)
@@ -71,23 +71,22 @@ __inline bool write_slot(struct cursor *c, const struct hops *hops, const struct
 	for (int i = from; i < HOPS_PER_SLOT; i++) {
 		if (slot->backend[i] == NO_HOP)
 			return true;
-		backend = find_backend(hops, slot->backend[i]);
 		hop = advance(c, sizeof(*hop));
-		if (!hop || !backend)
+		if (!hop)
 			return false;
-		*hop = backend->address;
+		*hop = find_backend(now, hops, slot->backend[i])->address;
 	}
 	return true;
 }
 
 /* The first one is the outer destination, and is not in the list. */
-__inline bool write_hops(struct cursor *c, const struct hops *hops)
+__inline bool write_hops(struct cursor *c, const struct state *now, const struct hops *hops)
 {
-	if (!write_slot(c, hops, hops->slot[0], 1))
+	if (!write_slot(c, now, hops, hops->slot[0], 1))
 		return false;
 #pragma unroll
 	for (int i = 1; i < MAX_SLOTS_OF_FLOW; i++)
-		if (unlikely(hops->slot[i]) && !write_slot(c, hops, hops->slot[i], 0))
+		if (unlikely(hops->slot[i]) && !write_slot(c, now, hops, hops->slot[i], 0))
 			return false;
 	return true;
 }
@@ -127,8 +126,8 @@ __inline enum verdict route(struct xdp_md *ctx, const struct settings *settings,
 	return REDIRECTED;
 }
 
-__inline enum verdict encapsulate(struct xdp_md *ctx, const struct settings *settings, const struct link *link,
-				  const struct packet *pkt, const struct hops *hops)
+__inline enum verdict encapsulate(struct xdp_md *ctx, const struct state *now, const struct settings *settings,
+				  const struct link *link, const struct packet *pkt, const struct hops *hops)
 {
 	struct tunnel *tunnel;
 	struct ethhdr *eth;
@@ -141,7 +140,7 @@ __inline enum verdict encapsulate(struct xdp_md *ctx, const struct settings *set
 	c = cursor_of(ctx);
 	eth = write_link(&c, link, ETHERTYPE_IPV4);
 	tunnel = advance(&c, sizeof(*tunnel));
-	if (!eth || !tunnel || !write_hops(&c, hops))
+	if (!eth || !tunnel || !write_hops(&c, now, hops))
 		return DROP_NO_HEADROOM;
 	write_tunnel(tunnel, settings, pkt, hops);
 	if (unlikely(settings->flags & EGRESS_FIB))

@@ -34,18 +34,18 @@ __inline void forget_the_way(struct link *link, struct packet *pkt, __u32 zero)
 	link->len = (link->len + zero) & 31;
 }
 
-__inline enum verdict send(struct xdp_md *ctx, const struct settings *settings, const struct bind *bind,
-			   const struct link *link, const struct packet *pkt)
+__inline enum verdict send(struct xdp_md *ctx, const struct state *now, const struct settings *settings,
+			   const struct bind *bind, const struct link *link, const struct packet *pkt)
 {
 	enum verdict verdict;
 	struct hops hops;
 
-	verdict = choose(settings, bind, &pkt->flow, &hops);
+	verdict = choose(now, settings, bind, &pkt->flow, &hops);
 	if (verdict)
 		return verdict;
 	if (unlikely(tunnel_length(&hops) + pkt->len > settings->mtu))
 		return answer_too_big(ctx, settings, link, pkt, &hops);
-	verdict = encapsulate(ctx, settings, link, pkt, &hops);
+	verdict = encapsulate(ctx, now, settings, link, pkt, &hops);
 	if (verdict == ENCAPSULATED || verdict == REDIRECTED) {
 		count_traffic(bind->traffic, pkt->len);
 		count_traffic(hops.first->traffic, pkt->len);
@@ -54,8 +54,8 @@ __inline enum verdict send(struct xdp_md *ctx, const struct settings *settings, 
 }
 
 /* All that follows the parsing. The compiler makes a copy of it for each family, in which the family is known. */
-__inline enum verdict serve(struct xdp_md *ctx, const struct settings *settings, struct link *link, struct packet *pkt,
-			    enum fault fault)
+__inline enum verdict serve(struct xdp_md *ctx, const struct state *now, const struct settings *settings,
+			    struct link *link, struct packet *pkt, enum fault fault)
 {
 	struct bind *bind;
 
@@ -73,7 +73,7 @@ __inline enum verdict serve(struct xdp_md *ctx, const struct settings *settings,
 		return PASS_FRAGMENT;
 	if (unlikely(pkt->kind == KIND_ECHO && settings->flags & ANSWER_ECHO))
 		return answer_echo(ctx, pkt, link);
-	return send(ctx, settings, bind, link, pkt);
+	return send(ctx, now, settings, bind, link, pkt);
 }
 
 __inline enum verdict direct(struct xdp_md *ctx)
@@ -99,11 +99,11 @@ __inline enum verdict direct(struct xdp_md *ctx)
 	if (likely(link.protocol == ETHERTYPE_IPV4)) {
 		fault = parse_ipv4_packet(ctx, &c, &pkt);
 		pkt.flow.family = 4;
-		return serve(ctx, settings, &link, &pkt, fault);
+		return serve(ctx, now, settings, &link, &pkt, fault);
 	}
 	fault = parse_ipv6_packet(ctx, &c, &pkt);
 	pkt.flow.family = 6;
-	return serve(ctx, settings, &link, &pkt, fault);
+	return serve(ctx, now, settings, &link, &pkt, fault);
 }
 
 int director(struct xdp_md *ctx)

@@ -51,7 +51,7 @@ class DirectorDatapath:
     def __init__(self, program: Program, capacity: Capacity) -> None:
         self.program = program
         self.capacity = capacity
-        self._views = {name: program.view(name) for name in ("state", "rows", "backends", "ranges", "binds")}
+        self._views = {name: program.view(name) for name in ("state", "rows", "ranges", "binds")}
         self._wide_in_use: list[Any] = []
         self._traffic = TrafficEntries(capacity.traffic)
 
@@ -107,7 +107,8 @@ class DirectorDatapath:
             table[table.Key(entry)] = table.Leaf()
 
     def _write_backends(self, layout: Layout, generation: int, next_hops: Mapping[IPv4Address, bytes]) -> None:
-        entries = self._part("backends", self.capacity.backends, generation, len(layout.backends))
+        start = generation * self.capacity.backends
+        entries = self._views["state"][0]["backends"][start : start + len(layout.backends)]
         for entry, backend in zip(entries, layout.backends, strict=True):
             entry["address"] = _words(backend.address)[0]
             entry["next_hop_mac"] = _mac_word(next_hops.get(backend.address, UNKNOWN_MAC))
