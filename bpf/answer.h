@@ -93,7 +93,7 @@ __inline enum verdict answer_echo(struct xdp_md *ctx, const struct packet *pkt, 
 	struct ethhdr *eth;
 	struct cursor c;
 
-	if (!cut_padding(ctx, link, pkt))
+	if (!cut_padding(ctx, pkt))
 		return DROP_NO_HEADROOM;
 	c = cursor_of(ctx);
 	eth = advance(&c, sizeof(*eth));

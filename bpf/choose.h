@@ -8,9 +8,10 @@
 
 /* A row, and with alternative hash fields a second one, as the slots they consist of. */
 #define MAX_SLOTS_OF_FLOW (MAX_HOPS / HOPS_PER_SLOT)
+#define EMPTY_SLOT (~0ULL)
 
 struct hops {
-	const struct slot *slot[MAX_SLOTS_OF_FLOW]; /* NULL where there is none */
+	__u64 slot[MAX_SLOTS_OF_FLOW]; /* as word_of gives them; EMPTY_SLOT where there is none */
 	const struct backend *first;
 	__u64 hash;
 	__u64 first_backend; /* of the table, in state.backends */
@@ -50,17 +51,28 @@ __inline __u64 flow_hash(const struct bind *bind, const struct flow *flow, __u32
 	return hash_chosen_fields(bind, flow, fields);
 }
 
-/* 1 for a backend's number, 0 for NO_HOP: the borrow of the difference, since a branch would double the verifier's
- * work with each hop. */
-__inline __u64 is_hop(__u64 number)
+/* A slot as one word, its first hop lowest. Backends' numbers are below 0x8000, so NO_HOP is told by its highest bit. */
+__inline __u64 word_of(const struct slot *slot)
 {
-	return (number - NO_HOP) >> 63;
+	return *(const __u64 *)slot;
 }
 
-__inline __u64 hops_in(const struct slot *slot)
+__inline __u64 hop_of(__u64 slot, int at)
 {
-	return is_hop(slot->backend[0]) + is_hop(slot->backend[1]) + is_hop(slot->backend[2]) +
-	       is_hop(slot->backend[3]);
+	return slot >> (16 * at) & 0xffff;
+}
+
+__inline bool is_no_hop(__u64 hop)
+{
+	return hop & 0x8000;
+}
+
+/* Without a branch, which would double the verifier's work with each hop: the multiplication adds up the four bits. */
+__inline __u64 hops_in(__u64 slot)
+{
+	__u64 missing = slot >> 15 & 0x0001000100010001ULL;
+
+	return HOPS_PER_SLOT - (missing * 0x0001000100010001ULL >> 48);
 }
 
 __inline const struct backend *find_backend(const struct state *now, const struct hops *hops, __u64 number)
@@ -70,9 +82,12 @@ __inline const struct backend *find_backend(const struct state *now, const struc
 
 __inline void add_slot(struct hops *hops, __u32 at, __u32 index)
 {
-	hops->slot[at] = rows.lookup(&index);
-	if (hops->slot[at])
-		hops->count += hops_in(hops->slot[at]);
+	const struct slot *slot = rows.lookup(&index);
+
+	if (unlikely(!slot))
+		return;
+	hops->slot[at] = word_of(slot);
+	hops->count += hops_in(hops->slot[at]);
 }
 
 __inline void add_row(struct hops *hops, __u32 at, const struct bind *bind, __u64 hash)
@@ -88,15 +103,15 @@ __inline enum verdict choose(const struct state *now, const struct settings *set
 			     const struct flow *flow, struct hops *hops)
 {
 	hops->count = 0;
-	hops->slot[1] = hops->slot[2] = hops->slot[3] = NULL;
+	hops->slot[0] = hops->slot[1] = hops->slot[2] = hops->slot[3] = EMPTY_SLOT;
 	hops->hash = flow_hash(bind, flow, settings->hash_fields);
 	hops->first_backend = bind->first_backend;
 	add_row(hops, 0, bind, hops->hash);
 	if (unlikely(settings->alt_hash_fields))
 		add_row(hops, 2, bind, flow_hash(bind, flow, settings->alt_hash_fields));
-	if (!hops->count || !hops->slot[0])
+	if (!hops->count)
 		return DROP_NO_BACKEND;
-	hops->first = find_backend(now, hops, hops->slot[0]->backend[0]);
+	hops->first = find_backend(now, hops, hop_of(hops->slot[0], 0));
 	return CONTINUE;
 }
 

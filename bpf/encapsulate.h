@@ -60,21 +60,18 @@ __inline void write_tunnel(struct tunnel *t, const struct settings *settings, co
 }
 
 /* Writes the hops of one slot from number `from` on, up to the slot's end. */
-__inline bool write_slot(struct cursor *c, const struct state *now, const struct hops *hops, const struct slot *slot,
-			 int from)
+__inline bool write_slot(struct cursor *c, const struct state *now, const struct hops *hops, __u64 slot, int from)
 {
 	__be32 *hop;
 
-	if (!slot)
-		return true;
 #pragma unroll
 	for (int i = from; i < HOPS_PER_SLOT; i++) {
-		if (slot->backend[i] == NO_HOP)
+		if (is_no_hop(hop_of(slot, i)))
 			return true;
 		hop = advance(c, sizeof(*hop));
 		if (!hop)
 			return false;
-		*hop = find_backend(now, hops, slot->backend[i])->address;
+		*hop = find_backend(now, hops, hop_of(slot, i))->address;
 	}
 	return true;
 }
@@ -84,23 +81,19 @@ __inline bool write_hops(struct cursor *c, const struct state *now, const struct
 {
 	if (!write_slot(c, now, hops, hops->slot[0], 1))
 		return false;
+	if (likely((hops->slot[1] & hops->slot[2] & hops->slot[3]) == EMPTY_SLOT))
+		return true;
 #pragma unroll
 	for (int i = 1; i < MAX_SLOTS_OF_FLOW; i++)
-		if (unlikely(hops->slot[i]) && !write_slot(c, now, hops, hops->slot[i], 0))
+		if (!write_slot(c, now, hops, hops->slot[i], 0))
 			return false;
 	return true;
 }
 
 /* Takes off what the link added behind a short packet. */
-__inline bool cut_padding(struct xdp_md *ctx, const struct link *link, const struct packet *pkt)
+__inline bool cut_padding(struct xdp_md *ctx, const struct packet *pkt)
 {
-	__s64 surplus = (long)ctx->data_end - (long)ctx->data;
-
-	barrier_var(surplus); /* of two pointers, and so a number: not to be taken apart again */
-	surplus -= link->len + pkt->len;
-	if (likely(surplus <= 0))
-		return true;
-	return !bpf_xdp_adjust_tail(ctx, -surplus);
+	return likely(pkt->padding <= 0) || !bpf_xdp_adjust_tail(ctx, -pkt->padding);
 }
 
 /* Out by whichever interface the kernel's routes name. */
@@ -135,7 +128,7 @@ __inline enum verdict encapsulate(struct xdp_md *ctx, const struct state *now, c
 
 	if (!(settings->flags & EGRESS_FIB) && !hops->first->next_hop_mac)
 		return DROP_NO_NEXT_HOP;
-	if (!cut_padding(ctx, link, pkt) || bpf_xdp_adjust_head(ctx, -(int)tunnel_length(hops)))
+	if (!cut_padding(ctx, pkt) || bpf_xdp_adjust_head(ctx, -(int)tunnel_length(hops)))
 		return DROP_NO_HEADROOM;
 	c = cursor_of(ctx);
 	eth = write_link(&c, link, ETHERTYPE_IPV4);

@@ -37,6 +37,7 @@ struct packet {
 	struct flow flow;
 	enum kind kind;
 	__u64 len;	/* of the IP packet, without what the link adds as padding */
+	__s64 padding;	/* bytes of it; not above 0 also where a frame has several buffers */
 	__be16 entropy; /* what the tunnel's source port takes from the packet beside the hash */
 	__u8 tos;	/* DSCP and ECN, of either family */
 	void *ip;
@@ -222,6 +223,9 @@ __inline enum fault parse_ipv4_packet(struct xdp_md *ctx, struct cursor *c, stru
 	pkt->ip = ip;
 	pkt->len = bpf_ntohs(ip->tot_len);
 	pkt->tos = ip->tos;
+	pkt->padding = c->end - (void *)ip;
+	barrier_var(pkt->padding); /* of two pointers, and so a number: not to be taken apart again */
+	pkt->padding -= pkt->len;
 	if (!hold_to_length(ctx, c, ip, pkt->len))
 		return BAD_LENGTH;
 	pkt->flow.family = 4;
@@ -270,6 +274,9 @@ __inline enum fault parse_ipv6_packet(struct xdp_md *ctx, struct cursor *c, stru
 	pkt->ip = ip;
 	pkt->len = sizeof(*ip) + bpf_ntohs(ip->payload_len);
 	pkt->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
+	pkt->padding = c->end - (void *)ip;
+	barrier_var(pkt->padding); /* of two pointers, and so a number: not to be taken apart again */
+	pkt->padding -= pkt->len;
 	if (!hold_to_length(ctx, c, ip, pkt->len))
 		return BAD_LENGTH;
 	pkt->flow.family = 6;
