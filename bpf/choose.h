@@ -6,15 +6,21 @@
 #include "packet.h"
 #include "siphash.h"
 
-/* A row, and with alternative hash fields a second one, as the slots they consist of. */
-#define MAX_SLOTS_OF_FLOW (MAX_HOPS / HOPS_PER_SLOT)
-#define EMPTY_SLOT (~0ULL)
+/* The slots of a row, each as one word with its first hop lowest. */
+struct row {
+	__u64 slot[MAX_ROW_HOPS / HOPS_PER_SLOT];
+};
 
+/* With alternative hash fields, the hops of a second row follow those of the first.
+ *
+ * The number of hops is the table's, not found in the row: so the processor can go on to make room for the tunnel while
+ * it still hashes. */
 struct hops {
-	__u64 slot[MAX_SLOTS_OF_FLOW]; /* as word_of gives them; EMPTY_SLOT where there is none */
+	struct row row, alternative;
 	const struct backend *first;
 	__u64 hash;
 	__u64 first_backend; /* of the table, in state.backends */
+	__u64 per_row;
 	__u64 count;
 };
 
@@ -51,68 +57,50 @@ __inline __u64 flow_hash(const struct bind *bind, const struct flow *flow, __u32
 	return hash_chosen_fields(bind, flow, fields);
 }
 
-/* A slot as one word, its first hop lowest. Backends' numbers are below 0x8000, so NO_HOP is told by its highest bit. */
-__inline __u64 word_of(const struct slot *slot)
-{
-	return *(const __u64 *)slot;
-}
-
-__inline __u64 hop_of(__u64 slot, int at)
-{
-	return slot >> (16 * at) & 0xffff;
-}
-
-__inline bool is_no_hop(__u64 hop)
-{
-	return hop & 0x8000;
-}
-
-/* Without a branch, which would double the verifier's work with each hop: the multiplication adds up the four bits. */
-__inline __u64 hops_in(__u64 slot)
-{
-	__u64 missing = slot >> 15 & 0x0001000100010001ULL;
-
-	return HOPS_PER_SLOT - (missing * 0x0001000100010001ULL >> 48);
-}
-
-__inline const struct backend *find_backend(const struct state *now, const struct hops *hops, __u64 number)
-{
-	return &now->backends[(hops->first_backend + number) & (MAX_BACKENDS * GENERATIONS - 1)];
-}
-
-__inline void add_slot(struct hops *hops, __u32 at, __u32 index)
+__inline __u64 read_slot(__u32 index)
 {
 	const struct slot *slot = rows.lookup(&index);
 
-	if (unlikely(!slot))
-		return;
-	hops->slot[at] = word_of(slot);
-	hops->count += hops_in(hops->slot[at]);
+	return likely(slot) ? *(const __u64 *)slot : 0;
 }
 
-__inline void add_row(struct hops *hops, __u32 at, const struct bind *bind, __u64 hash)
+__inline struct row read_row(const struct bind *bind, __u64 hash)
 {
-	__u32 index = bind->first_row + (hash & (ROWS_PER_TABLE - 1)) * bind->slots_per_row;
+	__u64 index = bind->first_row + (hash & (ROWS_PER_TABLE - 1)) * bind->slots_per_row;
+	struct row row = {
+		.slot[0] = read_slot(index),
+	};
 
-	add_slot(hops, at, index);
 	if (unlikely(bind->slots_per_row > 1))
-		add_slot(hops, at + 1, index + 1);
+		row.slot[1] = read_slot(index + 1);
+	return row;
 }
 
-__inline enum verdict choose(const struct state *now, const struct settings *settings, const struct bind *bind,
-			     const struct flow *flow, struct hops *hops)
+__inline const struct backend *find_backend(const struct state *now, const struct hops *hops, const struct row *row,
+					    int number)
 {
-	hops->count = 0;
-	hops->slot[0] = hops->slot[1] = hops->slot[2] = hops->slot[3] = EMPTY_SLOT;
-	hops->hash = flow_hash(bind, flow, settings->hash_fields);
-	hops->first_backend = bind->first_backend;
-	add_row(hops, 0, bind, hops->hash);
-	if (unlikely(settings->alt_hash_fields))
-		add_row(hops, 2, bind, flow_hash(bind, flow, settings->alt_hash_fields));
-	if (!hops->count)
-		return DROP_NO_BACKEND;
-	hops->first = find_backend(now, hops, hop_of(hops->slot[0], 0));
-	return CONTINUE;
+	__u64 backend = row->slot[number / HOPS_PER_SLOT] >> (16 * (number % HOPS_PER_SLOT)) & 0xffff;
+
+	return &now->backends[(hops->first_backend + backend) & (MAX_BACKENDS * GENERATIONS - 1)];
+}
+
+__inline struct hops choose(const struct state *now, const struct settings *settings, const struct bind *bind,
+			    const struct flow *flow)
+{
+	struct hops hops = {
+		.hash = flow_hash(bind, flow, settings->hash_fields),
+		.first_backend = bind->first_backend,
+		.per_row = bind->hops,
+		.count = bind->hops,
+	};
+
+	hops.row = read_row(bind, hops.hash);
+	hops.first = find_backend(now, &hops, &hops.row, 0);
+	if (unlikely(settings->alt_hash_fields)) {
+		hops.alternative = read_row(bind, flow_hash(bind, flow, settings->alt_hash_fields));
+		hops.count += bind->hops;
+	}
+	return hops;
 }
 
 __inline void count_traffic(__u32 entry, __u64 bytes)

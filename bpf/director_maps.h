@@ -57,7 +57,8 @@ struct bind {
 	__u32 first_row;     /* in `rows`, of the table's row 0 */
 	__u32 first_backend; /* in state.backends */
 	__u32 traffic;	     /* in `traffic` */
-	__u32 slots_per_row; /* 1 or 2; 0: fragments here do not tell their table */
+	__u16 hops;	     /* in each row, 1 to 8; 0: fragments here do not tell their table */
+	__u16 slots_per_row; /* 1 or 2 */
 };
 
 /* In each generation a hash table of MAX_BINDS entries, each of which stands at one of two places, where userspace put it
@@ -71,9 +72,9 @@ struct bind_entry {
 _Static_assert(sizeof(struct bind_entry) == 64, "a bind is one cache line");
 
 #define HOPS_PER_SLOT 4
-#define NO_HOP 0xffff
 
-/* A row is one or two slots: up to 8 backends of its table, best first, filled up with NO_HOP. */
+/* A row is one or two slots: up to 8 backends of its table, best first. What is behind the bind's number of hops has no
+ * meaning. */
 struct slot {
 	__u16 backend[HOPS_PER_SLOT];
 };

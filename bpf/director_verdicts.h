@@ -19,7 +19,6 @@
 	X(DROP_BAD_LENGTH,      XDP_DROP, "the IP packet's length contradicts the frame or its own header") \
 	X(DROP_BAD_L4,          XDP_DROP, "the TCP, UDP or ICMP header is cut off or contradicts the packet") \
 	X(DROP_BAD_ICMP_QUOTE,  XDP_DROP, "the packet quoted in an ICMP error is cut off or contradicts itself") \
-	X(DROP_NO_BACKEND,      XDP_DROP, "the row of the forwarding table lists no backend") \
 	X(DROP_NO_NEXT_HOP,     XDP_DROP, "the MAC on the way to the backend is not known yet") \
 	X(DROP_NO_ROUTE,        XDP_DROP, "the kernel's routes or neighbours do not lead to the backend") \
 	X(DROP_TOO_BIG,         XDP_DROP, "too big for the tunnel, and the client could not be told, or was told often enough") \

@@ -59,19 +59,20 @@ __inline void write_tunnel(struct tunnel *t, const struct settings *settings, co
 	word[8] = further_hops << 24;			 /* type 0, next_hop 0 */
 }
 
-/* Writes the hops of one slot from number `from` on, up to the slot's end. */
-__inline bool write_slot(struct cursor *c, const struct state *now, const struct hops *hops, __u64 slot, int from)
+/* Writes the hops of a row from number `from` on. */
+__inline bool write_row(struct cursor *c, const struct state *now, const struct hops *hops, const struct row *row,
+			int from)
 {
 	__be32 *hop;
 
 #pragma unroll
-	for (int i = from; i < HOPS_PER_SLOT; i++) {
-		if (is_no_hop(hop_of(slot, i)))
+	for (int i = from; i < MAX_ROW_HOPS; i++) {
+		if (i >= hops->per_row)
 			return true;
 		hop = advance(c, sizeof(*hop));
 		if (!hop)
 			return false;
-		*hop = find_backend(now, hops, hop_of(slot, i))->address;
+		*hop = find_backend(now, hops, row, i)->address;
 	}
 	return true;
 }
@@ -79,15 +80,9 @@ __inline bool write_slot(struct cursor *c, const struct state *now, const struct
 /* The first one is the outer destination, and is not in the list. */
 __inline bool write_hops(struct cursor *c, const struct state *now, const struct hops *hops)
 {
-	if (!write_slot(c, now, hops, hops->slot[0], 1))
+	if (!write_row(c, now, hops, &hops->row, 1))
 		return false;
-	if (likely((hops->slot[1] & hops->slot[2] & hops->slot[3]) == EMPTY_SLOT))
-		return true;
-#pragma unroll
-	for (int i = 1; i < MAX_SLOTS_OF_FLOW; i++)
-		if (!write_slot(c, now, hops, hops->slot[i], 0))
-			return false;
-	return true;
+	return likely(hops->count == hops->per_row) || write_row(c, now, hops, &hops->alternative, 0);
 }
 
 /* Takes off what the link added behind a short packet. */

@@ -37,12 +37,9 @@ __inline void forget_the_way(struct link *link, struct packet *pkt, __u32 zero)
 __inline enum verdict send(struct xdp_md *ctx, const struct state *now, const struct settings *settings,
 			   const struct bind *bind, const struct link *link, const struct packet *pkt)
 {
+	struct hops hops = choose(now, settings, bind, &pkt->flow);
 	enum verdict verdict;
-	struct hops hops;
 
-	verdict = choose(now, settings, bind, &pkt->flow, &hops);
-	if (verdict)
-		return verdict;
 	if (unlikely(tunnel_length(&hops) + pkt->len > settings->mtu))
 		return answer_too_big(ctx, settings, link, pkt, &hops);
 	verdict = encapsulate(ctx, now, settings, link, pkt, &hops);
@@ -69,7 +66,7 @@ __inline enum verdict serve(struct xdp_md *ctx, const struct state *now, const s
 	bind = find_bind(settings, pkt);
 	if (!bind)
 		return pkt->kind == KIND_FRAGMENT ? PASS_FRAGMENT : PASS_NO_BIND;
-	if (unlikely(!bind->slots_per_row))
+	if (unlikely(!bind->hops))
 		return PASS_FRAGMENT;
 	if (unlikely(pkt->kind == KIND_ECHO && settings->flags & ANSWER_ECHO))
 		return answer_echo(ctx, pkt, link);

@@ -135,12 +135,13 @@ class DirectorDatapath:
     def _fill_bind(self, bind: Any, layout: Layout, owner: Owner, generation: int) -> None:
         bind["traffic"] = self._traffic["bind", owner.table_name, owner.label]
         if owner.table is None:
-            bind["slots_per_row"] = 0
+            bind["hops"] = 0
             return
         place = layout.tables[owner.table]
         bind["hash_key"] = np.frombuffer(place.hash_key, dtype="<u8")
         bind["first_row"] = generation * self.capacity.slots + place.first_slot
         bind["first_backend"] = generation * self.capacity.backends + place.first_backend
+        bind["hops"] = place.hops
         bind["slots_per_row"] = place.slots_per_row
 
     def _write_binds(self, layout: Layout, generation: int) -> int:

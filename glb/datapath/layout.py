@@ -25,6 +25,7 @@ class TablePlace:
     hash_key: bytes
     first_slot: int
     slots_per_row: int
+    hops: int
     first_backend: int
 
 
@@ -82,7 +83,7 @@ class BackendPlace:
 class Layout:
     """One generation of the director's maps.
 
-    slots: (n, 4) uint16, backends of the row's table, filled up with NO_HOP. backends: all tables' in a row. owners:
+    slots: (n, 4) uint16, backends of the row's table, filled up with zeros. backends: all tables' in a row. owners:
     what the numbers in exact and wide stand for.
     """
 
@@ -180,17 +181,29 @@ def _place(tables: Sequence[BuiltTable]) -> tuple[tuple[TablePlace, ...], Slots]
     places, parts = [], []
     first_slot = first_backend = 0
     for table in tables:
-        slots_per_row = -(-table.rows.shape[1] // HOPS_PER_SLOT)
-        slots = _slots(table.rows, slots_per_row)
-        places.append(TablePlace(table.name, table.hash_key, first_slot, slots_per_row, first_backend))
+        rows = _without_gaps(table.rows)
+        slots_per_row = -(-rows.shape[1] // HOPS_PER_SLOT)
+        slots = _slots(rows, slots_per_row)
+        places.append(TablePlace(table.name, table.hash_key, first_slot, slots_per_row, rows.shape[1], first_backend))
         parts.append(slots)
         first_slot += len(slots)
         first_backend += len(table.backends)
     return tuple(places), np.concatenate(parts)
 
 
+def _without_gaps(rows: Slots) -> Slots:
+    """Rows of as many hops as the longest has. A shorter one, which only a binary can hold, repeats its last: a proxy
+    that finds itself as the next hop takes the packet."""
+    hops = int((rows != NO_HOP).any(axis=0).sum())
+    filled = rows[:, :hops].copy()
+    for column in range(1, hops):
+        missing = filled[:, column] == NO_HOP
+        filled[missing, column] = filled[missing, column - 1]
+    return filled
+
+
 def _slots(rows: Slots, slots_per_row: int) -> Slots:
-    padded = np.full((len(rows), slots_per_row * HOPS_PER_SLOT), NO_HOP, dtype=np.uint16)
+    padded = np.zeros((len(rows), slots_per_row * HOPS_PER_SLOT), dtype=np.uint16)
     padded[:, : rows.shape[1]] = rows
     return padded.reshape(-1, HOPS_PER_SLOT)
 
