@@ -169,12 +169,12 @@ __inline bool write_ipv6_error(struct cursor *c, const struct packet *pkt, __u32
 
 /* Tells the client what fits through the tunnel (RFC 1191, RFC 8201). The packet becomes the quote in the error. */
 __inline enum verdict answer_too_big(struct xdp_md *ctx, const struct settings *settings, const struct link *link,
-				     const struct packet *pkt, const struct hops *hops)
+				     const struct packet *pkt, __u64 tunnel_len)
 {
 	bool ipv4 = pkt->flow.family == 4;
 	int quote = ipv4 ? IPV4_QUOTE : IPV6_QUOTE;
 	int headers = ipv4 ? sizeof(struct ipv4_error) : sizeof(struct ipv6_error);
-	__u32 mtu = settings->mtu - tunnel_length(hops);
+	__u32 mtu = settings->mtu - tunnel_len;
 	struct cursor c = cursor_of(ctx);
 	struct ethhdr *eth = advance(&c, sizeof(*eth));
 	__u64 sender;

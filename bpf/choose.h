@@ -11,10 +11,7 @@ struct row {
 	__u64 slot[MAX_ROW_HOPS / HOPS_PER_SLOT];
 };
 
-/* With alternative hash fields, the hops of a second row follow those of the first.
- *
- * The number of hops is the table's, not found in the row: so the processor can go on to make room for the tunnel while
- * it still hashes. */
+/* With alternative hash fields, the hops of a second row follow those of the first. */
 struct hops {
 	struct row row, alternative;
 	const struct backend *first;
@@ -23,6 +20,12 @@ struct hops {
 	__u64 per_row;
 	__u64 count;
 };
+
+/* Known before any of them is: the number of hops in a row is the table's. */
+__inline __u64 number_of_hops(const struct settings *settings, const struct bind *bind)
+{
+	return unlikely(settings->alt_hash_fields) ? 2 * bind->hops : bind->hops;
+}
 
 __inline void absorb_address(struct siphash *s, const struct flow *flow, const __u64 *address)
 {
@@ -91,15 +94,13 @@ __inline struct hops choose(const struct state *now, const struct settings *sett
 		.hash = flow_hash(bind, flow, settings->hash_fields),
 		.first_backend = bind->first_backend,
 		.per_row = bind->hops,
-		.count = bind->hops,
+		.count = number_of_hops(settings, bind),
 	};
 
 	hops.row = read_row(bind, hops.hash);
 	hops.first = find_backend(now, &hops, &hops.row, 0);
-	if (unlikely(settings->alt_hash_fields)) {
+	if (unlikely(settings->alt_hash_fields))
 		hops.alternative = read_row(bind, flow_hash(bind, flow, settings->alt_hash_fields));
-		hops.count += bind->hops;
-	}
 	return hops;
 }
 

@@ -16,9 +16,9 @@
 /* From include/uapi/linux/if_arp.h's neighbourhood in the kernel: the socket families of a fib lookup. */
 #define FIB_FAMILY_IPV4 2
 
-__inline __u64 tunnel_length(const struct hops *hops)
+__inline __u64 tunnel_length(__u64 hops)
 {
-	return sizeof(struct tunnel) + (hops->count - 1) * sizeof(__be32);
+	return sizeof(struct tunnel) + (hops - 1) * sizeof(__be32);
 }
 
 /* One flow keeps one source port, so that ECMP and RSS on the way keep it in order. */
@@ -40,7 +40,7 @@ __inline void write_tunnel(struct tunnel *t, const struct settings *settings, co
 	__u8 tos = pkt->tos & (settings->flags & COPY_DSCP ? 0xff : ECN_MASK);
 	__u8 protocol = pkt->flow.family == 4 ? IPPROTO_IPIP : IPPROTO_IPV6;
 	__u64 further_hops = hops->count - 1;
-	__u64 len = tunnel_length(hops) + pkt->len;
+	__u64 len = tunnel_length(hops->count) + pkt->len;
 	__u64 version_to_length = pair(0x45 | tos << 8, bpf_htons(len));
 	__u64 id_and_fragment = pair(0, IPV4_DONT_FRAGMENT);
 	__u64 ttl_and_protocol = TUNNEL_TTL | IPPROTO_UDP << 8;
@@ -98,7 +98,7 @@ __inline enum verdict route(struct xdp_md *ctx, const struct settings *settings,
 	struct bpf_fib_lookup fib = {
 		.family = FIB_FAMILY_IPV4,
 		.l4_protocol = IPPROTO_UDP,
-		.tot_len = tunnel_length(hops) + pkt->len,
+		.tot_len = tunnel_length(hops->count) + pkt->len,
 		.ifindex = ctx->ingress_ifindex,
 		.ipv4_src = settings->source,
 		.ipv4_dst = hops->first->address,
@@ -114,25 +114,26 @@ __inline enum verdict route(struct xdp_md *ctx, const struct settings *settings,
 	return REDIRECTED;
 }
 
+/* To be called before the hops are chosen: the processor moves the head while it still hashes. */
+__inline bool make_room(struct xdp_md *ctx, const struct packet *pkt, __u64 tunnel_len)
+{
+	return cut_padding(ctx, pkt) && !bpf_xdp_adjust_head(ctx, -(int)tunnel_len);
+}
+
 __inline enum verdict encapsulate(struct xdp_md *ctx, const struct state *now, const struct settings *settings,
 				  const struct link *link, const struct packet *pkt, const struct hops *hops)
 {
-	struct tunnel *tunnel;
-	struct ethhdr *eth;
-	struct cursor c;
+	struct cursor c = cursor_of(ctx);
+	struct ethhdr *eth = write_link(&c, link, ETHERTYPE_IPV4);
+	struct tunnel *tunnel = advance(&c, sizeof(*tunnel));
 
-	if (!(settings->flags & EGRESS_FIB) && !hops->first->next_hop_mac)
-		return DROP_NO_NEXT_HOP;
-	if (!cut_padding(ctx, pkt) || bpf_xdp_adjust_head(ctx, -(int)tunnel_length(hops)))
-		return DROP_NO_HEADROOM;
-	c = cursor_of(ctx);
-	eth = write_link(&c, link, ETHERTYPE_IPV4);
-	tunnel = advance(&c, sizeof(*tunnel));
 	if (!eth || !tunnel || !write_hops(&c, now, hops))
 		return DROP_NO_HEADROOM;
 	write_tunnel(tunnel, settings, pkt, hops);
 	if (unlikely(settings->flags & EGRESS_FIB))
 		return route(ctx, settings, pkt, hops, eth);
+	if (unlikely(!hops->first->next_hop_mac))
+		return DROP_NO_NEXT_HOP;
 	write_macs(eth, hops->first->next_hop_mac, settings->mac);
 	return ENCAPSULATED;
 }

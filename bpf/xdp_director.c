@@ -37,11 +37,15 @@ __inline void forget_the_way(struct link *link, struct packet *pkt, __u32 zero)
 __inline enum verdict send(struct xdp_md *ctx, const struct state *now, const struct settings *settings,
 			   const struct bind *bind, const struct link *link, const struct packet *pkt)
 {
-	struct hops hops = choose(now, settings, bind, &pkt->flow);
+	__u64 tunnel_len = tunnel_length(number_of_hops(settings, bind));
 	enum verdict verdict;
+	struct hops hops;
 
-	if (unlikely(tunnel_length(&hops) + pkt->len > settings->mtu))
-		return answer_too_big(ctx, settings, link, pkt, &hops);
+	if (unlikely(tunnel_len + pkt->len > settings->mtu))
+		return answer_too_big(ctx, settings, link, pkt, tunnel_len);
+	if (!make_room(ctx, pkt, tunnel_len))
+		return DROP_NO_HEADROOM;
+	hops = choose(now, settings, bind, &pkt->flow);
 	verdict = encapsulate(ctx, now, settings, link, pkt, &hops);
 	if (verdict == ENCAPSULATED || verdict == REDIRECTED) {
 		count_traffic(bind->traffic, pkt->len);
