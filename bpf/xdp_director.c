@@ -91,6 +91,7 @@ __inline enum verdict direct(struct xdp_md *ctx)
 	if (!now)
 		return DROP_NO_STATE;
 	settings = &now->settings[READ_ONCE(now->generation) & (GENERATIONS - 1)];
+	barrier_var(settings); /* one register, not a sum to be made at each use */
 	if (!parse_link(&c, &link))
 		return DROP_SHORT_FRAME;
 	if (link.protocol != ETHERTYPE_IPV4 && link.protocol != ETHERTYPE_IPV6)
