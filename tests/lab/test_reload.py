@@ -30,8 +30,8 @@ TABLE_B = [
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[Lab]:
-    """A lab in which nothing of glb runs."""
-    with Lab.up(unique_name(), owned=True, daemons=False, directors=1, proxies=1) as lab:
+    """A lab in which nothing of glb runs; each backend of the tables is there."""
+    with Lab.up(unique_name(), owned=True, daemons=False, directors=1, proxies=6) as lab:
         yield lab
 
 
