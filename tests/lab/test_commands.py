@@ -39,7 +39,7 @@ def test_director_status_tells_daemon_datapath_tables_and_packets(lab: Lab) -> N
     assert one["tables"][0]["name"] == "web"
     assert f"{hosts.VIP4}:80/tcp" in one["tables"][0]["binds"]
     assert one["tables"][0]["backends"][PROXY1] == "active"
-    assert one["packets"]["drop_no_backend"] == 0
+    assert one["packets"]["drop_bad_ip"] == 0
 
 
 def test_proxy_status_tells_daemon_datapath_and_packets(lab: Lab) -> None:

@@ -177,8 +177,6 @@ class Director:
         if self.alt_fields:
             rows.append(siphash(key, hashed(flow, self.alt_fields)) & 0xFFFF)
         hops = tuple(packed_address(backend["ip"]) for row in rows for backend in hops_of_row(table, row))
-        if not hops:
-            raise Stop("drop_no_backend")
         return Choice(hops, pkt_hash)
 
     def next_hop_mac(self, hop: bytes) -> bytes:

@@ -74,7 +74,6 @@ WIDE = [
 ]
 FORWARD = CONFIG | {"icmp_echo": "forward"}
 PORTS = {"src_addr": True, "dst_addr": False, "src_port": True, "dst_port": False}
-DOWN = [{"ip": ip, "state": "inactive", "healthy": True} for ip in BACKENDS]
 
 SETUPS: dict[str, Setup] = {
     "plain": (FORWARD, [WEB]),
@@ -86,13 +85,8 @@ SETUPS: dict[str, Setup] = {
     "dscp": (FORWARD | {"copy_dscp": True}, [WEB]),
     "mtu": (FORWARD | {"mtu": 1500}, [WEB]),
     "small": (FORWARD | {"mtu": 1280}, [WEB]),
-    "down": (FORWARD, [WEB | {"backends": DOWN}]),
     "unknown": ({key: value for key, value in FORWARD.items() if key != "outbound_gateway_mac"}, [WEB]),
-    "answer-down": (CONFIG | {"icmp_echo": "answer"}, [WEB | {"backends": DOWN}]),
 }
-
-# glb refuses tables without a backend, so that these are the model's alone.
-NOT_TO_BE_LOADED = ("down", "answer-down")
 
 IP4, IP6 = IP(src=CLIENT4, dst=VIP4), IPv6(src=CLIENT6, dst=VIP6)
 SYN = TCP(sport=4711, dport=80, flags="S")
@@ -702,13 +696,6 @@ ECHOES = [
     Case("v4-echo-reply", "An echo reply is other ICMP.", frame(IP4 / ICMP(type=0)), "pass_no_bind", "answer"),
     Case("v6-echo-reply", "So is IPv6's.", frame(IP6 / ICMPv6EchoReply()), "pass_no_bind", "answer"),
     Case("v4-timestamp", "A timestamp request is other ICMP.", frame(IP4 / ICMP(type=13)), "pass_no_bind", "answer"),
-    Case(
-        "v4-echo-no-backend",
-        "The director answers for a table without backends.",
-        frame(PING4),
-        "answered_echo",
-        "answer-down",
-    ),
 ]
 BINDS = [
     Case("another-port", "Another port is the stack's.", frame(IP4 / TCP(dport=81)), "pass_no_bind"),
@@ -814,8 +801,6 @@ BINDS = [
 ROWS = [
     Case("hashed-by-port", "The source port is part of the hash.", bytes(TCP4), "encapsulated", "ports"),
     Case("alt-row", "A second row's hops are appended.", bytes(TCP4), "encapsulated", "alt"),
-    Case("no-backend", "A table without backends.", bytes(TCP4), "drop_no_backend", "down"),
-    Case("echo-no-backend", "An echo for it.", frame(PING4), "drop_no_backend", "down"),
     Case("no-next-hop", "The way to the first hop is not known.", bytes(TCP4), "drop_no_next_hop", "unknown"),
     Case("no-bind-no-next-hop", "Binds come before next hops.", frame(IP4 / TCP(dport=81)), "pass_no_bind", "unknown"),
 ]
