@@ -177,23 +177,23 @@ __inline void readdress(struct tunnel *t, __be32 hop)
 	t->glb.next_hop++;
 }
 
-/* Until the way to a hop is known, its packets go back to the host that delivered them: a router can route them. */
-__inline void address_to_hop(struct ethhdr *eth, __be32 hop)
+/* Until the way to a hop is known, its packets go to the router; where there is none, back to the host that delivered
+ * them, which may be one. */
+__inline __u64 mac_towards(const struct proxy_settings *settings, __be32 hop, const struct ethhdr *eth)
 {
 	__u64 *known = next_hops.lookup(&hop);
 	__u8 wanted = 1;
 
-	if (unlikely(!known)) {
-		if (!wanted_hops.lookup(&hop))
-			wanted_hops.update(&hop, &wanted);
-		exchange_macs(eth);
-		return;
-	}
-	write_macs(eth, *known, destination_mac(eth));
+	if (likely(known))
+		return *known;
+	if (!wanted_hops.lookup(&hop))
+		wanted_hops.update(&hop, &wanted);
+	return settings->gateway_mac ? settings->gateway_mac : source_mac(eth);
 }
 
 /* Where nobody here knows the packet. */
-__inline enum verdict send_on(struct xdp_md *ctx, const struct link *link, const struct tunnel_end *end)
+__inline enum verdict send_on(struct xdp_md *ctx, const struct proxy_settings *settings, const struct link *link,
+			     const struct tunnel_end *end)
 {
 	struct cursor c = cursor_of(ctx);
 	struct ethhdr *eth = advance(&c, sizeof(*eth));
@@ -217,6 +217,6 @@ __inline enum verdict send_on(struct xdp_md *ctx, const struct link *link, const
 	if (*hop == tunnel->ip.daddr)
 		return decapsulate(ctx, link, end, TAKEN_SELF);
 	readdress(tunnel, *hop);
-	address_to_hop(eth, tunnel->ip.daddr);
+	write_macs(eth, mac_towards(settings, tunnel->ip.daddr, eth), link->destination);
 	return FORWARDED;
 }

@@ -17,6 +17,7 @@ struct proxy_settings {
 	__u32 check_sources;   /* 0: tunnelled packets are taken from anybody */
 	__u32 check_addresses; /* 0: and whomever they are addressed to */
 	__be32 address;	       /* the interface's first: nearly all tunnels end there */
+	__u64 gateway_mac;     /* as in parse.h, of the router that can route to any hop; 0: there is none */
 	__u32 num_namespaces;
 	__u32 namespaces[MAX_NAMESPACES]; /* ids, as this network namespace numbers its peers */
 };

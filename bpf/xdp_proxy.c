@@ -35,7 +35,7 @@ __inline enum verdict receive(struct xdp_md *ctx)
 		return DROP_BAD_INNER;
 	verdict = seek(ctx, settings, &pkt);
 	if (verdict == FORWARDED)
-		return send_on(ctx, &link, &end);
+		return send_on(ctx, settings, &link, &end);
 	return decapsulate(ctx, &link, &end, verdict);
 }
 

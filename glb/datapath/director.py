@@ -14,6 +14,7 @@ from glb.datapath.cuckoo import arrange
 from glb.datapath.errors import DatapathError
 from glb.datapath.grace import wait_for_running_programs
 from glb.datapath.layout import Capacity, Layout, Owner, WideBind, capacity_for
+from glb.datapath.mac import UNKNOWN_MAC, mac_word
 from glb.datapath.program import Program
 from glb.datapath.traffic import Counted, TrafficEntries
 
@@ -24,8 +25,6 @@ _WIDE_KEY_BITS = 4 * 16
 # HASH_* and the flags of struct settings in bpf/director_maps.h.
 _HASH_BITS = {"src_addr": 1, "dst_addr": 2, "src_port": 4, "dst_port": 8}
 _ANSWER_ECHO, _COPY_DSCP, _EGRESS_FIB, _WIDE_BINDS = 1, 2, 4, 8
-
-UNKNOWN_MAC = bytes(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,7 @@ class DirectorDatapath:
         entries = self._views["state"][0]["backends"][start : start + len(layout.backends)]
         for entry, backend in zip(entries, layout.backends, strict=True):
             entry["address"] = _words(backend.address)[0]
-            entry["next_hop_mac"] = _mac_word(next_hops.get(backend.address, UNKNOWN_MAC))
+            entry["next_hop_mac"] = mac_word(next_hops.get(backend.address, UNKNOWN_MAC))
             entry["traffic"] = self._traffic["backend", backend.table_name, str(backend.address)]
 
     def _write_rows(self, layout: Layout, generation: int) -> None:
@@ -204,7 +203,7 @@ def _counted(layout: Layout) -> list[Counted]:
 
 def _write_settings(settings: Any, layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> None:
     settings["source"] = _words(config.outbound_src_ip)[0]
-    settings["mac"] = _mac_word(surroundings.mac)
+    settings["mac"] = mac_word(surroundings.mac)
     settings["mtu"] = surroundings.mtu
     settings["hash_fields"] = _hash_bits(config.hash_fields)
     settings["alt_hash_fields"] = _hash_bits(config.alt_hash_fields) if config.alt_hash_fields else 0
@@ -223,8 +222,3 @@ def _hash_bits(fields: HashFields) -> int:
 def _words(address: IPv4Address | IPv6Address) -> Any:
     """Four words in network order, an IPv4 address in the first."""
     return np.frombuffer(address.packed.ljust(16, b"\0"), dtype=np.uint32)
-
-
-def _mac_word(mac: bytes) -> int:
-    """As the programs read MACs: in the lower six bytes of a word, in the order in which they are sent."""
-    return int.from_bytes(mac, "little")

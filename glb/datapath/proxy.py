@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from glb.datapath import program as programs
+from glb.datapath.mac import UNKNOWN_MAC, mac_word
 from glb.datapath.program import Program
 
 
@@ -28,10 +29,12 @@ class ProxyDatapath:
         sources: Sequence[IPv4Network] = (),
         namespaces: Sequence[int] = (),
         addresses: Sequence[IPv4Address] = (),
+        gateway: bytes = UNKNOWN_MAC,
     ) -> None:
         """Set whom tunnelled packets are taken from, the addresses of this host that they may be sent to (the likeliest
         first), and which further network namespaces' sockets are asked: ids, as the interface's own namespace numbers
-        its peers. Where no source or no address is named, any will do.
+        its peers. Where no source or no address is named, any will do. gateway: the MAC (6 bytes) of the router that
+        packets are sent on to until the way to a hop is known.
 
         What is new is let in before anything is checked, and what is gone is shut out last: no packet that both
         settings would take is dropped.
@@ -43,7 +46,7 @@ class ProxyDatapath:
             source_map[_source_key(source_map, network)] = source_map.Leaf(1)
         for address in self._addresses - old_addresses:
             address_map[address_map.Key(_word(address))] = address_map.Leaf(1)
-        self._write_settings(namespaces, addresses[0] if addresses else IPv4Address(0))
+        self._write_settings(namespaces, addresses[0] if addresses else IPv4Address(0), gateway)
         for network in old_sources - self._sources:
             del source_map[_source_key(source_map, network)]
         for address in old_addresses - self._addresses:
@@ -60,19 +63,20 @@ class ProxyDatapath:
             del table[table.Key(_word(address))]
         for address, mac in next_hops.items():
             if self._next_hops.get(address) != mac:
-                table[table.Key(_word(address))] = table.Leaf(int.from_bytes(mac, "little"))
+                table[table.Key(_word(address))] = table.Leaf(mac_word(mac))
         self._next_hops = dict(next_hops)
 
     def close(self) -> None:
         """Give up the program; what is attached or pinned of it stays."""
         self.program.close()
 
-    def _write_settings(self, namespaces: Sequence[int], address: IPv4Address) -> None:
+    def _write_settings(self, namespaces: Sequence[int], address: IPv4Address, gateway: bytes) -> None:
         table = self.program.maps["proxy_settings"]
         settings = table.Leaf()
         settings.check_sources = bool(self._sources)
         settings.check_addresses = bool(self._addresses)
         settings.address = _word(address)
+        settings.gateway_mac = mac_word(gateway)
         settings.num_namespaces = len(namespaces)
         for place, namespace in enumerate(namespaces):
             settings.namespaces[place] = namespace

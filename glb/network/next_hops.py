@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from ipaddress import IPv4Address
+from typing import Any
 
 from pyroute2 import AsyncIPRoute, IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
@@ -41,6 +42,20 @@ def resolve(interface: Interface, hosts: Iterable[IPv4Address], wait: float = 0)
             time.sleep(_LOOK_SECONDS)
             macs = _known(netlink, interface)
     return {host: macs[gateway] for host, gateway in gateways.items() if gateway in macs}
+
+
+def resolve_gateway(interface: Interface, wait: float = 0) -> bytes | None:
+    """The MAC address of the router that the default route by this interface names; None if there is no such route, or
+    no answer within `wait` seconds."""
+    with IPRoute() as netlink:
+        routes = netlink.get_default_routes(family=socket.AF_INET)
+        gateways = [IPv4Address(route.get("gateway")) for route in routes if _leads_by(route, interface)]
+    found = resolve(interface, gateways[:1], wait)
+    return next(iter(found.values()), None)
+
+
+def _leads_by(route: Any, interface: Interface) -> bool:
+    return route.get("oif") == interface.index and bool(route.get("gateway"))
 
 
 async def changes(stop: asyncio.Event, every: float) -> AsyncIterator[None]:

@@ -12,15 +12,17 @@ from glb.daemon.lifecycle import on_signal, stop_event, tell_ready, tell_stoppin
 from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, now
 from glb.datapath.attachment import Attachment
+from glb.datapath.mac import UNKNOWN_MAC
 from glb.datapath.proxy import ProxyDatapath
 from glb.errors import GlbError
 from glb.network.interface import find_interface, ipv4_addresses
 from glb.network.namespaces import namespace_ids
-from glb.network.next_hops import changes, resolve
+from glb.network.next_hops import changes, resolve, resolve_gateway
 
 log = logging.getLogger(__name__)
 
 _LOOK_AROUND_SECONDS = 0.5
+_GATEWAY_SECONDS = 1.0  # that a start waits for the router to answer
 
 
 class Proxy:
@@ -37,7 +39,7 @@ class Proxy:
         self._attachment = Attachment(find_interface(interface))
         try:
             self._datapath = ProxyDatapath.load()
-            self._write(settings)
+            self._write(settings, _GATEWAY_SECONDS)
             self._attachment.put(self._datapath.program)
         except BaseException:
             self._attachment.leave()
@@ -86,9 +88,11 @@ class Proxy:
         self._attachment.leave()
         self._datapath.close()
 
-    def _write(self, settings: ProxyConfig) -> None:
-        addresses = ipv4_addresses(find_interface(self._interface))
-        self._datapath.write(settings.sources, namespace_ids(settings.namespaces), addresses)
+    def _write(self, settings: ProxyConfig, wait: float = 0) -> None:
+        interface = find_interface(self._interface)
+        gateway = resolve_gateway(interface, wait) or UNKNOWN_MAC
+        namespaces = namespace_ids(settings.namespaces)
+        self._datapath.write(settings.sources, namespaces, ipv4_addresses(interface), gateway)
 
     def _loaded(self, settings: ProxyConfig) -> None:
         self._settings = settings

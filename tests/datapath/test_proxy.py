@@ -245,6 +245,8 @@ def test_a_packet_is_sent_on_to_the_mac_on_the_way_to_its_hop_once_that_is_known
     assert proxy.run(packet).packet.dst == "02:00:00:00:00:0c"
     proxy.datapath.write_next_hops({})
     assert proxy.run(packet).packet.dst == ROUTER_MAC
+    proxy.datapath.write(gateway=bytes.fromhex("0200000000aa"))
+    assert proxy.run(packet).packet.dst == "02:00:00:00:00:aa"
 
 
 ECN_CASES = [
