@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from ipaddress import IPv4Address
 from itertools import pairwise
 
@@ -178,17 +179,20 @@ def _backends(tables: Sequence[BuiltTable]) -> Iterator[BackendPlace]:
 
 
 def _place(tables: Sequence[BuiltTable]) -> tuple[tuple[TablePlace, ...], Slots]:
-    places, parts = [], []
+    """Tables with the same rows, such as many services on the same backends, share them."""
+    places = []
+    parts: dict[bytes, tuple[int, Slots]] = {}
     first_slot = first_backend = 0
     for table in tables:
         rows = _without_gaps(table.rows)
         slots_per_row = -(-rows.shape[1] // HOPS_PER_SLOT)
         slots = _slots(rows, slots_per_row)
-        places.append(TablePlace(table.name, table.hash_key, first_slot, slots_per_row, rows.shape[1], first_backend))
-        parts.append(slots)
-        first_slot += len(slots)
+        start, _ = parts.setdefault(sha256(slots.tobytes()).digest(), (first_slot, slots))
+        if start == first_slot:
+            first_slot += len(slots)
+        places.append(TablePlace(table.name, table.hash_key, start, slots_per_row, rows.shape[1], first_backend))
         first_backend += len(table.backends)
-    return tuple(places), np.concatenate(parts)
+    return tuple(places), np.concatenate([slots for _, slots in parts.values()])
 
 
 def _without_gaps(rows: Slots) -> Slots:

@@ -17,6 +17,7 @@ from glb.datapath.layout import Capacity, capacity_for
 from glb.datapath.program import Program
 from glb.datapath.proxy import ProxyDatapath
 from glb.director.sources import Loaded, Sources, read
+from glb.table.builder import RowBuilder
 
 DIRECTOR_MAC = "02:00:00:00:00:01"
 GATEWAY_MAC = "02:00:00:00:00:fe"
@@ -94,7 +95,7 @@ def load_files(folder: Path, *tables: dict[str, Any], **config: Any) -> Loaded:
     sources = Sources(folder / "director.conf", folder / "forwarding_table.json")
     sources.config.write_text(json.dumps(CONFIG | config))
     sources.table.write_text(json.dumps({"tables": list(tables or [table()])}))
-    return read(sources)
+    return read(sources, RowBuilder())
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyroute2 import IPRoute
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror, fragment
 from scapy.layers.inet6 import (
     ICMPv6EchoReply,
@@ -27,6 +28,7 @@ from glb.config.model import HashFields
 from glb.datapath.counters import read_traffic
 from glb.datapath.director import Surroundings
 from glb.hashing.flow import Flow
+from glb.lab import netns
 from glb.scapy import GLBGUE, check_tunnel
 from glb.table.lookup import Lookup, lookup
 
@@ -507,3 +509,53 @@ def test_a_layout_that_outgrows_the_maps_is_refused_and_changes_nothing(director
         )
     inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=4711, dport=80)
     assert bench.run(frame(inner)).packet[IP].dst.startswith("10.0.0.")
+
+
+def test_ten_thousand_binds_and_4096_tables_find_their_own(director: MakeDirector) -> None:
+    def vip(number: int) -> str:
+        return str(IPv4Address("203.0.0.0") + number)
+
+    def own(number: int) -> dict[str, Any]:
+        """A table is told by its backend, which it shares with every 64th."""
+        ports = [{"ip": vip(number), "port": port} for port in (80, 443, 8080)[: 2 + number % 2]]
+        return table(f"t{number}", binds=binds(*ports), backends=backends(f"10.8.0.{number % 64}"))
+
+    bench = director(*(own(number) for number in range(4096)), icmp_echo="pass", forward_icmp_ping_responses=False)
+    assert sum(len(one.binds) for one in bench.loaded.tables) == 10240
+    assert len(bench.loaded.layout.slots) == 65536, "one backend each: the same rows"
+    for number in (0, 1, 77, 2048, 4094, 4095):
+        for port in (80, 443):
+            packet = bench.run(frame(IP(src="198.18.3.4", dst=vip(number)) / TCP(dport=port))).packet
+            assert packet[IP].dst == f"10.8.0.{number % 64}"
+        bound = number % 2 == 1
+        outcome = bench.run(frame(IP(src="198.18.3.4", dst=vip(number)) / TCP(dport=8080)))
+        assert outcome.verdict == ("encapsulated" if bound else "pass_no_bind")
+
+
+def test_packets_leave_where_the_kernel_routes_them_if_that_is_asked_for(director: MakeDirector, lab_name: str) -> None:
+    """A test run's packets come in by the loopback interface; the way to the proxies leads by another."""
+    bench = director(egress="fib")
+    inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=4711, dport=80)
+    netns.create(lab_name)
+    try:
+        netns.set_sysctls(lab_name, {"net.ipv4.conf.all.forwarding": 1})
+        assert netns.run_in(lab_name, lambda: bench.run(frame(inner))).verdict == "drop_no_route"
+        netns.run_in(lab_name, set_up_a_way_out)
+        outcome = netns.run_in(lab_name, lambda: bench.run(frame(inner)))
+    finally:
+        netns.remove(lab_name)
+    assert (outcome.action, outcome.verdict) == ("redirect", "redirected")
+    assert (outcome.packet.src, outcome.packet.dst) == ("02:00:00:00:00:51", "02:00:00:00:00:52")
+    assert check_tunnel(outcome.packet) == []
+
+
+def set_up_a_way_out() -> None:
+    with IPRoute() as netlink:
+        netlink.link("set", index=1, state="up")
+        netlink.link("add", ifname="out", kind="veth", peer="far", address="02:00:00:00:00:51")
+        out, far = (netlink.link_lookup(ifname=name)[0] for name in ("out", "far"))
+        netlink.addr("add", index=out, address="10.0.0.1", prefixlen=24)
+        for index in (out, far):
+            netlink.link("set", index=index, state="up")
+        for last in (11, 12, 13):
+            netlink.neigh("add", dst=f"10.0.0.{last}", lladdr="02:00:00:00:00:52", ifindex=out, state="permanent")
