@@ -4,31 +4,10 @@ import ctypes as ct
 import time
 
 from glb.datapath.errors import check
+from glb.datapath.libbpf import TestRunOpts
 
 _LIVE_FRAMES = 1 << 1
 _ROOM = 512
-
-
-class _TestRunOpts(ct.Structure):
-    """libbpf's struct bpf_test_run_opts."""
-
-    _fields_ = (
-        ("sz", ct.c_size_t),
-        ("data_in", ct.c_void_p),
-        ("data_out", ct.c_void_p),
-        ("data_size_in", ct.c_uint32),
-        ("data_size_out", ct.c_uint32),
-        ("ctx_in", ct.c_void_p),
-        ("ctx_out", ct.c_void_p),
-        ("ctx_size_in", ct.c_uint32),
-        ("ctx_size_out", ct.c_uint32),
-        ("retval", ct.c_uint32),
-        ("repeat", ct.c_int),
-        ("duration", ct.c_uint32),
-        ("flags", ct.c_uint32),
-        ("cpu", ct.c_uint32),
-        ("batch_size", ct.c_uint32),
-    )
 
 
 class _XdpMd(ct.Structure):
@@ -73,14 +52,14 @@ def send(program: int, frame: bytes, ifindex: int, repeat: int, batch: int = 64)
     _test_run(program, opts)
 
 
-def _options(frame: bytes, repeat: int) -> _TestRunOpts:
-    return _TestRunOpts(
-        sz=ct.sizeof(_TestRunOpts),
+def _options(frame: bytes, repeat: int) -> TestRunOpts:
+    return TestRunOpts(
+        sz=ct.sizeof(TestRunOpts),
         data_in=ct.cast(ct.c_char_p(frame), ct.c_void_p),
         data_size_in=len(frame),
         repeat=repeat,
     )
 
 
-def _test_run(program: int, opts: _TestRunOpts) -> None:
+def _test_run(program: int, opts: TestRunOpts) -> None:
     check(_lib.bpf_prog_test_run_opts(program, ct.byref(opts)), "test run of a program")

@@ -13,7 +13,7 @@
 #define TUNNEL_PORT_MASK 0x7fff
 #define ECN_MASK 0x03
 
-/* From include/uapi/linux/if_arp.h's neighbourhood in the kernel: the socket families of a fib lookup. */
+/* AF_INET, which no UAPI header of the kernel defines. */
 #define FIB_FAMILY_IPV4 2
 
 __inline __u64 tunnel_length(__u64 hops)

@@ -4,12 +4,12 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Protocol, TypeAlias, TypeVar
 
 import sdnotify
 
-T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 def set_up_logging() -> None:
@@ -41,8 +41,55 @@ def on_signal(action: Callable[[], None], *numbers: signal.Signals) -> None:
         loop.add_signal_handler(number, action)
 
 
-async def work_off(subject: T, actions: "asyncio.Queue[Callable[[T], None]]") -> None:
-    """Do what is asked of the subject, one action after the other; in a thread, so that long work deafens no daemon."""
+class Service(Protocol):
+    """A datapath that this process looks after. Its methods block, and are called one after the other."""
+
+    def reload(self) -> None: ...
+
+    def detach(self) -> None: ...
+
+    def leave(self) -> None: ...
+
+
+S = TypeVar("S", bound=Service)
+Actions: TypeAlias = "asyncio.Queue[Callable[[S], None]]"
+
+
+async def live(
+    role: str,
+    interface: str,
+    keep: bool,
+    start: Callable[[], S],
+    duties: Sequence[Callable[[Actions[S], asyncio.Event], Coroutine[None, None, None]]],
+) -> None:
+    """A daemon's life: start, do what the duties ask for and reload at SIGHUP, until SIGTERM or SIGINT.
+
+    With keep, the datapath stays attached afterwards. It also stays should this process fail: traffic must not suffer
+    for it. Raises what `start` raises.
+    """
+    stop = stop_event()
+    actions: Actions[S] = asyncio.Queue()
+    on_signal(lambda: actions.put_nowait(lambda service: service.reload()), signal.SIGHUP)  # unheard, it would end us
+    service = await asyncio.to_thread(start)
+    tell_ready(f"attached to {interface}")
+    log.info("%s: %s ready", interface, role)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for duty in duties:
+                tasks.create_task(duty(actions, stop))
+            worker = tasks.create_task(_work_off(service, actions))
+            await stop.wait()
+            worker.cancel()
+    except BaseException:
+        await asyncio.to_thread(service.leave)
+        raise
+    tell_stopping()
+    await asyncio.to_thread(service.leave if keep else service.detach)
+    log.info("%s: %s", interface, "stopped; the datapath stays attached" if keep else "detached")
+
+
+async def _work_off(service: S, actions: Actions[S]) -> None:
+    """One action after the other; in a thread, so that long work deafens no daemon."""
     while True:
         action = await actions.get()
-        await asyncio.to_thread(action, subject)
+        await asyncio.to_thread(action, service)

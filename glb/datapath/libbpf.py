@@ -59,7 +59,11 @@ class _MapCreateOpts(ct.Structure):
     )
 
 
-class _TestRunOpts(ct.Structure):
+class TestRunOpts(ct.Structure):
+    """libbpf's struct bpf_test_run_opts."""
+
+    __test__ = False  # pytest takes the name for a test's
+
     _fields_ = (
         ("sz", ct.c_size_t),
         ("data_in", ct.c_void_p),
@@ -193,8 +197,8 @@ def run_on_frame(program: int, frame: bytes) -> tuple[int, bytes]:
     interface of this network namespace.
     """
     out = ct.create_string_buffer(len(frame) + _ROOM_FOR_HEADERS)
-    opts = _TestRunOpts(
-        sz=ct.sizeof(_TestRunOpts),
+    opts = TestRunOpts(
+        sz=ct.sizeof(TestRunOpts),
         data_in=ct.cast(ct.c_char_p(frame), ct.c_void_p),
         data_out=ct.cast(out, ct.c_void_p),
         data_size_in=len(frame),

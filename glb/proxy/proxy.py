@@ -1,0 +1,101 @@
+"""One interface's proxy: what is attached, whom it takes packets from, and the ways to its fellows."""
+
+import logging
+from pathlib import Path
+
+from glb.config.load import load_proxy
+from glb.config.model import ProxyConfig
+from glb.daemon.process import ProcessId
+from glb.daemon.report import Report, now
+from glb.datapath.attachment import Attachment
+from glb.datapath.mac import UNKNOWN_MAC
+from glb.datapath.proxy import ProxyDatapath
+from glb.errors import GlbError
+from glb.network.interface import find_interface, ipv4_addresses
+from glb.network.namespaces import namespace_ids
+from glb.network.next_hops import resolve, resolve_gateway
+
+log = logging.getLogger(__name__)
+
+_GATEWAY_SECONDS = 1.0  # that a start waits for the router to answer
+
+
+class Proxy:
+    """One interface's datapath and the configuration that it follows."""
+
+    def __init__(self, interface: str, config: Path | None) -> None:
+        """Read the configuration, load the program and attach it; nothing is attached if anything is wrong.
+
+        Raises ConfigError or DatapathError.
+        """
+        settings = _read(config)
+        self._interface = interface
+        self._config = config
+        self._attachment = Attachment(find_interface(interface))
+        try:
+            self._datapath = ProxyDatapath.load()
+            self._write(settings, _GATEWAY_SECONDS)
+            self._attachment.put(self._datapath.program)
+        except BaseException:
+            self._attachment.leave()
+            raise
+        self.report = Report(
+            role="proxy",
+            interface=interface,
+            process=ProcessId.own(),
+            started=now(),
+            config_file=str(config.resolve()) if config else None,
+        )
+        self._loaded(settings)
+
+    def reload(self) -> None:
+        """Put the configuration as it is now in the place of the old one; a bad one changes nothing but the report."""
+        try:
+            settings = _read(self._config)
+            self._write(settings)
+        except GlbError as error:
+            self.report = self.report.changed(error=str(error))
+            self.report.write()
+            for line in str(error).splitlines():
+                log.error("%s: not reloaded, the old settings go on: %s", self._interface, line)
+        else:
+            self._loaded(settings)
+
+    def look_around(self) -> None:
+        """Take over this host's addresses, and find the ways to fellow proxies: those that packets were sent on to, and
+        those that are named as sources."""
+        try:
+            self._write(self._settings)
+            named = {source.network_address for source in self._settings.sources if source.prefixlen == 32}
+            fellows = self._datapath.wanted_hops() | named
+            self._datapath.write_next_hops(resolve(find_interface(self._interface), fellows))
+        except GlbError as error:
+            log.error("%s: %s", self._interface, error)
+
+    def detach(self) -> None:
+        """Take the program off the interface and remove every trace."""
+        self._attachment.remove()
+        self._datapath.close()
+        self.report.remove()
+
+    def leave(self) -> None:
+        """Let the datapath go on without this process."""
+        self._attachment.leave()
+        self._datapath.close()
+
+    def _write(self, settings: ProxyConfig, wait: float = 0) -> None:
+        interface = find_interface(self._interface)
+        gateway = resolve_gateway(interface, wait) or UNKNOWN_MAC
+        namespaces = namespace_ids(settings.namespaces)
+        self._datapath.write(settings.sources, namespaces, ipv4_addresses(interface), gateway)
+
+    def _loaded(self, settings: ProxyConfig) -> None:
+        self._settings = settings
+        self.report = self.report.changed(loaded=now(), error=None)
+        self.report.write()
+        if not settings.sources:
+            log.warning("%s: no sources are configured: tunnelled packets are taken from anybody", self._interface)
+
+
+def _read(config: Path | None) -> ProxyConfig:
+    return load_proxy(config) if config else ProxyConfig()
