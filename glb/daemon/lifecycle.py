@@ -52,7 +52,7 @@ class Service(Protocol):
 
 
 S = TypeVar("S", bound=Service)
-Actions: TypeAlias = "asyncio.Queue[Callable[[S], None]]"
+Actions: TypeAlias = asyncio.Queue[Callable[[S], None]]
 
 
 async def live(
