@@ -9,7 +9,8 @@ from glb.lab import Lab, hosts
 from glb.scapy import GLBGUE
 
 NEW_MAC = "02:00:0a:4d:ff:01"
-BOUND_S = 20.0
+BOUND_S = 40.0
+ENOUGH_FOR_BOTH_DIRECTORS = 12  # each connection has a port of its own, by which the router chooses
 
 
 def proxy_for(lab: Lab, client: str) -> str:
@@ -33,8 +34,9 @@ def test_a_proxy_that_gets_another_mac_is_found_again(lab: Lab) -> None:
     lab.set_sysctl("proxy1", "net.ipv4.conf.proxy1.arp_notify", 1)
     lab.within("proxy1", lambda: change_mac("proxy1"))
     deadline = time.monotonic() + BOUND_S
-    while proxy_for(lab, client) != "proxy1":
-        assert time.monotonic() < deadline, "the directors still send to the old MAC"
+    in_a_row = 0
     with lab.capture("dc", "proxy1") as capture:
-        assert proxy_for(lab, client) == "proxy1"
+        while in_a_row < ENOUGH_FOR_BOTH_DIRECTORS:
+            assert time.monotonic() < deadline, "a director still sends to the old MAC"
+            in_a_row = in_a_row + 1 if proxy_for(lab, client) == "proxy1" else 0
         capture.wait_for(lambda frame: frame.packet().dst == NEW_MAC and GLBGUE in frame.packet())
