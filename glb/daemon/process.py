@@ -16,9 +16,13 @@ class ProcessId:
     start: int
 
     @classmethod
-    def own(cls) -> "ProcessId":
-        pid = os.getpid()
+    def of(cls, pid: int) -> "ProcessId":
+        """The process that has this number now; one that has ended already is never alive."""
         return cls(pid, _start_of(pid) or 0)
+
+    @classmethod
+    def own(cls) -> "ProcessId":
+        return cls.of(os.getpid())
 
     def is_alive(self) -> bool:
         return _start_of(self.pid) == self.start
@@ -39,10 +43,10 @@ class ProcessId:
 
 
 def _start_of(pid: int) -> int | None:
-    """None for a process that is gone, or a zombie."""
+    """The start time of a process that runs; None for one that has ended, reaped or not."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = stat.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else int(fields[_FIELDS_BEFORE_STARTTIME])
+    return None if fields[0] in "ZX" else int(fields[_FIELDS_BEFORE_STARTTIME])

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from glb.daemon.process import ProcessId
 from glb.lab import glbfiles, hosts, leftovers, netns, nginx, process, state, topology
 from glb.lab.capture import Capture
 from glb.lab.errors import LabError
@@ -24,7 +25,7 @@ from glb.lab.places import (
     run_dir,
     table_path,
 )
-from glb.lab.process import Daemon, ProcessId, Program
+from glb.lab.process import Daemon, Program
 from glb.lab.state import Running, State
 from glb.lab.status import LabStatus, describe
 from glb.lab.traffic import Traffic
@@ -67,7 +68,7 @@ class Lab:
         check_name(name)
         _check_counts(directors, proxies)
         leftovers.sweep()
-        lab = cls(State(name, owner=process.me()))
+        lab = cls(State(name, owner=ProcessId.own()))
         leftovers.claim(lab._state)
         try:
             lab._build(

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from glb.daemon.process import ProcessId
 from glb.lab import netns, process
 from glb.lab.errors import LabError
 from glb.lab.places import PREFIX, RUN_ROOT, STATE_FILE, namespace, pin_dir, run_dir
@@ -83,17 +84,17 @@ def _namespaces(lab: str) -> list[str]:
     return [name for name in netns.names(prefix) if "-" not in name.removeprefix(prefix)]
 
 
-def _living_owner(lab: str) -> process.ProcessId | None:
+def _living_owner(lab: str) -> ProcessId | None:
     try:
         owner = load(lab).owner
     except LabError:
         return None
-    return owner if owner and owner.alive else None
+    return owner if owner and owner.is_alive() else None
 
 
 def _owner_died(lab: str) -> bool:
     owner = load(lab).owner
-    return owner is not None and not owner.alive
+    return owner is not None and not owner.is_alive()
 
 
 @contextmanager

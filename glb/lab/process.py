@@ -11,9 +11,9 @@ import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from glb.daemon.process import ProcessId
 from glb.lab import netns
 from glb.lab.errors import LabError
 
@@ -22,31 +22,6 @@ END_BOUND_S = 20.0
 _LOOK_AGAIN_S = 0.01
 _LOG_TAIL_LINES = 15
 _TCP_LISTEN = "0A"
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessId:
-    pid: int
-    start: int
-    """The start time in clock ticks since boot, as in /proc/PID/stat."""
-
-    @property
-    def alive(self) -> bool:
-        return _start_of(self.pid) == self.start
-
-
-def me() -> ProcessId:
-    return ProcessId(os.getpid(), _start_of(os.getpid()) or 0)
-
-
-def _start_of(pid: int) -> int | None:
-    """The start time of a process that runs; None for one that has ended, reaped or not."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])
 
 
 def argv_in(namespace: str, argv: Sequence[str]) -> list[str]:
@@ -65,7 +40,7 @@ class Program:
             streams += [(os.POSIX_SPAWN_DUP2, output.fileno(), stream) for stream in (1, 2)]
             command = argv_in(namespace, argv)
             pid = os.posix_spawnp(command[0], command, env, file_actions=streams, setsid=True)
-        self.id = ProcessId(pid, _start_of(pid) or 0)
+        self.id = ProcessId.of(pid)
 
     def wait_until_listening(self, port: int) -> None:
         """Wait until a TCP port of the program's namespace listens, for IPv4 and IPv6.
@@ -135,7 +110,7 @@ def end(process: ProcessId, how: signal.Signals) -> None:
 
     Raises LabError if it does not end in time.
     """
-    if not process.alive:
+    if not process.is_alive():
         return
     with suppress(ProcessLookupError), _pidfd(process.pid) as handle:
         signal.pidfd_send_signal(handle, how)
@@ -154,7 +129,7 @@ def kill_all_in(namespace: str) -> None:
     """
     while pids := netns.processes_in(namespace):
         for pid in pids:
-            end(ProcessId(pid, _start_of(pid) or 0), signal.SIGKILL)
+            end(ProcessId.of(pid), signal.SIGKILL)
 
 
 def _listens(pid: int, table: str, port: int) -> bool:

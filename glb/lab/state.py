@@ -5,10 +5,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from glb.daemon.process import ProcessId
 from glb.lab.errors import LabError
 from glb.lab.hosts import Host
 from glb.lab.places import STATE_FILE, run_dir
-from glb.lab.process import ProcessId
 
 
 @dataclass(frozen=True, slots=True)

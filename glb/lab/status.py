@@ -49,7 +49,7 @@ def describe(state: State) -> LabStatus:
 
 def _host(state: State, host: Host) -> HostStatus:
     processes = [
-        ProcessStatus(running.program, running.id.pid, running.id.alive)
+        ProcessStatus(running.program, running.id.pid, running.id.is_alive())
         for running in state.running
         if running.host == host.name
     ]

@@ -17,11 +17,11 @@ from scapy.layers.inet import TCP
 from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
 
+from glb.daemon.process import ProcessId
 from glb.lab import Lab, LabError, hosts, netns
 from glb.lab.capture import Capture, Frame
 from glb.lab.demo import run_demo
 from glb.lab.events import Outcome
-from glb.lab.process import ProcessId
 
 PROXY1 = hosts.proxy(1)
 DIRECTORS = [hosts.director(1), hosts.director(2)]
@@ -215,18 +215,18 @@ def test_nothing_is_left_of_a_lab_that_is_taken_down(lab_name: str) -> None:
     lab.down()
 
     assert_nothing_left(lab_name)
-    assert not server.alive
+    assert not server.is_alive()
 
 
 def test_a_lab_is_swept_after_its_owner_was_killed(lab_name: str) -> None:
     server = bring_up_and_be_killed(lab_name)
-    assert server.alive
+    assert server.is_alive()
 
     swept = Lab.sweep()
 
     assert lab_name in swept
     assert_nothing_left(lab_name)
-    assert not server.alive
+    assert not server.is_alive()
 
 
 def test_a_lab_comes_up_in_place_of_what_is_left_of_it(lab_name: str) -> None:
@@ -235,7 +235,7 @@ def test_a_lab_comes_up_in_place_of_what_is_left_of_it(lab_name: str) -> None:
     with Lab.up(lab_name, daemons=False, directors=1, proxies=1, owned=True) as lab:
         assert lab.run("client", ["curl", "-s", f"http://{address(PROXY1, '4')}/"]).stdout == "proxy1\n"
 
-    assert not old_server.alive
+    assert not old_server.is_alive()
 
 
 def test_a_lab_without_owner_is_not_swept(lab_name: str) -> None:

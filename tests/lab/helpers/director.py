@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, read_report
 from glb.director.sources import Sources
 from glb.lab import Lab
-from glb.lab.process import Daemon, ProcessId, end
+from glb.lab.process import Daemon, end
 from tests.lab.helpers.packets import wait_for
 
 HOST = "director1"
@@ -71,7 +72,7 @@ class Director:
     def hang_up(self) -> None:
         """SIGHUP."""
         assert self._id is not None
-        assert self._id.alive
+        assert self._id.is_alive()
         os.kill(self._id.pid, signal.SIGHUP)
 
     @property
