@@ -1,4 +1,4 @@
-"""Edits of a forwarding table's JSON source by commands: whole or not at all, and only to a valid result.
+"""Edits of a forwarding table's JSON source by commands: whole or not at all, only by legal moves to a valid result.
 
 Two edits at once follow one another: each holds a lock on the file's directory from its reading to its
 writing. The file keeps its indentation and the order of its keys.
@@ -19,6 +19,7 @@ from glb.config.atomic import replace_file
 from glb.config.errors import ConfigError
 from glb.config.load import parse_json, parse_tables, read_text
 from glb.config.model import Address, State, Table
+from glb.config.moves import objection
 
 Raw = dict[str, Any]
 
@@ -71,10 +72,13 @@ def dict_of(raw: Any) -> Raw:
     return raw
 
 
-def set_backend_state(path: Path, address: Address | str, state: State, table: str | None = None) -> Edit:
+def set_backend_state(
+    path: Path, address: Address | str, state: State, table: str | None = None, *, force: bool = False
+) -> Edit:
     """Set a backend's state in `table`, or in every table that lists it.
 
-    Raises ConfigError: address or table unknown, no backend left that could serve, or file not valid.
+    With `force`, the move from its state to the new one need not be legal. Raises ConfigError: move not legal, address
+    or table unknown, no backend left that could serve, or file not valid.
     """
 
     def revise(place: _Place, backend: Address) -> None:
@@ -84,10 +88,10 @@ def set_backend_state(path: Path, address: Address | str, state: State, table: s
         assert entry is not None
         entry["state"] = str(state)
 
-    return _edit(path, address, table, revise)
+    return _edit(path, address, table, revise, force)
 
 
-def fill_backend(path: Path, address: Address | str, table: str | None = None) -> Edit:
+def fill_backend(path: Path, address: Address | str, table: str | None = None, *, force: bool = False) -> Edit:
     """Set a backend's state to filling; a new address is added to `table`, or to the only table there is.
 
     A new backend takes over its siblings' health checks if they all agree. Raises ConfigError as
@@ -101,10 +105,10 @@ def fill_backend(path: Path, address: Address | str, table: str | None = None) -
         else:
             entry["state"] = str(State.FILLING)
 
-    return _edit(path, address, table, revise, may_add=True)
+    return _edit(path, address, table, revise, force, may_add=True)
 
 
-def remove_backend(path: Path, address: Address | str, table: str | None = None) -> Edit:
+def remove_backend(path: Path, address: Address | str, table: str | None = None, *, force: bool = False) -> Edit:
     """Take a backend out of `table`, or out of every table that lists it.
 
     Raises ConfigError as `set_backend_state` does.
@@ -114,7 +118,7 @@ def remove_backend(path: Path, address: Address | str, table: str | None = None)
         _require_another(place, backend)
         place.raw["backends"].remove(place.entry(backend))
 
-    return _edit(path, address, table, revise)
+    return _edit(path, address, table, revise, force)
 
 
 def _edit(
@@ -122,6 +126,7 @@ def _edit(
     address: Address | str,
     table: str | None,
     revise: Callable[[_Place, Address], None],
+    force: bool,
     may_add: bool = False,
 ) -> Edit:
     backend = _parse_address(address)
@@ -135,6 +140,8 @@ def _edit(
         revised = _dump(raw, text)
         new = {place.table.name: place for place in _places(path, revised, raw)}
         edit = Edit(path, tuple(_change(place, new[place.table.name], backend) for place in chosen))
+        if not force:
+            _require_legal(edit)
         if edit.changed:
             _replace(path, revised)
     return edit
@@ -142,6 +149,16 @@ def _edit(
 
 def _change(old: _Place, new: _Place, address: Address) -> Change:
     return Change(old.table.name, address, old.state(address), new.state(address))
+
+
+def _require_legal(edit: Edit) -> None:
+    problems = [
+        f'{edit.path}: table "{change.table}": {change.address} {found.reason}; {found.remedy}, or insist with --force'
+        for change in edit.changes
+        if (found := objection(change.before, change.after)) is not None
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
 from rich.console import Group
@@ -25,58 +25,66 @@ TableName = Annotated[
     str | None,
     typer.Option("--name", help="Only in the table of this name; else in each that lists the backend."),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Also if that cuts connections.")]
 Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait for the directors to reload.")]
 
 
-@app.command()
-def drain(
-    table: Source,
-    address: Address,
-    name: TableName = None,
-    timeout: Timeout = 30,
-    output: Output = Format.TEXT,
-) -> None:
-    """Keep the backend's connections, give it no new ones: they go to the next hop of each row."""
-    _change(table, lambda: set_backend_state(table, address, State.DRAINING, name), timeout, output)
+class Editing(Protocol):
+    """One of the edits of `glb.config.edit`."""
+
+    def __call__(self, path: Path, address: str, table: str | None, *, force: bool) -> Edit: ...
 
 
-@app.command()
-def activate(
-    table: Source,
-    address: Address,
-    name: TableName = None,
-    timeout: Timeout = 30,
-    output: Output = Format.TEXT,
-) -> None:
-    """Make the backend a full member of its table."""
-    _change(table, lambda: set_backend_state(table, address, State.ACTIVE, name), timeout, output)
+def _drain(path: Path, address: str, table: str | None, *, force: bool) -> Edit:
+    return set_backend_state(path, address, State.DRAINING, table, force=force)
 
 
-@app.command()
-def fill(
-    table: Source,
-    address: Address,
-    name: TableName = None,
-    timeout: Timeout = 30,
-    output: Output = Format.TEXT,
-) -> None:
+def _activate(path: Path, address: str, table: str | None, *, force: bool) -> Edit:
+    return set_backend_state(path, address, State.ACTIVE, table, force=force)
+
+
+def _verb(name: str, edit: Editing, lesson: str) -> None:
+    """Add a command that makes the edit."""
+
+    def command(
+        path: Source,
+        address: Address,
+        table: TableName = None,
+        force: Force = False,
+        timeout: Timeout = 30,
+        output: Output = Format.TEXT,
+    ) -> None:
+        _change(path, lambda: edit(path, address, table, force=force), timeout, output)
+
+    app.command(name, help=lesson)(command)
+
+
+_verb(
+    "drain",
+    _drain,
+    """Keep the backend's connections, give it no new ones: they go to the next hop of each row.""",
+)
+_verb(
+    "activate",
+    _activate,
+    """Make the backend a full member of its table.""",
+)
+_verb(
+    "fill",
+    fill_backend,
     """Put a backend in, or back in: it gets new connections, its rows' old ones stay where they are.
 
     An address that the table does not list yet is added, with its siblings' health checks.
-    """
-    _change(table, lambda: fill_backend(table, address, name), timeout, output)
+    """,
+)
+_verb(
+    "remove",
+    remove_backend,
+    """Take the backend out of its table.
 
-
-@app.command()
-def remove(
-    table: Source,
-    address: Address,
-    name: TableName = None,
-    timeout: Timeout = 30,
-    output: Output = Format.TEXT,
-) -> None:
-    """Take the backend out of its table. Drain it first: connections that it still has are cut."""
-    _change(table, lambda: remove_backend(table, address, name), timeout, output)
+    Drain it first: one that is not draining is refused, since the connections that it still has would be cut.
+    """,
+)
 
 
 def _change(path: Path, edit: Callable[[], Edit], timeout: float, output: Format) -> None:

@@ -99,7 +99,7 @@ def test_a_table_is_built_shown_and_compared(lab: Lab, tmp_path: Path) -> None:
 
 def test_a_backend_is_drained_activated_removed_and_filled_with_every_director_told(lab: Lab) -> None:
     states = []
-    for verb in ("drain", "activate", "remove", "fill", "activate"):
+    for verb in ("drain", "activate", "drain", "remove", "fill", "activate"):
         told = tell(lab, "backend", verb, str(lab.table_path), PROXY1)
         states.append((told["tables"][0]["before"], told["tables"][0]["after"]))
         assert {director["interface"]: director["reloaded"] for director in told["directors"]} == {
@@ -111,7 +111,8 @@ def test_a_backend_is_drained_activated_removed_and_filled_with_every_director_t
     assert states == [
         ("active", "draining"),
         ("draining", "active"),
-        ("active", None),
+        ("active", "draining"),
+        ("draining", None),
         (None, "filling"),
         ("filling", "active"),
     ]

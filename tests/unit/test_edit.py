@@ -119,7 +119,14 @@ def test_a_known_backend_is_filled_where_it_is(path: Path) -> None:
 
 
 def test_a_backend_is_removed(path: Path) -> None:
-    edit = remove_backend(path, "10.0.0.2", "web")
+    edit = remove_backend(path, "10.0.0.3", "web")
+
+    assert edit.changes == (change("web", "10.0.0.3", State.DRAINING, None),)
+    assert list(states(path)["web"]) == ["10.0.0.1", "10.0.0.2"]
+
+
+def test_a_backend_that_still_serves_is_removed_if_one_insists(path: Path) -> None:
+    edit = remove_backend(path, "10.0.0.2", "web", force=True)
 
     assert edit.changes == (change("web", "10.0.0.2", State.ACTIVE, None),)
     assert list(states(path)["web"]) == ["10.0.0.1", "10.0.0.3"]
@@ -140,6 +147,12 @@ REFUSALS = [
      "tables[1].backends: 10.0.0.2 is the last that could serve; activate another first"),
     ("the last that serves, to be inactive", lambda path: set_backend_state(path, "10.0.0.2", State.INACTIVE),
      "tables[1].backends: 10.0.0.2 is the last that could serve; activate another first"),
+    ("one that serves, to be removed", lambda path: remove_backend(path, "10.0.0.2", "web"),
+     'table "web": 10.0.0.2 is active, and removed at once its connections would be cut; '
+     "drain it first, or insist with --force"),
+    ("one that is in no row, to be drained", lambda path: set_backend_state(path, "10.0.0.4", State.DRAINING),
+     'table "dns": 10.0.0.4 is in no row, so it has no connection that could be drained; '
+     "fill it, or leave it, or insist with --force"),
 ]  # fmt: skip
 
 
