@@ -1,11 +1,12 @@
 """`glbctl director`."""
 
 import asyncio
+import json
 from typing import Annotated
 
 import typer
 
-from glb.ctl.options import ConfigFile, Interface, Keep, TableFile
+from glb.ctl.options import ConfigFile, Keep, TableFile
 from glb.ctl.output import Format, Output, emit
 from glb.ctl.status import facts_of_role, render
 from glb.daemon.lifecycle import set_up_logging
@@ -14,16 +15,36 @@ from glb.director import daemon
 app = typer.Typer(help="The director: takes clients' packets and tunnels them to the proxies.", no_args_is_help=True)
 
 
+Interfaces = Annotated[
+    list[str],
+    typer.Option("--iface", help="A network interface that packets come in by; again for each further one."),
+]
+Group = Annotated[
+    str | None,
+    typer.Option("--group", help="A group whose members may use the control socket, beside root."),
+]
+
+
 @app.command()
-def run(iface: Interface, config: ConfigFile, table: TableFile, keep: Keep = False) -> None:
-    """Run the director on an interface, in the foreground.
+def run(iface: Interfaces, config: ConfigFile, table: TableFile, keep: Keep = False, group: Group = None) -> None:
+    """Run the director on one or more interfaces, in the foreground.
 
     It is ready when it says so, to the service manager as well (sd_notify). SIGHUP, or a change of one of the files,
     loads them anew; a bad file is reported and changes nothing. SIGTERM detaches it cleanly. If it is killed, the
     datapath goes on, and the next start takes its place without losing a packet.
     """
+    if repeated := {name for name in iface if iface.count(name) > 1}:
+        raise typer.BadParameter(f"--iface {', '.join(sorted(repeated))} is there twice")
     set_up_logging()
-    asyncio.run(daemon.run(iface, config, table, keep))
+    asyncio.run(daemon.run(iface, config, table, keep, group))
+
+
+@app.command()
+def openapi() -> None:
+    """Print the description (OpenAPI, JSON) of the API that the daemon serves on its control socket."""
+    from glb.director.api import create_app  # here, since most commands do without a web framework
+
+    typer.echo(json.dumps(create_app(asyncio.Queue()).openapi(), indent=2))
 
 
 @app.command()

@@ -5,7 +5,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import sdnotify
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 def set_up_logging() -> None:
     """One line an event on standard error; the journal adds the time, a terminal does not need it twice."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for chatty in ("watchfiles", "pyroute2"):
+    for chatty in ("watchfiles", "pyroute2", "uvicorn", "httpx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
@@ -44,7 +44,7 @@ def on_signal(action: Callable[[], None], *numbers: signal.Signals) -> None:
 class Service(Protocol):
     """A datapath that this process looks after. Its methods block, and are called one after the other."""
 
-    def reload(self) -> None: ...
+    def reload(self) -> object: ...
 
     def detach(self) -> None: ...
 
@@ -52,12 +52,34 @@ class Service(Protocol):
 
 
 S = TypeVar("S", bound=Service)
-Actions: TypeAlias = asyncio.Queue[Callable[[S], None]]
+R = TypeVar("R")
+Actions: TypeAlias = asyncio.Queue[Callable[[S], object]]
+
+
+async def ask(actions: Actions[S], question: Callable[[S], R]) -> R:
+    """Have the worker do something, after all that was asked for before. Returns its result, or raises its error."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[R] = loop.create_future()
+
+    def settle(give: Callable[[Any], None], value: object) -> None:
+        if not answer.done():  # whoever asked may have gone
+            give(value)
+
+    def act(service: S) -> None:
+        try:
+            result = question(service)
+        except Exception as error:
+            loop.call_soon_threadsafe(settle, answer.set_exception, error)
+        else:
+            loop.call_soon_threadsafe(settle, answer.set_result, result)
+
+    actions.put_nowait(act)
+    return await answer
 
 
 async def live(
     role: str,
-    interface: str,
+    interfaces: Sequence[str],
     keep: bool,
     start: Callable[[], S],
     duties: Sequence[Callable[[Actions[S], asyncio.Event], Coroutine[None, None, None]]],
@@ -71,8 +93,9 @@ async def live(
     actions: Actions[S] = asyncio.Queue()
     on_signal(lambda: actions.put_nowait(lambda service: service.reload()), signal.SIGHUP)  # unheard, it would end us
     service = await asyncio.to_thread(start)
-    tell_ready(f"attached to {interface}")
-    log.info("%s: %s ready", interface, role)
+    names = ", ".join(interfaces)
+    tell_ready(f"attached to {names}")
+    log.info("%s: %s ready", names, role)
     try:
         async with asyncio.TaskGroup() as tasks:
             for duty in duties:
@@ -85,11 +108,16 @@ async def live(
         raise
     tell_stopping()
     await asyncio.to_thread(service.leave if keep else service.detach)
-    log.info("%s: %s", interface, "stopped; the datapath stays attached" if keep else "detached")
+    log.info("%s: %s", names, "stopped; the datapath stays attached" if keep else "detached")
 
 
 async def _work_off(service: S, actions: Actions[S]) -> None:
     """One action after the other; in a thread, so that long work deafens no daemon."""
     while True:
         action = await actions.get()
-        await asyncio.to_thread(action, service)
+        running = asyncio.ensure_future(asyncio.to_thread(action, service))
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await running  # no thread can be cancelled: what has begun ends before the datapath is let go
+            raise

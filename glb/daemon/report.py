@@ -41,6 +41,8 @@ class Report:
     started: str
     table_file: str | None = None
     config_file: str | None = None
+    socket: str | None = None
+    """Where the daemon's API listens."""
     digest: str | None = None
     """SHA-256 of the two files as they were last loaded."""
     loaded: str | None = None
@@ -70,6 +72,11 @@ class Report:
 
 def run_dir() -> Path:
     return Path(os.environ.get("GLB_RUN_DIR", "/run/glb"))
+
+
+def socket_path(interface: str) -> Path:
+    """The control socket of the daemon whose first interface this is."""
+    return run_dir() / f"{interface}.sock"
 
 
 def report_path(interface: str) -> Path:

@@ -27,6 +27,8 @@ class Attachment:
         self.interface = interface
         self._pins = PinDir(interface.name)
         self._link: int | None = None
+        self.is_new = False
+        """Whether what is attached was attached by this process, in nobody's place."""
 
     def put(self, program: Program) -> None:
         """Attach the program, or replace the one that is attached: ours, or what an earlier daemon left.
@@ -37,6 +39,7 @@ class Attachment:
             self._link = self._inherited_link()
         if self._link is None:
             self._link = libbpf.create_xdp_link(program.fd, self.interface.index)
+            self.is_new = True
             self._pins.pin("link", self._link)
         else:
             libbpf.update_link(self._link, program.fd)

@@ -1,12 +1,16 @@
 """`glbctl director run`: attach, serve, reload, detach."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from watchfiles import awatch
 
+from glb.control.server import Listener, serve
 from glb.daemon.lifecycle import Actions, live
-from glb.director.director import Director
+from glb.daemon.report import socket_path
+from glb.director.api import create_app
+from glb.director.controller import Controller
 from glb.director.sources import Sources
 from glb.network.next_hops import changes
 
@@ -14,20 +18,36 @@ _LOOK_MS = 1000
 _LOOK_AROUND_SECONDS = 5.0
 
 
-async def run(interface: str, config: Path, table: Path, keep: bool) -> None:
-    """Serve until SIGTERM or SIGINT; reload at SIGHUP and whenever one of the files changes; follow the network.
+async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, group: str | None) -> None:
+    """Serve until SIGTERM or SIGINT; reload at SIGHUP and whenever one of the files changes; follow the network; answer
+    on the control socket, which root and the group's members may use.
 
-    Raises what Director raises, before anything is attached.
+    Raises what Controller raises, before anything is attached.
     """
     sources = Sources(config, table)
 
-    async def watch_files(actions: Actions[Director], stop: asyncio.Event) -> None:
+    async def watch_files(actions: Actions[Controller], stop: asyncio.Event) -> None:
         await _watch_files(sources, actions, stop)
 
-    await live("director", interface, keep, lambda: Director(interface, sources), (watch_files, _watch_network))
+    async def answer(actions: Actions[Controller], stop: asyncio.Event) -> None:
+        await serve(create_app(actions), listening.pop(), stop)
+
+    listening: list[Listener] = []
+
+    def start() -> Controller:
+        """The socket listens before the daemon says that it is ready, and not before the interfaces are its own."""
+        controller = Controller(interfaces, sources, socket_path(interfaces[0]))
+        try:
+            listening.append(Listener(socket_path(interfaces[0]), group))
+        except BaseException:
+            controller.give_up()
+            raise
+        return controller
+
+    await live("director", interfaces, keep, start, (watch_files, _watch_network, answer))
 
 
-async def _watch_files(sources: Sources, actions: Actions[Director], stop: asyncio.Event) -> None:
+async def _watch_files(sources: Sources, actions: Actions[Controller], stop: asyncio.Event) -> None:
     """And look each second, for what goes unseen: a change before the watch has begun, or in a folder moved in."""
     edits = awatch(
         *sources.folders(),
@@ -39,10 +59,10 @@ async def _watch_files(sources: Sources, actions: Actions[Director], stop: async
         recursive=False,
     )
     async for _ in edits:
-        actions.put_nowait(Director.reload_if_changed)
+        actions.put_nowait(Controller.reload_if_changed)
 
 
-async def _watch_network(actions: Actions[Director], stop: asyncio.Event) -> None:
+async def _watch_network(actions: Actions[Controller], stop: asyncio.Event) -> None:
     """And look from time to time: neighbours that are not asked for are forgotten."""
     async for _ in changes(stop, _LOOK_AROUND_SECONDS):
-        actions.put_nowait(Director.look_around)
+        actions.put_nowait(Controller.look_around)

@@ -15,7 +15,7 @@ async def run(interface: str, config: Path | None, keep: bool) -> None:
 
     Raises what Proxy raises, before anything is attached.
     """
-    await live("proxy", interface, keep, lambda: Proxy(interface, config), (_watch_network,))
+    await live("proxy", (interface,), keep, lambda: Proxy(interface, config), (_watch_network,))
 
 
 async def _watch_network(actions: Actions[Proxy], stop: asyncio.Event) -> None:

@@ -1,0 +1,1 @@
+"""The control socket: HTTP and JSON between a daemon and those who steer it."""

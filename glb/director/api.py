@@ -1,0 +1,35 @@
+"""The director's API on its control socket, put together from one router a subject. docs/openapi.json is made of it."""
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from glb import __version__
+from glb.config.errors import ConfigError
+from glb.daemon.lifecycle import Actions
+from glb.director import api_daemon
+from glb.director.controller import Controller
+from glb.errors import GlbError
+from glb.table.model import TableError
+
+_BAD_INPUT = 422
+_FAILED = 409
+
+
+def create_app(actions: Actions[Controller]) -> FastAPI:
+    """The application; what it is asked to do, the daemon's worker does."""
+    app = FastAPI(
+        title="glb director",
+        version=__version__,
+        description='What `glbctl` asks a director\'s daemon, on its control socket. Errors are {"detail": text}.',
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.actions = actions
+    app.include_router(api_daemon.router, prefix="/v1")
+    app.add_exception_handler(GlbError, _answer_error)
+    return app
+
+
+async def _answer_error(_: Request, error: Exception) -> JSONResponse:
+    bad_input = isinstance(error, ConfigError | TableError)
+    return JSONResponse({"detail": str(error)}, _BAD_INPUT if bad_input else _FAILED)
