@@ -7,7 +7,7 @@ import typer
 
 from glb import __version__
 from glb.config.errors import ConfigError
-from glb.ctl import backend, check, director, lab, lookup, proxy, stats, table
+from glb.ctl import backend, check, director, explain, lab, lookup, proxy, stats, table
 from glb.ctl.output import errors
 from glb.errors import GlbError
 from glb.table.build import TableError
@@ -30,6 +30,7 @@ app.add_typer(lab.app, name="lab")
 app.command("lookup")(lookup.lookup_command)
 app.command("stats")(stats.stats_command)
 app.command("check")(check.check_command)
+app.command("explain")(explain.explain_command)
 
 
 def _print_version(wanted: bool) -> None:

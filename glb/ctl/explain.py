@@ -1,0 +1,47 @@
+"""`glbctl explain`."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text as Line
+
+from glb.ctl.output import Format, Output, emit, grid
+from glb.explain.texts import Text, find, texts
+
+
+def explain_command(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="A verdict, the beginning of verdicts (drop), or a line from a log."),
+    ] = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Explain a verdict or a warning: what it means, what usually causes it, what to do. Without NAME: list them all.
+
+    glbctl explain drop_no_next_hop
+
+    glbctl explain "eth0: no next hop is known yet to 10.0.0.11"
+    """
+    found = find(name) if name is not None else texts()
+    emit(output, [asdict(text) for text in found], _list(found) if name is None else Group(*map(_render, found)))
+
+
+def _list(found: tuple[Text, ...]) -> Table:
+    table = grid("of", "name", "meaning")
+    for text in found:
+        table.add_row(text.subject, text.name, text.meaning)
+    return table
+
+
+def _render(text: Text) -> RenderableType:
+    kind = f"{text.subject}, {text.action}" if text.action else "warning"
+    lines = grid("", "")
+    lines.show_header = False
+    lines.add_row("means", text.meaning)
+    lines.add_row("causes", text.causes)
+    lines.add_row("to do", text.remedy)
+    return Group(Line.assemble((text.name, "bold"), f"  ({kind})"), Padding(lines, (0, 0, 1, 2)))

@@ -1,0 +1,1 @@
+"""What each verdict and warning means, what usually causes it, what to do."""

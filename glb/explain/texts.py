@@ -1,0 +1,85 @@
+"""The texts, from the TOML files beside this one. A verdict's meaning stands with its definition in C, only there."""
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib import resources
+
+from glb.datapath.verdicts import verdicts_of
+from glb.errors import GlbError
+
+PROGRAMS = ("director", "proxy")
+WARNINGS = "warnings"
+
+
+class ExplainError(GlbError):
+    """There is no text of this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What there is to say of a verdict or a warning.
+
+    subject: "director", "proxy" or "warnings". action: what XDP does with the packet; None for a warning. says: a piece
+    of the message that a warning is recognized by; None for a verdict.
+    """
+
+    subject: str
+    name: str
+    meaning: str
+    causes: str
+    remedy: str
+    action: str | None = None
+    says: str | None = None
+
+
+@cache
+def texts() -> tuple[Text, ...]:
+    """All there are: the verdicts in the order of their counters, then the warnings.
+
+    Raises ExplainError if a verdict has no text: a fault of the installation.
+    """
+    return tuple(text for subject in PROGRAMS for text in _verdicts(subject)) + tuple(_warnings())
+
+
+def find(asked: str) -> tuple[Text, ...]:
+    """The texts that answer a question: a name, the beginning of names, or a whole line from a log.
+
+    Raises ExplainError, with the names that are most alike, if there is none.
+    """
+    name = asked.strip().lower()
+    exact = [text for text in texts() if text.name == name]
+    begun = [text for text in texts() if text.name.startswith(name)]
+    said = [text for text in texts() if text.says and text.says.lower() in name]
+    found = exact or said or begun
+    if not name or not found:
+        raise ExplainError(_unknown(name))
+    return tuple(found)
+
+
+def _verdicts(program: str) -> Iterator[Text]:
+    written = _read(program)
+    for verdict in verdicts_of(program):
+        if verdict.name == "continue":
+            continue
+        if verdict.name not in written:
+            raise ExplainError(f"glb/explain/{program}.toml: {verdict.name}: no text; write causes and remedy for it")
+        yield Text(program, verdict.name, verdict.meaning, action=verdict.action, **written[verdict.name])
+
+
+def _warnings() -> Iterator[Text]:
+    for name, entry in _read(WARNINGS).items():
+        yield Text(WARNINGS, name, **entry)
+
+
+def _read(subject: str) -> dict[str, dict[str, str]]:
+    return tomllib.loads((resources.files("glb.explain") / f"{subject}.toml").read_text())
+
+
+def _unknown(name: str) -> str:
+    names = sorted({text.name for text in texts()})
+    alike = get_close_matches(name, names, n=3)
+    hint = f"did you mean {', '.join(alike)}?" if alike else "`glbctl explain` lists all that there is"
+    return f'nothing is known of "{name}"; {hint}'
