@@ -1,8 +1,10 @@
 """Network interfaces of this network namespace."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from socket import AF_INET
+from typing import Any
 
 from pyroute2 import IPRoute
 
@@ -11,29 +13,42 @@ from glb.network.errors import NetworkError
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """An Ethernet interface: its index, its MAC address (6 bytes), its MTU in bytes of IP packet."""
+    """An Ethernet interface: its index, its MAC address (6 bytes), its MTU in bytes of IP packet.
+
+    ip_index: the index of the interface that its addresses and routes belong to. Of a member of a bond, a team or a
+    bridge that is the bond, team or bridge, whose MAC and MTU are given here too: frames are sent to those.
+    """
 
     name: str
     index: int
     mac: bytes
     mtu: int
+    ip_index: int
 
 
 def find_interface(name: str) -> Interface:
     """Raises NetworkError that lists what interfaces there are."""
     with IPRoute() as netlink:
-        links = {link.get("ifname"): link for link in netlink.get_links()}
-    link = links.get(name)
+        links = list(netlink.get_links())
+    link = next((link for link in links if link.get("ifname") == name), None)
     if link is None:
-        raise NetworkError(f"no interface {name} here; there are: {', '.join(sorted(links))}")
-    mac = bytes.fromhex((link.get("address") or "").replace(":", ""))
+        names = sorted(link.get("ifname") for link in links)
+        raise NetworkError(f"no interface {name} here; there are: {', '.join(names)}")
+    upper = _upper(link, links)
+    mac = bytes.fromhex((upper.get("address") or "").replace(":", ""))
     if len(mac) != 6:
         raise NetworkError(f"{name} has no Ethernet address: glb needs an Ethernet interface")
-    return Interface(name, link["index"], mac, link.get("mtu"))
+    return Interface(name, link["index"], mac, upper.get("mtu"), upper["index"])
+
+
+def _upper(link: Any, links: Iterable[Any]) -> Any:
+    """What has the addresses of a link. In a VRF, which is a routing table and no bridge, that is the link itself."""
+    masters = [other for other in links if other["index"] == link.get("master")]
+    return masters[0] if masters and masters[0].get_nested("linkinfo", "kind") != "vrf" else link
 
 
 def ipv4_addresses(interface: Interface) -> list[IPv4Address]:
     """The IPv4 addresses of this network namespace, those of the interface first."""
     with IPRoute() as netlink:
         found = [(entry["index"], IPv4Address(entry.get("local"))) for entry in netlink.get_addr(family=AF_INET)]
-    return [address for index, address in sorted(found, key=lambda pair: pair[0] != interface.index)]
+    return [address for index, address in sorted(found, key=lambda pair: pair[0] != interface.ip_index)]

@@ -55,7 +55,7 @@ def resolve_gateway(interface: Interface, wait: float = 0) -> bytes | None:
 
 
 def _leads_by(route: Any, interface: Interface) -> bool:
-    return route.get("oif") == interface.index and bool(route.get("gateway"))
+    return route.get("oif") == interface.ip_index and bool(route.get("gateway"))
 
 
 async def changes(stop: asyncio.Event, every: float) -> AsyncIterator[None]:
@@ -95,18 +95,18 @@ def _gateway(netlink: IPRoute, interface: Interface, host: IPv4Address) -> IPv4A
         if error.code in _UNREACHABLE:
             return None
         raise
-    if route.get("oif") != interface.index:
+    if route.get("oif") != interface.ip_index:
         return None
     return IPv4Address(route.get("gateway") or host)
 
 
 def _use(netlink: IPRoute, interface: Interface, neighbour: IPv4Address) -> None:
-    netlink.neigh("replace", dst=str(neighbour), ifindex=interface.index, flags=_NTF_USE, state="none")
+    netlink.neigh("replace", dst=str(neighbour), ifindex=interface.ip_index, flags=_NTF_USE, state="none")
 
 
 def _known(netlink: IPRoute, interface: Interface) -> Mapping[IPv4Address, bytes]:
     return {
         IPv4Address(entry.get("dst")): bytes.fromhex(entry.get("lladdr").replace(":", ""))
-        for entry in netlink.get_neighbours(family=socket.AF_INET, ifindex=interface.index)
+        for entry in netlink.get_neighbours(family=socket.AF_INET, ifindex=interface.ip_index)
         if entry["state"] & _USABLE and entry.get("lladdr")
     }
