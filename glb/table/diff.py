@@ -73,10 +73,19 @@ class DiffAll:
         return bool(self.removed) or any(table.may_cut for table in self.tables)
 
 
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Which tables come, which go, and which are there before and after."""
+
+    added: tuple[BuiltTable, ...]
+    removed: tuple[BuiltTable, ...]
+    both: tuple[tuple[BuiltTable, BuiltTable], ...]
+
+
 def diff(old: BuiltTable, new: BuiltTable) -> Diff:
     """Compare two versions of one table; the result has the new one's name."""
     addresses = list(dict.fromkeys(backend.address for table in (old, new) for backend in table.backends))
-    before, after = _numbered(old, addresses), _numbered(new, addresses)
+    before, after = numbered(old, addresses), numbered(new, addresses)
     before, after = _same_depth(before, after)
     return Diff(
         name=new.name,
@@ -91,16 +100,26 @@ def diff(old: BuiltTable, new: BuiltTable) -> Diff:
 
 
 def diff_all(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> DiffAll:
-    """Compare all tables, matched by name, or by position where one side was read from a binary, which has no names.
+    """Compare all tables, matched as by `match`. Raises TableError if a name is there twice."""
+    matching = match(old, new)
+    return DiffAll(
+        added=tuple(table.name for table in matching.added),
+        removed=tuple(table.name for table in matching.removed),
+        tables=tuple(diff(before, after) for before, after in matching.both),
+    )
+
+
+def match(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> Matching:
+    """Match tables by name, or by position where one side was read from a binary, which has no names.
 
     Raises TableError if a name is there twice.
     """
     by_position = any(table.seed is None for table in (*old, *new))
     before, after = _keyed(old, by_position), _keyed(new, by_position)
-    return DiffAll(
-        added=tuple(table.name for key, table in after.items() if key not in before),
-        removed=tuple(table.name for key, table in before.items() if key not in after),
-        tables=tuple(diff(before[key], table) for key, table in after.items() if key in before),
+    return Matching(
+        added=tuple(table for key, table in after.items() if key not in before),
+        removed=tuple(table for key, table in before.items() if key not in after),
+        both=tuple((before[key], table) for key, table in after.items() if key in before),
     )
 
 
@@ -111,10 +130,11 @@ def _keyed(tables: Sequence[BuiltTable], by_position: bool) -> dict[str, BuiltTa
     return keyed
 
 
-def _numbered(table: BuiltTable, addresses: Sequence[Address]) -> Hops:
+def numbered(table: BuiltTable, addresses: Sequence[Address]) -> Hops:
     """The rows with each hop as its number in `addresses`, or NOBODY."""
+    number_of = {address: number for number, address in enumerate(addresses)}
     numbers = np.full(NO_HOP + 1, NOBODY, np.int32)
-    numbers[: len(table.backends)] = [addresses.index(backend.address) for backend in table.backends]
+    numbers[: len(table.backends)] = [number_of[backend.address] for backend in table.backends]
     return numbers[table.rows]
 
 

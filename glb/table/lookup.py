@@ -73,8 +73,9 @@ def _find(tables: Sequence[BuiltTable], flow: Flow, proto: Proto) -> tuple[Built
         if bind.proto is proto and bind.port_start <= flow.dst_port <= bind.port_end
     ]
     # min keeps the first of equals; an exact bind has the longest prefix and the narrowest range.
-    return min(matches, key=lambda match: _precedence(match[1]), default=None)
+    return min(matches, key=lambda match: precedence(match[1]), default=None)
 
 
-def _precedence(bind: Bind) -> tuple[int, int]:
+def precedence(bind: Bind) -> tuple[int, int]:
+    """Of binds that a packet matches, the one with the lowest of these has it."""
     return -bind.network.prefixlen, bind.port_end - bind.port_start

@@ -1,0 +1,90 @@
+"""What becomes of established connections when tables change: which are cut, why, and what to do instead."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from glb.config.model import Address, Bind, Proto
+from glb.hashing.rendezvous import ROWS
+from glb.table.handover import Handover, handovers
+from glb.table.losses import losses
+from glb.table.model import BuiltTable
+from glb.table.reasons import Why, why_lost
+
+
+class Severity(StrEnum):
+    """CUTS: the rows' connections are lost, if they have any. MAY_CUT: so are older ones, if they still last.
+
+    NOTE: no connection is lost, but it is worth knowing.
+    """
+
+    CUTS = "cuts"
+    MAY_CUT = "may cut"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One consequence of a change. backend: None if it is about the whole table. rows: how many of 65,536."""
+
+    severity: Severity
+    table: str
+    backend: Address | None
+    rows: int
+    reason: str
+    remedy: str
+
+
+def find(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> tuple[Finding, ...]:
+    """Everything to be said of a change from some tables to others, the worst first."""
+    flows = handovers(old, new)
+    findings = [*_lost_binds(old, flows), *_lost_hops(old, new, flows)]
+    order = list(Severity)
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
+
+
+def _lost_binds(old: Sequence[BuiltTable], flows: Sequence[Handover]) -> Iterator[Finding]:
+    """Flows that no table gets any more."""
+    for number, table in enumerate(old):
+        gone = [str(flow.bind) for flow in flows if flow.before == number and flow.after is None]
+        if gone:
+            reason = f"no table takes packets for {', '.join(dict.fromkeys(gone))} any more"
+            remedy = "send the clients elsewhere first, by DNS or routing, and remove it when none is left"
+            yield Finding(Severity.CUTS, table.name, None, ROWS, reason, remedy)
+
+
+def _lost_hops(old: Sequence[BuiltTable], new: Sequence[BuiltTable], flows: Sequence[Handover]) -> Iterator[Finding]:
+    """Hops that are not in the rows any more to which their flows go."""
+    binds: dict[tuple[int, int], list[Bind]] = {}
+    for flow in flows:
+        if flow.before is not None and flow.after is not None:
+            binds.setdefault((flow.before, flow.after), []).append(flow.bind)
+    for (before, after), theirs in binds.items():
+        yield from _in_rows(old[before], new[after], theirs)
+
+
+def _in_rows(old: BuiltTable, new: BuiltTable, binds: Sequence[Bind]) -> Iterator[Finding]:
+    label = old.name if old.name == new.name else f"{old.name} -> {new.name}"
+    lost = losses(old, new)
+    certain, possible = lost.rows(lost.certain), lost.rows(lost.possible)
+    for address, rows in certain.items():
+        why = why_lost(old, new, address, lost.newcomers(lost.certain, address))
+        yield Finding(Severity.CUTS, label, address, rows, why.reason, why.remedy)
+    for address in possible.keys() - certain.keys():
+        why = why_lost(old, new, address, lost.newcomers(lost.possible, address))
+        yield Finding(Severity.MAY_CUT, label, address, possible[address], why.reason, why.remedy)
+    moved = lost.moved
+    if moved and any(bind.proto is Proto.UDP for bind in binds):
+        yield Finding(Severity.NOTE, label, None, moved, _UDP.reason, _UDP.remedy)
+    if old.hash_key != new.hash_key and not certain:
+        yield Finding(Severity.NOTE, label, None, ROWS, _REHASHED.reason, _REHASHED.remedy)
+
+
+_UDP = Why(
+    "UDP has no second chance: datagrams of the rows that move go to another backend at once",
+    "nothing, where each datagram stands for itself, as in DNS",
+)
+_REHASHED = Why(
+    "the hash key is another and all clients change rows, but all rows have all backends that serve",
+    "nothing: each connection is found at a further hop",
+)

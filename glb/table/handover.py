@@ -1,0 +1,101 @@
+"""Whose flows become whose, when binds come, go or change hands: a flow belongs to the table whose bind it matches."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from glb.config.model import Bind, Proto
+from glb.table.lookup import precedence
+from glb.table.model import BuiltTable
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Flows that matched `bind` of the old table number `before`, and go to the new table number `after` from then on.
+
+    before None: no table had them, and `bind` is the new one that matches. after None: no table gets them.
+    """
+
+    bind: Bind
+    before: int | None
+    after: int | None
+
+
+class _Region(NamedTuple):
+    """The destinations of a bind as whole numbers, both ends included."""
+
+    family: int
+    proto: Proto
+    first: int
+    last: int
+    port_start: int
+    port_end: int
+
+    @classmethod
+    def of(cls, bind: Bind) -> "_Region":
+        first, last = int(bind.network.network_address), int(bind.network.broadcast_address)
+        return cls(bind.family, bind.proto, first, last, bind.port_start, bind.port_end)
+
+    def overlaps(self, other: "_Region") -> bool:
+        return (
+            self.first <= other.last
+            and other.first <= self.last
+            and self.port_start <= other.port_end
+            and other.port_start <= self.port_end
+            and self[:2] == other[:2]
+        )
+
+    def holds(self, address: int, port: int) -> bool:
+        return self.first <= address <= self.last and self.port_start <= port <= self.port_end
+
+
+class _Owned(NamedTuple):
+    region: _Region
+    bind: Bind
+    table: int
+
+
+def handovers(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> tuple[Handover, ...]:
+    """Every way that flows go, by the rules of `lookup`; where all stays, from each table to itself.
+
+    Only between binds of which none has precedence over the other, the order in the files is not looked at.
+    """
+    before, after = _owned(old), _owned(new)
+    owners = {owned.bind: owned.table for owned in after}
+    known = {owned.bind for owned in before}
+    found = [Handover(o.bind, o.table, owners[o.bind]) for o in before if o.bind in owners]
+    for owned in (*before, *after):
+        if owned.bind not in known or owned.bind not in owners:
+            found += _within(owned.region, before, after)
+    return tuple(dict.fromkeys(found))
+
+
+def _owned(tables: Sequence[BuiltTable]) -> list[_Owned]:
+    return [_Owned(_Region.of(bind), bind, number) for number, table in enumerate(tables) for bind in table.binds]
+
+
+def _within(region: _Region, before: Sequence[_Owned], after: Sequence[_Owned]) -> Iterator[Handover]:
+    """Where the flows of a bind that comes or goes were, and where they go."""
+    old = [owned for owned in before if owned.region.overlaps(region)]
+    new = [owned for owned in after if owned.region.overlaps(region)]
+    for address, port in _points(region, [owned.region for owned in (*old, *new)]):
+        was, becomes = _winner(old, address, port), _winner(new, address, port)
+        if was is not None:
+            yield Handover(was.bind, was.table, becomes.table if becomes else None)
+        elif becomes is not None:
+            yield Handover(becomes.bind, None, becomes.table)
+
+
+def _points(region: _Region, others: Sequence[_Region]) -> Iterator[tuple[int, int]]:
+    """A destination from each part of the region in which the same binds match: borders are where a bind begins, or
+    has just ended."""
+    addresses = {edge for other in others for edge in (other.first, other.last + 1)}
+    ports = {edge for other in others for edge in (other.port_start, other.port_end + 1)}
+    for address in sorted({region.first} | {a for a in addresses if region.first <= a <= region.last}):
+        for port in sorted({region.port_start} | {p for p in ports if region.port_start <= p <= region.port_end}):
+            yield address, port
+
+
+def _winner(candidates: Sequence[_Owned], address: int, port: int) -> _Owned | None:
+    matches = [owned for owned in candidates if owned.region.holds(address, port)]
+    return min(matches, key=lambda owned: precedence(owned.bind), default=None)

@@ -1,0 +1,175 @@
+"""What a change from the loaded tables to others would do, worked out before it is made.
+
+The numbers of rows say where new connections go. The findings say what becomes of established ones.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from enum import StrEnum
+
+from glb.config.model import Address, Backend, State
+from glb.table.diff import BackendShare, diff, match
+from glb.table.findings import Finding, Severity, find
+from glb.table.model import BuiltTable
+
+__all__ = ["Action", "BackendPlan", "Finding", "Plan", "Severity", "TableBrief", "TablePlan", "plan_change"]
+
+
+class Action(StrEnum):
+    """What happens to a backend."""
+
+    ADD = "add"
+    CHANGE = "change"
+    REMOVE = "remove"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class BackendPlan:
+    """A backend that changes, or whose rows do. Rows are those that it is the first hop of, of 65,536.
+
+    before, after: its state; None: it is not listed. changes: what else of it is another, such as "weight 1 -> 2".
+    """
+
+    address: Address
+    action: Action
+    before: State | None
+    after: State | None
+    changes: tuple[str, ...]
+    rows_before: int
+    rows_after: int
+    gained: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class TablePlan:
+    """How a table changes. moved_share: the part, 0 to 1, of new connections that go to another backend."""
+
+    name: str
+    settings: tuple[str, ...]
+    binds_added: tuple[str, ...]
+    binds_removed: tuple[str, ...]
+    backends: tuple[BackendPlan, ...]
+    rows_moved: int
+    moved_share: float
+
+    @property
+    def changes(self) -> bool:
+        return bool(self.settings or self.binds_added or self.binds_removed or self.backends)
+
+
+@dataclass(frozen=True, slots=True)
+class TableBrief:
+    """A table that comes or goes as a whole."""
+
+    name: str
+    binds: tuple[str, ...]
+    backends: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that a change would do; `findings` are the worst first."""
+
+    added: tuple[TableBrief, ...]
+    removed: tuple[TableBrief, ...]
+    changed: tuple[TablePlan, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.added or self.removed or self.changed)
+
+    @property
+    def cuts(self) -> tuple[Finding, ...]:
+        """The findings for which established connections would certainly be lost, if there are any."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.CUTS)
+
+
+def plan_change(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> Plan:
+    """Plan the change from the tables that are loaded to others. Raises TableError if a name is there twice."""
+    matching = match(old, new)
+    tables = [_table_plan(before, after) for before, after in matching.both]
+    return Plan(
+        added=tuple(_brief(table) for table in matching.added),
+        removed=tuple(_brief(table) for table in matching.removed),
+        changed=tuple(table for table in tables if table.changes),
+        findings=find(old, new),
+    )
+
+
+def _brief(table: BuiltTable) -> TableBrief:
+    backends = tuple(f"{backend.address} {backend.state}" for backend in table.backends)
+    return TableBrief(table.name, tuple(str(bind) for bind in table.binds), backends)
+
+
+def _table_plan(old: BuiltTable, new: BuiltTable) -> TablePlan:
+    change = diff(old, new)
+    before = {backend.address: backend for backend in old.backends}
+    after = {backend.address: backend for backend in new.backends}
+    backends = [_backend_plan(before.get(s.address), after.get(s.address), s) for s in change.backends]
+    return TablePlan(
+        name=new.name,
+        settings=tuple(_settings(old, new)),
+        binds_added=tuple(str(bind) for bind in change.binds_added),
+        binds_removed=tuple(str(bind) for bind in change.binds_removed),
+        backends=tuple(b for b in backends if b.action is not Action.KEEP or b.gained or b.lost),
+        rows_moved=change.moved,
+        moved_share=change.moved_share,
+    )
+
+
+def _settings(old: BuiltTable, new: BuiltTable) -> Iterator[str]:
+    if old.name != new.name:
+        yield f"name {old.name} -> {new.name}"
+    if old.hash_key != new.hash_key:
+        yield "another hash_key"
+    if None not in (old.seed, new.seed) and old.seed != new.seed:
+        yield "another seed"
+    if old.rows.shape != new.rows.shape:
+        yield f"depth {old.rows.shape[1]} -> {new.rows.shape[1]}"
+
+
+def _backend_plan(before: Backend | None, after: Backend | None, share: BackendShare) -> BackendPlan:
+    return BackendPlan(
+        address=share.address,
+        action=_action(before, after),
+        before=before.state if before else None,
+        after=after.state if after else None,
+        changes=tuple(_changes(before, after)) if before and after else (),
+        rows_before=share.before,
+        rows_after=share.after,
+        gained=share.gained,
+        lost=share.lost,
+    )
+
+
+def _action(before: Backend | None, after: Backend | None) -> Action:
+    if before is None:
+        return Action.ADD
+    if after is None:
+        return Action.REMOVE
+    return Action.KEEP if before == after else Action.CHANGE
+
+
+def _changes(before: Backend, after: Backend) -> Iterator[str]:
+    """Every difference but that of the state, which has a field of its own."""
+    for field in fields(Backend):
+        old, new = getattr(before, field.name), getattr(after, field.name)
+        if old == new or field.name == "state":
+            continue
+        yield f"other {field.name}" if is_dataclass(new) else f"{field.name} {_shown(old)} -> {_shown(new)}"
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)
