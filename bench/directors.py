@@ -12,7 +12,8 @@ from typing import Any
 
 from bench import frames
 from bench.cases import Case, Flows, Harness
-from glb.datapath.director import DirectorDatapath, Surroundings
+from glb.datapath.content import Surroundings
+from glb.datapath.director import DirectorDatapath
 from glb.director.sources import Loaded, Sources, read
 
 MANY_TABLES = 256

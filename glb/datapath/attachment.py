@@ -1,8 +1,14 @@
-"""A program at its interface: attached by a link that is pinned, so that it does not need the daemon to live."""
+"""A program at its interface: attached by a link that is pinned, so that it does not need the daemon to live.
+
+The link is the one truth of what runs: it names its program, and the program its maps. Whatever else is pinned follows.
+"""
 
 import os
 
 from glb.datapath import libbpf
+from glb.datapath.errors import DatapathError
+from glb.datapath.kernel import link_info, object_id, open_program
+from glb.datapath.occupant import occupant
 from glb.datapath.pins import PinDir, pin_dir
 from glb.datapath.program import Program
 from glb.network.interface import Interface
@@ -15,7 +21,7 @@ def is_attached(interface: str) -> bool:
         return False
     link = libbpf.open_pin(path)
     try:
-        return libbpf.link_ifindex(link) != 0
+        return link_info(link).ifindex != 0
     finally:
         os.close(link)
 
@@ -24,11 +30,17 @@ class Attachment:
     """The place of one program on one interface. Programs in it are replaced without a packet seeing none."""
 
     def __init__(self, interface: Interface) -> None:
+        """Raises DatapathError if another daemon has the interface."""
         self.interface = interface
         self._pins = PinDir(interface.name)
-        self._link: int | None = None
+        self._link = self._inherited_link()
         self.is_new = False
         """Whether what is attached was attached by this process, in nobody's place."""
+
+    def running_program(self) -> int | None:
+        """A descriptor of the program that an earlier daemon left attached, for the caller to close; None if there is
+        none."""
+        return None if self._link is None else open_program(link_info(self._link).program_id)
 
     def put(self, program: Program) -> None:
         """Attach the program, or replace the one that is attached: ours, or what an earlier daemon left.
@@ -36,23 +48,22 @@ class Attachment:
         Raises DatapathError if another tool's XDP program is on the interface; then nothing has changed.
         """
         if self._link is None:
-            self._link = self._inherited_link()
-        if self._link is None:
-            self._link = libbpf.create_xdp_link(program.fd, self.interface.index)
-            self.is_new = True
-            self._pins.pin("link", self._link)
-        else:
+            self._link = self._new_link(program)
+        elif link_info(self._link).program_id != object_id(program.fd):
             libbpf.update_link(self._link, program.fd)
         self._pins.pin_program(program)
 
-    def _inherited_link(self) -> int | None:
-        link = self._pins.open_link()
-        if link is None:
-            return None
-        if libbpf.link_ifindex(link) == self.interface.index:
-            return link
-        os.close(link)  # of an interface that is gone, whose name was given anew
-        return None
+    def follow(self, interface: Interface, program: Program) -> bool:
+        """Attach the program to an interface that has come back under its name, which takes a new link. Returns
+        whether it had to be. Raises DatapathError as `put`."""
+        self.interface = interface
+        if self._link is not None:
+            if link_info(self._link).ifindex == interface.index:
+                return False
+            os.close(self._link)
+            self._link = None
+        self.put(program)
+        return True
 
     def remove(self) -> None:
         """Detach the program and remove the pins."""
@@ -67,3 +78,21 @@ class Attachment:
             os.close(self._link)
             self._link = None
         self._pins.release()
+
+    def _inherited_link(self) -> int | None:
+        link = self._pins.open_link()
+        if link is None:
+            return None
+        if link_info(link).ifindex == self.interface.index:
+            return link
+        os.close(link)  # of an interface that is gone, whose name was given anew
+        return None
+
+    def _new_link(self, program: Program) -> int:
+        try:
+            link = libbpf.create_xdp_link(program.fd, self.interface.index)
+        except DatapathError as error:
+            raise DatapathError(occupant(self.interface) or str(error)) from error
+        self.is_new = True
+        self._pins.pin("link", link)
+        return link

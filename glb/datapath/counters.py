@@ -26,12 +26,12 @@ def read_counters(interface: str, program: str) -> dict[str, int]:
 
 def counters_of(program: Program) -> Mapping[str, int]:
     """The same, of a program of this process."""
-    return _sum(program.maps["counters"].map_fd, program.name)
+    return _sum(program.maps["counters"].fd, program.name)
 
 
 def read_traffic(program: Program, entries: Mapping[Counted, int]) -> dict[Counted, tuple[int, int]]:
     """Packets and bytes of each bind and backend, all CPUs summed; entries: who has which entry of the map."""
-    return _traffic(program.maps["traffic"].map_fd, entries)
+    return _traffic(program.maps["traffic"].fd, entries)
 
 
 def read_pinned_traffic(interface: str, entries: Mapping[Counted, int]) -> dict[Counted, tuple[int, int]]:

@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
@@ -10,13 +9,15 @@ import numpy as np
 
 from glb.config.model import DirectorConfig, Echo, Egress, HashFields
 from glb.datapath import program as programs
+from glb.datapath.content import Surroundings, content_digest
 from glb.datapath.cuckoo import arrange
 from glb.datapath.errors import DatapathError
 from glb.datapath.grace import wait_for_running_programs
 from glb.datapath.layout import Capacity, Layout, Owner, WideBind, capacity_for
 from glb.datapath.mac import UNKNOWN_MAC, mac_word
+from glb.datapath.maps import Map
 from glb.datapath.program import Program
-from glb.datapath.traffic import Counted, TrafficEntries
+from glb.datapath.traffic import MARK, Counted, assign
 
 _GENERATIONS = 2
 _KEY_WORDS = 3  # of struct bind_key
@@ -24,86 +25,103 @@ _KEY_WORDS = 3  # of struct bind_key
 _WIDE_KEY_BITS = 4 * 16
 # HASH_* and the flags of struct settings in bpf/director_maps.h.
 _HASH_BITS = {"src_addr": 1, "dst_addr": 2, "src_port": 4, "dst_port": 8}
+# The capacities that bpf/director_maps.h takes from the loader.
+_MACROS = {
+    "MAX_SLOTS": "slots",
+    "MAX_BACKENDS": "backends",
+    "MAX_BINDS": "binds",
+    "MAX_WIDE_BINDS": "wide_binds",
+    "MAX_RANGES": "ranges",
+    "MAX_TRAFFIC": "traffic",
+}
+_CONTENTS = "contents"
 _ANSWER_ECHO, _COPY_DSCP, _EGRESS_FIB, _WIDE_BINDS = 1, 2, 4, 8
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the director must know of its interface and of the network behind it.
-
-    mac: the interface's own, 6 bytes. mtu: of the way to the backends, in bytes of IP packet. next_hops: the MAC on the
-    way to each backend; one that is left out is not known yet.
-    """
-
-    mac: bytes
-    mtu: int
-    next_hops: Mapping[IPv4Address, bytes]
-
-
 class DirectorDatapath:
-    """A loaded director program whose tables are replaced as a whole, atomically for traffic.
+    """A director program whose tables are replaced as a whole, atomically for traffic.
 
     Two generations of everything exist: `write` fills the idle one and switches with one write of a word; a failure
-    on the way leaves the tables that are in use as they were.
+    on the way, or the end of this process, leaves the tables that are in use as they were. Beside the program, each
+    generation has a record of what it holds, for whoever takes over.
     """
 
-    def __init__(self, program: Program, capacity: Capacity) -> None:
+    def __init__(self, program: Program, is_adopted: bool = False) -> None:
         self.program = program
-        self.capacity = capacity
+        self.is_adopted = is_adopted
+        """Whether the program was at work already."""
+        self.capacity = _capacity(program.constants)
         self._views = {name: program.view(name) for name in ("state", "rows", "ranges", "binds")}
-        self._wide_in_use: list[Any] = []
-        self._traffic = TrafficEntries(capacity.traffic)
+        self._contents = program.view(_CONTENTS)[0]["generation"]
+        self._wide_keys: list[list[Any]] = [[] for _ in range(_GENERATIONS)]
+        for key in program.maps["wide_binds"]:
+            self._wide_keys[key["generation"]].append(key)
+        self._traffic: Mapping[Counted, int] = {}
 
     @classmethod
     def load(cls, layout: Layout) -> "DirectorDatapath":
         """Load the program, not attached yet and without tables, with room for the layout."""
-        capacity = capacity_for(layout)
-        constants = {
-            "MAX_SLOTS": capacity.slots,
-            "MAX_BACKENDS": capacity.backends,
-            "MAX_BINDS": capacity.binds,
-            "MAX_WIDE_BINDS": capacity.wide_binds,
-            "MAX_RANGES": capacity.ranges,
-            "MAX_TRAFFIC": capacity.traffic,
-        }
-        return cls(programs.load("director", constants), capacity)
+        constants = _constants(capacity_for(layout))
+        return cls(programs.load("director", constants, _records(constants)))
 
-    def write(self, layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> None:
-        """Put the layout in the place of what the maps hold.
+    @classmethod
+    def adopt(cls, fd: int) -> "DirectorDatapath | None":
+        """Take over a running program with all that its maps hold, by a descriptor that is given up to it. None if
+        `load` would load another program."""
+        program = programs.adopt(fd, "director", _records)
+        if program is None:
+            return None
+        wait_for_running_programs()  # who wrote it may have died before those with the old tables had ended
+        return cls(program, is_adopted=True)
+
+    def write(self, layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> bool:
+        """Put the layout in the place of what the maps hold. Returns whether anything was written: not if they hold
+        just that.
 
         Raises DatapathError if it does not fit or the kernel refuses; then the old tables go on.
         """
         if not self.capacity.holds(layout):
             raise DatapathError("the tables outgrow the maps of the loaded program: load it anew")
         state = self._views["state"][0]
-        generation = (int(state["generation"]) + 1) % _GENERATIONS
-        settings = state["settings"][generation]
-        counted = _counted(layout)
-        self._clear_traffic(self._traffic.add(counted))
-        self._write_backends(layout, generation, surroundings.next_hops)
-        self._write_rows(layout, generation)
-        settings["first_bind"] = generation * self.capacity.binds
-        settings["bind_seed"] = self._write_binds(layout, generation)
-        _write_settings(settings, layout, config, surroundings)
-        wide = self._insert_wide_binds(layout, generation)
-        state["generation"] = generation
+        in_use = int(state["generation"])
+        digest = content_digest(layout, config, surroundings)
+        assignment = assign(_counted(layout), self._contents[in_use]["owners"])
+        self._traffic = assignment.entries
+        if self._contents[in_use]["digest"].tobytes() == digest:
+            return False
+        idle = (in_use + 1) % _GENERATIONS
+        self._contents[idle]["digest"] = bytes(len(digest))  # until it is whole
+        self._delete_wide_binds(idle)
+        self._clear_traffic(assignment.fresh)
+        self._fill(idle, layout, config, surroundings)
+        assignment.mark(self._contents[idle]["owners"])
+        self._contents[idle]["digest"] = digest
+        state["generation"] = idle
         wait_for_running_programs()
-        self._delete_wide_binds(self._wide_in_use)
-        self._wide_in_use = wide
-        self._traffic.keep(counted)
+        self._delete_wide_binds(in_use)
+        return True
 
     def traffic_entries(self) -> Mapping[Counted, int]:
         """Which entry of the map `traffic` counts for whom."""
-        return self._traffic.items()
+        return self._traffic
 
     def close(self) -> None:
         """Give up the program; what is attached or pinned of it stays."""
         self.program.close()
 
     def _clear_traffic(self, entries: Iterable[int]) -> None:
-        table = self.program.maps["traffic"]
+        counts = self.program.maps["traffic"]
         for entry in entries:
-            table[table.Key(entry)] = table.Leaf()
+            counts[entry] = bytes(counts.value.itemsize)
+
+    def _fill(self, generation: int, layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> None:
+        settings = self._views["state"][0]["settings"][generation]
+        self._write_backends(layout, generation, surroundings.next_hops)
+        self._write_rows(layout, generation)
+        settings["first_bind"] = generation * self.capacity.binds
+        settings["bind_seed"] = self._write_binds(layout, generation)
+        _write_settings(settings, layout, config, surroundings)
+        self._insert_wide_binds(layout, generation)
 
     def _write_backends(self, layout: Layout, generation: int, next_hops: Mapping[IPv4Address, bytes]) -> None:
         start = generation * self.capacity.backends
@@ -161,37 +179,53 @@ class DirectorDatapath:
         part[places >= 0] = entries[places[places >= 0]]
         return seed
 
-    def _insert_wide_binds(self, layout: Layout, generation: int) -> list[Any]:
-        """Insert the binds of networks and of several ports; returns their keys, and takes them back if one fails."""
-        table = self.program.maps["wide_binds"]
-        inserted: list[Any] = []
+    def _insert_wide_binds(self, layout: Layout, generation: int) -> None:
+        """Insert the binds of networks and of several ports; takes them back if one fails."""
+        wide_binds = self.program.maps["wide_binds"]
         first_range = generation * self.capacity.ranges
         try:
             for wide in layout.wide:
-                key = _wide_key(table, wide, generation)
-                table[key] = table.Leaf(first_range, len(wide.ranges))
-                inserted.append(key)
+                key = _wide_key(wide_binds, wide, generation)
+                wide_binds[key] = (first_range, len(wide.ranges))
+                self._wide_keys[generation].append(key)
                 first_range += len(wide.ranges)
-        except Exception as error:
-            self._delete_wide_binds(inserted)
+        except DatapathError as error:
+            self._delete_wide_binds(generation)
             raise DatapathError(f"insert of the bind to {wide.network}: {error}; the old tables go on") from error
-        return inserted
 
-    def _delete_wide_binds(self, keys: Iterable[Any]) -> None:
-        table = self.program.maps["wide_binds"]
-        for key in keys:
-            del table[key]
+    def _delete_wide_binds(self, generation: int) -> None:
+        """Those of an idle generation."""
+        wide_binds = self.program.maps["wide_binds"]
+        keys = self._wide_keys[generation]
+        while keys:
+            del wide_binds[keys[-1]]
+            keys.pop()
 
 
-def _wide_key(table: Any, wide: WideBind, generation: int) -> Any:
-    key = np.zeros((), dtype=np.dtype(table.Key))
+def _constants(capacity: Capacity) -> dict[str, int]:
+    return {macro: getattr(capacity, field) for macro, field in _MACROS.items()}
+
+
+def _capacity(constants: Mapping[str, int]) -> Capacity:
+    return Capacity(**{field: constants[macro] for macro, field in _MACROS.items()})
+
+
+def _records(constants: Mapping[str, int]) -> programs.Records:
+    """What each generation holds: the digest of its content (zero while it is being written), and whom each entry of
+    `traffic` counts for."""
+    generation = np.dtype([("digest", np.void, 32), ("owners", MARK, constants["MAX_TRAFFIC"])])
+    return {_CONTENTS: np.dtype([("generation", generation, _GENERATIONS)])}
+
+
+def _wide_key(table: Map, wide: WideBind, generation: int) -> Any:
+    key = np.zeros((), dtype=table.key)
     key["prefix_len"] = _WIDE_KEY_BITS + wide.network.prefixlen
     key["generation"] = generation
     key["fragment"] = wide.fragment
     key["protocol"] = wide.protocol
     key["family"] = wide.network.version
     key["address"] = _words(wide.network.network_address)
-    return table.Key.from_buffer_copy(key.tobytes())
+    return key
 
 
 def _counted(layout: Layout) -> list[Counted]:

@@ -14,9 +14,9 @@ def wait_for_running_programs() -> None:
     The kernel promises this of an update of a map of maps (maybe_wait_bpf_programs in kernel/bpf/syscall.c), also with
     nohz_full, where membarrier(2) declines. The maps are made for the purpose and gone afterwards.
     """
-    inner = libbpf.create_array("glb_inner")
+    inner = libbpf.create_map("glb_inner", libbpf.BPF_MAP_TYPE_ARRAY, 4, 1)
     try:
-        outer = libbpf.create_array("glb_grace", libbpf.BPF_MAP_TYPE_ARRAY_OF_MAPS, inner)
+        outer = libbpf.create_map("glb_grace", libbpf.BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 1, inner_map=inner)
         try:
             libbpf.update(outer, _KEY, struct.pack("=I", inner))
         finally:

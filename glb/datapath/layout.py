@@ -20,7 +20,7 @@ Slots = npt.NDArray[np.uint16]
 
 @dataclass(frozen=True, slots=True)
 class TablePlace:
-    """Where a table's rows and backends lie within a generation."""
+    """Where a table's rows and backends lie within a generation. rows: the SHA-256 of its rows, as hex digits."""
 
     name: str
     hash_key: bytes
@@ -28,6 +28,7 @@ class TablePlace:
     slots_per_row: int
     hops: int
     first_backend: int
+    rows: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,16 +182,18 @@ def _backends(tables: Sequence[BuiltTable]) -> Iterator[BackendPlace]:
 def _place(tables: Sequence[BuiltTable]) -> tuple[tuple[TablePlace, ...], Slots]:
     """Tables with the same rows, such as many services on the same backends, share them."""
     places = []
-    parts: dict[bytes, tuple[int, Slots]] = {}
+    parts: dict[str, tuple[int, Slots]] = {}
     first_slot = first_backend = 0
     for table in tables:
         rows = _without_gaps(table.rows)
         slots_per_row = -(-rows.shape[1] // HOPS_PER_SLOT)
         slots = _slots(rows, slots_per_row)
-        start, _ = parts.setdefault(sha256(slots.tobytes()).digest(), (first_slot, slots))
+        digest = sha256(slots.tobytes()).hexdigest()
+        start, _ = parts.setdefault(digest, (first_slot, slots))
         if start == first_slot:
             first_slot += len(slots)
-        places.append(TablePlace(table.name, table.hash_key, start, slots_per_row, rows.shape[1], first_backend))
+        hops = rows.shape[1]
+        places.append(TablePlace(table.name, table.hash_key, start, slots_per_row, hops, first_backend, digest))
         first_backend += len(table.backends)
     return tuple(places), np.concatenate([slots for _, slots in parts.values()])
 

@@ -6,6 +6,7 @@ much of each as `sz` says, so older and newer versions agree.
 """
 
 import ctypes as ct
+import errno
 from pathlib import Path
 
 from glb.datapath.errors import DatapathError, check
@@ -15,6 +16,7 @@ BPF_MAP_TYPE_ARRAY_OF_MAPS = 12
 BPF_PROG_TYPE_XDP = 6
 BPF_XDP = 37
 BPF_F_XDP_HAS_FRAGS = 1 << 5
+BPF_F_MMAPABLE = 1 << 10
 _LOG_SIZE = 1 << 20
 _ROOM_FOR_HEADERS = 256  # what a program may put in front of a frame: the kernel's headroom for XDP
 
@@ -83,21 +85,8 @@ class TestRunOpts(ct.Structure):
     )
 
 
-class _XdpLinkInfo(ct.Structure):
-    """The head of struct bpf_link_info, and its XDP part."""
-
-    _fields_ = (
-        ("type", ct.c_uint32),
-        ("id", ct.c_uint32),
-        ("prog_id", ct.c_uint32),
-        ("padding", ct.c_uint32),
-        ("ifindex", ct.c_uint32),
-        ("rest", ct.c_uint8 * 108),
-    )
-
-
 try:
-    _lib = ct.CDLL("libbpf.so.1", use_errno=True)
+    lib = ct.CDLL("libbpf.so.1", use_errno=True)
 except OSError as error:
     raise DatapathError(f"libbpf is missing ({error}): install python3-bpfcc") from error
 
@@ -115,7 +104,7 @@ def load_xdp(name: str, instructions: bytes, license_name: str) -> int:
         log_size=_LOG_SIZE,
         log_buf=ct.cast(log, ct.c_char_p),
     )
-    fd: int = _lib.bpf_prog_load(
+    fd: int = lib.bpf_prog_load(
         BPF_PROG_TYPE_XDP,
         name.encode(),
         license_name.encode(),
@@ -131,63 +120,69 @@ def create_xdp_link(program: int, ifindex: int) -> int:
 
     The kernel takes the driver's own XDP where it has it, and the generic one elsewhere.
     """
-    return check(
-        _lib.bpf_link_create(program, ifindex, BPF_XDP, None),
-        "attach of the XDP program",
-        "is another XDP program on the interface? `ip link show` tells",
-    )
+    return check(lib.bpf_link_create(program, ifindex, BPF_XDP, None), "attach of the XDP program")
+
+
+def bind_map(program: int, map_fd: int) -> None:
+    """Let a map live as long as a program that does not use it."""
+    check(lib.bpf_prog_bind_map(program, map_fd, None), "binding of a map to the program")
 
 
 def update_link(link: int, program: int) -> None:
     """Put another program in the place of the one that a link holds; no packet sees neither or both."""
-    check(_lib.bpf_link_update(link, program, None), "replacement of the attached XDP program")
+    check(lib.bpf_link_update(link, program, None), "replacement of the attached XDP program")
 
 
 def detach_link(link: int) -> None:
     """Take a link's program off its interface, whoever else still holds the link."""
-    check(_lib.bpf_link_detach(link), "detach of the XDP program")
-
-
-def link_ifindex(link: int) -> int:
-    """The index of the interface that an XDP link is attached to; 0 if that interface is gone."""
-    info = _XdpLinkInfo()
-    size = ct.c_uint32(ct.sizeof(info))
-    check(_lib.bpf_obj_get_info_by_fd(link, ct.byref(info), ct.byref(size)), "look at the pinned link")
-    return int(info.ifindex)
+    check(lib.bpf_link_detach(link), "detach of the XDP program")
 
 
 def pin(fd: int, path: Path) -> None:
     """Give a program, map or link a name in the BPF file system."""
-    check(_lib.bpf_obj_pin(fd, str(path).encode()), f"pin of {path}", "is the BPF file system mounted there?")
+    check(lib.bpf_obj_pin(fd, str(path).encode()), f"pin of {path}", "is the BPF file system mounted there?")
 
 
 def open_pin(path: Path) -> int:
     """A new descriptor of what is pinned at path."""
-    return check(_lib.bpf_obj_get(str(path).encode()), f"open of the pinned {path}")
+    return check(lib.bpf_obj_get(str(path).encode()), f"open of the pinned {path}")
 
 
 def lookup(map_fd: int, key: bytes, value_size: int) -> bytes:
     """The value of a map's key, for a per-CPU map the values of all possible CPUs in a row."""
     value = ct.create_string_buffer(value_size)
-    check(_lib.bpf_map_lookup_elem(map_fd, key, value), "read of a map")
+    check(lib.bpf_map_lookup_elem(map_fd, key, value), "read of a map")
     return value.raw
 
 
-def create_array(name: str, map_type: int = BPF_MAP_TYPE_ARRAY, inner_map: int = 0) -> int:
-    """A map of one four-byte entry; as an array of maps it holds maps like inner_map."""
-    opts = _MapCreateOpts(sz=ct.sizeof(_MapCreateOpts), inner_map_fd=inner_map)
-    fd: int = _lib.bpf_map_create(map_type, name.encode(), 4, 4, 1, ct.byref(opts))
+def create_map(name: str, map_type: int, value_size: int, entries: int, flags: int = 0, inner_map: int = 0) -> int:
+    """A map whose keys are four bytes; a map of maps holds maps like inner_map."""
+    opts = _MapCreateOpts(sz=ct.sizeof(_MapCreateOpts), inner_map_fd=inner_map, map_flags=flags)
+    fd: int = lib.bpf_map_create(map_type, name.encode(), 4, value_size, entries, ct.byref(opts))
     return check(fd, f"creation of the map {name}")
 
 
 def update(map_fd: int, key: bytes, value: bytes) -> None:
     """Set the value of a map's key."""
-    check(_lib.bpf_map_update_elem(map_fd, key, value, ct.c_uint64(0)), "update of a map")
+    check(lib.bpf_map_update_elem(map_fd, key, value, ct.c_uint64(0)), "update of a map")
+
+
+def delete(map_fd: int, key: bytes) -> None:
+    """Remove a key from a map."""
+    check(lib.bpf_map_delete_elem(map_fd, key), "removal from a map")
+
+
+def next_key(map_fd: int, key: bytes | None, key_size: int) -> bytes | None:
+    """The key behind a key, or the first one; None behind the last."""
+    following = ct.create_string_buffer(key_size)
+    if lib.bpf_map_get_next_key(map_fd, key, following) == -errno.ENOENT:
+        return None
+    return following.raw
 
 
 def possible_cpus() -> int:
     """How many values a per-CPU map has for each key."""
-    return check(_lib.libbpf_num_possible_cpus(), "count of the CPUs")
+    return check(lib.libbpf_num_possible_cpus(), "count of the CPUs")
 
 
 def run_on_frame(program: int, frame: bytes) -> tuple[int, bytes]:
@@ -205,5 +200,5 @@ def run_on_frame(program: int, frame: bytes) -> tuple[int, bytes]:
         data_size_out=len(out),
         repeat=1,
     )
-    check(_lib.bpf_prog_test_run_opts(program, ct.byref(opts)), "test run of the program")
+    check(lib.bpf_prog_test_run_opts(program, ct.byref(opts)), "test run of the program")
     return opts.retval, out.raw[: opts.data_size_out]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from glb.datapath import libbpf
 from glb.datapath.errors import DatapathError
+from glb.datapath.kernel import object_id
 from glb.datapath.program import Program
 
 BPFFS = Path("/sys/fs/bpf")
@@ -65,7 +66,9 @@ class PinDir:
             ) from error
 
     def pin(self, name: str, fd: int) -> None:
-        """Pin under a name, in the place of what had it before."""
+        """Pin under a name, in the place of what had it before; nothing is done if that is the same."""
+        if self._holds(name, fd):
+            return
         fresh = self.path / f"{name}_new"
         fresh.unlink(missing_ok=True)
         libbpf.pin(fd, fresh)
@@ -75,11 +78,21 @@ class PinDir:
         """Pin a program and its maps, in the place of an earlier program's."""
         names = {"program", "link", *program.maps}
         for name, table in program.maps.items():
-            self.pin(name, table.map_fd)
+            self.pin(name, table.fd)
         self.pin("program", program.fd)
         for path in self.path.iterdir():
             if path.name not in names:
                 path.unlink()
+
+    def _holds(self, name: str, fd: int) -> bool:
+        path = self.path / name
+        if not path.exists():
+            return False
+        pinned = libbpf.open_pin(path)
+        try:
+            return object_id(pinned) == object_id(fd)
+        finally:
+            os.close(pinned)
 
     def open_link(self) -> int | None:
         """The link that an earlier daemon left, if any."""

@@ -1,104 +1,99 @@
-"""From C source to a loaded program with its maps."""
+"""A program in the kernel with its maps: loaded anew, or taken over from a daemon that has ended."""
 
-import ctypes as ct
-import mmap
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, BinaryIO
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from glb.datapath import identity as identities
 from glb.datapath import libbpf
-from glb.datapath.errors import DatapathError
-from glb.datapath.headers import kernel_headers
-from glb.datapath.source import read_source
+from glb.datapath.compiler import compiled
+from glb.datapath.identity import Identity, MapTypes, Type, program_digest
+from glb.datapath.kernel import map_info, open_map, program_info
+from glb.datapath.maps import Map
 
 LICENSE = "Dual MIT/GPL"
-_ARRAY_ALIGNMENT = 8  # of the values of a BPF array, whatever their size
+
+Constants = Mapping[str, int]
+Records = Mapping[str, Type]
+"""What userspace keeps beside a program's own maps, as mmapable arrays of one entry: names and types."""
 
 
 class Program:
-    """A loaded XDP program and its maps, by name.
+    """An XDP program in the kernel and its maps, by name. Closing it leaves alone what is pinned or attached."""
 
-    The maps are bcc's table objects: their Key and Leaf are the C declarations as ctypes, which have no second
-    definition in Python. Closing a program leaves alone what is pinned or attached.
-    """
-
-    def __init__(self, name: str, fd: int, bpf: Any) -> None:
-        self.name = name
+    def __init__(self, fd: int, identity: Identity, maps: Mapping[str, Map]) -> None:
         self.fd = fd
-        self._bpf = bpf
-        self.maps: Mapping[str, Any] = {map_name: bpf[map_name.encode()] for map_name in _map_names(bpf)}
+        self.name = identity.program
+        self.constants = identity.constants
+        self.maps = maps
 
-    def view(self, map_name: str) -> "np.ndarray[Any, Any]":
-        """The whole of a mmapable array: shape (entries,), dtype of its C struct; writes reach the kernel at once."""
-        table = self.maps[map_name]
-        dtype = np.dtype(table.Leaf)
-        stride = -(-dtype.itemsize // _ARRAY_ALIGNMENT) * _ARRAY_ALIGNMENT
-        memory = mmap.mmap(table.map_fd, table.max_entries * stride)
-        return np.ndarray((table.max_entries,), dtype, memory, strides=(stride,))
+    def view(self, map_name: str) -> "npt.NDArray[Any]":
+        """The whole of a mmapable array, as Map.view."""
+        return self.maps[map_name].view()
 
     def close(self) -> None:
         """Give up the descriptors."""
         os.close(self.fd)
-        self._bpf.cleanup()
+        for each in self.maps.values():
+            each.close()
 
 
-def load(name: str, constants: Mapping[str, int]) -> Program:
-    """Compile bpf/xdp_<name>.c with the constants as macros, and load its function <name>.
+def load(name: str, constants: Constants, records: Records) -> Program:
+    """Compile bpf/xdp_<name>.c with the constants as macros, and load its function <name>, with records beside it.
 
     Raises DatapathError with the compiler's messages or the verifier's log.
     """
-    bpf = _compile(name, [f"-D{macro}={value}" for macro, value in constants.items()])
-    try:
-        fd = libbpf.load_xdp(name, _instructions(bpf, name), LICENSE)
-    except DatapathError:
-        bpf.cleanup()
-        raise
-    return Program(name, fd, bpf)
+    with compiled(name, constants) as made, ExitStack() as opened:
+        program = _owned(opened, libbpf.load_xdp(name, made.instructions, LICENSE))
+        fds = {map_name: _owned(opened, os.dup(fd)) for map_name, fd in made.maps.items()}
+        fds |= {record: _owned(opened, _create_record(record, kind)) for record, kind in records.items()}
+        key = np.dtype(np.uint32)
+        types = {**made.types, **{record: MapTypes(key, kind) for record, kind in records.items()}}
+        identity = Identity(name, program_digest(name, constants, records), constants, types)
+        fds[identities.MAP_NAME] = _owned(opened, identities.create_map(identity))
+        for fd in fds.values():
+            libbpf.bind_map(program, fd)
+        opened.pop_all()
+    return Program(program, identity, _maps(fds, identity))
 
 
-def _compile(name: str, flags: list[str]) -> Any:
-    from bcc import BPF  # here, since it brings in all of LLVM, which most commands do without
+def adopt(fd: int, name: str, records: Callable[[Constants], Records]) -> Program | None:
+    """Take over a program that runs; it then owns `fd`. None, and `fd` is closed, if what `load` would make of the same
+    constants is another one.
 
-    text = read_source(f"xdp_{name}.c").encode()
-    with kernel_headers(), _captured_stderr() as messages:
-        try:
-            return BPF(text=text, cflags=["-Wall", *flags])
-        except Exception as error:  # bcc has no type of its own
-            messages.seek(0)
-            said = messages.read().decode(errors="replace").strip()
-            raise DatapathError(f"compile of xdp_{name}.c: {error}\n{said}".strip()) from error
-
-
-def _instructions(bpf: Any, name: str) -> bytes:
-    from bcc import lib
-
-    start = lib.bpf_function_start(bpf.module, name.encode())
-    return ct.string_at(start, lib.bpf_function_size(bpf.module, name.encode()))
-
-
-def _map_names(bpf: Any) -> list[str]:
-    from bcc import lib
-
-    # The two functions of libbcc here that bcc's Python does not declare.
-    lib.bpf_num_tables.restype = ct.c_size_t
-    lib.bpf_num_tables.argtypes = (ct.c_void_p,)
-    lib.bpf_table_name.restype = ct.c_char_p
-    lib.bpf_table_name.argtypes = (ct.c_void_p, ct.c_size_t)
-    return [lib.bpf_table_name(bpf.module, i).decode() for i in range(lib.bpf_num_tables(bpf.module))]
+    records: what is kept beside a program with such constants.
+    """
+    with ExitStack() as opened:
+        _owned(opened, fd)
+        fds = {map_info(opened_map).name: opened_map for opened_map in _open_maps(opened, fd)}
+        if identities.MAP_NAME not in fds:
+            return None
+        identity = identities.read_map(fds[identities.MAP_NAME])
+        if identity is None or identity.program != name:
+            return None
+        if identity.digest != program_digest(name, identity.constants, records(identity.constants)):
+            return None
+        opened.pop_all()
+    return Program(fd, identity, _maps(fds, identity))
 
 
-@contextmanager
-def _captured_stderr() -> Iterator[BinaryIO]:
-    """Divert what the compiler, which is C++ in this process, writes to descriptor 2."""
-    with tempfile.TemporaryFile() as messages:
-        kept = os.dup(2)
-        os.dup2(messages.fileno(), 2)
-        try:
-            yield messages
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+def _open_maps(opened: ExitStack, program: int) -> list[int]:
+    return [_owned(opened, open_map(number)) for number in program_info(program).map_ids]
+
+
+def _create_record(name: str, kind: Type) -> int:
+    return libbpf.create_map(name, libbpf.BPF_MAP_TYPE_ARRAY, kind.itemsize, 1, libbpf.BPF_F_MMAPABLE)
+
+
+def _maps(fds: Mapping[str, int], identity: Identity) -> dict[str, Map]:
+    return {name: Map(fd, *identity.types_of(name)) for name, fd in fds.items()}
+
+
+def _owned(stack: ExitStack, fd: int) -> int:
+    """To be closed with the stack."""
+    stack.callback(os.close, fd)
+    return fd

@@ -5,24 +5,37 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
+import numpy as np
+
 from glb.datapath import program as programs
 from glb.datapath.mac import UNKNOWN_MAC, mac_word
 from glb.datapath.program import Program
 
 
 class ProxyDatapath:
-    """A loaded proxy program. Until settings are written, it takes any tunnelled packet."""
+    """A proxy program, and what its maps tell it. Until settings are written, it takes any tunnelled packet.
+
+    Only what differs from what the maps hold is written: a program that runs is taken over without a write.
+    """
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self._sources: frozenset[IPv4Network] = frozenset()
-        self._addresses: frozenset[IPv4Address] = frozenset()
-        self._next_hops: dict[IPv4Address, bytes] = {}
+        maps = program.maps
+        self._sources = {_network(key) for key in maps["sources"]}
+        self._addresses = {_address(key) for key in maps["addresses"]}
+        self._next_hops = {_address(key): int(maps["next_hops"][key]) for key in maps["next_hops"]}
 
     @classmethod
     def load(cls) -> "ProxyDatapath":
         """Load the program, not attached yet."""
-        return cls(programs.load("proxy", {}))
+        return cls(programs.load("proxy", {}, {}))
+
+    @classmethod
+    def adopt(cls, fd: int) -> "ProxyDatapath | None":
+        """Take over a running program with all that its maps hold, by a descriptor that is given up to it. None if
+        `load` would load another program."""
+        program = programs.adopt(fd, "proxy", lambda _: {})
+        return cls(program) if program else None
 
     def write(
         self,
@@ -39,52 +52,66 @@ class ProxyDatapath:
         What is new is let in before anything is checked, and what is gone is shut out last: no packet that both
         settings would take is dropped.
         """
-        old_sources, old_addresses = self._sources, self._addresses
-        self._sources, self._addresses = frozenset(sources), frozenset(addresses)
+        new_sources, new_addresses = set(sources), set(addresses)
         source_map, address_map = self.program.maps["sources"], self.program.maps["addresses"]
-        for network in self._sources - old_sources:
-            source_map[_source_key(source_map, network)] = source_map.Leaf(1)
-        for address in self._addresses - old_addresses:
-            address_map[address_map.Key(_word(address))] = address_map.Leaf(1)
-        self._write_settings(namespaces, addresses[0] if addresses else IPv4Address(0), gateway)
-        for network in old_sources - self._sources:
-            del source_map[_source_key(source_map, network)]
-        for address in old_addresses - self._addresses:
-            del address_map[address_map.Key(_word(address))]
+        for network in new_sources - self._sources:
+            source_map[_source_key(network)] = 1
+            self._sources.add(network)
+        for address in new_addresses - self._addresses:
+            address_map[_word(address)] = 1
+            self._addresses.add(address)
+        self._write_settings(sources, namespaces, addresses, gateway)
+        for network in self._sources - new_sources:
+            del source_map[_source_key(network)]
+            self._sources.remove(network)
+        for address in self._addresses - new_addresses:
+            del address_map[_word(address)]
+            self._addresses.remove(address)
 
     def wanted_hops(self) -> set[IPv4Address]:
         """The fellow proxies that packets were to be sent on to, while the way there was not known."""
-        return {_address(key) for key in self.program.maps["wanted_hops"].keys()}  # noqa: SIM118 - no dict
+        return {_address(key) for key in self.program.maps["wanted_hops"]}
 
     def write_next_hops(self, next_hops: Mapping[IPv4Address, bytes]) -> None:
         """Tell the MACs (6 bytes) on the way to fellow proxies, in the place of what was told before."""
         table = self.program.maps["next_hops"]
         for address in self._next_hops.keys() - next_hops.keys():
-            del table[table.Key(_word(address))]
+            del table[_word(address)]
+            del self._next_hops[address]
         for address, mac in next_hops.items():
-            if self._next_hops.get(address) != mac:
-                table[table.Key(_word(address))] = table.Leaf(mac_word(mac))
-        self._next_hops = dict(next_hops)
+            if self._next_hops.get(address) != mac_word(mac):
+                table[_word(address)] = mac_word(mac)
+                self._next_hops[address] = mac_word(mac)
 
     def close(self) -> None:
         """Give up the program; what is attached or pinned of it stays."""
         self.program.close()
 
-    def _write_settings(self, namespaces: Sequence[int], address: IPv4Address, gateway: bytes) -> None:
+    def _write_settings(
+        self,
+        sources: Sequence[IPv4Network],
+        namespaces: Sequence[int],
+        addresses: Sequence[IPv4Address],
+        gateway: bytes,
+    ) -> None:
         table = self.program.maps["proxy_settings"]
-        settings = table.Leaf()
-        settings.check_sources = bool(self._sources)
-        settings.check_addresses = bool(self._addresses)
-        settings.address = _word(address)
-        settings.gateway_mac = mac_word(gateway)
-        settings.num_namespaces = len(namespaces)
-        for place, namespace in enumerate(namespaces):
-            settings.namespaces[place] = namespace
-        table[table.Key(0)] = settings
+        settings = np.zeros((), table.value)
+        settings["check_sources"] = bool(sources)
+        settings["check_addresses"] = bool(addresses)
+        settings["address"] = _word(addresses[0]) if addresses else 0
+        settings["gateway_mac"] = mac_word(gateway)
+        settings["num_namespaces"] = len(namespaces)
+        settings["namespaces"][: len(namespaces)] = namespaces
+        if settings.tobytes() != table[0].tobytes():
+            table[0] = settings
 
 
-def _source_key(table: Any, network: IPv4Network) -> Any:
-    return table.Key(network.prefixlen, _word(network.network_address))
+def _source_key(network: IPv4Network) -> tuple[int, int]:
+    return network.prefixlen, _word(network.network_address)
+
+
+def _network(key: Any) -> IPv4Network:
+    return IPv4Network((_address(key["address"]), int(key["prefix_len"])))
 
 
 def _word(address: IPv4Address) -> int:
@@ -92,5 +119,5 @@ def _word(address: IPv4Address) -> int:
     return int.from_bytes(address.packed, sys.byteorder)
 
 
-def _address(key: Any) -> IPv4Address:
-    return IPv4Address(int(key.value).to_bytes(4, sys.byteorder))
+def _address(word: Any) -> IPv4Address:
+    return IPv4Address(int(word).to_bytes(4, sys.byteorder))

@@ -6,7 +6,9 @@ from pathlib import Path
 from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, now
 from glb.datapath.attachment import Attachment
-from glb.datapath.director import DirectorDatapath, Surroundings
+from glb.datapath.content import Surroundings
+from glb.datapath.director import DirectorDatapath
+from glb.datapath.layout import Layout
 from glb.director.sources import Loaded, Sources
 from glb.errors import GlbError
 from glb.network.interface import find_interface
@@ -21,14 +23,14 @@ class Director:
     """The datapath of one interface, and the neighbours that it follows. Not for two threads at once."""
 
     def __init__(self, interface: str, sources: Sources, loaded: Loaded, socket: Path) -> None:
-        """Load the program and fill its tables; nothing is attached yet.
+        """Load the program, or find that what runs on the interface is the same; nothing is changed yet.
 
         Raises NetworkError or DatapathError.
         """
         self._attachment = Attachment(find_interface(interface))
         try:
             surroundings = self._look_around(loaded, _NEXT_HOP_SECONDS)
-            self._datapath = _filled(loaded, surroundings)
+            self._datapath = _adopted(self._attachment, loaded.layout) or DirectorDatapath.load(loaded.layout)
         except BaseException:
             self._attachment.leave()
             raise
@@ -49,8 +51,11 @@ class Director:
         return self.report.interface
 
     def attach(self) -> None:
-        """Take the interface's packets, in the place of an earlier daemon's program. Raises DatapathError."""
+        """Take the interface's packets with the tables, in the place of whatever an earlier daemon left. Raises
+        DatapathError."""
+        written = self._datapath.write(self._loaded.layout, self._loaded.config, self._surroundings)
         self._attachment.put(self._datapath.program)
+        log.info("%s: %s", self.interface, _describe_start(self._datapath.is_adopted, written))
         self._in_use(self._loaded, self._surroundings)
 
     def apply(self, loaded: Loaded) -> None:
@@ -134,6 +139,22 @@ class Director:
             log.warning("%s: no next hop is known yet to %s", self.interface, ", ".join(unknown))
         self.report = self.report.changed(unreachable=unknown)
         self.report.write()
+
+
+def _adopted(attachment: Attachment, layout: Layout) -> DirectorDatapath | None:
+    """What an earlier daemon left at work, if it is the program of this version and has room for the layout."""
+    running = attachment.running_program()
+    datapath = None if running is None else DirectorDatapath.adopt(running)
+    if datapath is None or datapath.capacity.holds(layout):
+        return datapath
+    datapath.close()
+    return None
+
+
+def _describe_start(is_adopted: bool, written: bool) -> str:
+    if not is_adopted:
+        return "a new program"
+    return "the running program goes on, " + ("with other tables" if written else "its tables are as they should be")
 
 
 def _filled(loaded: Loaded, surroundings: Surroundings) -> DirectorDatapath:

@@ -10,6 +10,8 @@ from pyroute2 import IPRoute
 
 from glb.network.errors import NetworkError
 
+_XDP_MODES = {2: "xdpgeneric", 3: "xdpoffload"}  # XDP_ATTACHED_*, where it is not the driver's own
+
 
 @dataclass(frozen=True, slots=True)
 class Interface:
@@ -45,6 +47,23 @@ def _upper(link: Any, links: Iterable[Any]) -> Any:
     """What has the addresses of a link. In a VRF, which is a routing table and no bridge, that is the link itself."""
     masters = [other for other in links if other["index"] == link.get("master")]
     return masters[0] if masters and masters[0].get_nested("linkinfo", "kind") != "vrf" else link
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedXdp:
+    """The XDP program on an interface. mode: as `ip link set` calls it."""
+
+    program_id: int
+    mode: str
+
+
+def xdp_attached(interface: Interface) -> AttachedXdp | None:
+    """What is attached to the interface, by whomever."""
+    with IPRoute() as netlink:
+        [link] = netlink.get_links(interface.index)
+    xdp = link.get_attr("IFLA_XDP")
+    program_id = xdp and xdp.get_attr("IFLA_XDP_PROG_ID")
+    return AttachedXdp(program_id, _XDP_MODES.get(xdp.get_attr("IFLA_XDP_ATTACHED"), "xdp")) if program_id else None
 
 
 def ipv4_addresses(interface: Interface) -> list[IPv4Address]:

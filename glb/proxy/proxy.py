@@ -24,16 +24,19 @@ class Proxy:
     """One interface's datapath and the configuration that it follows."""
 
     def __init__(self, interface: str, config: Path | None) -> None:
-        """Read the configuration, load the program and attach it; nothing is attached if anything is wrong.
+        """Read the configuration, and attach the program with it, unless it is the one that runs already; nothing is
+        attached if anything is wrong.
 
-        Raises ConfigError or DatapathError.
+        Raises ConfigError, NetworkError or DatapathError.
         """
         settings = _read(config)
         self._interface = interface
         self._config = config
         self._attachment = Attachment(find_interface(interface))
         try:
-            self._datapath = ProxyDatapath.load()
+            running = self._attachment.running_program()
+            adopted = None if running is None else ProxyDatapath.adopt(running)
+            self._datapath = adopted or ProxyDatapath.load()
             self._write(settings, _GATEWAY_SECONDS)
             self._attachment.put(self._datapath.program)
         except BaseException:

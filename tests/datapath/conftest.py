@@ -11,8 +11,9 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from glb.datapath import libbpf
+from glb.datapath.content import Surroundings
 from glb.datapath.counters import counters_of
-from glb.datapath.director import DirectorDatapath, Surroundings
+from glb.datapath.director import DirectorDatapath
 from glb.datapath.layout import Capacity, capacity_for
 from glb.datapath.program import Program
 from glb.datapath.proxy import ProxyDatapath

@@ -488,7 +488,7 @@ def test_stale_binds_leave_no_trace_in_the_maps(director: MakeDirector, tmp_path
     sizes = []
     for _ in range(3):
         bench.write(load_files(tmp_path, table(binds=binds({"ip": VIP4, "port": 8080}))))
-        sizes.append((used_binds(bench), len(list(bench.program.maps["wide_binds"].keys()))))
+        sizes.append((used_binds(bench), len(list(bench.program.maps["wide_binds"]))))
     assert sizes[1:] == [(6, 0)] * 2, "in each generation: the bind, the echoes and the fragments to its address"
 
 

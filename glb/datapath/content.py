@@ -1,0 +1,50 @@
+"""A digest of what one generation of the director's maps is written from: by it, a later daemon knows what is there.
+
+By hand and not by repr() of the layout, which takes ten times as long: the daemon does it at each change.
+"""
+
+import hashlib
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from glb import __version__
+from glb.config.model import DirectorConfig
+from glb.datapath.layout import Layout
+from glb.datapath.mac import UNKNOWN_MAC
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the director must know of its interface and of the network behind it.
+
+    mac: the interface's own, 6 bytes. mtu: of the way to the backends, in bytes of IP packet. next_hops: the MAC on the
+    way to each backend; one that is left out is not known yet.
+    """
+
+    mac: bytes
+    mtu: int
+    next_hops: Mapping[IPv4Address, bytes]
+
+
+def content_digest(layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> bytes:
+    """SHA-256. Another version of glb may write the same layout in another way, so it has another digest."""
+    digest = hashlib.sha256()
+    for part in _parts(layout, config, surroundings):
+        digest.update(struct.pack("=I", len(part)))
+        digest.update(part)
+    return digest.digest()
+
+
+def _parts(layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> Iterator[bytes]:
+    yield repr((__version__, config, surroundings.mac, surroundings.mtu, layout.tables)).encode()
+    for backend in layout.backends:
+        next_hop = surroundings.next_hops.get(backend.address, UNKNOWN_MAC)
+        yield backend.address.packed + next_hop + backend.table_name.encode()
+    for owner in layout.owners:
+        yield f"{owner.table} {owner.label}".encode()
+    for bind in layout.exact:
+        yield bind.address.packed + struct.pack("=HHI?", bind.protocol, bind.port, bind.owner, bind.fragment)
+    for wide in layout.wide:
+        yield repr(wide).encode()

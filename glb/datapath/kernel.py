@@ -1,0 +1,152 @@
+"""What the kernel tells of the programs, maps and links that it has.
+
+The structs are the heads of libbpf's bpf_prog_info, bpf_map_info and bpf_link_info; the kernel fills in as much as
+there is room for.
+"""
+
+import ctypes as ct
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from glb.datapath.errors import check
+from glb.datapath.libbpf import lib
+
+_NAME_LENGTH = 16
+_LINK_TYPE_XDP = 6
+
+
+class _ProgramInfo(ct.Structure):
+    _fields_ = (
+        ("type", ct.c_uint32),
+        ("id", ct.c_uint32),
+        ("tag", ct.c_uint8 * 8),
+        ("jited_prog_len", ct.c_uint32),
+        ("xlated_prog_len", ct.c_uint32),
+        ("jited_prog_insns", ct.c_uint64),
+        ("xlated_prog_insns", ct.c_uint64),
+        ("load_time", ct.c_uint64),
+        ("created_by_uid", ct.c_uint32),
+        ("nr_map_ids", ct.c_uint32),
+        ("map_ids", ct.c_uint64),
+        ("name", ct.c_char * _NAME_LENGTH),
+    )
+
+
+class _MapInfo(ct.Structure):
+    _fields_ = (
+        ("type", ct.c_uint32),
+        ("id", ct.c_uint32),
+        ("key_size", ct.c_uint32),
+        ("value_size", ct.c_uint32),
+        ("max_entries", ct.c_uint32),
+        ("map_flags", ct.c_uint32),
+        ("name", ct.c_char * _NAME_LENGTH),
+    )
+
+
+class _LinkInfo(ct.Structure):
+    """With its XDP part."""
+
+    _fields_ = (
+        ("type", ct.c_uint32),
+        ("id", ct.c_uint32),
+        ("prog_id", ct.c_uint32),
+        ("padding", ct.c_uint32),
+        ("ifindex", ct.c_uint32),
+        ("rest", ct.c_uint8 * 108),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramInfo:
+    """A program: its name, and the maps that live as long as it does."""
+
+    id: int
+    name: str
+    map_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MapInfo:
+    """A map: the sizes of a key and of a value in bytes, as it was created."""
+
+    id: int
+    name: str
+    kind: int
+    key_size: int
+    value_size: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkInfo:
+    """An XDP link: which program it holds, on which interface; ifindex 0: the interface is gone."""
+
+    id: int
+    program_id: int
+    ifindex: int
+
+
+def program_info(fd: int) -> ProgramInfo:
+    found = _ProgramInfo()
+    _fill(fd, found)
+    ids = (ct.c_uint32 * found.nr_map_ids)()
+    asked = _ProgramInfo(nr_map_ids=len(ids), map_ids=ct.addressof(ids))
+    _fill(fd, asked)
+    return ProgramInfo(asked.id, asked.name.decode(), tuple(ids))
+
+
+def map_info(fd: int) -> MapInfo:
+    found = _MapInfo()
+    _fill(fd, found)
+    return MapInfo(found.id, found.name.decode(), found.type, found.key_size, found.value_size, found.max_entries)
+
+
+def link_info(fd: int) -> LinkInfo:
+    found = _LinkInfo()
+    _fill(fd, found)
+    return LinkInfo(found.id, found.prog_id, found.ifindex)
+
+
+def object_id(fd: int) -> int:
+    """The number of a program, map or link: each kind's info has it at the same place."""
+    found = _LinkInfo()
+    _fill(fd, found)
+    return int(found.id)
+
+
+def open_program(number: int) -> int:
+    """A descriptor of the program of this number."""
+    return check(lib.bpf_prog_get_fd_by_id(number), f"open of the program {number}")
+
+
+def open_map(number: int) -> int:
+    """A descriptor of the map of this number."""
+    return check(lib.bpf_map_get_fd_by_id(number), f"open of the map {number}")
+
+
+def xdp_links() -> Iterator[LinkInfo]:
+    """The XDP links of this network namespace and of others: an ifindex alone tells no namespace."""
+    for number in _numbers(lib.bpf_link_get_next_id):
+        fd = lib.bpf_link_get_fd_by_id(number)
+        if fd < 0:
+            continue  # gone meanwhile
+        try:
+            found = _LinkInfo()
+            _fill(fd, found)
+            if found.type == _LINK_TYPE_XDP:
+                yield LinkInfo(found.id, found.prog_id, found.ifindex)
+        finally:
+            os.close(fd)
+
+
+def _numbers(following: Callable[..., int]) -> Iterator[int]:
+    number = ct.c_uint32(0)
+    while following(number, ct.byref(number)) == 0:
+        yield number.value
+
+
+def _fill(fd: int, info: ct.Structure) -> None:
+    size = ct.c_uint32(ct.sizeof(info))
+    check(lib.bpf_obj_get_info_by_fd(fd, ct.byref(info), ct.byref(size)), "look at a program, map or link")

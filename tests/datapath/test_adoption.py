@@ -1,0 +1,263 @@
+"""A program that runs is taken over by the next daemon, whatever became of the one before."""
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from scapy.layers.inet import IP, TCP
+
+from glb.datapath import libbpf, source
+from glb.datapath.content import Surroundings
+from glb.datapath.counters import read_traffic
+from glb.datapath.director import DirectorDatapath
+from glb.datapath.program import Program
+from glb.datapath.proxy import ProxyDatapath
+from glb.director.sources import Loaded
+
+from .conftest import Bench, ProxyBench, load_files, table
+from .test_director import frame
+
+VIP, NETWORK = "203.0.113.10", "198.51.100.0/24"
+SURROUNDINGS = Surroundings(
+    mac=bytes.fromhex("020000000001"),
+    mtu=9000,
+    next_hops={IPv4Address(f"10.0.0.{n}"): bytes.fromhex("0200000000fe") for n in (11, 12, 13)},
+)
+PROBES = [
+    frame(IP(src=f"198.18.0.{n}", dst=dst) / TCP(sport=4711, dport=port))
+    for n in range(8)
+    for dst, port in ((VIP, 80), (VIP, 81), (VIP, 82), ("198.51.100.7", 50), ("198.51.100.7", 150))
+]
+MMAPPED = ("state", "rows", "ranges", "binds", "contents")
+
+WRITERS = ("glb.datapath.director", "glb.datapath.traffic", "glb.datapath.maps", "glb.datapath.grace")
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is written, and what becomes of the probes then."""
+
+    loaded: Loaded
+    outcomes: Sequence[tuple[str, bytes]]
+
+
+def tables(own_port: int, last_port: int, seed: str) -> list[dict[str, Any]]:
+    """With binds of one address and of a network, so that each map takes part."""
+    exact = [{"ip": VIP, "proto": "tcp", "port": port} for port in (80, own_port)]
+    wide = [{"ip": NETWORK, "proto": "tcp", "port_start": 1, "port_end": last_port}]
+    return [table("web", binds=exact, seed=seed), table("wide", binds=wide, seed=seed)]
+
+
+def outcomes(program: Program) -> list[tuple[str, bytes]]:
+    bench = Bench(program)
+    return [(outcome.verdict, outcome.frame) for outcome in map(bench.run, PROBES)]
+
+
+def write(datapath: DirectorDatapath, content: Loaded) -> bool:
+    return datapath.write(content.layout, content.config, SURROUNDINGS)
+
+
+def adopted(program: Program) -> DirectorDatapath:
+    datapath = DirectorDatapath.adopt(os.dup(program.fd))
+    assert datapath is not None
+    return datapath
+
+
+def bytes_of(program: Program) -> dict[str, Any]:
+    """Everything that the maps hold."""
+    return {
+        name: each.view().tobytes()
+        if name in MMAPPED
+        else {key.tobytes(): libbpf.lookup(each.fd, key.tobytes(), each.value.itemsize) for key in each}
+        for name, each in program.maps.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectorDatapath]:
+    """A loaded director, whose first daemon has died."""
+    loaded = load_files(tmp_path_factory.mktemp("files"), *tables(81, 99, "a" * 32))
+    with closing(DirectorDatapath.load(loaded.layout)) as datapath:
+        write(datapath, loaded)
+        yield datapath
+
+
+@pytest.fixture(scope="module")
+def contents(running: DirectorDatapath, tmp_path_factory: pytest.TempPathFactory) -> tuple[Content, Content]:
+    """Two that differ in each map."""
+
+    def made(*arguments: Any) -> Content:
+        loaded = load_files(tmp_path_factory.mktemp("files"), *tables(*arguments))
+        with closing(adopted(running.program)) as datapath:
+            write(datapath, loaded)
+        return Content(loaded, outcomes(running.program))
+
+    first, second = made(82, 199, "b" * 32), made(81, 99, "a" * 32)
+    assert sum(one != other for one, other in zip(first.outcomes, second.outcomes, strict=True)) > len(PROBES) / 3
+    return first, second
+
+
+def test_what_holds_the_same_content_is_taken_over_without_a_write(
+    running: DirectorDatapath, contents: tuple[Content, Content]
+) -> None:
+    with closing(adopted(running.program)) as datapath:
+        write(datapath, contents[0].loaded)
+        before = bytes_of(running.program)
+
+    with closing(adopted(running.program)) as datapath:
+        written = write(datapath, contents[0].loaded)
+
+    assert not written
+    assert bytes_of(running.program) == before
+
+
+def test_other_content_is_switched_to_and_counts_go_on(
+    running: DirectorDatapath, contents: tuple[Content, Content]
+) -> None:
+    with closing(adopted(running.program)) as datapath:
+        write(datapath, contents[0].loaded)
+        outcomes(running.program)
+        before = read_traffic(running.program, datapath.traffic_entries())
+
+    with closing(adopted(running.program)) as datapath:
+        assert write(datapath, contents[1].loaded)
+        after = read_traffic(running.program, datapath.traffic_entries())
+
+    assert outcomes(running.program) == contents[1].outcomes
+    assert after["bind", "web", f"{VIP}:80/tcp"] == before["bind", "web", f"{VIP}:80/tcp"] > (0, 0)
+    assert after["bind", "web", f"{VIP}:81/tcp"] == (0, 0)
+
+
+def test_a_change_of_the_surroundings_is_written_too(
+    running: DirectorDatapath, contents: tuple[Content, Content]
+) -> None:
+    with closing(adopted(running.program)) as datapath:
+        write(datapath, contents[0].loaded)
+    moved = Surroundings(SURROUNDINGS.mac, SURROUNDINGS.mtu, {IPv4Address("10.0.0.11"): bytes.fromhex("0200000000aa")})
+
+    with closing(adopted(running.program)) as datapath:
+        assert datapath.write(contents[0].loaded.layout, contents[0].loaded.config, moved)
+
+    assert {verdict for verdict, _ in outcomes(running.program)} == {"encapsulated", "drop_no_next_hop", "pass_no_bind"}
+
+
+def lines_of(files: Sequence[str], run: Any) -> list[tuple[str, int]]:
+    """The lines of some files that a call passes, each once, in the order in which they are first met."""
+    met: dict[tuple[str, int], None] = {}
+
+    def note(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code.co_filename not in files:
+            return None
+        if event == "line":
+            met.setdefault((frame.f_code.co_filename, frame.f_lineno))
+        return note
+
+    sys.settrace(note)
+    try:
+        run()
+    finally:
+        sys.settrace(None)
+    return list(met)
+
+
+def die_at(place: tuple[str, int], run: Any) -> None:
+    """Run in a process of its own, which is killed as it comes to a line."""
+
+    def watch(frame: FrameType, event: str, _: object) -> Any:
+        if event == "line" and (frame.f_code.co_filename, frame.f_lineno) == place:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return watch
+
+    child = os.fork()
+    if child == 0:
+        sys.settrace(watch)
+        run()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status), f"{place} was not met"
+
+
+def test_killed_at_any_line_of_a_write_one_table_or_the_other_is_whole_and_the_next_start_sets_it_right(
+    running: DirectorDatapath, contents: tuple[Content, Content]
+) -> None:
+    old, new = contents
+    files = [module.__file__ for module in map(sys.modules.__getitem__, WRITERS) if module.__file__]
+    with closing(adopted(running.program)) as datapath:
+        write(datapath, old.loaded)
+        places = lines_of(files, lambda: write(datapath, new.loaded))
+        write(datapath, old.loaded)
+    switched = set()
+    victim = adopted(running.program)
+    for place in places:
+        die_at(place, lambda victim=victim: write(victim, new.loaded))  # type: ignore[misc]
+        victim.close()
+        found = outcomes(running.program)
+        assert found in (old.outcomes, new.outcomes), place
+        switched.add(found == new.outcomes)
+
+        victim = adopted(running.program)
+        assert write(victim, new.loaded) == (found == old.outcomes), place
+        assert outcomes(running.program) == new.outcomes, place
+        write(victim, old.loaded)
+        assert outcomes(running.program) == old.outcomes, place
+        assert {int(key["generation"]) for key in running.program.maps["wide_binds"]} == {in_use(running)}, place
+    victim.close()
+    assert switched == {True, False}, "before the switch and behind it"
+
+
+def in_use(datapath: DirectorDatapath) -> int:
+    return int(datapath.program.view("state")[0]["generation"])
+
+
+def test_another_program_is_not_taken_over(
+    running: DirectorDatapath, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert ProxyDatapath.adopt(os.dup(running.program.fd)) is None
+    shutil.copytree(source.source_dir(), tmp_path / "bpf")
+    monkeypatch.setattr(source, "source_dir", lambda: tmp_path / "bpf")
+
+    with closing(adopted(running.program)):
+        pass  # the same source at another place
+    with (tmp_path / "bpf" / "choose.h").open("a") as changed:
+        changed.write("/* as a later version has it */\n")
+    assert DirectorDatapath.adopt(os.dup(running.program.fd)) is None
+
+
+SETTINGS: dict[str, Any] = {
+    "sources": [IPv4Network("10.0.0.0/24"), IPv4Network("192.0.2.1/32")],
+    "addresses": [IPv4Address("10.0.0.11"), IPv4Address("10.0.0.12")],
+    "gateway": bytes.fromhex("0200000000aa"),
+}
+NEXT_HOPS = {IPv4Address(f"10.0.0.{n}"): bytes((2, 0, 0, 0, 0, n)) for n in (12, 13)}
+
+
+def test_a_proxy_is_taken_over_without_a_write_and_follows_changes(proxy: ProxyBench) -> None:
+    proxy.datapath.write(**SETTINGS)
+    proxy.datapath.write_next_hops(NEXT_HOPS)
+    names = ("sources", "addresses", "proxy_settings", "next_hops")
+
+    def maps() -> list[Any]:
+        return [bytes_of(proxy.program)[name] for name in names]
+
+    before = maps()
+    later = ProxyDatapath.adopt(os.dup(proxy.program.fd))
+    assert later is not None
+    with closing(later):
+        later.write(**SETTINGS)
+        later.write_next_hops(NEXT_HOPS)
+        assert maps() == before
+
+        later.write(addresses=[IPv4Address("10.0.0.14")])
+        later.write_next_hops({})
+        sources, addresses, _, next_hops = maps()
+        assert (len(sources), len(addresses), len(next_hops)) == (0, 1, 0)
+        later.write()
