@@ -130,7 +130,7 @@ def _edit(
     may_add: bool = False,
 ) -> Edit:
     backend = _parse_address(address)
-    with _lock(path):
+    with locked(path):
         text = read_text(path)
         raw = parse_json(text, str(path))
         old = _places(path, text, raw)
@@ -169,8 +169,11 @@ def _replace(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold the directory: the file itself is replaced, so a lock on it would lock nothing."""
+def locked(path: Path) -> Iterator[None]:
+    """Let no other edit of the file come between. Raises ConfigError if its directory is not there.
+
+    The directory is what is locked: the file itself is replaced, so a lock on it would lock nothing.
+    """
     try:
         directory = os.open(Path(os.path.realpath(path)).parent, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:

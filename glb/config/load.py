@@ -17,6 +17,7 @@ from glb.config.values import shown
 
 __all__ = [
     "ConfigError",
+    "decode_text",
     "load_director",
     "load_proxy",
     "load_tables",
@@ -80,13 +81,17 @@ def read_file(path: Path) -> bytes:
 
 def read_text(path: Path) -> str:
     """A JSON file's text. Raises ConfigError, also for a GLBD binary in its place."""
-    data = read_file(path)
+    return decode_text(read_file(path), str(path))
+
+
+def decode_text(data: bytes, name: str) -> str:
+    """The text of a JSON file's content; `name` is the file's, for the messages. Raises as `read_text`."""
     if data.startswith(GLBD_MAGIC):
-        raise ConfigError(f"{path}: a GLBD binary; give the JSON source that it was built from")
+        raise ConfigError(f"{name}: a GLBD binary; give the JSON source that it was built from")
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: byte {error.start} is not UTF-8") from error
+        raise ConfigError(f"{name}: byte {error.start} is not UTF-8") from error
 
 
 class _Object(dict[str, Any]):

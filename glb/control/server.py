@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from glb.control.errors import ControlError
+from glb.control.peer import PeerProtocol
 
 _BACKLOG = 64
 _GRACE_SECONDS = 2  # that open requests get at the end
@@ -67,7 +68,12 @@ async def serve(app: FastAPI, listener: Listener, stop: asyncio.Event) -> None:
 async def serve_on(app: FastAPI, listener: socket.socket, stop: asyncio.Event) -> None:
     """The same on a socket of any family."""
     settings = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_GRACE_SECONDS
+        app,
+        http=PeerProtocol,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     server = _Server(settings)
     serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -10,9 +10,11 @@ from rich.text import Text
 
 from glb.config.edit import Edit, fill_backend, remove_backend, set_backend_state
 from glb.config.model import State
+from glb.ctl.author import by
 from glb.ctl.output import Format, Output, emit
 from glb.ctl.takeover import Outcome, await_takeover
 from glb.errors import GlbError
+from glb.history.version import How
 
 app = typer.Typer(
     help="Backends: drain them, take them out, put them in. The table's source is edited, and directors reload.",
@@ -89,7 +91,7 @@ _verb(
 
 def _change(path: Path, edit: Callable[[], Edit], timeout: float, output: Format) -> None:
     done = edit()
-    outcomes = await_takeover(path, timeout)
+    outcomes = await_takeover(path, timeout, reason_of(done))
     facts = {
         "file": str(path),
         "changed": done.changed,
@@ -101,6 +103,12 @@ def _change(path: Path, edit: Callable[[], Edit], timeout: float, output: Format
     emit(output, facts, _render(done, outcomes))
     if not all(outcome.reloaded for outcome in outcomes):
         raise GlbError(f"{path} is changed, but not every director has taken it over")
+
+
+def reason_of(edit: Edit) -> dict[str, str | None]:
+    """What the history is to say of an edit, as the API takes it."""
+    note = "; ".join(f"{c.table}: {c.address} {c.before or 'added'} -> {c.after or 'removed'}" for c in edit.changes)
+    return {"how": How.BACKEND, **by(note)}
 
 
 def _render(edit: Edit, outcomes: list[Outcome]) -> Group:

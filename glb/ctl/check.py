@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from glb.config.load import load_director
+from glb.config.load import load_director, read_file
 from glb.ctl.output import Format, Output, emit
 from glb.director.sources import check_tables
 
@@ -23,6 +23,6 @@ def check_command(
         load_director(config)
         good.append({"file": str(config), "good": True})
     if table is not None:
-        tables = check_tables(table)
+        tables = check_tables(read_file(table), str(table))
         good.append({"file": str(table), "good": True, "tables": [t.name for t in tables]})
     emit(output, good, "\n".join(f"{fact['file']}: good" for fact in good))

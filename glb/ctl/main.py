@@ -7,7 +7,7 @@ import typer
 
 from glb import __version__
 from glb.config.errors import ConfigError
-from glb.ctl import backend, check, director, explain, lab, lookup, proxy, stats, table
+from glb.ctl import backend, changes, check, director, explain, history, lab, lookup, proxy, stats, table
 from glb.ctl.output import errors
 from glb.errors import GlbError
 from glb.table.build import TableError
@@ -27,6 +27,10 @@ app.add_typer(proxy.app, name="proxy")
 app.add_typer(table.app, name="table")
 app.add_typer(backend.app, name="backend")
 app.add_typer(lab.app, name="lab")
+table.app.command("plan")(changes.plan_command)
+table.app.command("apply")(changes.apply_command)
+table.app.command("history")(history.history_command)
+table.app.command("rollback")(changes.rollback_command)
 app.command("lookup")(lookup.lookup_command)
 app.command("stats")(stats.stats_command)
 app.command("check")(check.check_command)

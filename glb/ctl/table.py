@@ -17,7 +17,10 @@ from glb.table import glbd
 from glb.table.build import BuiltTable, load
 from glb.table.diff import Diff, DiffAll, diff_all
 
-app = typer.Typer(help="Forwarding tables: build the binary, look into a file, compare two.", no_args_is_help=True)
+app = typer.Typer(
+    help="Forwarding tables: build the binary, look into a file, compare two; plan a change, apply it, go back.",
+    no_args_is_help=True,
+)
 
 
 @app.command("build")

@@ -1,5 +1,6 @@
 """Seeing to it that the running directors of this host have loaded a file as it is now."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +19,17 @@ class Outcome:
     error: str | None = None
 
 
-def await_takeover(table: Path, timeout: float) -> list[Outcome]:
+def await_takeover(table: Path, timeout: float, reason: Mapping[str, str | None] | None = None) -> list[Outcome]:
     """Make each running director that serves from the table file reload, and wait until it has loaded or refused it.
 
-    timeout: seconds for each of them; they are asked at the same time.
+    timeout: seconds for each of them; they are asked at the same time. reason: what the history says of the change, as
+    the API takes it.
     """
     daemons = _daemons_with(table)
     if not daemons:
         return []
     with ThreadPoolExecutor(len(daemons)) as pool:
-        answers = pool.map(lambda daemon: _reload(daemon, timeout), daemons)
+        answers = pool.map(lambda daemon: _reload(daemon, timeout, reason), daemons)
         outcomes = [outcome for answer in answers for outcome in answer]
     return sorted(outcomes, key=lambda outcome: outcome.interface)
 
@@ -47,8 +49,9 @@ def _daemons_with(table: Path) -> list[list[Report]]:
     return list(daemons.values())
 
 
-def _reload(daemon: list[Report], timeout: float) -> list[Outcome]:
+def _reload(daemon: list[Report], timeout: float, reason: Mapping[str, str | None] | None) -> list[Outcome]:
+    client = Client(Path(str(daemon[0].socket)), timeout)
     try:
-        return [Outcome(**answer) for answer in Client(Path(str(daemon[0].socket)), timeout).post("/v1/reload")]
+        return [Outcome(**answer) for answer in client.post("/v1/reload", reason)]
     except ControlError as error:
         return [Outcome(report.interface, False, str(error)) for report in daemon]

@@ -6,7 +6,7 @@ from fastapi.responses import JSONResponse
 from glb import __version__
 from glb.config.errors import ConfigError
 from glb.daemon.lifecycle import Actions
-from glb.director import api_daemon
+from glb.director import api_daemon, api_tables
 from glb.director.controller import Controller
 from glb.errors import GlbError
 from glb.table.model import TableError
@@ -26,6 +26,7 @@ def create_app(actions: Actions[Controller]) -> FastAPI:
     )
     app.state.actions = actions
     app.include_router(api_daemon.router, prefix="/v1")
+    app.include_router(api_tables.router, prefix="/v1")
     app.add_exception_handler(GlbError, _answer_error)
     return app
 

@@ -4,7 +4,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from glb.daemon.report import Report
+from glb.director.author import By, Peer
 from glb.director.worker import Worker
+from glb.history.version import How, Origin
 
 router = APIRouter(tags=["daemon"])
 
@@ -23,8 +25,15 @@ async def status(worker: Worker) -> list[Report]:
     return await worker(lambda controller: [director.report for director in controller.directors])
 
 
+class Reason(By):
+    """Why the files are to be loaded: what a command has done to them."""
+
+    how: How = How.EDIT
+
+
 @router.post("/reload")
-async def reload(worker: Worker) -> list[Reloaded]:
+async def reload(worker: Worker, peer: Peer, reason: Reason | None = None) -> list[Reloaded]:
     """Load the files as they are now. Answers when each interface has them, or has refused them."""
-    outcomes = await worker(lambda controller: controller.reload())
+    origin = Origin(reason.how, reason.name_of(peer), reason.note) if reason else Origin()
+    outcomes = await worker(lambda controller: controller.reload(origin))
     return [Reloaded(interface=o.interface, reloaded=o.reloaded, error=o.error) for o in outcomes]

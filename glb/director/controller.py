@@ -1,14 +1,23 @@
 """The director daemon's work: files in, the same tables on each of its interfaces, and an account of it."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from glb.director.director import Director
-from glb.director.sources import Loaded, Sources, read
+from glb.director.sources import Loaded, Sources, check_tables, read
 from glb.errors import GlbError
+from glb.history.store import History
+from glb.history.version import HistoryError, How, Origin, Version
 from glb.table.builder import RowBuilder
+from glb.table.model import BuiltTable
+
+log = logging.getLogger(__name__)
+
+_STARTED = Origin(How.START, "the daemon")
+_EDITED = Origin()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +40,43 @@ class Controller:
         self._sources = sources
         self._builder = RowBuilder()
         self.loaded = read(sources, self._builder)
+        self.history = History.of(sources.table)
+        self.version: Version | None = None
         self._refused: str | None = None
         with ExitStack() as undo:
             self.directors = [self._prepared(interface, socket, undo) for interface in interfaces]
             for director in self.directors:
                 director.attach()
             undo.pop_all()
+        self._remember(_STARTED)
 
-    def reload(self) -> list[Outcome]:
-        """Put the files as they are now in the place of what is loaded; bad ones change nothing but the reports."""
+    @property
+    def table(self) -> Path:
+        """The file of the forwarding tables."""
+        return self._sources.table
+
+    def build(self, data: bytes, name: str) -> tuple[BuiltTable, ...]:
+        """The tables of a source that is not loaded; `name` is its file's, for the messages.
+
+        Raises ConfigError or TableError.
+        """
+        return check_tables(data, name, self._builder)
+
+    def reload(self, origin: Origin = _EDITED) -> list[Outcome]:
+        """Put the files as they are now in the place of what is loaded; bad ones change nothing but the reports.
+
+        origin: what the history says of these tables.
+        """
         try:
             loaded = read(self._sources, self._builder)
         except GlbError as error:
             return self._reject(error)
         self.loaded = loaded
         self._refused = None
-        return [self._apply(director, loaded) for director in self.directors]
+        outcomes = [self._apply(director, loaded) for director in self.directors]
+        if any(outcome.reloaded for outcome in outcomes):
+            self._remember(origin)
+        return outcomes
 
     def reload_if_changed(self) -> None:
         """The same, unless the files are what was last loaded or refused."""
@@ -90,6 +120,14 @@ class Controller:
             director.reject(error, loaded.digest)
             return Outcome(director.interface, False, str(error))
         return Outcome(director.interface, True)
+
+    def _remember(self, origin: Origin) -> None:
+        """Keep what is loaded as a version. Traffic matters more than its history: a failure is told, and no more."""
+        try:
+            self.version = self.history.record(self.loaded.source, origin)
+        except HistoryError as error:
+            self.version = None
+            log.error("%s", error)
 
     def _reject(self, error: GlbError) -> list[Outcome]:
         self._refused = self._digest_now()

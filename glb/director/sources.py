@@ -4,11 +4,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from glb.config.load import ConfigError, load_director
+from glb.config.load import decode_text, parse_director, read_file
 from glb.config.model import DirectorConfig, require_ipv4_backends
 from glb.daemon.report import TableSummary
 from glb.datapath.layout import Layout, plan
-from glb.table.build import BuiltTable, load
+from glb.table.build import BuiltTable, load_bytes
 from glb.table.builder import RowBuilder
 
 
@@ -21,13 +21,7 @@ class Sources:
 
     def digest(self) -> str:
         """SHA-256 over both files as they are now. Raises ConfigError if one cannot be read."""
-        digest = hashlib.sha256()
-        for path in (self.config, self.table):
-            try:
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
-            except OSError as error:
-                raise ConfigError(f"{path}: {error.strerror}") from error
-        return digest.hexdigest()
+        return _digest(read_file(self.config), read_file(self.table))
 
     def folders(self) -> set[Path]:
         """Where a change of either file shows: beside it, and beside what it links to."""
@@ -43,9 +37,10 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Good files, worked out as far as they can be without the kernel."""
+    """Good files, worked out as far as they can be without the kernel. source: the table file's content."""
 
     digest: str
+    source: bytes
     config: DirectorConfig
     tables: tuple[BuiltTable, ...]
     layout: Layout
@@ -67,17 +62,27 @@ def read(sources: Sources, builder: RowBuilder | None = None) -> Loaded:
 
     Raises ConfigError or TableError with every problem found.
     """
-    digest = sources.digest()
-    config = load_director(sources.config)
-    tables = check_tables(sources.table, builder)
-    return Loaded(digest, config, tables, plan(tables, config))
+    config_data, table_data = read_file(sources.config), read_file(sources.table)
+    config = parse_director(decode_text(config_data, str(sources.config)), str(sources.config))
+    tables = check_tables(table_data, str(sources.table), builder)
+    return Loaded(_digest(config_data, table_data), table_data, config, tables, plan(tables, config))
 
 
-def check_tables(path: Path, builder: RowBuilder | None = None) -> tuple[BuiltTable, ...]:
-    """The tables of a file that a director can serve. Raises ConfigError or TableError."""
-    tables = load(path, builder)
-    require_ipv4_backends(tables, str(path))
+def check_tables(data: bytes, name: str, builder: RowBuilder | None = None) -> tuple[BuiltTable, ...]:
+    """The tables of a file's content that a director can serve; `name` is the file's, for the messages.
+
+    Raises ConfigError or TableError.
+    """
+    tables = load_bytes(data, name, builder)
+    require_ipv4_backends(tables, name)
     return tables
+
+
+def _digest(*contents: bytes) -> str:
+    digest = hashlib.sha256()
+    for data in contents:
+        digest.update(hashlib.sha256(data).digest())
+    return digest.hexdigest()
 
 
 def _summary(table: BuiltTable) -> TableSummary:

@@ -54,5 +54,6 @@ def environment(lab: str) -> dict[str, str]:
     return os.environ | {
         "GLB_PIN_DIR": str(pin_dir(lab)),
         "GLB_RUN_DIR": str(run_dir(lab)),
+        "GLB_STATE_DIR": str(run_dir(lab) / "state"),
         "PATH": f"{commands}:{os.environ.get('PATH', os.defpath)}",
     }

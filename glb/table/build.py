@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from glb.config.load import GLBD_MAGIC, load_tables, read_file
+from glb.config.load import GLBD_MAGIC, decode_text, parse_tables, read_file
 from glb.config.model import ForwardingTables, Table
 from glb.table import glbd
 from glb.table.builder import RowBuilder
 from glb.table.model import NO_HOP, BuiltTable, TableError
 from glb.table.rows import build_rows
 
-__all__ = ["NO_HOP", "BuiltTable", "RowBuilder", "TableError", "build", "build_all", "build_rows", "load"]
+__all__ = ["NO_HOP", "BuiltTable", "RowBuilder", "TableError", "build", "build_all", "build_rows", "load", "load_bytes"]
 
 
 def build(table: Table, builder: RowBuilder | None = None) -> BuiltTable:
@@ -35,7 +35,11 @@ def load(path: Path, builder: RowBuilder | None = None) -> tuple[BuiltTable, ...
 
     Raises ConfigError for a file that cannot be read or a bad source, TableError for a bad binary.
     """
-    data = read_file(path)
+    return load_bytes(read_file(path), str(path), builder)
+
+
+def load_bytes(data: bytes, name: str, builder: RowBuilder | None = None) -> tuple[BuiltTable, ...]:
+    """The same for the content of a file; `name` is the file's, for the messages."""
     if data.startswith(GLBD_MAGIC):
-        return glbd.decode(data, str(path))
-    return build_all(load_tables(path), builder)
+        return glbd.decode(data, name)
+    return build_all(parse_tables(decode_text(data, name), name), builder)

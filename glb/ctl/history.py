@@ -1,0 +1,61 @@
+"""`glbctl table history`: the versions of the tables that were loaded."""
+
+import difflib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+
+from glb.ctl.output import Format, Output, emit, grid, warn
+from glb.ctl.which import Iface, last_director, table_of
+from glb.history.store import History
+from glb.history.version import Kept, Version
+
+
+def history_command(
+    version: Annotated[int | None, typer.Argument(help="Show this one, with its source.")] = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what the version changed in the file.")] = False,
+    table: Annotated[
+        Path | None, typer.Option("--table", help="The table file; by default, that of this host's director.")
+    ] = None,
+    iface: Iface = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """List the versions of the tables that were loaded, or show one."""
+    history = History.of(table or table_of(last_director(iface)))
+    if version is None:
+        for fault in history.damaged():
+            warn(fault)
+        versions = history.versions()
+        emit(output, [asdict(each) for each in versions], _listing(versions))
+        return
+    kept = history.read(version)
+    text = _difference(history, kept) if diff else kept.source or "(a GLBD binary, of which only the digest is kept)"
+    emit(output, {**asdict(kept.version), "source": kept.source, **({"diff": text} if diff else {})}, text.rstrip())
+
+
+def _listing(versions: list[Version]) -> RenderableType:
+    if not versions:
+        return "no version is kept yet"
+    lines = grid("version", "time (UTC)", "how", "author", "digest", "note", numbers=("version",))
+    lines.columns[1].no_wrap = True
+    for version in versions:
+        time = version.time.partition(".")[0].replace("T", " ")
+        lines.add_row(str(version.number), time, version.how, version.author, version.digest[:12], version.note)
+    return lines
+
+
+def _difference(history: History, kept: Kept) -> str:
+    """What a version changed, as a unified diff against the one before that can be read."""
+    number = kept.version.number
+    older = next((version.number for version in history.versions() if version.number < number), None)
+    before = history.read(older).source if older is not None else ""
+    lines = difflib.unified_diff(
+        (before or "").splitlines(keepends=True),
+        (kept.source or "").splitlines(keepends=True),
+        f"version {older}" if older is not None else "nothing",
+        f"version {number}",
+    )
+    return "".join(lines)

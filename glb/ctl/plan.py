@@ -1,0 +1,101 @@
+"""How a plan of a change of tables is shown."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from glb.ctl.output import share
+from glb.hashing.rendezvous import ROWS
+from glb.table.findings import Finding, Severity
+from glb.table.plan import Action, BackendPlan, Plan, TableBrief, TablePlan
+
+_ADDED, _CHANGED, _REMOVED, _KEPT = "green", "yellow", "red", "dim"
+_MARKS = {
+    Action.ADD: ("+", _ADDED),
+    Action.CHANGE: ("~", _CHANGED),
+    Action.REMOVE: ("-", _REMOVED),
+    Action.KEEP: (" ", _KEPT),
+}
+_STYLES = {Severity.CUTS: "bold red", Severity.MAY_CUT: "yellow", Severity.NOTE: "default"}
+
+
+def plan_facts(plan: Plan) -> dict[str, Any]:
+    """The plan for machines."""
+    severities = {finding.severity for finding in plan.findings}
+    return {
+        "changes": plan.changes,
+        "cuts_connections": Severity.CUTS in severities,
+        "may_cut_connections": bool(severities & {Severity.CUTS, Severity.MAY_CUT}),
+        **asdict(plan),
+    }
+
+
+def render_plan(plan: Plan) -> RenderableType:
+    """The plan for people: a line for each thing that changes, what becomes of connections, a summary."""
+    if not plan.changes:
+        return "nothing to do: the tables are those that are loaded"
+    lines: list[RenderableType] = []
+    for table in plan.added:
+        lines += _brief("+", _ADDED, table)
+    for changed in plan.changed:
+        lines += _changed(changed)
+    for table in plan.removed:
+        lines += _brief("-", _REMOVED, table)
+    lines.append("")
+    for finding in plan.findings:
+        lines += _finding(finding)
+    if plan.findings:
+        lines.append("")
+    return Group(*lines, _summary(plan))
+
+
+def _brief(mark: str, style: str, table: TableBrief) -> Iterator[RenderableType]:
+    yield Text(f"{mark} table {table.name}", style=style)
+    yield from (Text(f"  {mark} bind {bind}", style=style) for bind in table.binds)
+    yield from (Text(f"  {mark} backend {backend}", style=style) for backend in table.backends)
+
+
+def _changed(table: TablePlan) -> Iterator[RenderableType]:
+    yield Text(f"~ table {table.name}", style=_CHANGED)
+    yield from (Text(f"  ~ {setting}", style=_CHANGED) for setting in table.settings)
+    yield from (Text(f"  + bind {bind}", style=_ADDED) for bind in table.binds_added)
+    yield from (Text(f"  - bind {bind}", style=_REMOVED) for bind in table.binds_removed)
+    width = max((len(str(backend.address)) for backend in table.backends), default=0)
+    yield from (_backend(backend, width) for backend in table.backends)
+    yield f"  {table.rows_moved:,} of {ROWS:,} rows move: {share(table.rows_moved, ROWS)} of new connections"
+
+
+def _backend(backend: BackendPlan, width: int) -> Text:
+    mark, style = _MARKS[backend.action]
+    what = ", ".join(filter(None, (_state(backend), *backend.changes)))
+    rows = f"{backend.rows_before:,} -> {backend.rows_after:,} rows"
+    moved = [f"{sign}{count:,}" for sign, count in (("+", backend.gained), ("-", backend.lost)) if count]
+    tail = f"{rows} ({', '.join(moved)})" if moved else f"{backend.rows_after:,} rows"
+    return Text(f"  {mark} backend {backend.address!s:<{width}}  {what:<20}  {tail}", style=style)
+
+
+def _state(backend: BackendPlan) -> str:
+    if backend.before == backend.after:
+        return str(backend.after)
+    return " -> ".join(str(state) for state in (backend.before, backend.after) if state is not None)
+
+
+def _finding(finding: Finding) -> Iterator[RenderableType]:
+    place = f"{finding.table}: {finding.backend}" if finding.backend else finding.table
+    yield Text(f"{finding.severity.upper()}  {place}, {finding.rows:,} rows:", style=_STYLES[finding.severity])
+    yield f"  {finding.reason}"
+    yield f"  instead: {finding.remedy}"
+
+
+def _summary(plan: Plan) -> Text:
+    counts = [(len(plan.added), "to add"), (len(plan.changed), "to change"), (len(plan.removed), "to remove")]
+    tables = ", ".join(f"{count} {what}" for count, what in counts)
+    severities = {finding.severity for finding in plan.findings}
+    if Severity.CUTS in severities:
+        return Text(f"tables: {tables}; it cuts established connections", style=_STYLES[Severity.CUTS])
+    if Severity.MAY_CUT in severities:
+        return Text(f"tables: {tables}; it may cut connections that are older", style=_STYLES[Severity.MAY_CUT])
+    return Text(f"tables: {tables}; no established connection is cut", style="green")

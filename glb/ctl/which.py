@@ -1,0 +1,46 @@
+"""Which director of this host a command about tables means."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glb.control.client import Client
+from glb.ctl.takeover import running_directors
+from glb.daemon.report import Report, all_reports
+from glb.errors import GlbError
+
+Iface = Annotated[
+    str | None,
+    typer.Option("--iface", help="The director of this interface; needed where directors here follow several files."),
+]
+
+
+def running_director(iface: str | None) -> Report:
+    """The running director that is meant."""
+    return _one(running_directors(), iface, "no director runs on this host")
+
+
+def last_director(iface: str | None) -> Report:
+    """The same, or the last that ran."""
+    return _one(
+        running_directors() or all_reports("director"), iface, "no director has run on this host; name the file"
+    )
+
+
+def _one(reports: list[Report], iface: str | None, otherwise: str) -> Report:
+    chosen = [report for report in reports if iface in (None, report.interface)]
+    if not chosen:
+        raise GlbError(otherwise if iface is None else f"{otherwise}, on {iface}")
+    if len({report.table_file for report in chosen}) > 1:
+        names = ", ".join(f"{report.interface} ({report.table_file})" for report in chosen)
+        raise GlbError(f"the directors here follow several files: {names}; choose one with --iface")
+    return chosen[0]
+
+
+def table_of(report: Report) -> Path:
+    return Path(str(report.table_file))
+
+
+def client_of(report: Report, timeout: float) -> Client:
+    return Client(Path(str(report.socket)), timeout)

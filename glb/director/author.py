@@ -1,0 +1,31 @@
+"""Who changes the tables: told by the connection, and for root by what it says."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from pydantic import BaseModel, Field
+
+from glb.control.peer import peer_of
+
+_ROOT = "root"
+
+
+def _peer(request: Request) -> str | None:
+    return peer_of(request)
+
+
+Peer = Annotated[str | None, Depends(_peer)]
+"""The user who asks; None where the connection does not tell."""
+
+
+class By(BaseModel):
+    """Who changes the tables, and what for."""
+
+    author: str | None = Field(None, description="For whom root acts. Others are known by their connection.")
+    note: str = Field("", description="Kept with the version.")
+
+    def name_of(self, peer: str | None) -> str:
+        """The author's name as the history has it."""
+        if peer in (None, _ROOT) and self.author:
+            return self.author
+        return peer or "unknown"

@@ -1,0 +1,154 @@
+"""Where versions are kept: one file each, written whole or not at all, the oldest ones given up in time.
+
+$GLB_STATE_DIR/history, or /var/lib/glb/history, has a folder for each table file that a director follows. Daemons that
+follow the same file share it: each change is one version, whoever comes first to write it down.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from glb.config.atomic import replace_file
+from glb.config.load import GLBD_MAGIC
+from glb.daemon.places import state_dir
+from glb.history.version import HistoryError, How, Kept, Origin, Version, decode, digest_of, encode
+
+KEPT = 100
+"""Versions that are kept at most, "KEPT_BYTES" permitting."""
+
+KEPT_BYTES = 64 << 20
+
+_NAME = re.compile(r"[0-9]{6,}\.json")
+
+
+class History:
+    """The versions of one table file."""
+
+    def __init__(self, folder: Path, kept: int = KEPT, kept_bytes: int = KEPT_BYTES) -> None:
+        self.folder = folder
+        self._kept = kept
+        self._kept_bytes = kept_bytes
+
+    @classmethod
+    def of(cls, table: Path) -> "History":
+        """The history of a table file of this host."""
+        path = table.resolve()
+        return cls(state_dir() / "history" / f"{path.stem}-{sha256(str(path).encode()).hexdigest()[:12]}")
+
+    def record(self, data: bytes, origin: Origin) -> Version:
+        """Keep a file's content as the newest version, unless it is that already.
+
+        What was taken for an edit of the file becomes what it is said to be later, since a director may see the file
+        change before it is told why. Raises HistoryError if it cannot be kept.
+        """
+        with self._locked():
+            latest = self._latest()
+            if latest is None or latest.version.digest != digest_of(data):
+                return self._add(data, origin)
+            if latest.version.how is not How.EDIT or origin.how is How.EDIT:
+                return latest.version
+            known = replace(latest.version, how=origin.how, author=origin.author, note=origin.note)
+            self._write(replace(latest, version=known))
+            return known
+
+    def versions(self) -> list[Version]:
+        """All versions, the newest first; damaged ones are left out."""
+        return [kept.version for kept in self._readable()]
+
+    def damaged(self) -> list[str]:
+        """What is wrong with the files that hold no version that can be read."""
+        return [str(error) for error in map(self._fault, self._numbers()) if error is not None]
+
+    def read(self, number: int) -> Kept:
+        """One version with its content. Raises HistoryError if it is not there, or damaged."""
+        path = self._path(number)
+        try:
+            return decode(path.read_bytes(), str(path))
+        except FileNotFoundError:
+            raise HistoryError(f"there is no version {number}; {self._range()}") from None
+        except OSError as error:
+            raise HistoryError(f"{path}: {error.strerror}") from error
+
+    def before(self, data: bytes) -> Kept:
+        """The newest version with another content than this. Raises HistoryError if there is none."""
+        for version in self.versions():
+            if version.digest != digest_of(data):
+                return self.read(version.number)
+        raise HistoryError(f"{self.folder}: no version is kept but the one that is loaded")
+
+    def _add(self, data: bytes, origin: Origin) -> Version:
+        number = max(self._numbers(), default=0) + 1
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        version = Version(number, time, origin.how, origin.author, origin.note, digest_of(data))
+        self._give_up_oldest()
+        self._write(Kept(version, None if data.startswith(GLBD_MAGIC) else data.decode()))
+        return version
+
+    def _write(self, kept: Kept) -> None:
+        path = self._path(kept.version.number)
+        try:
+            replace_file(path, encode(kept))
+        except OSError as error:
+            raise HistoryError(f"{path}: the version cannot be kept: {error.strerror}") from error
+
+    def _give_up_oldest(self) -> None:
+        """Make room for one more. What a killed process left half-written goes, too."""
+        for draft in self.folder.glob(".*.tmp"):
+            draft.unlink(missing_ok=True)
+        paths = [self._path(number) for number in self._numbers()]  # the newest first
+        size = 0
+        for position, path in enumerate(paths, start=1):
+            size += path.stat().st_size
+            if position >= self._kept or size > self._kept_bytes:
+                path.unlink(missing_ok=True)
+
+    def _latest(self) -> Kept | None:
+        return next(self._readable(), None)
+
+    def _readable(self) -> Iterator[Kept]:
+        for number in self._numbers():
+            with contextlib.suppress(HistoryError):
+                yield self.read(number)
+
+    def _fault(self, number: int) -> HistoryError | None:
+        try:
+            self.read(number)
+        except HistoryError as error:
+            return error
+        return None
+
+    def _numbers(self) -> list[int]:
+        """The newest first."""
+        try:
+            names = [path.name for path in self.folder.iterdir()]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise HistoryError(f"{self.folder}: {error.strerror}") from error
+        return sorted((int(name.removesuffix(".json")) for name in names if _NAME.fullmatch(name)), reverse=True)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:06}.json"
+
+    def _range(self) -> str:
+        numbers = self._numbers()
+        return f"there are {numbers[-1]} to {numbers[0]}" if numbers else "none is kept yet"
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise HistoryError(f"{self.folder}: no version can be kept: {error.strerror}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
