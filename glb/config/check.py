@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from glb.config.model import Address, Bind, ForwardingTables, ProxyConfig, State, Table
+from glb.config.model import Address, Bind, DirectorConfig, ForwardingTables, ProxyConfig, State, Table
+from glb.config.routing import Routing, Speaker
 
 Place = tuple[str | int, ...]
 Problem = tuple[Place, str]
@@ -30,6 +31,12 @@ def find_problems(tables: ForwardingTables) -> Iterator[Problem]:
     for index, table in enumerate(tables.tables):
         yield from _repeated_backends(("tables", index, "backends"), table)
         yield from _unusable(("tables", index), table)
+
+
+def find_director_problems(config: DirectorConfig) -> Iterator[Problem]:
+    """Every contradiction in a director's configuration."""
+    if config.routing is not None:
+        yield from _routing_problems(config.routing)
 
 
 def find_proxy_problems(config: ProxyConfig) -> Iterator[Problem]:
@@ -78,3 +85,19 @@ def _unusable(place: Place, table: Table) -> Iterator[Problem]:
         yield (*place, "backends"), "no backend; there is nowhere to forward to"
     elif all(backend.state is State.INACTIVE for backend in table.backends):
         yield (*place, "backends"), "every backend is inactive; there is nowhere to forward to"
+
+
+def _routing_problems(routing: Routing) -> Iterator[Problem]:
+    first: dict[Address, Place] = {}
+    for index, peer in enumerate(routing.peers):
+        place = ("routing", "peers", index)
+        if peer.address in first:
+            yield (*place, "address"), f"{peer.address} is already {field_path(first[peer.address])}"
+        first.setdefault(peer.address, place)
+        if peer.bfd and routing.speaker is Speaker.EXABGP:
+            yield (*place, "bfd"), "ExaBGP has no BFD; leave it out, or use BIRD"
+    prefixes = routing.prefixes or ()
+    for index, prefix in enumerate(prefixes):
+        if prefixes.index(prefix) < index:
+            earlier = field_path(("routing", "prefixes", prefixes.index(prefix)))
+            yield ("routing", "prefixes", index), f"{prefix} is already {earlier}"

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from glb.config.check import Place, Problem, field_path, find_problems, find_proxy_problems
+from glb.config.check import Place, Problem, field_path, find_director_problems, find_problems, find_proxy_problems
 from glb.config.errors import ConfigError
 from glb.config.model import DirectorConfig, ForwardingTables, ProxyConfig
 from glb.config.schema import DirectorSource, ForwardingTablesSource, ProxySource
@@ -61,7 +61,9 @@ def parse_tables(text: str, name: str) -> ForwardingTables:
 def parse_director(text: str, name: str) -> DirectorConfig:
     """Validate a director's configuration; `name` is the file's, for the messages. Raises ConfigError."""
     raw = parse_json(text, name)
-    return _validate(DirectorSource, raw, name, likely_typos(raw)).to_model()
+    config = _validate(DirectorSource, raw, name, likely_typos(raw)).to_model()
+    _raise_any(name, find_director_problems(config))
+    return config
 
 
 def parse_proxy(text: str, name: str) -> ProxyConfig:
@@ -186,7 +188,7 @@ def _known_keys(source: type[BaseModel], place: Place) -> list[str]:
     for step in place:
         if isinstance(step, str):
             source = _object_type(source.model_fields[step].annotation)
-    return list(source.model_fields)
+    return [field.alias or name for name, field in source.model_fields.items()]
 
 
 def _object_type(annotation: Any) -> type[BaseModel]:

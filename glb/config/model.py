@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Protocol
 
 from glb.config.errors import ConfigError
+from glb.config.routing import Routing
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -212,6 +213,7 @@ class DirectorConfig:
     egress: Egress = Egress.SAME
     mtu: int | None = None
     statsd_port: int | None = None
+    routing: Routing | None = None
 
     @property
     def gateway_mac(self) -> bytes | None:

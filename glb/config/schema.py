@@ -26,6 +26,7 @@ from glb.config.model import (
     State,
     Table,
 )
+from glb.config.routing_schema import RoutingKey
 
 Boolean = Annotated[bool, PlainValidator(values.boolean)]
 Depth = Annotated[int, PlainValidator(values.integer(2, 8))]
@@ -159,6 +160,7 @@ class DirectorSource(BaseModel):
     egress: Annotated[Egress, PlainValidator(values.one_of(Egress))] = Egress.SAME
     mtu: Mtu | None = None
     statsd_port: Port | None = None
+    routing: RoutingKey = None
 
     @model_validator(mode="after")
     def _one_rule_for_echoes(self) -> Self:
@@ -181,6 +183,7 @@ class DirectorSource(BaseModel):
             egress=self.egress,
             mtu=self.mtu,
             statsd_port=self.statsd_port,
+            routing=self.routing.to_model(self.outbound_src_ip) if self.routing else None,
         )
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic_core import PydanticCustomError
@@ -115,6 +116,20 @@ def unicast_ipv4(value: object) -> IPv4Address:
     return address
 
 
+def host_ipv4(value: object) -> IPv4Address:
+    address = unicast(value)
+    if isinstance(address, IPv6Address):
+        raise refuse(value, "an IPv4 address")
+    return address
+
+
+def host_ipv6(value: object) -> IPv6Address:
+    address = unicast(value)
+    if isinstance(address, IPv4Address):
+        raise refuse(value, "an IPv6 address")
+    return address
+
+
 def network(value: object) -> Network:
     """An address, or a CIDR whose host bits are zero."""
     if not isinstance(value, str) or "%" in value or not re.fullmatch(r"[^/]+(/[0-9]+)?", value):
@@ -150,3 +165,28 @@ def mac(value: object) -> str:
     if octets[0] & 1 or not any(octets):
         raise refuse(value, "the MAC address of one host")
     return octets.hex(":")
+
+
+def community(value: object) -> str:
+    """A BGP community as routers write it: 65000:100 (RFC 1997), or 65000:1:2 (large, RFC 8092)."""
+    parts = (
+        value.split(":") if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}(:[0-9]{1,10}){1,2}", value) else []
+    )
+    highest = 65535 if len(parts) == 2 else 4_294_967_295
+    if not parts or any(int(part) > highest for part in parts):
+        raise refuse(value, "a community such as 65000:100, or a large one such as 65000:1:2")
+    return ":".join(str(int(part)) for part in parts)
+
+
+def md5_password(value: object) -> str:
+    """A session's TCP MD5 key: the kernel takes 80 bytes, and a quote would end it in a speaker's configuration."""
+    if not isinstance(value, str) or not re.fullmatch(r"[!#-&(-\[\]-~]{1,80}", value):
+        # Not shown: it is a secret.
+        raise problem("a password has 1 to 80 printable ASCII characters, without spaces, quotes and backslashes")
+    return value
+
+
+def absolute_path(value: object) -> Path:
+    if not isinstance(value, str) or not value.isprintable() or not value.startswith("/"):
+        raise refuse(value, "an absolute path")
+    return Path(value)

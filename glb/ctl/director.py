@@ -8,6 +8,7 @@ import typer
 
 from glb.ctl.options import ConfigFile, Keep, TableFile
 from glb.ctl.output import Format, Output, emit
+from glb.ctl.routing import announce, drain
 from glb.ctl.status import facts_of_role, render
 from glb.daemon.lifecycle import set_up_logging
 from glb.director import daemon
@@ -42,9 +43,14 @@ def run(iface: Interfaces, config: ConfigFile, table: TableFile, keep: Keep = Fa
 @app.command()
 def openapi() -> None:
     """Print the description (OpenAPI, JSON) of the API that the daemon serves on its control socket."""
+    from glb.director.announcer import Announcer
     from glb.director.api import create_app  # here, since most commands do without a web framework
 
-    typer.echo(json.dumps(create_app(asyncio.Queue()).openapi(), indent=2))
+    typer.echo(json.dumps(create_app(asyncio.Queue(), Announcer((), keep=False)).openapi(), indent=2))
+
+
+app.command()(drain)
+app.command()(announce)
 
 
 @app.command()

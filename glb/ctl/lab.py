@@ -10,6 +10,7 @@ from rich.text import Text
 from glb.ctl.output import Format, Output, console, emit, grid
 from glb.lab.demo import run_demo
 from glb.lab.lab import DEFAULT_NAME, Lab
+from glb.lab.routing import Router, Routing, Speaker
 from glb.lab.status import HostStatus, LabStatus
 
 app = typer.Typer(
@@ -23,9 +24,22 @@ Proxies = Annotated[int, typer.Option("--proxies", help="How many proxies.")]
 
 
 @app.command()
-def up(lab: Name = DEFAULT_NAME, directors: Directors = 2, proxies: Proxies = 3, output: Output = Format.TEXT) -> None:
+def up(
+    lab: Name = DEFAULT_NAME,
+    directors: Directors = 2,
+    proxies: Proxies = 3,
+    routing: Annotated[
+        Speaker | None,
+        typer.Option("--routing", help="Let directors announce the VIPs by BGP, with this speaker, not fixed routes."),
+    ] = None,
+    router: Annotated[Router, typer.Option("--router", help="With --routing: what the router learns them with.")] = (
+        Router.BIRD
+    ),
+    output: Output = Format.TEXT,
+) -> None:
     """Bring the lab up, in place of what is left of an earlier one of its name. It stays until `glbctl lab down`."""
-    status = Lab.up(lab, directors=directors, proxies=proxies).status()
+    how = Routing(routing, router, bfd=routing is Speaker.BIRD) if routing else None
+    status = Lab.up(lab, directors=directors, proxies=proxies, routing=how).status()
     emit(output, asdict(status), _render(status))
 
 

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from glb.ctl.output import grid
+from glb.ctl.routing import render_routing, routing_facts
 from glb.daemon.report import Report, all_reports
 from glb.datapath.attachment import is_attached
 from glb.datapath.counters import read_counters
@@ -27,6 +28,7 @@ def _facts(report: Report) -> dict[str, Any]:
         "running": report.process.is_alive(),
         "attached": attached,
         "pins": str(pin_dir(report.interface)),
+        "routing": routing_facts(report) if report.role == "director" else None,
         "packets": read_counters(report.interface, report.role) if attached else {},
     }
 
@@ -53,6 +55,8 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
         lines.add_row("table", f"{table['name']}, {table['depth']} hops a row")
         lines.add_row("  binds", "\n".join(table["binds"]))
         lines.add_row("  backends", "\n".join(f"{ip}  {state}" for ip, state in table["backends"].items()))
+    if facts["routing"] and (facts["routing"]["speaker"] != "none" or facts["routing"]["draining"]):
+        lines.add_row("routing", render_routing(facts["routing"]))
     packets = {name: count for name, count in facts["packets"].items() if count}
     lines.add_row("packets", "\n".join(f"{count:>12,}  {name}" for name, count in packets.items()) or "none yet")
     return Group(Text(f"{facts['role']} {facts['interface']}", style="bold"), lines)

@@ -6,7 +6,8 @@ from fastapi.responses import JSONResponse
 from glb import __version__
 from glb.config.errors import ConfigError
 from glb.daemon.lifecycle import Actions
-from glb.director import api_daemon, api_tables
+from glb.director import api_daemon, api_routing, api_tables
+from glb.director.announcer import Announcer
 from glb.director.controller import Controller
 from glb.errors import GlbError
 from glb.table.model import TableError
@@ -15,7 +16,7 @@ _BAD_INPUT = 422
 _FAILED = 409
 
 
-def create_app(actions: Actions[Controller]) -> FastAPI:
+def create_app(actions: Actions[Controller], announcer: Announcer) -> FastAPI:
     """The application; what it is asked to do, the daemon's worker does."""
     app = FastAPI(
         title="glb director",
@@ -25,8 +26,10 @@ def create_app(actions: Actions[Controller]) -> FastAPI:
         redoc_url=None,
     )
     app.state.actions = actions
+    app.state.announcer = announcer
     app.include_router(api_daemon.router, prefix="/v1")
     app.include_router(api_tables.router, prefix="/v1")
+    app.include_router(api_routing.router, prefix="/v1")
     app.add_exception_handler(GlbError, _answer_error)
     return app
 

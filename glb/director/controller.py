@@ -93,6 +93,11 @@ class Controller:
         for director in self.directors:
             director.look_around()
 
+    def self_test(self) -> None:
+        """Raise DatapathError if an interface's datapath fails a test packet."""
+        for director in self.directors:
+            director.self_test()
+
     def detach(self) -> None:
         """Take the programs off the interfaces and remove every trace."""
         for director in self.directors:

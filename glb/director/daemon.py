@@ -9,6 +9,7 @@ from watchfiles import awatch
 from glb.control.server import Listener, serve
 from glb.daemon.lifecycle import Actions, live
 from glb.daemon.report import socket_path
+from glb.director.announcer import Announcer
 from glb.director.api import create_app
 from glb.director.controller import Controller
 from glb.director.sources import Sources
@@ -25,12 +26,13 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
     Raises what Controller raises, before anything is attached.
     """
     sources = Sources(config, table)
+    announcer = Announcer(interfaces, keep)
 
     async def watch_files(actions: Actions[Controller], stop: asyncio.Event) -> None:
         await _watch_files(sources, actions, stop)
 
     async def answer(actions: Actions[Controller], stop: asyncio.Event) -> None:
-        await serve(create_app(actions), listening.pop(), stop)
+        await serve(create_app(actions, announcer), listening.pop(), stop)
 
     listening: list[Listener] = []
 
@@ -44,7 +46,7 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
             raise
         return controller
 
-    await live("director", interfaces, keep, start, (watch_files, _watch_network, answer))
+    await live("director", interfaces, keep, start, (watch_files, _watch_network, answer, announcer.duty))
 
 
 async def _watch_files(sources: Sources, actions: Actions[Controller], stop: asyncio.Event) -> None:

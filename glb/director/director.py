@@ -9,6 +9,7 @@ from glb.datapath.attachment import Attachment
 from glb.datapath.content import Surroundings
 from glb.datapath.director import DirectorDatapath
 from glb.datapath.layout import Layout
+from glb.director.self_test import self_test
 from glb.director.sources import Loaded, Sources
 from glb.errors import GlbError
 from glb.network.interface import find_interface
@@ -83,6 +84,10 @@ class Director:
                 self._note_surroundings(surroundings)
         except GlbError as error:
             log.error("%s: %s", self.interface, error)
+
+    def self_test(self) -> None:
+        """Raise DatapathError if what is attached fails a test packet."""
+        self_test(self.interface, self._surroundings.mac, self._loaded.tables, self._loaded.config)
 
     def detach(self) -> None:
         """Take the program off the interface and remove every trace."""

@@ -1,0 +1,108 @@
+"""The shape of a director's key `routing`; `to_model()` makes `routing.py`'s values of it."""
+
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+
+from glb.config import values
+from glb.config.model import Address, Network
+from glb.config.routing import Peer, Routing, Speaker
+
+Asn = Annotated[int, PlainValidator(values.integer(1, 4_294_967_295))]
+Boolean = Annotated[bool, PlainValidator(values.boolean)]
+HoldTime = Annotated[int, PlainValidator(values.integer(3, 65535))]
+Ipv4 = Annotated[IPv4Address, PlainValidator(values.host_ipv4)]
+Ipv6 = Annotated[IPv6Address, PlainValidator(values.host_ipv6)]
+
+
+class PeerSource(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address: Annotated[Address, PlainValidator(values.unicast)]
+    asn: Asn = Field(alias="as")
+    password: Annotated[str, PlainValidator(values.md5_password)] | None = None
+    bfd: Boolean = False
+    multihop: Annotated[int, PlainValidator(values.integer(2, 255))] | None = None
+    local_address: Annotated[Address, PlainValidator(values.unicast)] | None = None
+    next_hop_ipv4: Ipv4 | None = None
+    next_hop_ipv6: Ipv6 | None = None
+
+    @model_validator(mode="after")
+    def _one_family_a_session(self) -> Self:
+        local = self.local_address
+        if local is not None and local.version != self.address.version:
+            raise values.problem(f'"local_address" {local} is not of the family of "address" {self.address}')
+        return self
+
+    def to_model(self) -> Peer:
+        return Peer(
+            self.address,
+            self.asn,
+            self.password,
+            self.bfd,
+            self.multihop,
+            self.local_address,
+            self.next_hop_ipv4,
+            self.next_hop_ipv6,
+        )
+
+
+class RoutingSource(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    speaker: Annotated[Speaker, PlainValidator(values.one_of(Speaker))]
+    local_as: Asn | None = None
+    router_id: Ipv4 | None = None
+    peers: tuple[PeerSource, ...] = ()
+    communities: tuple[Annotated[str, PlainValidator(values.community)], ...] = ()
+    prefixes: tuple[Annotated[Network, PlainValidator(values.network)], ...] | None = None
+    hold_time: HoldTime = 9
+    bfd_interval_ms: Annotated[int, PlainValidator(values.integer(10, 60_000))] = 300
+    bfd_multiplier: Annotated[int, PlainValidator(values.integer(1, 255))] = 3
+    drain_timeout: Annotated[int, PlainValidator(values.integer(0, 3600))] = 30
+    control: Annotated[Path, PlainValidator(values.absolute_path)] | None = None
+
+    @model_validator(mode="after")
+    def _whose_sessions(self) -> Self:
+        """The sessions are either glb's or, with "control", those of an operator's BIRD."""
+        if self.speaker is Speaker.NONE:
+            return self
+        if self.control is None:
+            self._require_sessions()
+        elif self.speaker is not Speaker.BIRD:
+            raise values.problem('"control" is the control socket of a BIRD; the speaker is "exabgp"')
+        elif self.peers or self.local_as is not None:
+            raise values.problem('with "control" the sessions are that BIRD\'s own; leave out "peers" and "local_as"')
+        return self
+
+    def _require_sessions(self) -> None:
+        if self.local_as is None:
+            raise values.problem('"local_as" is missing')
+        if not self.peers:
+            raise values.problem('"peers" is missing or empty; there is nobody to announce to')
+
+    def to_model(self, router_id: IPv4Address) -> Routing:
+        """`router_id` is taken where the file has none."""
+        return Routing(
+            speaker=self.speaker,
+            local_as=self.local_as or 0,
+            router_id=self.router_id or router_id,
+            peers=tuple(peer.to_model() for peer in self.peers),
+            communities=self.communities,
+            prefixes=self.prefixes,
+            hold_time=self.hold_time,
+            bfd_interval_ms=self.bfd_interval_ms,
+            bfd_multiplier=self.bfd_multiplier,
+            drain_timeout=self.drain_timeout,
+            control=self.control,
+        )
+
+
+def _spelled_out(value: object) -> object:
+    return {"speaker": "none"} if value == "none" else value
+
+
+RoutingKey = Annotated[RoutingSource | None, BeforeValidator(_spelled_out)]
+"""The object, or the one word "none"."""

@@ -1,0 +1,248 @@
+"""The duty that announces the VIPs: while the datapath works and a table can serve, and not a moment longer."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from glb.config.model import Network
+from glb.config.routing import Routing
+from glb.config.routing import Speaker as Kind
+from glb.daemon.lifecycle import Actions, ask
+from glb.daemon.report import run_dir
+from glb.director.controller import Controller
+from glb.director.quiet import packets_taken, wait_until_quiet
+from glb.errors import GlbError
+from glb.routing.prefixes import not_carried, prefixes_to_announce
+from glb.routing.speaker import Session, Speaker
+from glb.routing.speakers import speaker_for
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_LOOK_SECONDS = 1.0
+_LOOKS_PER_TEST = 3
+_PREFERENCE_SECONDS = 5.0
+"""That routers get to turn to other paths at the graceful shutdown's request, before ours is withdrawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What decides about announcing, as the worker sees it."""
+
+    routing: Routing | None
+    prefixes: tuple[Network, ...]
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether announcing is this daemon's task."""
+        return self.routing is not None and self.routing.speaker is not Kind.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingStatus:
+    """What the daemon says of its routing."""
+
+    speaker: str
+    draining: bool
+    announced: tuple[str, ...]
+    not_carried: tuple[str, ...]
+    """Prefixes that no session carries, for want of a peer of their family."""
+    sessions: tuple[Session, ...]
+    fault: str | None
+    """Why nothing is announced, or the speaker does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """How a drain went: whether no packet came any more at its end, how many came during it, and its seconds."""
+
+    quiet: bool
+    packets: int
+    seconds: float
+
+
+class Announcer:
+    """Follows the controller, and drives the speaker. All in one event loop; the speaker's calls block in threads."""
+
+    def __init__(self, interfaces: Sequence[str], keep: bool) -> None:
+        self._interfaces = interfaces
+        self._keep = keep
+        self._turn = asyncio.Lock()
+        self._routing: Routing | None = None
+        self._speaker: Speaker | None = None
+        self._started = False
+        self._announced: tuple[Network, ...] | None = None  # None: not known, as of a speaker that was adopted
+        self._sessions: tuple[Session, ...] = ()
+        self._draining = False
+        self._broken: str | None = None  # what the self-test says
+        self._silent: str | None = None  # what the speaker, or its absence, says
+
+    @property
+    def status(self) -> RoutingStatus:
+        announced = self._announced or ()
+        lost = not_carried(self._routing, announced) if self._routing else ()
+        return RoutingStatus(
+            speaker=str(self._routing.speaker) if self._routing and self._speaker else "none",
+            draining=self._draining,
+            announced=tuple(map(str, announced)),
+            not_carried=tuple(map(str, lost)),
+            sessions=self._sessions,
+            fault=self._broken or self._silent,
+        )
+
+    async def duty(self, actions: Actions[Controller], stop: asyncio.Event) -> None:
+        """Look each second; at the end, unless the datapath is to stay, withdraw and wait until traffic has gone."""
+        looks = 0
+        while not stop.is_set():
+            situation = await _unless(stop, ask(actions, _look))
+            if situation is not None:
+                if situation.is_announced and looks % _LOOKS_PER_TEST == 0 and not self._draining:
+                    await _unless(stop, self._test(actions))
+                async with self._turn:
+                    await asyncio.to_thread(self._follow, situation)
+            looks += 1
+            await _pause(stop, _LOOK_SECONDS)
+        if not self._keep:
+            await self._take_leave()
+
+    async def drain(self, timeout: float) -> Drained:
+        """Withdraw, the graceful way, and wait until no packet comes; the daemon goes on, and announces nothing.
+
+        timeout: seconds in all.
+        """
+        async with self._turn:
+            self._draining = True
+            return await self._drain(timeout)
+
+    def end_drain(self) -> None:
+        """Announce again, from the next look on."""
+        self._draining = False
+
+    async def _drain(self, timeout: float) -> Drained:
+        began = time.monotonic()
+        before = packets_taken(self._interfaces)
+        if self._announced:
+            log.info("routing: graceful shutdown of %s", _listed(self._announced))
+            await self._tell(lambda speaker: speaker.announce(self._announced or (), graceful_shutdown=True))
+            await wait_until_quiet(self._interfaces, min(_PREFERENCE_SECONDS, timeout / 2))
+        await self._tell(lambda speaker: speaker.withdraw())
+        self._announced = ()
+        quiet = await wait_until_quiet(self._interfaces, max(timeout - (time.monotonic() - began), 0))
+        drained = Drained(quiet, packets_taken(self._interfaces) - before, round(time.monotonic() - began, 3))
+        if quiet:
+            log.info("routing: drained in %.1f s", drained.seconds)
+        else:
+            log.warning("routing: packets still come %.1f s after the withdrawal began", drained.seconds)
+        return drained
+
+    async def _tell(self, what: Callable[[Speaker], None]) -> None:
+        if self._speaker is not None:
+            try:
+                await asyncio.to_thread(what, self._speaker)
+            except (GlbError, OSError) as error:
+                self._note_silence(str(error))
+
+    async def _take_leave(self) -> None:
+        async with self._turn:
+            if self._speaker is None or self._routing is None:
+                return
+            if self._announced != ():
+                await self._drain(self._routing.drain_timeout)
+            await self._tell(lambda speaker: speaker.stop())
+
+    async def _test(self, actions: Actions[Controller]) -> None:
+        try:
+            await ask(actions, Controller.self_test)
+        except GlbError as error:
+            self._note_fault(str(error))
+        else:
+            self._note_fault(None)
+
+    def _note_fault(self, fault: str | None) -> None:
+        if fault and fault != self._broken:
+            log.error("routing: the self-test fails, nothing is announced: %s", fault)
+        elif self._broken and not fault:
+            log.info("routing: the self-test passes again")
+        self._broken = fault
+
+    def _note_silence(self, fault: str | None) -> None:
+        if fault and fault != self._silent:
+            log.error("routing: %s", fault)
+        self._silent = fault
+
+    def _follow(self, situation: Situation) -> None:
+        """Have the speaker announce what is to be announced now; what goes wrong is tried again at the next look."""
+        try:
+            self._follow_configuration(situation)
+            if self._speaker is not None and not self._draining:
+                self._follow_prefixes(self._speaker, () if self._broken else situation.prefixes)
+            if self._speaker is not None:
+                self._note_sessions(self._speaker.sessions())
+        except (GlbError, OSError) as error:
+            self._started = False  # it may have died
+            self._note_silence(str(error))
+        else:
+            self._note_silence(None)
+
+    def _follow_configuration(self, situation: Situation) -> None:
+        routing = situation.routing
+        if routing == self._routing and self._started:
+            return
+        fresh = speaker_for(routing, run_dir(), self._interfaces[0]) if routing else None
+        if self._speaker is not None and _identity(routing) != _identity(self._routing):
+            self._speaker.stop()
+        self._routing, self._speaker, self._announced, self._sessions = routing, fresh, (), ()
+        if fresh is not None and routing is not None:
+            adopted = fresh.start(routing)
+            self._announced = None if adopted else ()
+            log.info("routing: %s %s", routing.speaker, "adopted" if adopted else "started")
+        self._started = True
+
+    def _follow_prefixes(self, speaker: Speaker, prefixes: tuple[Network, ...]) -> None:
+        if prefixes == self._announced:
+            return
+        speaker.announce(prefixes)
+        self._announced = prefixes
+        log.info("routing: announced: %s", _listed(prefixes))
+        if self._routing and (lost := not_carried(self._routing, prefixes)):
+            log.warning("routing: no session carries %s: routing.peers has no peer of that family", _listed(lost))
+
+    def _note_sessions(self, sessions: tuple[Session, ...]) -> None:
+        for session in set(sessions) - set(self._sessions):
+            log.info("routing: session with %s: %s", session.peer, session.state)
+        self._sessions = sessions
+
+
+def _look(controller: Controller) -> Situation:
+    routing = controller.loaded.config.routing
+    return Situation(routing, prefixes_to_announce(routing, controller.loaded.tables) if routing else ())
+
+
+def _identity(routing: Routing | None) -> object:
+    """What must be the same for a speaker to be the same process."""
+    return (routing.speaker, routing.control) if routing else None
+
+
+def _listed(prefixes: Sequence[Network]) -> str:
+    return ", ".join(map(str, prefixes)) or "nothing"
+
+
+async def _unless(stop: asyncio.Event, wanted: Awaitable[T]) -> T | None:
+    """What is wanted, or None once stop is set: the worker answers nobody after that."""
+    working, stopping = asyncio.ensure_future(wanted), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        stopping.cancel()
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)

@@ -1,0 +1,95 @@
+"""The watchdog's question: does what is attached still tunnel a packet of the first bind to the right proxy?
+
+It runs the program on frames of its own (BPF_PROG_TEST_RUN), with the maps that packets meet. What it sends is counted
+like any packet, and goes nowhere.
+"""
+
+import os
+import struct
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address
+
+from glb.config.model import Address, Bind, DirectorConfig, Proto
+from glb.datapath import libbpf
+from glb.datapath.attachment import is_attached
+from glb.datapath.errors import DatapathError
+from glb.datapath.pins import pin_dir
+from glb.hashing.flow import Flow
+from glb.routing.prefixes import can_serve
+from glb.table.lookup import lookup
+from glb.table.model import BuiltTable
+
+_XDP_TX, _XDP_REDIRECT = 3, 4
+_PROBES = 8  # clients tried: the rows of some may lead to a machine that is gone
+_CLIENTS4 = IPv4Address("192.0.2.1")
+_CLIENTS6 = IPv6Address("2001:db8::1")
+_CLIENT_PORT = 4711
+_ETHERTYPE = {4: 0x0800, 6: 0x86DD}
+_OUTER_DESTINATION = slice(30, 34)  # of an Ethernet frame with an IPv4 packet in it
+
+
+def self_test(interface: str, mac: bytes, tables: Sequence[BuiltTable], config: DirectorConfig) -> None:
+    """Raise DatapathError if the interface's datapath is not attached, or fails a packet.
+
+    mac: the interface's. Tables that cannot serve are not asked for; without any other there is nothing to test.
+    """
+    if not is_attached(interface):
+        raise DatapathError(f"{interface}: the program is not attached any more")
+    bind = next((table.binds[0] for table in tables if can_serve(table) and table.binds), None)
+    if bind is None:
+        return
+    program = libbpf.open_pin(pin_dir(interface) / "program")
+    try:
+        _try_clients(program, interface, mac, bind, tables, config)
+    finally:
+        os.close(program)
+
+
+def _try_clients(
+    program: int, interface: str, mac: bytes, bind: Bind, tables: Sequence[BuiltTable], config: DirectorConfig
+) -> None:
+    """One client whose packet goes where it belongs is enough; one whose packet goes elsewhere is one too many."""
+    for flow in _flows(bind):
+        found = lookup(tables, flow, bind.proto, config.hash_fields, config.alt_hash_fields)
+        action, left = libbpf.run_on_frame(program, _frame(mac, flow, bind.proto))
+        if action not in (_XDP_TX, _XDP_REDIRECT):
+            continue
+        went_to = IPv4Address(left[_OUTER_DESTINATION])
+        if found is None or went_to != found.hops[0]:
+            belongs = found.hops[0] if found else "the host's stack"
+            raise DatapathError(
+                f"{interface}: a test packet from {flow.src} to {bind} went to {went_to}, not to {belongs}"
+            )
+        return
+    raise DatapathError(f"{interface}: none of {_PROBES} test packets to {bind} left by the tunnel")
+
+
+def _flows(bind: Bind) -> list[Flow]:
+    first: Address = _CLIENTS4 if bind.family == 4 else _CLIENTS6
+    destination = bind.network.network_address
+    return [Flow(first + number, destination, _CLIENT_PORT, bind.port_start) for number in range(_PROBES)]
+
+
+def _frame(mac: bytes, flow: Flow, proto: Proto) -> bytes:
+    """A TCP SYN, or an empty datagram, addressed to the interface."""
+    if proto is Proto.TCP:
+        transport = struct.pack("!HHIIBBHHH", flow.src_port, flow.dst_port, 0, 0, 5 << 4, 0x02, 65535, 0, 0)
+    else:
+        transport = struct.pack("!HHHH", flow.src_port, flow.dst_port, 8, 0)
+    family = flow.src.version
+    addresses = flow.src.packed + flow.dst.packed
+    if family == 4:
+        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(transport), 0, 0, 64, proto.number, 0)
+        checksum = _checksum(head + addresses)
+        packet = head[:10] + struct.pack("!H", checksum) + addresses
+    else:
+        packet = struct.pack("!IHBB", 6 << 28, len(transport), proto.number, 64) + addresses
+    ethernet = mac + bytes.fromhex("020000000000") + struct.pack("!H", _ETHERTYPE[family])
+    return ethernet + packet + transport
+
+
+def _checksum(header: bytes) -> int:
+    total: int = sum(struct.unpack(f"!{len(header) // 2}H", header))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF

@@ -1,0 +1,1 @@
+"""Announcing the VIPs by BGP, on a speaker that exists: BIRD or ExaBGP."""

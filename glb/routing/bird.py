@@ -1,0 +1,121 @@
+"""BIRD 2 as the speaker: glb's own process, or an operator's that includes glb's routes."""
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from glb.config.atomic import replace_file
+from glb.config.model import Network
+from glb.config.routing import Routing
+from glb.routing import bird_control
+from glb.routing.bird_config import STATIC, bird_config, bird_routes, peer_of
+from glb.routing.errors import RoutingError
+from glb.routing.speaker import Session
+
+_BIRD = "bird"
+_PROTOCOL, _PROTOCOL_DETAILS = 1002, 1006  # codes of the lines of `show protocols all`
+_BGP_STATE = "BGP state:"
+
+
+class OwnBird:
+    """A BIRD process of glb's own, in the background: it is found again by its control socket."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        """`folder` gets the files `<name>.bird.conf`, `.bird.ctl` (the socket) and `.bird.log`."""
+        self._config = folder / f"{name}.bird.conf"
+        self._control = folder / f"{name}.bird.ctl"
+        self._log = folder / f"{name}.bird.log"
+        self._routing: Routing | None = None
+
+    def start(self, routing: Routing) -> bool:
+        self._routing = routing
+        if bird_control.answers(self._control):
+            return True
+        self._write((), False)
+        self._control.unlink(missing_ok=True)
+        try:
+            done = subprocess.run(
+                [_BIRD, "-c", self._config, "-s", self._control], capture_output=True, text=True, check=False
+            )
+        except FileNotFoundError:
+            raise RoutingError("bird is not installed: `apt-get install bird2`") from None
+        if done.returncode:
+            raise RoutingError(f"bird does not start with {self._config}: {(done.stderr or done.stdout).strip()}")
+        return False
+
+    def announce(self, prefixes: Sequence[Network], graceful_shutdown: bool = False) -> None:
+        self._write(prefixes, graceful_shutdown)
+        bird_control.ask(self._control, "configure")
+
+    def withdraw(self) -> None:
+        self.announce(())
+
+    def sessions(self) -> tuple[Session, ...]:
+        assert self._routing is not None
+        states = bgp_states(self._control)
+        return tuple(Session(peer_of(name, self._routing), state) for name, state in states.items())
+
+    def stop(self) -> None:
+        if bird_control.answers(self._control):
+            bird_control.shut_down(self._control)
+
+    def _write(self, prefixes: Sequence[Network], graceful_shutdown: bool) -> None:
+        assert self._routing is not None
+        text = bird_config(self._routing, prefixes, self._log, graceful_shutdown)
+        self._config.touch(0o600)  # replaced with this mode: there are passwords in it
+        replace_file(self._config, text.encode())
+
+
+class OperatorsBird:
+    """A BIRD that is the operator's: glb gives it routes by a file that its configuration includes."""
+
+    def __init__(self, control: Path, routes: Path) -> None:
+        self._control = control
+        self._routes = routes
+        self._routing: Routing | None = None
+
+    def start(self, routing: Routing) -> bool:
+        """Raises RoutingError also if its configuration does not include the routes."""
+        self._routing = routing
+        if not self._routes.exists():
+            self._write((), False)
+        bird_control.ask(self._control, "configure")
+        for name in STATIC.values():
+            try:
+                bird_control.ask(self._control, f"show protocols {name}")
+            except RoutingError as error:
+                raise RoutingError(
+                    f'{self._control}: this BIRD has no protocol {name}: add `include "{self._routes}";`'
+                    " to its configuration"
+                ) from error
+        return True
+
+    def announce(self, prefixes: Sequence[Network], graceful_shutdown: bool = False) -> None:
+        self._write(prefixes, graceful_shutdown)
+        bird_control.ask(self._control, "configure")
+
+    def withdraw(self) -> None:
+        self.announce(())
+
+    def sessions(self) -> tuple[Session, ...]:
+        return tuple(Session(name, state) for name, state in bgp_states(self._control).items())
+
+    def stop(self) -> None:
+        if bird_control.answers(self._control):
+            self.withdraw()
+
+    def _write(self, prefixes: Sequence[Network], graceful_shutdown: bool) -> None:
+        assert self._routing is not None
+        replace_file(self._routes, bird_routes(self._routing, prefixes, graceful_shutdown).encode())
+
+
+def bgp_states(control: Path) -> dict[str, str]:
+    """The state of each BGP session by its protocol's name: established, connect, active, idle, down, ..."""
+    states: dict[str, str] = {}
+    name = ""
+    for line in bird_control.ask(control, "show protocols all"):
+        if line.code == _PROTOCOL:
+            name = line.text.split()[0]
+        if line.code == _PROTOCOL_DETAILS and line.text.startswith(_BGP_STATE):
+            states[name] = line.text.removeprefix(_BGP_STATE).strip().lower()
+    return states

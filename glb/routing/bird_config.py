@@ -1,0 +1,93 @@
+"""The configuration of BIRD 2, as text: pure.
+
+The prefixes stand in static protocols of which the sessions export everything. So what is announced changes by a
+reconfiguration that touches no session.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from glb.config.model import Network
+from glb.config.routing import Peer, Routing
+from glb.routing.speaker import GRACEFUL_SHUTDOWN
+
+STATIC = {4: "glb4", 6: "glb6"}
+"""The names of the two protocols that hold the prefixes: an operator's own BIRD exports them by these."""
+
+_HEADER = "# Written by glb, and again at each change: edit the director's configuration instead."
+
+
+def bird_config(routing: Routing, prefixes: Sequence[Network], log: Path, graceful_shutdown: bool = False) -> str:
+    """All that a BIRD of glb's own needs."""
+    bfd = (
+        f"protocol bfd {{\n"
+        f'\tinterface "*" {{ interval {routing.bfd_interval_ms} ms; multiplier {routing.bfd_multiplier}; }};\n'
+        f"\tmultihop {{ interval {routing.bfd_interval_ms} ms; multiplier {routing.bfd_multiplier}; }};\n"
+        f"}}"
+    )
+    parts = [
+        _HEADER,
+        f'log "{log}" {{ info, warning, error, fatal, bug, remote, auth }};',
+        f"router id {routing.router_id};",
+        "protocol device {\n}",
+        *([bfd] if any(peer.bfd for peer in routing.peers) else []),
+        *(_session(f"peer{number}", peer, routing) for number, peer in enumerate(routing.peers, 1)),
+        _routes(routing, prefixes, graceful_shutdown),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def bird_routes(routing: Routing, prefixes: Sequence[Network], graceful_shutdown: bool = False) -> str:
+    """The part that an operator's BIRD includes: the prefixes alone."""
+    return f"{_HEADER}\n{_routes(routing, prefixes, graceful_shutdown)}\n"
+
+
+def peer_of(name: str, routing: Routing) -> str:
+    """The address of the peer whose protocol has this name."""
+    return str(routing.peers[int(name.removeprefix("peer")) - 1].address)
+
+
+def _routes(routing: Routing, prefixes: Sequence[Network], graceful_shutdown: bool) -> str:
+    communities = [*routing.communities, *([GRACEFUL_SHUTDOWN] if graceful_shutdown else [])]
+    attributes = " ".join(_add(community) for community in communities)
+    parts = []
+    for family, name in STATIC.items():
+        routes = "".join(_route(prefix, attributes) for prefix in prefixes if prefix.version == family)
+        parts.append(f"protocol static {name} {{\n\tipv{family};\n{routes}}}")
+    return "\n".join(parts)
+
+
+def _route(prefix: Network, attributes: str) -> str:
+    return f"\troute {prefix} unreachable" + (f" {{ {attributes} }};\n" if attributes else ";\n")
+
+
+def _add(community: str) -> str:
+    numbers = community.split(":")
+    kind = "bgp_community" if len(numbers) == 2 else "bgp_large_community"
+    return f"{kind}.add(({', '.join(numbers)}));"
+
+
+def _session(name: str, peer: Peer, routing: Routing) -> str:
+    """A session that tries again within seconds: BIRD's own minutes are for the internet."""
+    lines = [
+        f"local {f'{peer.local_address} ' if peer.local_address else ''}as {routing.local_as};",
+        f"neighbor {peer.address} as {peer.asn};",
+        f"multihop {peer.multihop};" if peer.multihop else "direct;",
+        f"hold time {routing.hold_time};",
+        f"keepalive time {max(routing.hold_time // 3, 1)};",
+        "connect delay time 1;",
+        "connect retry time 5;",
+        "error wait time 1, 10;",
+        *([f'password "{peer.password}";'] if peer.password else []),
+        *(["bfd on;"] if peer.bfd else []),
+        *_channels(peer),
+    ]
+    return f"protocol bgp {name} {{\n" + "".join(f"\t{line}\n" for line in lines) + "}"
+
+
+def _channels(peer: Peer) -> Iterator[str]:
+    for family, static in STATIC.items():
+        if peer.carries(family):
+            next_hop = peer.next_hop(family)
+            how = f"address {next_hop}" if next_hop else "self"
+            yield f'ipv{family} {{ import none; export where proto = "{static}"; next hop {how}; }};'

@@ -1,0 +1,57 @@
+"""Which prefixes a director may announce now: those of the tables that can serve."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from glb.config.model import Backend, Bind, Network, State
+from glb.config.routing import Routing
+
+
+class Announceable(Protocol):
+    """A table, source or built, as far as routing is concerned."""
+
+    @property
+    def binds(self) -> tuple[Bind, ...]: ...
+
+    @property
+    def backends(self) -> tuple[Backend, ...]: ...
+
+
+def can_serve(table: Announceable) -> bool:
+    """Whether a packet of the table has anywhere to go: draining backends still serve the connections they have."""
+    return any(backend.healthy and backend.state is not State.INACTIVE for backend in table.backends)
+
+
+def prefixes_to_announce(routing: Routing, tables: Iterable[Announceable]) -> tuple[Network, ...]:
+    """The prefixes of all tables that can serve, each once, in order.
+
+    A prefix is a bind's network, or, where the configuration lists prefixes, each of those that holds such a network.
+    One VIP may belong to several tables: it is announced while any of them can serve, since a route knows no ports.
+    Networks next to each other are not merged: a table that fails must withdraw its own and touch no other.
+    """
+    serving = {bind.network for table in tables if can_serve(table) for bind in table.binds}
+    if routing.prefixes is None:
+        return in_order(serving)
+    return in_order(prefix for prefix in routing.prefixes if any(holds(prefix, network) for network in serving))
+
+
+def not_carried(routing: Routing, prefixes: Iterable[Network]) -> tuple[Network, ...]:
+    """The prefixes that no session carries, for want of a peer of their family."""
+    if routing.control is not None:
+        return ()
+    families = {family for family in (4, 6) for peer in routing.peers if peer.carries(family)}
+    return tuple(prefix for prefix in prefixes if prefix.version not in families)
+
+
+def holds(prefix: Network, network: Network) -> bool:
+    """Whether a prefix covers the whole of a network."""
+    return (
+        prefix.version == network.version
+        and prefix.prefixlen <= network.prefixlen
+        and network.network_address in prefix
+    )
+
+
+def in_order(prefixes: Iterable[Network]) -> tuple[Network, ...]:
+    """IPv4 first, then by address."""
+    return tuple(sorted(set(prefixes), key=lambda p: (p.version, int(p.network_address), p.prefixlen)))
