@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from glb.lab.hosts import HTTP_PORT, VIP4, VIP6, Host
+from glb.lab.routing import Routing, director_key
 
 TABLE_NAME = "web"
 HASH_KEY = "676c622d6c61622d686173682d6b6579"
@@ -29,9 +30,12 @@ def forwarding_table(proxies: Sequence[Host]) -> str:
     return _text({"tables": [table]})
 
 
-def director(host: Host) -> str:
+def director(host: Host, routing: Routing | None = None) -> str:
     """A director finds the proxies' MACs by itself: they are its neighbours on the datacenter's bridge."""
-    return _text({"outbound_src_ip": _ipv4(host), "forward_icmp_ping_responses": True})
+    config: dict[str, Any] = {"outbound_src_ip": _ipv4(host), "forward_icmp_ping_responses": True}
+    if routing is not None:
+        config["routing"] = director_key(host, routing)
+    return _text(config)
 
 
 def _backend(proxy: Host) -> dict[str, Any]:

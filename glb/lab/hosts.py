@@ -19,6 +19,8 @@ IPAddress = IPv4Address | IPv6Address
 
 VIP4 = IPv4Address("203.0.113.10")
 VIP6 = IPv6Address("2001:db8:f::10")
+VIPS = (IPv4Network(VIP4), IPv6Network(VIP6))
+"""The VIPs as directors announce them."""
 VIP_NET4 = IPv4Network("203.0.113.0/24")
 VIP_NET6 = IPv6Network("2001:db8:f::/64")
 

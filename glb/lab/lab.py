@@ -3,14 +3,15 @@
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
 from glb.daemon.process import ProcessId
-from glb.lab import glbfiles, hosts, leftovers, netns, nginx, process, state, topology
+from glb.lab import glbfiles, hosts, leftovers, links, netns, nginx, process, router, routes, state, topology
 from glb.lab.capture import Capture
 from glb.lab.errors import LabError
 from glb.lab.files import write_all
@@ -26,6 +27,8 @@ from glb.lab.places import (
     table_path,
 )
 from glb.lab.process import Daemon, Program
+from glb.lab.pulses import Pulses
+from glb.lab.routing import Routing
 from glb.lab.state import Running, State
 from glb.lab.status import LabStatus, describe
 from glb.lab.traffic import Traffic
@@ -33,6 +36,8 @@ from glb.lab.traffic import Traffic
 DEFAULT_NAME = "lab"
 DAEMON = "glbctl"
 WEB_SERVER = "nginx"
+_ROUTES_BOUND_S = 60.0
+_LOOK_AGAIN_S = 0.02
 
 T = TypeVar("T")
 
@@ -57,18 +62,21 @@ class Lab:
         proxies: int = 3,
         daemons: bool = True,
         owned: bool = False,
+        routing: Routing | None = None,
     ) -> "Lab":
         """Bring a lab up, in place of what is left of one of this name; if that fails, nothing is left.
 
         Without `daemons`, there is only the network and the web servers. A lab that is `owned` by the calling
         process is swept away after it, should it die without taking it down.
 
+        With `routing`, the directors announce the VIPs to the router by BGP, and the lab sets no routes to them.
+
         Raises LabError if a living process owns a lab of this name, or a part does not start.
         """
         check_name(name)
         _check_counts(directors, proxies)
         leftovers.sweep()
-        lab = cls(State(name, owner=ProcessId.own()))
+        lab = cls(State(name, owner=ProcessId.own(), routing=routing))
         leftovers.claim(lab._state)
         try:
             lab._build(
@@ -77,6 +85,8 @@ class Lab:
             )
             if daemons:
                 lab._start_daemons([host.name for host in (*lab.proxies, *lab.directors)])
+                if routing is not None:
+                    lab.wait_until_announced([director.name for director in lab.directors])
             if not owned:
                 lab.release()
         except BaseException:
@@ -183,9 +193,60 @@ class Lab:
         raise LabError(f"no {program} runs on {self.host(host).name} in lab {self.name!r}")
 
     def status(self) -> LabStatus:
-        return describe(self._state)
+        return describe(self._state, self.announced())
+
+    def announced(self) -> set[str]:
+        """The directors that the router spreads the VIPs of both families over, those that are gone included."""
+        if self._state.routing is None:
+            return set(self._state.announced)
+        router_namespace = self.namespace(hosts.ROUTER.name)
+        gateways = {gateway for vip in hosts.VIPS for gateway in routes.gateways(router_namespace, vip)}
+        known = map(hosts.director, range(1, hosts.MAX_DIRECTORS + 1))
+        return {director.name for director in known if gateways.issuperset(a.ip for a in director.addresses)}
+
+    def wait_until_announced(self, directors: Iterable[str]) -> None:
+        """Wait until the router spreads the VIPs over exactly these directors. Raises LabError if it does not."""
+        wanted = set(directors)
+        deadline = time.monotonic() + _ROUTES_BOUND_S
+        while (found := self.announced()) != wanted:
+            if time.monotonic() > deadline:
+                raise LabError(
+                    f"the router sends to {sorted(found)} after {_ROUTES_BOUND_S:.0f} s, not to {sorted(wanted)}"
+                )
+            time.sleep(_LOOK_AGAIN_S)
 
     # Change it
+
+    def add_director(self, *, daemon: bool = True) -> Host:
+        """Bring up the next director. Without routing, `announce` lets the router send to it.
+
+        Raises LabError if a part of it does not start.
+        """
+        host = hosts.director(1 + max((hosts.number(director) for director in self.directors), default=0))
+        self._add_director(host)
+        if self._state.routing is not None:
+            router.reconfigure(self.name, self.directors, self._state.routing)
+        if daemon:
+            self.start_director(host.name)
+        return host
+
+    def remove_director(self, name: str) -> None:
+        """Take a director away with all that runs on it, as if its machine had lost power: nobody is told."""
+        host = self._with_role(name, Role.DIRECTOR)
+        links.set_down(self.namespace(hosts.SWITCH.name), host.name)
+        process.kill_all_in(self.namespace(host.name))
+        netns.remove(self.namespace(host.name))
+        self._change(self._state.without_host(host.name))
+
+    def restart_router(self) -> None:
+        """Kill what speaks BGP on the router and start it again; the kernel forwards meanwhile."""
+        if self._state.routing is None:
+            raise LabError(
+                f"the router of lab {self.name!r} speaks no BGP: `glbctl lab up --routing` brings one up that does"
+            )
+        here = {name: self.process_id(hosts.ROUTER.name, name) for name in router.programs(self._state.routing.router)}
+        router.kill(here)
+        self._start_router(again=True)
 
     def add_proxy(self, *, daemon: bool = True) -> Host:
         """Bring up the next proxy. The forwarding table does not name it yet: that is `glbctl backend fill`.
@@ -267,19 +328,35 @@ class Lab:
         """Start the load generator on the client, with the arguments of `python -m glb.lab.load`."""
         return Traffic(self.namespace(hosts.CLIENT.name), arguments, self.env)
 
+    def live_connections(self, number: int) -> Pulses:
+        """Keep connections of the client alive, which are asked for an answer several times a second."""
+        return Pulses(self.namespace(hosts.CLIENT.name), number, self.env)
+
     # Inside
 
     def _build(self, directors: Sequence[Host], proxies: Sequence[Host]) -> None:
         self._change(replace(self._state, hosts=(hosts.CLIENT, hosts.ROUTER, hosts.SWITCH)))
         topology.build_core(self.name)
         for director in directors:
-            self._change(self._state.with_host(director))
-            topology.add_director(self.name, director)
-            director_config_path(self.name, director.name).write_text(glbfiles.director(director))
-        self._announce([director.name for director in directors])
+            self._add_director(director)
+        if self._state.routing is None:
+            self._announce([director.name for director in directors])
+        else:
+            self._start_router()
         write_all(self.run_dir / "www" / "files")
         self.table_path.write_text(glbfiles.forwarding_table(proxies))
         self._add_proxies(proxies)
+
+    def _add_director(self, director: Host) -> None:
+        self._change(self._state.with_host(director))
+        topology.add_director(self.name, director)
+        config = glbfiles.director(director, self._state.routing)
+        director_config_path(self.name, director.name).write_text(config)
+
+    def _start_router(self, *, again: bool = False) -> None:
+        assert self._state.routing is not None
+        for program, identity in router.start(self.name, self.directors, self._state.routing, again=again).items():
+            self._started(hosts.ROUTER.name, program, identity)
 
     def _add_proxies(self, added: Sequence[Host]) -> None:
         for proxy in added:

@@ -43,6 +43,16 @@ def set_up(namespace: str, interface: str) -> None:
     netns.run_in(namespace, up)
 
 
+def set_down(namespace: str, interface: str) -> None:
+    """Pull the cable out."""
+
+    def down() -> None:
+        with IPRoute() as ip:
+            ip.link("set", index=_index(ip, interface), state="down")
+
+    netns.run_in(namespace, down)
+
+
 def add_bridge(namespace: str, name: str, mtu: int) -> None:
     """A bridge that forwards at once: no spanning tree, no snooping on multicast."""
 

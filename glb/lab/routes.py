@@ -1,7 +1,9 @@
 """Routes, each function acting inside one namespace."""
 
+import socket
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
@@ -44,6 +46,19 @@ def add(namespace: str, network: IPNetwork, gateway: IPAddress) -> None:
     netns.run_in(namespace, add_one)
 
 
+def gateways(namespace: str, network: IPNetwork) -> set[IPAddress]:
+    """The gateways that the routes to exactly this network are spread over."""
+
+    def look() -> set[IPAddress]:
+        with IPRoute() as ip:
+            family = socket.AF_INET if network.version == 4 else socket.AF_INET6
+            there = [route for route in ip.route("dump", family=family) if _leads_to(route, network)]
+            hops = [hop for route in there for hop in route.get("multipath") or [route]]
+            return {ip_address(gateway) for hop in hops if (gateway := hop.get("gateway"))}
+
+    return netns.run_in(namespace, look)
+
+
 def set_multipath(namespace: str, network: IPNetwork, gateways: Sequence[IPAddress]) -> None:
     """Spread a network over the gateways, in place of the route that was; none takes the route away."""
 
@@ -61,3 +76,7 @@ def set_multipath(namespace: str, network: IPNetwork, gateways: Sequence[IPAddre
                     raise
 
     netns.run_in(namespace, replace if gateways else delete)
+
+
+def _leads_to(route: Any, network: IPNetwork) -> bool:
+    return (route.get("dst"), route["dst_len"]) == (str(network.network_address), network.prefixlen)

@@ -9,6 +9,7 @@ from glb.daemon.process import ProcessId
 from glb.lab.errors import LabError
 from glb.lab.hosts import Host
 from glb.lab.places import STATE_FILE, run_dir
+from glb.lab.routing import Routing
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class State:
     announced: tuple[str, ...] = ()
     """The directors that the router spreads the VIPs over."""
     running: tuple[Running, ...] = ()
+    routing: Routing | None = None
+    """How directors announce the VIPs themselves; None: the lab sets the router's routes."""
 
     def with_host(self, host: Host) -> "State":
         return replace(self, hosts=(*self.hosts, host))

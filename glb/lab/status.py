@@ -1,5 +1,6 @@
 """What `glbctl lab status` shows: plain values, ready for a table or for JSON."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from glb.lab.hosts import Host
@@ -36,18 +37,19 @@ class LabStatus:
     hosts: list[HostStatus]
 
 
-def describe(state: State) -> LabStatus:
+def describe(state: State, announced: Collection[str]) -> LabStatus:
+    """`announced`: the directors that the router sends to."""
     return LabStatus(
         name=state.name,
         run_dir=str(run_dir(state.name)),
         pin_dir=str(pin_dir(state.name)),
         table=str(table_path(state.name)),
         owner=state.owner.pid if state.owner else None,
-        hosts=[_host(state, host) for host in state.hosts],
+        hosts=[_host(state, host, announced) for host in state.hosts],
     )
 
 
-def _host(state: State, host: Host) -> HostStatus:
+def _host(state: State, host: Host, announced: Collection[str]) -> HostStatus:
     processes = [
         ProcessStatus(running.program, running.id.pid, running.id.is_alive())
         for running in state.running
@@ -59,5 +61,5 @@ def _host(state: State, host: Host) -> HostStatus:
         namespace=namespace(state.name, host.name),
         addresses=[str(address.ip) for address in host.addresses],
         processes=processes,
-        announced=host.name in state.announced if host.role == "director" else None,
+        announced=host.name in announced if host.role == "director" else None,
     )

@@ -1,0 +1,113 @@
+"""Live connections as their parent sees them: what they go through while something happens to the lab."""
+
+import json
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+
+from glb.lab.errors import LabError
+from glb.lab.process import argv_in
+
+_BOUND_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """How all connections are at a time of the monotonic clock; times in seconds, counts since the start."""
+
+    at: float
+    living: int
+    """Connections whose last question was answered, or is waited for."""
+    ended: int
+    """Connections that came to their planned end."""
+    cut: tuple[str, ...]
+    """What became of those that did not, or were never made."""
+    waiting: float
+    """How long the one waits that has waited longest by now."""
+    longest: float
+    """The longest wait that ended since the last beat."""
+
+
+@dataclass(slots=True)
+class Experience:
+    """What the connections went through, known after the block: how many there were, how many were cut and why, and
+    the longest that one waited for an answer, in seconds."""
+
+    connections: int = 0
+    cut: tuple[str, ...] = ()
+    stall: float = 0.0
+
+
+class Pulses:
+    """A number of live connections, of clients of both families. They end with the `with` block."""
+
+    def __init__(self, namespace: str, connections: int, env: Mapping[str, str]) -> None:
+        self._connections = connections
+        self._beats: queue.SimpleQueue[Beat | None] = queue.SimpleQueue()
+        self._child = subprocess.Popen(
+            argv_in(namespace, [sys.executable, "-m", "glb.lab.pulse", "--connections", str(connections)]),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            env=env,
+            text=True,
+            start_new_session=True,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def __enter__(self) -> "Pulses":
+        self._next_where(lambda beat: beat.living == self._connections)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._child.kill()
+        self._child.wait()
+
+    @contextmanager
+    def during(self) -> Iterator[Experience]:
+        """Watch from the block's begin until, after its end, each connection has had an answer again."""
+        began = time.monotonic()
+        seen = Experience()
+        yield seen
+        ended = time.monotonic()
+        beats = self._until(lambda beat: beat.at - beat.waiting > ended)
+        within = [beat for beat in beats if beat.at > began]
+        before = next((beat for beat in reversed(beats) if beat.at <= began), within[0])
+        last = within[-1]
+        seen.connections = self._connections + last.ended - before.ended
+        seen.cut = last.cut[len(before.cut) :]
+        seen.stall = max(max(beat.longest, beat.waiting) for beat in within)
+
+    def _next_where(self, wanted: Callable[[Beat], bool]) -> Beat:
+        return self._until(wanted)[-1]
+
+    def _until(self, wanted: Callable[[Beat], bool]) -> list[Beat]:
+        """The beats up to the first that is wanted, all that have waited to be looked at before it."""
+        deadline = time.monotonic() + _BOUND_S
+        beats: list[Beat] = []
+        while not (beats and wanted(beats[-1])):
+            try:
+                beat = self._beats.get(timeout=max(deadline - time.monotonic(), 0))
+            except queue.Empty:
+                raise LabError(
+                    f"{self._connections} live connections: not all are answered in {_BOUND_S:.0f} s"
+                ) from None
+            if beat is None:
+                raise LabError(f"the program of the live connections ended with status {self._child.wait()}")
+            beats.append(beat)
+        return beats
+
+    def _read(self) -> None:
+        assert self._child.stdout is not None
+        with self._child.stdout as lines:
+            for line in lines:
+                fields = json.loads(line)
+                self._beats.put(Beat(**{**fields, "cut": tuple(fields["cut"])}))
+        self._beats.put(None)

@@ -1,0 +1,87 @@
+"""The lab's router as it speaks BGP: BIRD's process, or FRR's three."""
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from glb.daemon.process import ProcessId
+from glb.lab import process, routing
+from glb.lab.errors import LabError
+from glb.lab.hosts import ROUTER, Host
+from glb.lab.places import environment, log_path, namespace, run_dir
+from glb.lab.process import Program
+from glb.lab.routing import Router, Routing
+
+_BGP_PORT = 179
+_FRR = Path("/usr/lib/frr")
+
+
+def programs(kind: Router) -> tuple[str, ...]:
+    """What runs on the router, in the order in which it is started; the one that speaks BGP is "bird" or "bgpd"."""
+    return ("bird",) if kind is Router.BIRD else ("zebra", "bfdd", "bgpd")
+
+
+def start(lab: str, directors: Sequence[Host], how: Routing, *, again: bool = False) -> dict[str, ProcessId]:
+    """Start the router's programs, and wait until it takes BGP sessions. Returns them by name.
+
+    `again`: after a restart, with the routes that are still in the kernel (graceful restart, RFC 4724).
+    Raises LabError if one does not start.
+    """
+    _write(lab, directors, how)
+    started = {name: _start(lab, name, again) for name in programs(how.router)}
+    started["bird" if how.router is Router.BIRD else "bgpd"].wait_until_listening(_BGP_PORT)
+    return {name: program.id for name, program in started.items()}
+
+
+def kill(running: Mapping[str, ProcessId]) -> None:
+    """End the programs so that they cannot tell their neighbours, nor take their routes back."""
+    for identity in running.values():
+        process.end(identity, signal.SIGKILL)
+
+
+def reconfigure(lab: str, directors: Sequence[Host], how: Routing) -> None:
+    """Let the router know other directors; sessions with those that it knew stay. Raises LabError."""
+    _write(lab, directors, how)
+    folder = run_dir(lab)
+    if how.router is Router.BIRD:
+        command = ["birdc", "-s", str(folder / "router.ctl"), "configure"]
+    else:
+        command = ["vtysh", "--vty_socket", str(folder), "-f", str(folder / "frr.conf")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabError(f"`{' '.join(command)}` fails: {done.stderr or done.stdout}")
+
+
+def _write(lab: str, directors: Sequence[Host], how: Routing) -> None:
+    folder = run_dir(lab)
+    log = log_path(lab, ROUTER.name, "bird")
+    if how.router is Router.BIRD:
+        (folder / "router.conf").write_text(routing.bird(directors, how, str(log)))
+    else:
+        (folder / "frr.conf").write_text(routing.frr(directors, how))
+
+
+def _start(lab: str, program: str, again: bool) -> Program:
+    argv = _bird(run_dir(lab), again) if program == "bird" else _frr(program, run_dir(lab))
+    if shutil.which(argv[0]) is None:
+        raise LabError(f"{argv[0]} is not installed: `script/install --dev` installs it")
+    return Program(namespace(lab, ROUTER.name), argv, log_path(lab, ROUTER.name, program), environment(lab))
+
+
+def _bird(folder: Path, again: bool) -> list[str]:
+    recovery = ["-R"] if again else []
+    return ["bird", "-f", "-c", str(folder / "router.conf"), "-s", str(folder / "router.ctl"), *recovery]
+
+
+def _frr(program: str, folder: Path) -> list[str]:
+    """The daemons meet at sockets in the lab's folder, so that labs do not meet each other, nor the host's own FRR."""
+    own = {
+        "zebra": ["--graceful_restart", "30"],
+        "bfdd": ["--bfdctl", str(folder / "bfdd.sock")],
+        "bgpd": [],
+    }
+    common = ["--user", "root", "--group", "root", "--socket", str(folder / "zebra.api")]
+    files = ["--pid_file", str(folder / f"{program}.pid"), "--vty_socket", str(folder), "--vty_port", "0"]
+    return [str(_FRR / program), *common, *files, "--config_file", str(folder / "frr.conf"), *own[program]]
