@@ -1,0 +1,225 @@
+"""Directors that announce the VIPs themselves come and go, and no live connection is cut.
+
+The router runs BIRD with multipath and BFD. The same connections live through what happens in one test after another.
+"""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_network
+from socket import IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP
+from typing import Any
+
+import pytest
+from pyroute2 import IPRoute
+
+from glb.config.edit import set_backend_state
+from glb.config.model import State
+from glb.datapath import libbpf
+from glb.lab import Lab, hosts, routes
+from glb.lab.pulses import Pulses
+from glb.lab.routing import Routing
+from tests.conftest import unique_name
+from tests.lab.helpers.commands import backend, counts, facts, glbctl
+from tests.lab.helpers.director import replace_text, table
+from tests.lab.helpers.packets import inner_of, tunnels, wait_for
+
+ERRORS = (IPPROTO_ICMP, IPPROTO_ICMPV6)
+CONNECTIONS = 100
+BOTH = {"director1", "director2"}
+NOTICEABLE_S = 10.0
+"""A stall that is none of the events' doing: far above any of theirs, since the machine may be busy."""
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with Lab.up(unique_name(), owned=True, routing=Routing()) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def live(lab: Lab) -> Iterator[Pulses]:
+    with lab.live_connections(CONNECTIONS) as live:
+        yield live
+
+
+@contextmanager
+def nothing_cut(live: Pulses) -> Iterator[None]:
+    with live.during() as seen:
+        yield
+    assert seen.cut == ()
+    assert seen.connections >= CONNECTIONS
+    assert seen.stall < NOTICEABLE_S
+
+
+def routing_of(lab: Lab, director: str) -> Any:
+    return facts(lab, director, "director", "status", "--iface", director)[0]["routing"]
+
+
+def wait_for_sessions(lab: Lab, *directors: str) -> None:
+    def established() -> bool:
+        states = [s["state"] for director in directors for s in routing_of(lab, director)["sessions"]]
+        return states == ["established"] * 2 * len(directors)
+
+    wait_for(established, f"the sessions of {directors}", 60)
+
+
+def test_directors_announce_each_vip_in_both_families(lab: Lab) -> None:
+    assert lab.announced() == BOTH
+    routing = routing_of(lab, "director1")
+    assert routing["announced"] == [f"{hosts.VIP4}/32", f"{hosts.VIP6}/128"]
+    assert {session["peer"] for session in routing["sessions"]} == {str(a.ip) for a in hosts.ROUTER.addresses}
+    learned = lab.run("router", ["birdc", "-s", str(lab.run_dir / "router.ctl"), "show route all"]).stdout
+    assert learned.count("BGP.community: (65001,100)") == 4
+
+
+def test_a_director_is_added(lab: Lab, live: Pulses) -> None:
+    with nothing_cut(live):
+        lab.add_director()
+        lab.wait_until_announced({*BOTH, "director3"})
+        wait_for(lambda: counts(lab)["director3"]["encapsulated"] > 50, "director3 has its share", 30)
+
+
+def test_a_director_dies_with_its_machine_and_bfd_tells(lab: Lab, live: Pulses) -> None:
+    with nothing_cut(live):
+        lab.remove_director("director3")
+        lab.wait_until_announced(BOTH)
+
+
+def test_a_daemon_is_killed_and_nothing_happens(lab: Lab, live: Pulses) -> None:
+    log = lab.run_dir / "director1.bird.log"
+    bird_said = log.read_text()
+    with nothing_cut(live):
+        lab.kill("director1")
+        before = counts(lab)["director1"]["encapsulated"]
+        wait_for(lambda: counts(lab)["director1"]["encapsulated"] > before + 50, "its datapath goes on")
+        assert lab.announced() == BOTH
+        lab.start_director("director1")
+        wait_for_sessions(lab, "director1")
+        assert lab.announced() == BOTH
+
+    assert "routing: bird adopted" in lab.log("director1")
+    assert "Started" not in log.read_text().removeprefix(bird_said)
+
+
+def test_all_directors_are_upgraded_one_after_the_other(lab: Lab, live: Pulses) -> None:
+    with nothing_cut(live):
+        for director in sorted(BOTH):
+            lab.stop(director)
+            assert lab.announced() == BOTH - {director}
+            assert "packets still come" not in lab.log(director)
+            lab.start_director(director)
+            lab.wait_until_announced(BOTH)
+
+
+def test_a_director_is_drained_and_comes_back(lab: Lab, live: Pulses) -> None:
+    with nothing_cut(live):
+        drained = facts(lab, "director2", "director", "drain", "--iface", "director2")
+        assert drained["quiet"]
+        assert lab.announced() == {"director1"}
+        assert routing_of(lab, "director2")["draining"]
+
+        assert glbctl(lab, "director2", "director", "announce", "--iface", "director2").returncode == 0
+        lab.wait_until_announced(BOTH)
+
+
+def test_a_drain_names_one_director(lab: Lab) -> None:
+    refused = glbctl(lab, "director1", "director", "drain")
+
+    assert refused.returncode == 1
+    assert "several directors run on this host (director1, director2): name one by --iface" in refused.stderr
+    assert lab.announced() == BOTH
+
+
+def test_the_router_restarts_gracefully(lab: Lab, live: Pulses) -> None:
+    with nothing_cut(live):
+        lab.restart_router()
+        wait_for_sessions(lab, *BOTH)
+        assert lab.announced() == BOTH
+
+
+def test_a_backend_drains_while_a_director_is_five_seconds_late_and_another_restarts(lab: Lab, live: Pulses) -> None:
+    late = lab.process_id("director2")
+    proxy1 = str(lab.host("proxy1").addresses[0].ip)
+    with nothing_cut(live):
+        late.send(signal.SIGSTOP)
+        set_backend_state(lab.table_path, proxy1, State.DRAINING)
+        lab.stop("director1")
+        lab.start_director("director1")
+        time.sleep(5)  # the delay itself
+        late.send(signal.SIGCONT)
+        wait_for(lambda: state_in(lab, "director2", proxy1) == "draining", "director2 has the table too", 30)
+        lab.wait_until_announced(BOTH)
+        backend(lab, "activate", "proxy1")
+
+
+def state_in(lab: Lab, director: str, proxy: str) -> str:
+    return str(facts(lab, director, "director", "status", "--iface", director)[0]["tables"][0]["backends"][proxy])
+
+
+def test_a_table_is_announced_only_while_it_can_serve(lab: Lab) -> None:
+    other = ip_network("203.0.113.77/32")
+    tables = lab.table_path.read_text()
+    served = [str(proxy.addresses[0].ip) for proxy in lab.proxies]
+    binds = [{"ip": str(other.network_address), "proto": "udp", "port": 53}]
+    in_table = table("other", (53,), served, binds=binds)
+    ill = {**in_table, "backends": [{**member, "healthy": False} for member in in_table["backends"]]}
+
+    def gateways() -> set[Any]:
+        return routes.gateways(lab.namespace("router"), other)
+
+    try:
+        add_table(lab, tables, in_table)
+        wait_for(lambda: len(gateways()) == 2, "both directors announce the table", 30)
+        add_table(lab, tables, ill)
+        wait_for(lambda: not gateways(), "they withdraw it", 30)
+        assert lab.announced() == BOTH
+    finally:
+        replace_text(lab.table_path, tables)
+
+
+def add_table(lab: Lab, tables: str, added: dict[str, Any]) -> None:
+    document = json.loads(tables)
+    document["tables"].append(added)
+    replace_text(lab.table_path, json.dumps(document))
+
+
+def test_errors_that_cross_by_another_director_than_their_flow_arrive(lab: Lab) -> None:
+    """The way to the clients takes 1300 bytes: the router tells the proxies so, through whichever director it likes."""
+    captures = {name: lab.capture("dc", name) for name in sorted(BOTH)}
+    arguments = ("--count", "40", "--file", "64k", "--rate", "0", "--in-flight", "8", "--first", "5000")
+    set_mtu(lab, hosts.ROUTER_CLIENT_SIDE.name, 1300)
+    try:
+        with captures["director1"], captures["director2"], lab.traffic("download", *arguments) as traffic:
+            summary = traffic.wait()
+    finally:
+        set_mtu(lab, hosts.ROUTER_CLIENT_SIDE.name, hosts.CLIENT_MTU)
+
+    assert (summary.failed, summary.cut) == (0, 0)
+    sent = [(name, tunnel.inner) for name, capture in captures.items() for tunnel in tunnels(capture.frames())]
+    flows = {(name, inner.source) for name, inner in sent if inner.protocol == IPPROTO_TCP}
+    errors = {(name, inner_of(inner.payload[8:]).destination) for name, inner in sent if inner.protocol in ERRORS}
+    assert errors - flows, "no error took another way than its flow"
+
+
+def set_mtu(lab: Lab, interface: str, mtu: int) -> None:
+    """Of an interface of the router."""
+
+    def change() -> None:
+        with IPRoute() as ip:
+            ip.link("set", index=ip.link_lookup(ifname=interface)[0], mtu=mtu)
+
+    lab.within("router", change)
+
+
+def test_a_director_whose_datapath_is_gone_withdraws(lab: Lab, live: Pulses) -> None:
+    with nothing_cut(live):
+        link = libbpf.open_pin(lab.pin_dir / "director1" / "link")
+        libbpf.detach_link(link)
+        os.close(link)
+        lab.wait_until_announced({"director2"})
+    assert "the self-test fails, nothing is announced: director1: the program is not attached" in lab.log("director1")
+    assert "not attached" in routing_of(lab, "director1")["fault"]
