@@ -1,0 +1,271 @@
+"""Changes of the tables under live connections: planned, refused, applied, undone; and what faults leave of them."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glb.control.client import Client
+from glb.daemon.report import read_report
+from glb.lab import Lab
+from glb.lab.traffic import Traffic
+from tests.conftest import unique_name
+from tests.lab.helpers.commands import facts, glbctl
+from tests.lab.helpers.packets import wait_for
+
+PROXIES = ("proxy1", "proxy2", "proxy3")
+PROXY1 = "10.77.0.101"
+CHANGES, CUTS, FAILED, BAD_INPUT = 3, 4, 1, 2
+IN_FLIGHT = 60
+
+
+@contextmanager
+def small_disk(path: Path) -> Iterator[Path]:
+    """A file system of its own that is soon full."""
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(path)], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab whose table file and whose state are on small disks."""
+    folder = tmp_path_factory.mktemp("disks")
+    with (
+        small_disk(folder / "etc") as etc,
+        small_disk(folder / "state") as state,
+        Lab.up(unique_name(), owned=True, daemons=False) as lab,
+    ):
+        table = etc / lab.table_path.name
+        table.write_text(lab.table_path.read_text())
+        lab.table_path.unlink()
+        lab.table_path.symlink_to(table)
+        (lab.run_dir / "state").symlink_to(state)
+        for proxy in PROXIES:
+            lab.start_proxy(proxy)
+        for director in ("director1", "director2"):
+            lab.start_director(director)
+        yield lab
+
+
+@contextmanager
+def full_disk_below(path: Path) -> Iterator[None]:
+    """For the time of the block, nothing more can be written to the disk that the path is on."""
+    filler = path / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
+@pytest.fixture
+def draft(lab: Lab, tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Writes a file of tables as they are with some states changed; afterwards, the tables are as they were."""
+    before = lab.table_path.read_text()
+
+    def write(**states: str | None) -> str:
+        tables = json.loads(lab.table_path.read_text())
+        backends = tables["tables"][0]["backends"]
+        for name, state in states.items():
+            address = str(lab.host(name).addresses[0].ip)
+            [backend] = [backend for backend in backends if backend["ip"] == address]
+            if state is None:
+                backends.remove(backend)
+            else:
+                backend["state"] = state
+        path = tmp_path / "new.json"
+        path.write_text(json.dumps(tables, indent=2) + "\n")
+        return str(path)
+
+    yield write
+    if lab.table_path.read_text() != before:
+        undo = tmp_path / "before.json"
+        undo.write_text(before)
+        told(lab, "apply", str(undo), "--force")
+
+
+def told(lab: Lab, *arguments: str) -> Any:
+    return facts(lab, "director1", "table", *arguments)
+
+
+def numbers(lab: Lab) -> list[int]:
+    return [version["number"] for version in history(lab)["versions"]]
+
+
+def history(lab: Lab) -> Any:
+    return Client(lab.run_dir / "director1.sock").get("/v1/tables/history")
+
+
+def loaded_states(lab: Lab) -> list[str | None]:
+    """What each director has of proxy1."""
+    reports = (read_report(lab.run_dir / f"{name}.status.json") for name in ("director1", "director2"))
+    return [report.tables[0].backends.get(PROXY1) for report in reports]
+
+
+@contextmanager
+def downloads(lab: Lab) -> Iterator[Traffic]:
+    """Downloads of 4 seconds each, some of them at each proxy when the block begins."""
+    arguments = ("--file", "256k", "--rate", "64k", "--family", "4", "--stall", "5")
+    with lab.traffic("download", "--until-stopped", "--in-flight", str(IN_FLIGHT), *arguments) as traffic:
+        traffic.wait_until(lambda: {opened.proxy for opened in traffic.in_flight} == set(PROXIES))
+        yield traffic
+
+
+def test_a_plan_says_what_would_happen_and_by_its_status_whether_anything_would(
+    lab: Lab, draft: Callable[..., str]
+) -> None:
+    def status(path: str) -> int:
+        return glbctl(lab, "director1", "table", "plan", path, "--detailed-exitcode").returncode
+
+    removal = draft(proxy1=None)
+    plan = told(lab, "plan", removal)
+
+    assert (plan["changes"], plan["cuts_connections"]) == (True, True)
+    [cut] = [finding for finding in plan["findings"] if finding["severity"] == "cuts"]
+    [removed] = [backend for backend in plan["changed"][0]["backends"] if backend["action"] == "remove"]
+    assert (cut["backend"], cut["rows"]) == (PROXY1, removed["rows_before"])
+    assert status(removal) == CUTS
+    assert status(draft(proxy1="draining")) == CHANGES
+    assert status(str(lab.table_path)) == 0
+    assert status(draft(proxy1="drainng")) == BAD_INPUT
+
+
+def test_what_would_cut_is_refused_and_what_does_not_is_done_under_traffic(
+    lab: Lab, draft: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUDO_USER", "alice")
+    before, known = lab.table_path.read_text(), numbers(lab)
+    with downloads(lab) as traffic:
+        refused = glbctl(lab, "director1", "table", "apply", draft(proxy1=None))
+        after_refusal, still_known = lab.table_path.read_text(), numbers(lab)
+        drained = told(lab, "apply", draft(proxy1="draining"), "--note", "a new disk")
+        states = loaded_states(lab)
+        back = told(lab, "rollback")
+        summary = traffic.stop()
+
+    assert refused.returncode == FAILED
+    assert f"web: {PROXY1}: it is removed while it is active, without a drain; drain it first" in refused.stderr
+    assert (after_refusal, still_known) == (before, known)
+    assert (drained["plan"]["may_cut_connections"], back["plan"]["may_cut_connections"]) == (False, False)
+    assert {director["interface"]: director["reloaded"] for director in drained["directors"]} == {
+        "director1": True,
+        "director2": True,
+    }
+    assert states == ["draining", "draining"]
+    assert loaded_states(lab) == ["active", "active"]
+    assert lab.table_path.read_text() == before
+    assert lab.table_path.is_symlink()
+    assert (summary.failed, summary.cut) == (0, 0)
+    rollback, apply, *_ = history(lab)["versions"]
+    assert (apply["how"], apply["author"], apply["note"]) == ("apply", "alice", "a new disk")
+    assert (rollback["how"], rollback["author"]) == ("rollback", "alice")
+    assert (rollback["number"], apply["number"]) == (known[0] + 2, known[0] + 1)
+
+
+def test_forced_it_cuts_just_the_connections_that_the_plan_named(lab: Lab, draft: Callable[..., str]) -> None:
+    with downloads(lab) as traffic:
+        applied = told(lab, "apply", draft(proxy1=None), "--force")
+        traffic.stop()
+
+    assert applied["plan"]["cuts_connections"]
+    broken = [finished for finished in traffic.finished if finished.outcome != "ok"]
+    assert broken
+    assert {finished.proxy for finished in broken} == {"proxy1"}
+
+
+def test_an_edit_of_the_file_is_a_version_and_what_a_command_did_is_known_to_be_its(
+    lab: Lab, draft: Callable[..., str]
+) -> None:
+    first = numbers(lab)[0]
+    lab.table_path.write_text(Path(draft(proxy1="draining")).read_text())
+    wait_for(lambda: numbers(lab)[0] == first + 1, "the edit is a version")
+    glbctl(lab, "director1", "backend", "activate", str(lab.table_path), PROXY1)
+
+    command, edit, *_ = history(lab)["versions"]
+    shown = glbctl(lab, "director1", "table", "history", str(command["number"]), "--diff").stdout
+
+    assert (edit["how"], edit["author"]) == ("edit", "file edited")
+    assert (command["how"], command["note"]) == ("backend", f"web: {PROXY1} draining -> active")
+    assert command["number"] == first + 2
+    assert [line for line in shown.splitlines() if line[:1] in "+-"][2:] == [
+        '-          "state": "draining",',
+        '+          "state": "active",',
+    ]
+
+
+def test_on_a_full_disk_nothing_is_changed(lab: Lab, draft: Callable[..., str]) -> None:
+    before, path = lab.table_path.read_text(), draft(proxy1="draining")
+    with full_disk_below(lab.table_path.resolve().parent):
+        done = glbctl(lab, "director1", "table", "apply", path)
+
+    assert done.returncode == FAILED
+    assert "cannot be replaced: No space left on device" in done.stderr
+    assert lab.table_path.read_text() == before
+    assert loaded_states(lab) == ["active", "active"]
+    assert [entry.name for entry in lab.table_path.resolve().parent.iterdir()] == [lab.table_path.name]
+
+
+def test_if_the_history_has_no_room_tables_are_loaded_all_the_same_and_it_is_told(
+    lab: Lab, draft: Callable[..., str]
+) -> None:
+    known = numbers(lab)
+    with full_disk_below(lab.run_dir / "state"):
+        done = glbctl(lab, "director1", "table", "apply", draft(proxy1="draining"))
+
+    assert done.returncode == 0
+    assert "the version could not be kept in the history" in done.stderr
+    assert "the version cannot be kept: No space left on device" in (lab.run_dir / "director1-glbctl.log").read_text()
+    assert loaded_states(lab) == ["draining", "draining"]
+    assert numbers(lab) == known
+
+
+def test_tables_that_are_not_taken_leave_the_old_file(lab: Lab, draft: Callable[..., str]) -> None:
+    config = lab.run_dir / "director1.conf"
+    good, before = config.read_text(), lab.table_path.read_text()
+    config.write_text("{}")
+    try:
+        done = glbctl(lab, "director1", "table", "apply", draft(proxy1="draining"), "--iface", "director1")
+    finally:
+        config.write_text(good)
+
+    assert done.returncode == FAILED
+    assert "not changed, since the new tables are not taken" in done.stderr
+    assert "outbound_src_ip: missing" in done.stderr
+    assert lab.table_path.read_text() == before
+    wait_for(lambda: loaded_states(lab) == ["active", "active"], "both directors have the old tables")
+
+
+def test_a_damaged_version_is_told_and_the_others_are_listed(lab: Lab) -> None:
+    versions = told(lab, "history")
+    [folder] = (lab.run_dir / "state" / "history").iterdir()
+    newest = folder / f"{versions[0]['number']:06}.json"
+    whole = newest.read_bytes()
+    newest.write_bytes(whole[: len(whole) // 2])
+    try:
+        done = glbctl(lab, "director1", "table", "history", "-o", "json")
+    finally:
+        newest.write_bytes(whole)
+
+    assert json.loads(done.stdout) == versions[1:]
+    assert f"{newest}: damaged" in done.stderr
+
+
+def test_the_api_tells_the_same_history(lab: Lab) -> None:
+    [newest, *_] = versions = told(lab, "history")
+    kept = Client(lab.run_dir / "director1.sock").get(f"/v1/tables/history/{newest['number']}")
+
+    assert history(lab) == {"versions": versions, "damaged": []}
+    assert (kept["version"], kept["source"]) == (newest, lab.table_path.read_text())

@@ -1,0 +1,20 @@
+"""Who has changed the tables."""
+
+import pytest
+
+from glb.director.author import By
+
+
+@pytest.mark.parametrize(
+    ("peer", "claimed", "author"),
+    [
+        ("root", None, "root"),
+        ("root", "alice", "alice"),
+        ("bob", None, "bob"),
+        ("bob", "alice", "bob"),
+        (None, "alice", "alice"),
+        (None, None, "unknown"),
+    ],
+)
+def test_only_root_may_say_for_whom_it_acts(peer: str | None, claimed: str | None, author: str) -> None:
+    assert By(author=claimed).name_of(peer) == author
