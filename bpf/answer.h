@@ -188,7 +188,7 @@ __inline enum verdict answer_too_big(struct xdp_md *ctx, const struct settings *
 	if (surplus < 0 || bpf_xdp_adjust_tail(ctx, -surplus) || bpf_xdp_adjust_head(ctx, -headers))
 		return DROP_TOO_BIG;
 	c = cursor_of(ctx);
-	eth = write_link(&c, link, ipv4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
+	eth = write_link(&c, c, headers, link, ipv4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
 	if (!eth)
 		return DROP_TOO_BIG;
 	write_macs(eth, sender, settings->mac);

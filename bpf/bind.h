@@ -10,9 +10,7 @@
 
 __inline struct bind *bind_at(__u32 index)
 {
-	struct bind_entry *entry = binds.lookup(&index);
-
-	return entry ? &entry->bind : NULL;
+	return binds.lookup(&index);
 }
 
 __inline struct bind *find_range(const struct wide_bind *wide, __u16 port)
@@ -55,59 +53,61 @@ __inline struct bind *find_wide_bind(const struct packet *pkt, __u32 generation)
 	return find_range(wide, bpf_ntohs(pkt->flow.dst_port));
 }
 
-/* Multipliers of a multiply-shift hash: odd, and without a pattern (digits of pi). glb/datapath/cuckoo.py has the same. */
+/* Odd numbers without a pattern (digits of pi). glb/datapath/cuckoo.py has the same. */
 #define HASH_1 0x243f6a8885a308d3ULL
 #define HASH_2 0x13198a2e03707345ULL
 #define HASH_3 0xa4093822299f31d1ULL
-#define HASH_4 0x082efa98ec4e6c89ULL
 
-/* A bind's key in three words, as they stand in struct bind_key. */
-struct key_words {
-	__u64 word[3];
-};
+#define PLACE_SHIFT (64 - __builtin_ctzll(MAX_BINDS))
 
-__inline struct key_words key_of(const struct packet *pkt)
+/* What a key has beside the address, as one word of 32 bits. */
+__inline __u64 selector_of(const struct packet *pkt)
 {
-	const struct flow *flow = &pkt->flow;
-	struct key_words key = {
-		.word[0] = flow->dst[0],
-		.word[1] = flow->dst[1],
-		.word[2] = flow->dst_port | flow->protocol << 16 | (__u64)flow->family << 24 |
-			   (__u64)(pkt->kind == KIND_FRAGMENT) << 32,
-	};
+	__u64 family = pkt->flow.family | (pkt->kind == KIND_FRAGMENT ? FRAGMENTS : 0);
 
-	return key;
+	return pkt->flow.dst_port | pkt->flow.protocol << 16 | family << 24;
 }
 
-__inline __u64 hash_of(const struct key_words *key, __u64 seed)
+/* Multiply-shift: the highest bits of a product depend on all others. With an IPv4 address the selector fills one word. */
+__inline __u64 hash_of(const struct flow *flow, __u64 selector, __u64 multiplier)
 {
-	__u64 hash = seed + key->word[0] * HASH_1 + key->word[1] * HASH_2 + key->word[2] * HASH_3;
+	__u64 address = flow->dst[0];
 
-	return (hash ^ hash >> 32) * HASH_4;
+	if (flow->family == 6)
+		address = (address * HASH_1 + flow->dst[1]) * HASH_2;
+	return (address + (selector << 32)) * multiplier;
 }
 
-__inline struct bind *find_at(const struct settings *settings, const struct key_words *key, __u32 place)
+/* The selector holds the family, and an IPv4 address only the first word. */
+__inline bool is_key(const struct bind_key *key, const struct flow *flow, __u64 selector)
 {
-	__u32 index = settings->first_bind + (place & (MAX_BINDS - 1));
-	struct bind_entry *entry = binds.lookup(&index);
-	const __u64 *there = (const void *)entry;
+	const __u64 *address = (const void *)key->address;
+	const __u32 *rest = (const void *)&key->port;
 
-	if (unlikely(!entry) || there[0] != key->word[0] || there[1] != key->word[1] || there[2] != key->word[2])
-		return NULL;
-	return &entry->bind;
+	if (*rest != selector)
+		return false;
+	return address[0] == flow->dst[0] && (flow->family == 4 || address[1] == flow->dst[1]);
+}
+
+__inline struct bind *find_at(const struct settings *settings, const struct flow *flow, __u64 selector, __u64 hash)
+{
+	__u32 index = settings->first_bind + (hash >> PLACE_SHIFT);
+	struct bind *bind = binds.lookup(&index);
+
+	return likely(bind) && is_key(&bind->key, flow, selector) ? bind : NULL;
 }
 
 /* A bind of one address and one port is found at once, and beats all others. */
 __inline struct bind *find_bind(const struct settings *settings, const struct packet *pkt)
 {
-	struct key_words key = key_of(pkt);
-	__u64 hash = hash_of(&key, settings->bind_seed);
+	__u64 selector = selector_of(pkt);
+	__u64 hash = hash_of(&pkt->flow, selector, settings->bind_multiplier);
 	struct bind *bind;
 
-	bind = find_at(settings, &key, hash >> 32);
+	bind = find_at(settings, &pkt->flow, selector, hash);
 	if (likely(bind))
 		return bind;
-	bind = find_at(settings, &key, hash);
+	bind = find_at(settings, &pkt->flow, selector, (hash ^ hash >> 32) * HASH_3);
 	if (bind || !(settings->flags & WIDE_BINDS))
 		return bind;
 	return find_wide_bind(pkt, settings->first_bind / MAX_BINDS);

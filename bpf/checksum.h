@@ -17,14 +17,6 @@ __inline __u32 sum_of_be32(__be32 value)
 	return (value & 0xffff) + (value >> 16);
 }
 
-/* Of the sum of a packet's words of 32 bits. */
-__inline __sum16 checksum_of_words(__u64 sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return checksum_fold(sum);
-}
-
 /* Of a header without options, as if its checksum field were 0. */
 __inline __sum16 ipv4_checksum(const struct iphdr *ip)
 {

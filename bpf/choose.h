@@ -15,16 +15,23 @@ struct row {
 struct hops {
 	struct row row, alternative;
 	const struct backend *first;
-	__u64 hash;
+	__u64 hash;	     /* its lower 16 bits */
 	__u64 first_backend; /* of the table, in state.backends */
 	__u64 per_row;
 	__u64 count;
 };
 
-/* Known before any of them is: the number of hops in a row is the table's. */
-__inline __u64 number_of_hops(const struct settings *settings, const struct bind *bind)
+/* What nearly everyone has is compiled on its own, without the tests for all else: hashed is the source address alone, a
+ * row is one slot, and packets leave by the interface that they came from. */
+__inline bool is_usual(const struct settings *settings, const struct bind *bind)
 {
-	return unlikely(settings->alt_hash_fields) ? 2 * bind->hops : bind->hops;
+	return !(settings->flags & UNUSUAL) && bind->hops <= HOPS_PER_SLOT;
+}
+
+/* Known before any of them is: the number of hops in a row is the table's. */
+__inline __u64 number_of_hops(const struct settings *settings, const struct bind *bind, bool usual)
+{
+	return usual || !settings->alt_hash_fields ? bind->hops : 2 * bind->hops;
 }
 
 __inline void absorb_address(struct siphash *s, const struct flow *flow, const __u64 *address)
@@ -37,9 +44,9 @@ __inline void absorb_address(struct siphash *s, const struct flow *flow, const _
 	siphash_absorb(s, address[1], 8);
 }
 
-__inline __u64 hash_chosen_fields(const struct bind *bind, const struct flow *flow, __u32 fields)
+__inline __u64 flow_hash(const struct bind *bind, const struct flow *flow, __u32 fields)
 {
-	struct siphash s = siphash_start(bind->hash_key[0], bind->hash_key[1]);
+	struct siphash s = siphash_start(bind->hash_state);
 
 	if (fields & HASH_SRC_ADDR)
 		absorb_address(&s, flow, flow->src);
@@ -52,14 +59,6 @@ __inline __u64 hash_chosen_fields(const struct bind *bind, const struct flow *fl
 	return siphash_finish(&s);
 }
 
-/* The default choice is made by nearly everyone: with the fields known, the compiler leaves no branch in it. */
-__inline __u64 flow_hash(const struct bind *bind, const struct flow *flow, __u32 fields)
-{
-	if (likely(fields == HASH_SRC_ADDR))
-		return hash_chosen_fields(bind, flow, HASH_SRC_ADDR);
-	return hash_chosen_fields(bind, flow, fields);
-}
-
 __inline __u64 read_slot(__u32 index)
 {
 	const struct slot *slot = rows.lookup(&index);
@@ -67,15 +66,17 @@ __inline __u64 read_slot(__u32 index)
 	return likely(slot) ? *(const __u64 *)slot : 0;
 }
 
-__inline struct row read_row(const struct bind *bind, __u64 hash)
+__inline struct row read_row(const struct bind *bind, __u64 hash, bool usual)
 {
-	__u64 index = bind->first_row + (hash & (ROWS_PER_TABLE - 1)) * bind->slots_per_row;
-	struct row row = {
-		.slot[0] = read_slot(index),
-	};
+	__u64 block = bind->rows * ROWS_PER_TABLE;
+	struct row row = {};
 
-	if (unlikely(bind->slots_per_row > 1))
-		row.slot[1] = read_slot(index + 1);
+	if (usual || bind->hops <= HOPS_PER_SLOT) {
+		row.slot[0] = read_slot(block + hash);
+		return row;
+	}
+	row.slot[0] = read_slot(block + 2 * hash);
+	row.slot[1] = read_slot(block + 2 * hash + 1);
 	return row;
 }
 
@@ -88,19 +89,18 @@ __inline const struct backend *find_backend(const struct state *now, const struc
 }
 
 __inline struct hops choose(const struct state *now, const struct settings *settings, const struct bind *bind,
-			    const struct flow *flow)
+			    const struct flow *flow, bool usual)
 {
-	struct hops hops = {
-		.hash = flow_hash(bind, flow, settings->hash_fields),
-		.first_backend = bind->first_backend,
-		.per_row = bind->hops,
-		.count = number_of_hops(settings, bind),
-	};
+	struct hops hops;
 
-	hops.row = read_row(bind, hops.hash);
+	hops.hash = flow_hash(bind, flow, usual ? HASH_SRC_ADDR : settings->hash_fields);
+	hops.first_backend = bind->first_backend;
+	hops.per_row = bind->hops;
+	hops.count = number_of_hops(settings, bind, usual);
+	hops.row = read_row(bind, hops.hash, usual);
 	hops.first = find_backend(now, &hops, &hops.row, 0);
-	if (unlikely(settings->alt_hash_fields))
-		hops.alternative = read_row(bind, flow_hash(bind, flow, settings->alt_hash_fields));
+	if (!usual && settings->alt_hash_fields)
+		hops.alternative = read_row(bind, flow_hash(bind, flow, settings->alt_hash_fields), usual);
 	return hops;
 }
 

@@ -24,8 +24,9 @@ __inline bool is_tunnel(const struct link *link, const struct tunnel *t)
 __inline bool lengths_agree(struct xdp_md *ctx, struct cursor *c, const struct tunnel *t)
 {
 	__u64 len = bpf_ntohs(t->ip.tot_len);
+	__s64 padding;
 
-	return len == bpf_ntohs(t->udp.len) + sizeof(t->ip) && hold_to_length(ctx, c, t, len);
+	return len == bpf_ntohs(t->udp.len) + sizeof(t->ip) && hold_to_length(ctx, c, t, len, &padding);
 }
 
 __inline bool is_glb_gue(const struct tunnel *t)
@@ -137,23 +138,23 @@ __inline enum verdict decapsulate(struct xdp_md *ctx, const struct link *link, c
 				  enum verdict taken)
 {
 	__be16 protocol = end->protocol == IPPROTO_IPIP ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6;
-	struct cursor c = cursor_of(ctx);
-	struct ethhdr *eth = advance(&c, sizeof(*eth));
+	struct cursor c = cursor_of(ctx), to = c;
+	struct ethhdr *eth, *old = advance(&c, sizeof(*old));
 	enum verdict verdict;
-	__u64 source;
 
+	if (!old || !advance_by_told(&to, end->len, 127))
+		return DROP_NO_ROOM;
+	eth = write_link(&to, cursor_of(ctx), 0, link, protocol);
 	if (!eth)
 		return DROP_NO_ROOM;
-	source = source_mac(eth);
+	write_macs(eth, link->destination, source_mac(old));
 	if (bpf_xdp_adjust_head(ctx, end->len))
 		return DROP_NO_ROOM;
-	c = cursor_of(ctx);
-	eth = write_link(&c, link, protocol);
-	if (!eth)
-		return DROP_NO_ROOM;
-	write_macs(eth, link->destination, source);
 	if (likely(!(end->tos & ECN_ECT_1))) /* neither ECT(1) nor CE: nothing to carry over */
 		return taken;
+	c = cursor_of(ctx);
+	if (!advance_by_told(&c, link->len, 31))
+		return DROP_NO_ROOM;
 	verdict = end->protocol == IPPROTO_IPIP ? set_ipv4_ecn(&c, end->tos) : set_ipv6_ecn(&c, end->tos);
 	return verdict ? verdict : taken;
 }

@@ -26,20 +26,24 @@
 
 /* settings.flags */
 #define ANSWER_ECHO 1
-#define COPY_DSCP 2
-#define EGRESS_FIB 4
-#define WIDE_BINDS 8 /* some bind needs more than the exact lookup */
+#define EGRESS_FIB 2
+#define CHOSEN_FIELDS 4 /* other hash fields than the source address, or alternative ones */
+#define WIDE_BINDS 8	/* some bind needs more than the exact lookup */
+
+/* What a packet's way is not compiled for alone: choose.h. */
+#define UNUSUAL (EGRESS_FIB | CHOSEN_FIELDS)
 
 struct settings {
-	__u64 mac;	 /* as in parse.h */
-	__u64 bind_seed; /* of the hash by which binds are found */
-	__be32 source;	 /* of the outer IPv4 header */
-	__u32 mtu;	 /* that the outer packet must not exceed */
+	__u64 mac;	       /* as in parse.h */
+	__u64 bind_multiplier; /* of the hash by which binds are found */
+	__be32 source;	       /* of the outer IPv4 header */
+	__u32 mtu;	       /* that the outer packet must not exceed */
 	__u32 flags;
 	__u16 hash_fields;
 	__u16 alt_hash_fields;
 	__u32 first_bind; /* of this generation, in `binds` */
 	__u32 zero;	  /* which the verifier does not know to be 0 */
+	__u32 tos_mask;	  /* what of DSCP and ECN is copied to the outer header */
 };
 
 /* Addresses as in struct flow. */
@@ -47,29 +51,22 @@ struct bind_key {
 	__be32 address[4];
 	__be16 port; /* 0 for ICMP and fragments */
 	__u8 protocol;
-	__u8 family;	/* 4 or 6; 0 where there is no bind */
-	__u32 fragment; /* 1: what fragments of this protocol to this address belong to */
+	__u8 family; /* 4 or 6, with FRAGMENTS those of this protocol to this address; 0 where there is no bind */
 };
 
-/* All that the way from a bind to its row needs, in one cache line. */
+#define FRAGMENTS 0x80
+
+/* All that the way from a packet to its row needs, in one cache line. */
 struct bind {
-	__u64 hash_key[2];
-	__u32 first_row;     /* in `rows`, of the table's row 0 */
+	struct bind_key key;
+	__u16 rows;	     /* of the table: the number of their first block in `rows` */
+	__u16 hops;	     /* in each row, 1 to 8; 0: fragments here do not tell their table */
+	__u64 hash_state[4]; /* of SipHash, begun with the table's key: siphash.h */
 	__u32 first_backend; /* in state.backends */
 	__u32 traffic;	     /* in `traffic` */
-	__u16 hops;	     /* in each row, 1 to 8; 0: fragments here do not tell their table */
-	__u16 slots_per_row; /* 1 or 2 */
 };
 
-/* In each generation a hash table of MAX_BINDS entries, each of which stands at one of two places, where userspace put it
- * (glb/datapath/cuckoo.py); key and value share a cache line. Behind all of them, the binds that ranges name. */
-struct bind_entry {
-	struct bind_key key;
-	struct bind bind;
-	__u64 unused;
-};
-
-_Static_assert(sizeof(struct bind_entry) == 64, "a bind is one cache line");
+_Static_assert(sizeof(struct bind) == 64, "a bind is one cache line");
 
 #define HOPS_PER_SLOT 4
 
@@ -79,11 +76,17 @@ struct slot {
 	__u16 backend[HOPS_PER_SLOT];
 };
 
+/* A proxy, with what the headers that lead to it are made of: userspace has put together what no packet changes. */
 struct backend {
-	__u64 next_hop_mac; /* as in parse.h; 0: not known */
-	__be32 address;
-	__u32 traffic; /* in `traffic` */
+	__u64 macs;	/* the Ethernet header's first 8 bytes; 0: the next hop is not known */
+	__be32 source;	/* the outer header's, which stands in front of the destination there too */
+	__be32 address; /* of the proxy */
+	__u64 gue;	/* GUE's fixed part and GLB's private data but for the inner protocol */
+	__u32 checksum; /* the outer header's, in host order, as if TOS and length were 0 */
+	__u32 traffic;	/* in `traffic` */
 };
+
+_Static_assert(sizeof(struct backend) == 32, "two backends are a cache line");
 
 /* One value, so that one lookup reaches all of it: a power of two of backends, behind what is asked of every packet. */
 struct state {
@@ -123,8 +126,14 @@ struct traffic {
 #define MMAPABLE 1024
 
 BPF_F_TABLE("array", __u32, struct state, state, 1, MMAPABLE);
+
+/* In each generation a hash table of MAX_BINDS entries, each of which stands at one of two places, where userspace put it
+ * (glb/datapath/cuckoo.py). Behind all of them, the binds that ranges name. */
+BPF_F_TABLE("array", __u32, struct bind, binds, (MAX_BINDS + MAX_RANGES) * GENERATIONS, MMAPABLE);
+
+/* Blocks of ROWS_PER_TABLE slots: one for a table whose rows are one slot, or two. */
 BPF_F_TABLE("array", __u32, struct slot, rows, MAX_SLOTS *GENERATIONS, MMAPABLE);
+
 BPF_F_TABLE("array", __u32, struct range, ranges, MAX_RANGES *GENERATIONS, MMAPABLE);
-BPF_F_TABLE("array", __u32, struct bind_entry, binds, (MAX_BINDS + MAX_RANGES) * GENERATIONS, MMAPABLE);
 BPF_LPM_TRIE(wide_binds, struct wide_key, struct wide_bind, MAX_WIDE_BINDS *GENERATIONS);
 BPF_PERCPU_ARRAY(traffic, struct traffic, MAX_TRAFFIC);

@@ -10,8 +10,6 @@
 #define IPV4_DONT_FRAGMENT __constant_htons(0x4000)
 #define TUNNEL_TTL 64
 #define TUNNEL_PORT_BASE 0x8000
-#define TUNNEL_PORT_MASK 0x7fff
-#define ECN_MASK 0x03
 
 /* AF_INET, which no UAPI header of the kernel defines. */
 #define FIB_FAMILY_IPV4 2
@@ -22,41 +20,40 @@ __inline __u64 tunnel_length(__u64 hops)
 }
 
 /* One flow keeps one source port, so that ECMP and RSS on the way keep it in order. */
-__inline __be16 tunnel_source_port(const struct packet *pkt, const struct hops *hops)
+__inline __u64 tunnel_source_port(const struct packet *pkt, const struct hops *hops)
 {
-	return bpf_htons(TUNNEL_PORT_BASE | ((hops->hash ^ bpf_ntohs(pkt->entropy)) & TUNNEL_PORT_MASK));
+	return bpf_htons((hops->hash ^ bpf_ntohs(pkt->entropy)) | TUNNEL_PORT_BASE);
 }
 
-/* Two neighbouring fields of a header as one word. */
-__inline __u64 pair(__u64 first, __u64 second)
+/* Takes TOS and length, which are not above 65,535 together (glb/datapath/tunnel.py), off the complement of the sum of
+ * all else: below 0, the carry goes around to the end. */
+__inline __u64 tunnel_checksum(const struct backend *backend, __u64 tos, __u64 len)
 {
-	return first | second << 16;
+	__s64 check = backend->checksum - tos - len;
+
+	return bpf_htons(check + (check >> 63));
 }
 
-/* struct tunnel a word at a time: as many writes as the fields would take cost more than all else here. */
+/* Words of struct tunnel, with what no packet changes. */
+#define VERSION_TO_FRAGMENT (0x45 | (__u64)IPV4_DONT_FRAGMENT << 48)
+#define TTL_AND_PROTOCOL (TUNNEL_TTL | IPPROTO_UDP << 8)
+
+/* struct tunnel in the fewest writes: as many as the fields would take cost more than all else here. */
 __inline void write_tunnel(struct tunnel *t, const struct settings *settings, const struct packet *pkt,
 			   const struct hops *hops)
 {
-	__u8 tos = pkt->tos & (settings->flags & COPY_DSCP ? 0xff : ECN_MASK);
-	__u8 protocol = pkt->flow.family == 4 ? IPPROTO_IPIP : IPPROTO_IPV6;
-	__u64 further_hops = hops->count - 1;
+	const struct backend *first = hops->first;
+	__u64 protocol = pkt->flow.family == 4 ? IPPROTO_IPIP : IPPROTO_IPV6;
 	__u64 len = tunnel_length(hops->count) + pkt->len;
-	__u64 version_to_length = pair(0x45 | tos << 8, bpf_htons(len));
-	__u64 id_and_fragment = pair(0, IPV4_DONT_FRAGMENT);
-	__u64 ttl_and_protocol = TUNNEL_TTL | IPPROTO_UDP << 8;
-	__u64 sum = version_to_length + id_and_fragment + ttl_and_protocol + settings->source +
-		    hops->first->address;
-	__u32 *word = (__u32 *)t;
+	__u64 tos = pkt->tos & settings->tos_mask;
+	__u64 udp_len = bpf_htons(len - sizeof(struct iphdr)); /* and no checksum */
+	__u64 ports = tunnel_source_port(pkt, hops) | (__u64)GUE_PORT << 16;
 
-	word[0] = version_to_length;
-	word[1] = id_and_fragment;
-	word[2] = pair(ttl_and_protocol, checksum_of_words(sum));
-	word[3] = settings->source;
-	word[4] = hops->first->address;
-	word[5] = pair(tunnel_source_port(pkt, hops), GUE_PORT);
-	word[6] = bpf_htons(len - sizeof(struct iphdr)); /* and no checksum */
-	word[7] = (1 + further_hops) | protocol << 8;	 /* GUE version 0, no flags */
-	word[8] = further_hops << 24;			 /* type 0, next_hop 0 */
+	*(__u64 *)&t->ip = VERSION_TO_FRAGMENT | tos << 8 | (__u64)bpf_htons(len) << 16;
+	*(__u32 *)&t->ip.ttl = TTL_AND_PROTOCOL | tunnel_checksum(first, tos, len) << 16;
+	*(__u64 *)&t->ip.saddr = *(const __u64 *)&first->source;
+	*(__u64 *)&t->udp = ports | udp_len << 32;
+	*(__u64 *)&t->gue = first->gue | protocol << 8;
 }
 
 /* Writes the hops of a row from number `from` on. */
@@ -77,12 +74,31 @@ __inline bool write_row(struct cursor *c, const struct state *now, const struct 
 	return true;
 }
 
-/* The first one is the outer destination, and is not in the list. */
-__inline bool write_hops(struct cursor *c, const struct state *now, const struct hops *hops)
+/* Where the hops are those of one slot: room for all that it could hold is there, since behind the tunnel comes an IP
+ * header at least. */
+__inline bool write_slot(struct cursor *c, const struct state *now, const struct hops *hops)
 {
+	__be32 *further = advance(c, (HOPS_PER_SLOT - 1) * sizeof(*further));
+
+	if (!further)
+		return false;
+#pragma unroll
+	for (int i = 1; i < HOPS_PER_SLOT; i++) {
+		if (i >= hops->per_row)
+			break;
+		further[i - 1] = find_backend(now, hops, &hops->row, i)->address;
+	}
+	return true;
+}
+
+/* The first one is the outer destination, and is not in the list. */
+__inline bool write_hops(struct cursor *c, const struct state *now, const struct hops *hops, bool usual)
+{
+	if (usual)
+		return write_slot(c, now, hops);
 	if (!write_row(c, now, hops, &hops->row, 1))
 		return false;
-	return likely(hops->count == hops->per_row) || write_row(c, now, hops, &hops->alternative, 0);
+	return hops->count == hops->per_row || write_row(c, now, hops, &hops->alternative, 0);
 }
 
 /* Takes off what the link added behind a short packet. */
@@ -121,19 +137,21 @@ __inline bool make_room(struct xdp_md *ctx, const struct packet *pkt, __u64 tunn
 }
 
 __inline enum verdict encapsulate(struct xdp_md *ctx, const struct state *now, const struct settings *settings,
-				  const struct link *link, const struct packet *pkt, const struct hops *hops)
+				  const struct link *link, const struct packet *pkt, const struct hops *hops,
+				  bool usual)
 {
 	struct cursor c = cursor_of(ctx);
-	struct ethhdr *eth = write_link(&c, link, ETHERTYPE_IPV4);
+	struct ethhdr *eth = write_link(&c, c, tunnel_length(hops->count), link, ETHERTYPE_IPV4);
 	struct tunnel *tunnel = advance(&c, sizeof(*tunnel));
 
-	if (!eth || !tunnel || !write_hops(&c, now, hops))
+	if (!eth || !tunnel || !write_hops(&c, now, hops, usual))
 		return DROP_NO_HEADROOM;
 	write_tunnel(tunnel, settings, pkt, hops);
-	if (unlikely(settings->flags & EGRESS_FIB))
+	if (!usual && settings->flags & EGRESS_FIB)
 		return route(ctx, settings, pkt, hops, eth);
-	if (unlikely(!hops->first->next_hop_mac))
+	if (unlikely(!hops->first->macs))
 		return DROP_NO_NEXT_HOP;
-	write_macs(eth, hops->first->next_hop_mac, settings->mac);
+	*(__u64 *)eth = hops->first->macs;
+	*((__u32 *)eth + 2) = settings->mac >> 16;
 	return ENCAPSULATED;
 }

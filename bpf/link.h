@@ -1,34 +1,52 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Writing the link's header anew where a frame's start has moved: VLAN tags are kept. */
+/* Writing the link's header anew where a frame's start moves: VLAN tags are kept. */
 #pragma once
 
 #include "parse.h"
 
-__inline __u64 tags_of(const struct link *link)
+__inline void set_ethertype(struct ethhdr *eth, __be16 protocol)
 {
-	return (link->len - sizeof(struct ethhdr)) / sizeof(struct vlan_tag);
+	*((__be16 *)eth + ETH_ALEN) = protocol;
 }
 
-/* Writes all but the MACs, and moves the cursor behind it. NULL if there is no room. */
-__inline struct ethhdr *write_link(struct cursor *c, const struct link *link, __be16 protocol)
+/* Both cursors stand behind Ethernet headers. */
+__inline bool copy_tags(struct cursor *to, struct cursor *from, const struct link *link, __be16 protocol)
 {
-	struct ethhdr *eth = advance(c, sizeof(*eth));
-	__u64 tags = tags_of(link);
-	struct vlan_tag *tag;
+	__u64 tags = (link->len - sizeof(struct ethhdr)) / sizeof(struct vlan_tag);
+	struct vlan_tag *old, *new;
+
+#pragma unroll
+	for (int i = 0; i < MAX_VLAN_TAGS; i++) {
+		if (i >= tags)
+			break;
+		old = advance(from, sizeof(*old));
+		new = advance(to, sizeof(*new));
+		if (!old || !new)
+			return false;
+		new->control = old->control;
+		new->protocol = i + 1 < tags ? old->protocol : protocol;
+	}
+	return true;
+}
+
+/* Writes the link's header, all but the MACs, and moves the cursor behind it. The tags are those of the frame's header
+ * so far, which stands `moved` bytes behind `from`. NULL if there is no room. */
+__inline struct ethhdr *write_link(struct cursor *to, struct cursor from, __u64 moved, const struct link *link,
+				   __be16 protocol)
+{
+	struct ethhdr *eth = advance(to, sizeof(*eth)), *old;
 
 	if (!eth)
 		return NULL;
-	*((__be16 *)eth + ETH_ALEN) = tags ? link->outer : protocol;
-#pragma unroll
-	for (int i = 0; i < MAX_VLAN_TAGS; i++) {
-		if (likely(i >= tags))
-			break;
-		tag = advance(c, sizeof(*tag));
-		if (!tag)
-			return NULL;
-		tag->control = link->tag[i].control;
-		tag->protocol = i + 1 < tags ? link->tag[i].protocol : protocol;
-	}
+	set_ethertype(eth, protocol);
+	if (likely(link->len == sizeof(*eth)))
+		return eth;
+	if (!advance_by_told(&from, moved, 127))
+		return NULL;
+	old = advance(&from, sizeof(*old));
+	if (!old || !copy_tags(to, &from, link, protocol))
+		return NULL;
+	set_ethertype(eth, ethertype(old));
 	return eth;
 }
 

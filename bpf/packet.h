@@ -223,10 +223,7 @@ __inline enum fault parse_ipv4_packet(struct xdp_md *ctx, struct cursor *c, stru
 	pkt->ip = ip;
 	pkt->len = bpf_ntohs(ip->tot_len);
 	pkt->tos = ip->tos;
-	pkt->padding = c->end - (void *)ip;
-	barrier_var(pkt->padding); /* of two pointers, and so a number: not to be taken apart again */
-	pkt->padding -= pkt->len;
-	if (!hold_to_length(ctx, c, ip, pkt->len))
+	if (!hold_to_length(ctx, c, ip, pkt->len, &pkt->padding))
 		return BAD_LENGTH;
 	pkt->flow.family = 4;
 	pkt->flow.protocol = ip->protocol;
@@ -274,10 +271,7 @@ __inline enum fault parse_ipv6_packet(struct xdp_md *ctx, struct cursor *c, stru
 	pkt->ip = ip;
 	pkt->len = sizeof(*ip) + bpf_ntohs(ip->payload_len);
 	pkt->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
-	pkt->padding = c->end - (void *)ip;
-	barrier_var(pkt->padding); /* of two pointers, and so a number: not to be taken apart again */
-	pkt->padding -= pkt->len;
-	if (!hold_to_length(ctx, c, ip, pkt->len))
+	if (!hold_to_length(ctx, c, ip, pkt->len, &pkt->padding))
 		return BAD_LENGTH;
 	pkt->flow.family = 6;
 	pkt->flow.protocol = ip->nexthdr;

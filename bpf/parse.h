@@ -30,6 +30,8 @@ __inline void *advance(struct cursor *c, __u64 len)
 
 	if (header + len > c->end || len > c->left)
 		return NULL;
+	if (!header)
+		__builtin_unreachable(); /* so that the caller's test is this one, not another */
 	c->pos = header + len;
 	c->left -= len;
 	return header;
@@ -77,13 +79,11 @@ struct vlan_tag {
 
 #define MAX_VLAN_TAGS 2
 
-/* The Ethernet header and up to two VLAN tags, kept as they are while the frame's start moves. No pointers: a frame that
- * was parsed further would be another one to the verifier. */
+/* What is known of the Ethernet header and up to two VLAN tags. No pointers: a frame that was parsed further would be
+ * another one to the verifier. */
 struct link {
 	__u64 len;
-	struct vlan_tag tag[MAX_VLAN_TAGS];
-	__be16 outer; /* the EtherType in front of the first tag */
-	__be16 protocol;
+	__be16 protocol; /* behind the tags */
 	__u64 destination;
 };
 
@@ -95,15 +95,14 @@ __inline bool is_vlan(__be16 protocol)
 /* False if the frame ends before the link's protocol is known. */
 __inline bool parse_link(struct cursor *c, struct link *link)
 {
+	void *start = c->pos;
 	struct ethhdr *eth = advance(c, sizeof(*eth));
 	struct vlan_tag *tag;
 
 	if (!eth)
 		return false;
-	link->len = sizeof(*eth);
-	link->protocol = link->outer = ethertype(eth);
+	link->protocol = ethertype(eth);
 	link->destination = destination_mac(eth);
-	link->tag[0] = link->tag[1] = (struct vlan_tag){};
 #pragma unroll
 	for (int i = 0; i < MAX_VLAN_TAGS; i++) {
 		if (likely(!is_vlan(link->protocol)))
@@ -111,21 +110,25 @@ __inline bool parse_link(struct cursor *c, struct link *link)
 		tag = advance(c, sizeof(*tag));
 		if (!tag)
 			return false;
-		link->len += sizeof(*tag);
 		link->protocol = tag->protocol;
-		link->tag[i] = *tag;
 	}
+	link->len = c->pos - start;
 	return true;
 }
+
+/* Version 4 and a header of 5 words. */
+#define IPV4_WITHOUT_OPTIONS 0x45
 
 /* Moves over the options too. NULL also for a version or header length that no IPv4 packet has. */
 __inline struct iphdr *parse_ipv4(struct cursor *c)
 {
 	struct iphdr *ip = advance(c, sizeof(*ip));
 
-	if (!ip || ip->version != 4 || ip->ihl < 5)
+	if (!ip)
 		return NULL;
-	if (unlikely(ip->ihl > 5) && !advance_by_told(c, (ip->ihl - 5) * 4, 63))
+	if (likely(*(const __u8 *)ip == IPV4_WITHOUT_OPTIONS))
+		return ip;
+	if (ip->version != 4 || ip->ihl < 5 || !advance_by_told(c, (ip->ihl - 5) * 4, 63))
 		return NULL;
 	return ip;
 }
@@ -202,24 +205,28 @@ __inline __u64 frame_length(struct xdp_md *ctx)
 	return bpf_xdp_get_buff_len(ctx);
 }
 
-/* Whether the frame holds `len` bytes from `start` on. Only where the first buffer does not, the helper is asked. */
 __inline bool frame_holds(struct xdp_md *ctx, const void *start, __u64 len)
 {
-	void *data = (void *)(long)ctx->data;
-	void *data_end = (void *)(long)ctx->data_end;
+	__u64 before = start - (void *)(long)ctx->data;
 
-	if (likely(len <= data_end - start))
-		return true;
-	return len <= frame_length(ctx) - (start - data);
+	barrier_var(before); /* of two pointers, and so a number: not to be taken apart again */
+	return len + before <= frame_length(ctx);
 }
 
-/* Holds the cursor, which stands somewhere behind the start of a packet, to the packet's own length. False if that
- * is contradicted by the frame, by the packet around it, or by what was parsed already. */
-__inline bool hold_to_length(struct xdp_md *ctx, struct cursor *c, const void *packet, __u64 len)
+/* Holds the cursor, which stands somewhere behind the start of a packet, to the packet's own length. False if that is
+ * contradicted by the frame, by the packet around it, or by what was parsed already. Only where the frame's first buffer
+ * does not hold all of the packet, the helper is asked. `padding` is what the first buffer has behind the packet, below 0
+ * where the packet goes on in another. */
+__inline bool hold_to_length(struct xdp_md *ctx, struct cursor *c, const void *packet, __u64 len, __s64 *padding)
 {
 	__u64 parsed = c->pos - packet;
+	__s64 held = c->end - packet;
 
-	if (len < parsed || len - parsed > c->left || !frame_holds(ctx, packet, len))
+	barrier_var(held); /* of two pointers, and so a number: not to be taken apart again */
+	*padding = held - len;
+	if (len < parsed || len - parsed > c->left)
+		return false;
+	if (unlikely(*padding < 0) && !frame_holds(ctx, packet, len))
 		return false;
 	c->left = len - parsed;
 	return true;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* SipHash-2-4 (Aumasson and Bernstein, 2012) over words that arrive one after the other. */
+/* SipHash-2-4 (Aumasson and Bernstein, 2012) over words that arrive one after the other.
+ *
+ * A round begins with a step that no message word enters: the word of the next block goes to v3, and this step changes
+ * v0 and v1 alone. So the state that is kept is always ahead by this step, and a bind has its hash begun that far. */
 #pragma once
 
 #include "types.h"
@@ -12,11 +15,15 @@ struct siphash {
 
 #define ROTATE_LEFT(x, bits) (((x) << (bits)) | ((x) >> (64 - (bits))))
 
-__inline void sip_round(struct siphash *s)
+__inline void sip_step_ahead(struct siphash *s)
 {
 	s->v0 += s->v1;
 	s->v1 = ROTATE_LEFT(s->v1, 13) ^ s->v0;
 	s->v0 = ROTATE_LEFT(s->v0, 32);
+}
+
+__inline void sip_rest_of_round(struct siphash *s)
+{
 	s->v2 += s->v3;
 	s->v3 = ROTATE_LEFT(s->v3, 16) ^ s->v2;
 	s->v0 += s->v3;
@@ -29,18 +36,21 @@ __inline void sip_round(struct siphash *s)
 __inline void sip_block(struct siphash *s, __u64 block)
 {
 	s->v3 ^= block;
-	sip_round(s);
-	sip_round(s);
+	sip_rest_of_round(s);
+	sip_step_ahead(s);
+	sip_rest_of_round(s);
 	s->v0 ^= block;
+	sip_step_ahead(s);
 }
 
-__inline struct siphash siphash_start(__u64 key0, __u64 key1)
+/* From a state that userspace has made of a key (glb/datapath/director.py). */
+__inline struct siphash siphash_start(const __u64 *state)
 {
 	struct siphash s = {
-		.v0 = key0 ^ 0x736f6d6570736575ULL,
-		.v1 = key1 ^ 0x646f72616e646f6dULL,
-		.v2 = key0 ^ 0x6c7967656e657261ULL,
-		.v3 = key1 ^ 0x7465646279746573ULL,
+		.v0 = state[0],
+		.v1 = state[1],
+		.v2 = state[2],
+		.v3 = state[3],
 	};
 
 	return s;
@@ -57,13 +67,17 @@ __inline void siphash_absorb(struct siphash *s, __u64 field, __u64 bytes)
 	s->pending = 0;
 }
 
+/* The lower 16 bits of the hash, which are all that anybody needs of it. */
 __inline __u64 siphash_finish(struct siphash *s)
 {
 	sip_block(s, s->pending | s->length << 56);
 	s->v2 ^= 0xff;
-	sip_round(s);
-	sip_round(s);
-	sip_round(s);
-	sip_round(s);
-	return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+	sip_rest_of_round(s);
+	sip_step_ahead(s);
+	sip_rest_of_round(s);
+	sip_step_ahead(s);
+	sip_rest_of_round(s);
+	sip_step_ahead(s);
+	sip_rest_of_round(s);
+	return (s->v0 ^ s->v1 ^ s->v2 ^ s->v3) & 0xffff;
 }

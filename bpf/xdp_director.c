@@ -27,17 +27,16 @@ __inline enum verdict verdict_of(enum fault fault)
 
 /* The verifier follows each way through the parser on its own, for as long as it can tell the ways apart by a value it
  * knows: ten times all that comes now. Adding a zero that it does not know as such makes it forget. */
-__inline void forget_the_way(struct link *link, struct packet *pkt, __u32 zero)
+__inline void forget_the_way(struct packet *pkt, __u32 zero)
 {
 	pkt->kind = (pkt->kind + zero) & 7;
 	pkt->flow.protocol += zero;
-	link->len = (link->len + zero) & 31;
 }
 
 __inline enum verdict send(struct xdp_md *ctx, const struct state *now, const struct settings *settings,
-			   const struct bind *bind, const struct link *link, const struct packet *pkt)
+			   const struct bind *bind, const struct link *link, const struct packet *pkt, bool usual)
 {
-	__u64 tunnel_len = tunnel_length(number_of_hops(settings, bind));
+	__u64 tunnel_len = tunnel_length(number_of_hops(settings, bind, usual));
 	enum verdict verdict;
 	struct hops hops;
 
@@ -45,8 +44,8 @@ __inline enum verdict send(struct xdp_md *ctx, const struct state *now, const st
 		return answer_too_big(ctx, settings, link, pkt, tunnel_len);
 	if (!make_room(ctx, pkt, tunnel_len))
 		return DROP_NO_HEADROOM;
-	hops = choose(now, settings, bind, &pkt->flow);
-	verdict = encapsulate(ctx, now, settings, link, pkt, &hops);
+	hops = choose(now, settings, bind, &pkt->flow, usual);
+	verdict = encapsulate(ctx, now, settings, link, pkt, &hops, usual);
 	if (verdict == ENCAPSULATED || verdict == REDIRECTED) {
 		count_traffic(bind->traffic, pkt->len);
 		count_traffic(hops.first->traffic, pkt->len);
@@ -66,7 +65,7 @@ __inline enum verdict serve(struct xdp_md *ctx, const struct state *now, const s
 		return PASS_NO_BIND;
 	if (pkt->kind == KIND_STRANGE_FRAGMENT)
 		return PASS_FRAGMENT;
-	forget_the_way(link, pkt, settings->zero);
+	forget_the_way(pkt, settings->zero);
 	bind = find_bind(settings, pkt);
 	if (!bind)
 		return pkt->kind == KIND_FRAGMENT ? PASS_FRAGMENT : PASS_NO_BIND;
@@ -74,7 +73,9 @@ __inline enum verdict serve(struct xdp_md *ctx, const struct state *now, const s
 		return PASS_FRAGMENT;
 	if (unlikely(pkt->kind == KIND_ECHO && settings->flags & ANSWER_ECHO))
 		return answer_echo(ctx, pkt, link);
-	return send(ctx, now, settings, bind, link, pkt);
+	if (likely(is_usual(settings, bind)))
+		return send(ctx, now, settings, bind, link, pkt, true);
+	return send(ctx, now, settings, bind, link, pkt, false);
 }
 
 __inline enum verdict direct(struct xdp_md *ctx)

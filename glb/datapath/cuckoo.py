@@ -3,7 +3,7 @@
 So the datapath looks at two cache lines at most. Source: Pagh & Rodler, "Cuckoo hashing", 2004.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,34 +13,45 @@ from glb.datapath.errors import DatapathError
 Words = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int64]
 
-# HASH_1 to HASH_4 in bpf/bind.h.
-_MULTIPLIERS = (0x243F6A8885A308D3, 0x13198A2E03707345, 0xA4093822299F31D1, 0x082EFA98EC4E6C89)
+# HASH_1 to HASH_3 in bpf/bind.h.
+_CONSTANTS = (0x243F6A8885A308D3, 0x13198A2E03707345, 0xA4093822299F31D1)
 _MOST_MOVES = 64
-_MOST_SEEDS = 32
+_MOST_TRIES = 32
 _NOBODY = -1
+_WORD_BITS = 64
+_FAMILY_SHIFT, _FAMILY_MASK = np.uint64(24), np.uint64(0x7F)  # in the selector; FRAGMENTS is above
 
 
 def arrange(keys: Words, size: int) -> tuple[int, Places]:
     """Find a place for each key.
 
-    keys: (n, 3) uint64, the words of struct bind_key, no two alike; size: of the table, a power of two, at least
-    2 n. Returns the hash's seed, and the key's number at each place (-1 where there is none), shape (size,).
-    Raises DatapathError where no seed does, which does not happen with distinct keys.
+    keys: (n, 3) uint64, no two alike: an address's two words, and port, protocol and family as they follow it in struct
+    bind_key; size: of the table, a power of two, at least 2 n. Returns the hash's multiplier, and the key's number at
+    each place (-1 where there is none), shape (size,).
+    Raises DatapathError where no multiplier does, which does not happen with distinct keys.
     """
-    for seed in range(_MOST_SEEDS):
-        arranged = _arrange(choices(keys, size, seed).tolist(), size)
+    for multiplier in _multipliers():
+        arranged = _arrange(choices(keys, size, multiplier).tolist(), size)
         if arranged is not None:
-            return seed, np.array(arranged, dtype=np.int64)
+            return multiplier, np.array(arranged, dtype=np.int64)
     raise DatapathError(f"{len(keys)} binds find no place in a table of {size}: is one of them there twice?")
 
 
-def choices(keys: Words, size: int, seed: int) -> Places:
+def choices(keys: Words, size: int, multiplier: int) -> Places:
     """The two places of each key, the one that is looked at first in front: (n, 2)."""
-    first, second, third, last = (np.uint64(multiplier) for multiplier in _MULTIPLIERS)
-    hashes = np.uint64(seed) + keys[:, 0] * first + keys[:, 1] * second + keys[:, 2] * third
-    hashes = (hashes ^ hashes >> np.uint64(32)) * last
-    mask = np.uint64(size - 1)
-    return np.stack((hashes >> np.uint64(32) & mask, hashes & mask), axis=1).astype(np.int64)
+    first, second, third = (np.uint64(constant) for constant in _CONSTANTS)
+    shift = np.uint64(_WORD_BITS - (size - 1).bit_length())
+    high, low, selector = keys.T
+    family = selector >> _FAMILY_SHIFT & _FAMILY_MASK
+    address = np.where(family == 6, (high * first + low) * second, high)
+    hashes = (address + (selector << np.uint64(32))) * np.uint64(multiplier)
+    others = (hashes ^ hashes >> np.uint64(32)) * third
+    return np.stack((hashes >> shift, others >> shift), axis=1).astype(np.int64)
+
+
+def _multipliers() -> Iterator[int]:
+    """Odd, so that no two words have the same product."""
+    return (_CONSTANTS[-1] * number % (1 << _WORD_BITS) for number in range(1, 2 * _MOST_TRIES, 2))
 
 
 def _arrange(places: Sequence[Sequence[int]], size: int) -> list[int] | None:

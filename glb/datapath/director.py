@@ -14,13 +14,15 @@ from glb.datapath.cuckoo import arrange
 from glb.datapath.errors import DatapathError
 from glb.datapath.grace import wait_for_running_programs
 from glb.datapath.layout import Capacity, Layout, Owner, WideBind, capacity_for
-from glb.datapath.mac import UNKNOWN_MAC, mac_word
+from glb.datapath.mac import mac_word
 from glb.datapath.maps import Map
 from glb.datapath.program import Program
 from glb.datapath.traffic import MARK, Counted, assign
+from glb.datapath.tunnel import MOST_MTU, checksum_without_length, ethernet_word, gue_word
+from glb.hashing.rendezvous import ROWS
+from glb.hashing.siphash import state_ahead
 
 _GENERATIONS = 2
-_KEY_WORDS = 3  # of struct bind_key
 # What stands before the address in struct wide_key: generation, fragment, protocol, family.
 _WIDE_KEY_BITS = 4 * 16
 # HASH_* and the flags of struct settings in bpf/director_maps.h.
@@ -35,7 +37,9 @@ _MACROS = {
     "MAX_TRAFFIC": "traffic",
 }
 _CONTENTS = "contents"
-_ANSWER_ECHO, _COPY_DSCP, _EGRESS_FIB, _WIDE_BINDS = 1, 2, 4, 8
+_ANSWER_ECHO, _EGRESS_FIB, _CHOSEN_FIELDS, _WIDE_BINDS = 1, 2, 4, 8
+_FRAGMENTS = 0x80  # in the family of a bind's key
+_ECN, _DSCP_AND_ECN = 0x03, 0xFF
 
 
 class DirectorDatapath:
@@ -116,19 +120,26 @@ class DirectorDatapath:
 
     def _fill(self, generation: int, layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> None:
         settings = self._views["state"][0]["settings"][generation]
-        self._write_backends(layout, generation, surroundings.next_hops)
+        self._write_backends(layout, generation, config, surroundings)
         self._write_rows(layout, generation)
         settings["first_bind"] = generation * self.capacity.binds
-        settings["bind_seed"] = self._write_binds(layout, generation)
+        settings["bind_multiplier"] = self._write_binds(layout, generation)
         _write_settings(settings, layout, config, surroundings)
         self._insert_wide_binds(layout, generation)
 
-    def _write_backends(self, layout: Layout, generation: int, next_hops: Mapping[IPv4Address, bytes]) -> None:
+    def _write_backends(
+        self, layout: Layout, generation: int, config: DirectorConfig, surroundings: Surroundings
+    ) -> None:
         start = generation * self.capacity.backends
         entries = self._views["state"][0]["backends"][start : start + len(layout.backends)]
+        hops = _hops_in_header(layout, config)
         for entry, backend in zip(entries, layout.backends, strict=True):
+            next_hop = surroundings.next_hops.get(backend.address)
+            entry["macs"] = ethernet_word(next_hop, surroundings.mac) if next_hop else 0
+            entry["source"] = _words(config.outbound_src_ip)[0]
             entry["address"] = _words(backend.address)[0]
-            entry["next_hop_mac"] = mac_word(next_hops.get(backend.address, UNKNOWN_MAC))
+            entry["gue"] = gue_word(hops[backend.table_name])
+            entry["checksum"] = checksum_without_length(config.outbound_src_ip, backend.address)
             entry["traffic"] = self._traffic["backend", backend.table_name, str(backend.address)]
 
     def _write_rows(self, layout: Layout, generation: int) -> None:
@@ -142,7 +153,7 @@ class DirectorDatapath:
             entry["bind"] = first_bind + wide_owners.setdefault(ports.owner, len(wide_owners))
         binds = self._views["binds"][first_bind : first_bind + len(wide_owners)]
         for entry, owner in zip(binds, wide_owners, strict=True):
-            self._fill_bind(entry["bind"], layout, layout.owners[owner], generation)
+            self._fill_bind(entry, layout, layout.owners[owner], generation)
 
     def _part(self, name: str, capacity: int, generation: int, length: int) -> Any:
         """The first `length` entries of a generation's share of an array."""
@@ -155,29 +166,26 @@ class DirectorDatapath:
             bind["hops"] = 0
             return
         place = layout.tables[owner.table]
-        bind["hash_key"] = np.frombuffer(place.hash_key, dtype="<u8")
-        bind["first_row"] = generation * self.capacity.slots + place.first_slot
+        bind["hash_state"] = state_ahead(place.hash_key)
+        bind["rows"] = (generation * self.capacity.slots + place.first_slot) // ROWS
         bind["first_backend"] = generation * self.capacity.backends + place.first_backend
         bind["hops"] = place.hops
-        bind["slots_per_row"] = place.slots_per_row
 
     def _write_binds(self, layout: Layout, generation: int) -> int:
-        """Write the binds of one address and one port. Returns the seed of the hash by which they are found."""
+        """Write the binds of one address and one port. Returns the multiplier of the hash that finds them."""
         entries = np.zeros(len(layout.exact), dtype=self._views["binds"].dtype)
         for entry, exact in zip(entries, layout.exact, strict=True):
             key = entry["key"]
             key["address"] = _words(exact.address)
             key["port"] = socket.htons(exact.port)
             key["protocol"] = exact.protocol
-            key["family"] = exact.address.version
-            key["fragment"] = exact.fragment
-            self._fill_bind(entry["bind"], layout, layout.owners[exact.owner], generation)
-        keys = np.ascontiguousarray(entries["key"]).view(np.uint64).reshape(-1, _KEY_WORDS)
-        seed, places = arrange(keys, self.capacity.binds)
+            key["family"] = exact.address.version | _FRAGMENTS * exact.fragment
+            self._fill_bind(entry, layout, layout.owners[exact.owner], generation)
+        multiplier, places = arrange(_key_words(entries["key"]), self.capacity.binds)
         part = self._part("binds", self.capacity.binds, generation, self.capacity.binds)
         part[:] = 0
         part[places >= 0] = entries[places[places >= 0]]
-        return seed
+        return multiplier
 
     def _insert_wide_binds(self, layout: Layout, generation: int) -> None:
         """Insert the binds of networks and of several ports; takes them back if one fails."""
@@ -228,6 +236,20 @@ def _wide_key(table: Map, wide: WideBind, generation: int) -> Any:
     return key
 
 
+def _key_words(keys: Any) -> Any:
+    """Each key as two words of address and one of all else: (n, 3)."""
+    words = np.ascontiguousarray(keys).view(np.uint32).reshape(-1, 5).astype(np.uint64)
+    return np.stack(
+        (words[:, 0] | words[:, 1] << np.uint64(32), words[:, 2] | words[:, 3] << np.uint64(32), words[:, 4]), axis=1
+    )
+
+
+def _hops_in_header(layout: Layout, config: DirectorConfig) -> dict[str, int]:
+    """How many hops the tunnel's header names for packets of each table, the first included."""
+    rows = 2 if config.alt_hash_fields else 1
+    return {table.name: rows * table.hops for table in layout.tables}
+
+
 def _counted(layout: Layout) -> list[Counted]:
     return [
         *(("bind", owner.table_name, owner.label) for owner in layout.owners),
@@ -238,15 +260,20 @@ def _counted(layout: Layout) -> list[Counted]:
 def _write_settings(settings: Any, layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> None:
     settings["source"] = _words(config.outbound_src_ip)[0]
     settings["mac"] = mac_word(surroundings.mac)
-    settings["mtu"] = surroundings.mtu
+    settings["mtu"] = min(surroundings.mtu, MOST_MTU)
+    settings["tos_mask"] = _DSCP_AND_ECN if config.copy_dscp else _ECN
     settings["hash_fields"] = _hash_bits(config.hash_fields)
     settings["alt_hash_fields"] = _hash_bits(config.alt_hash_fields) if config.alt_hash_fields else 0
     settings["flags"] = (
         _ANSWER_ECHO * (config.icmp_echo is Echo.ANSWER)
-        | _COPY_DSCP * config.copy_dscp
         | _EGRESS_FIB * (config.egress is Egress.FIB)
+        | _CHOSEN_FIELDS * _has_chosen_fields(config)
         | _WIDE_BINDS * bool(layout.wide)
     )
+
+
+def _has_chosen_fields(config: DirectorConfig) -> bool:
+    return bool(config.alt_hash_fields) or _hash_bits(config.hash_fields) != _HASH_BITS["src_addr"]
 
 
 def _hash_bits(fields: HashFields) -> int:

@@ -25,7 +25,6 @@ class TablePlace:
     name: str
     hash_key: bytes
     first_slot: int
-    slots_per_row: int
     hops: int
     first_backend: int
     rows: str
@@ -192,8 +191,7 @@ def _place(tables: Sequence[BuiltTable]) -> tuple[tuple[TablePlace, ...], Slots]
         start, _ = parts.setdefault(digest, (first_slot, slots))
         if start == first_slot:
             first_slot += len(slots)
-        hops = rows.shape[1]
-        places.append(TablePlace(table.name, table.hash_key, start, slots_per_row, hops, first_backend, digest))
+        places.append(TablePlace(table.name, table.hash_key, start, rows.shape[1], first_backend, digest))
         first_backend += len(table.backends)
     return tuple(places), np.concatenate([slots for _, slots in parts.values()])
 

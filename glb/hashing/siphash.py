@@ -3,6 +3,8 @@
 Source: Aumasson & Bernstein, "SipHash: a fast short-input PRF", 2012.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -59,6 +61,15 @@ def initial_state(key: bytes) -> tuple[int, int, int, int]:
     halves = (int.from_bytes(key[:8], "little"), int.from_bytes(key[8:], "little"))
     v0, v1, v2, v3 = (word ^ halves[i % 2] for i, word in enumerate(INITIAL))
     return v0, v1, v2, v3
+
+
+@lru_cache
+def state_ahead(key: bytes) -> tuple[int, int, int, int]:
+    """The four state words before the first word of a message, after the part of the first round that no message
+    changes."""
+    v0, v1, v2, v3 = initial_state(key)
+    v0 = (v0 + v1) & MASK
+    return _rotate(v0, 32), _rotate(v1, 13) ^ v0, v2, v3
 
 
 def message_words(data: bytes, before: int = 0) -> list[int]:
