@@ -48,7 +48,7 @@ class Pulses:
     """A number of live connections, of clients of both families. They end with the `with` block."""
 
     def __init__(self, namespace: str, connections: int, env: Mapping[str, str]) -> None:
-        self._connections = connections
+        self.connections = connections
         self._beats: queue.SimpleQueue[Beat | None] = queue.SimpleQueue()
         self._child = subprocess.Popen(
             argv_in(namespace, [sys.executable, "-m", "glb.lab.pulse", "--connections", str(connections)]),
@@ -61,7 +61,7 @@ class Pulses:
         threading.Thread(target=self._read, daemon=True).start()
 
     def __enter__(self) -> "Pulses":
-        self._next_where(lambda beat: beat.living == self._connections)
+        self._next_where(lambda beat: beat.living == self.connections)
         return self
 
     def __exit__(
@@ -81,7 +81,7 @@ class Pulses:
         within = [beat for beat in beats if beat.at > began]
         before = next((beat for beat in reversed(beats) if beat.at <= began), within[0])
         last = within[-1]
-        seen.connections = self._connections + last.ended - before.ended
+        seen.connections = self.connections + last.ended - before.ended
         seen.cut = last.cut[len(before.cut) :]
         seen.stall = max(max(beat.longest, beat.waiting) for beat in within)
 
@@ -97,7 +97,7 @@ class Pulses:
                 beat = self._beats.get(timeout=max(deadline - time.monotonic(), 0))
             except queue.Empty:
                 raise LabError(
-                    f"{self._connections} live connections: not all are answered in {_BOUND_S:.0f} s"
+                    f"{self.connections} live connections: not all are answered in {_BOUND_S:.0f} s"
                 ) from None
             if beat is None:
                 raise LabError(f"the program of the live connections ended with status {self._child.wait()}")

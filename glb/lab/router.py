@@ -1,5 +1,7 @@
 """The lab's router as it speaks BGP: BIRD's process, or FRR's three."""
 
+import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -48,7 +50,7 @@ def reconfigure(lab: str, directors: Sequence[Host], how: Routing) -> None:
     if how.router is Router.BIRD:
         command = ["birdc", "-s", str(folder / "router.ctl"), "configure"]
     else:
-        command = ["vtysh", "--vty_socket", str(folder), "-f", str(folder / "frr.conf")]
+        command = ["vtysh", "--vty_socket", str(folder / "frr"), "-f", str(folder / "frr" / "frr.conf")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise LabError(f"`{' '.join(command)}` fails: {done.stderr or done.stdout}")
@@ -60,11 +62,13 @@ def _write(lab: str, directors: Sequence[Host], how: Routing) -> None:
     if how.router is Router.BIRD:
         (folder / "router.conf").write_text(routing.bird(directors, how, str(log)))
     else:
-        (folder / "frr.conf").write_text(routing.frr(directors, how))
+        _frr_folder(folder)
+        (folder / "frr" / "frr.conf").write_text(routing.frr(directors, how))
 
 
 def _start(lab: str, program: str, again: bool) -> Program:
-    argv = _bird(run_dir(lab), again) if program == "bird" else _frr(program, run_dir(lab))
+    folder = run_dir(lab)
+    argv = _bird(folder, again) if program == "bird" else _frr(program, folder / "frr")
     if shutil.which(argv[0]) is None:
         raise LabError(f"{argv[0]} is not installed: `script/install --dev` installs it")
     return Program(namespace(lab, ROUTER.name), argv, log_path(lab, ROUTER.name, program), environment(lab))
@@ -75,6 +79,16 @@ def _bird(folder: Path, again: bool) -> list[str]:
     return ["bird", "-f", "-c", str(folder / "router.conf"), "-s", str(folder / "router.ctl"), *recovery]
 
 
+def _frr_folder(folder: Path) -> None:
+    """FRR's daemons insist on a user of their own, whose this folder is."""
+    try:
+        owner = pwd.getpwnam("frr")
+    except KeyError:
+        raise LabError("FRR is not installed: `script/install --dev` installs it") from None
+    (folder / "frr").mkdir(exist_ok=True)
+    os.chown(folder / "frr", owner.pw_uid, owner.pw_gid)
+
+
 def _frr(program: str, folder: Path) -> list[str]:
     """The daemons meet at sockets in the lab's folder, so that labs do not meet each other, nor the host's own FRR."""
     own = {
@@ -82,6 +96,6 @@ def _frr(program: str, folder: Path) -> list[str]:
         "bfdd": ["--bfdctl", str(folder / "bfdd.sock")],
         "bgpd": [],
     }
-    common = ["--user", "root", "--group", "root", "--socket", str(folder / "zebra.api")]
+    common = ["--socket", str(folder / "zebra.api")]
     files = ["--pid_file", str(folder / f"{program}.pid"), "--vty_socket", str(folder), "--vty_port", "0"]
     return [str(_FRR / program), *common, *files, "--config_file", str(folder / "frr.conf"), *own[program]]

@@ -5,6 +5,7 @@ from pathlib import Path
 from glb.config.routing import Routing
 from glb.config.routing import Speaker as Kind
 from glb.routing.bird import OperatorsBird, OwnBird
+from glb.routing.exabgp import ExaBgp
 from glb.routing.speaker import Speaker
 
 
@@ -15,5 +16,7 @@ def speaker_for(routing: Routing, folder: Path, name: str) -> Speaker | None:
             return OperatorsBird(routing.control, folder / f"{name}.bird.conf")
         case Kind.BIRD:
             return OwnBird(folder, name)
-        case _:
+        case Kind.EXABGP:
+            return ExaBgp(folder, name)
+        case Kind.NONE:
             return None

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from glb.config.load import parse_director
 from glb.config.model import Backend, Bind, Proto, State, Table
 from glb.config.routing import Routing
 from glb.routing.bird_config import bird_config
+from glb.routing.exabgp_config import exabgp_config, exabgp_routes
 from glb.routing.prefixes import can_serve, not_carried, prefixes_to_announce
 
 PEER4 = {"address": "10.0.0.254", "as": 65000}
@@ -146,3 +148,32 @@ def test_bird_accepts_what_is_written_for_it(tmp_path: Path, graceful_shutdown: 
     done = subprocess.run(["bird", "-p", "-c", path], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert ("bgp_community.add((65535, 0))" in path.read_text()) == graceful_shutdown
+
+
+def test_exabgp_accepts_what_is_written_for_it(tmp_path: Path) -> None:
+    asked = routing(
+        speaker="exabgp",
+        peers=[PEER4 | {"password": "s3cret;{}", "next_hop_ipv6": "2001:db8::1"}, PEER6 | {"multihop": 3}],
+    )
+    path = tmp_path / "exabgp.conf"
+
+    path.write_text(exabgp_config(asked, ["/bin/true"]))
+
+    exabgp = Path(sys.executable).parent / "exabgp"
+    done = subprocess.run([exabgp, "validate", "-n", "-v", path], capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "s3cret;{}" in said
+
+
+def test_exabgp_is_told_each_peers_routes_by_family() -> None:
+    asked = routing(speaker="exabgp", peers=[PEER4, PEER6], communities=["65001:100", "65001:1:2"])
+    prefixes = [ip_network("203.0.113.1/32"), ip_network("2001:db8:f::/64")]
+
+    routes = exabgp_routes(asked, prefixes, graceful_shutdown=True)
+
+    attributes = "community [65001:100 65535:0] large-community [65001:1:2]"
+    assert list(routes.values()) == [
+        ("neighbor 10.0.0.254", f"route 203.0.113.1/32 next-hop self {attributes}"),
+        ("neighbor 2001:db8::fe", f"route 2001:db8:f::/64 next-hop self {attributes}"),
+    ]

@@ -1,0 +1,136 @@
+"""ExaBGP as the speaker: glb's own process, steered through the agent that it runs."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from glb.config.atomic import replace_file
+from glb.config.model import Network
+from glb.config.routing import Routing
+from glb.routing.errors import RoutingError
+from glb.routing.exabgp_config import exabgp_config, exabgp_routes
+from glb.routing.speaker import ESTABLISHED, Session
+
+_BOUND_S = 30.0
+_LOOK_AGAIN_S = 0.02
+_STATES = {"up": ESTABLISHED, "connected": "connect", "down": "down"}
+_SETTINGS = {
+    "exabgp_daemon_user": "root",
+    "exabgp_daemon_drop": "false",
+    "exabgp_api_ack": "true",
+    "exabgp_api_cli": "false",
+    "exabgp_log_statistics": "false",
+}
+"""Its user must be able to make the agent's socket; nobody else is to steer it."""
+
+
+class ExaBgp:
+    """An ExaBGP of glb's own, in a session of its own: it is found again by its agent's socket."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        """`folder` gets the files `<name>.exabgp.conf`, `.exabgp.ctl` (the agent's socket) and `.exabgp.log`."""
+        self._config = folder / f"{name}.exabgp.conf"
+        self._agent = folder / f"{name}.exabgp.ctl"
+        self._log = folder / f"{name}.exabgp.log"
+        self._child: subprocess.Popen[bytes] | None = None
+        self._routing: Routing | None = None
+
+    def start(self, routing: Routing) -> bool:
+        """One with other sessions cannot be adopted: it is ended, and begun anew."""
+        self._routing = routing
+        text = exabgp_config(routing, [sys.executable, "-m", "glb.routing.exabgp_agent", str(self._agent)])
+        if self._answers():
+            if self._config.exists() and self._config.read_text() == text:
+                return True
+            self.stop()
+        self._config.touch(0o600)  # replaced with this mode: there are passwords in it
+        replace_file(self._config, text.encode())
+        self._begin()
+        return False
+
+    def announce(self, prefixes: Sequence[Network], graceful_shutdown: bool = False) -> None:
+        assert self._routing is not None
+        refused = self._ask({"routes": exabgp_routes(self._routing, prefixes, graceful_shutdown)})["refused"]
+        if refused:
+            raise RoutingError(f"ExaBGP refuses {'; '.join(refused)}: {self._log} tells why")
+
+    def withdraw(self) -> None:
+        self.announce(())
+
+    def sessions(self) -> tuple[Session, ...]:
+        assert self._routing is not None
+        states = self._ask({})["sessions"]
+        return tuple(
+            Session(str(peer.address), _STATES.get(states.get(str(peer.address)), "idle"))
+            for peer in self._routing.peers
+        )
+
+    def stop(self) -> None:
+        """It takes leave of its peers; its agent ends with it, and so does the connection."""
+        if not self._answers():
+            return
+        with self._connection() as agent, agent.makefile("rw") as stream:
+            os.kill(_exchange(stream, {})["pid"], signal.SIGTERM)
+            stream.read()
+        if self._child is not None:
+            self._child.wait()
+
+    def _begin(self) -> None:
+        path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
+        program = shutil.which("exabgp", path=path)
+        if program is None:
+            raise RoutingError("exabgp is not installed: `pip install 'glb[exabgp]'`")
+        with self._log.open("ab") as log:
+            self._child = subprocess.Popen(
+                [program, str(self._config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | _SETTINGS,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + _BOUND_S
+        while not self._answers():
+            if self._child.poll() is not None:
+                raise RoutingError(f"exabgp does not start with {self._config}: {self._log} tells why")
+            if time.monotonic() > deadline:
+                raise RoutingError(f"exabgp has not started its agent in {_BOUND_S:.0f} s: {self._log} tells why")
+            time.sleep(_LOOK_AGAIN_S)
+
+    def _answers(self) -> bool:
+        try:
+            self._ask({})
+        except RoutingError:
+            return False
+        return True
+
+    def _ask(self, request: dict[str, Any]) -> Any:
+        try:
+            with self._connection() as agent, agent.makefile("rw") as stream:
+                return _exchange(stream, request)
+        except (OSError, ValueError) as error:
+            raise RoutingError(f"{self._agent}: ExaBGP does not answer: {error}") from error
+
+    def _connection(self) -> socket.socket:
+        agent = socket.socket(socket.AF_UNIX)
+        try:
+            agent.settimeout(_BOUND_S)
+            agent.connect(str(self._agent))
+        except OSError:
+            agent.close()
+            raise
+        return agent
+
+
+def _exchange(stream: Any, request: dict[str, Any]) -> Any:
+    stream.write(json.dumps(request) + "\n")
+    stream.flush()
+    return json.loads(stream.readline())

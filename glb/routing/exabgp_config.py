@@ -1,0 +1,57 @@
+"""ExaBGP's configuration, and the routes as its API takes them, as text: pure."""
+
+from collections.abc import Sequence
+
+from glb.config.model import Network
+from glb.config.routing import Peer, Routing
+from glb.routing.speaker import GRACEFUL_SHUTDOWN
+
+PROCESS = "glb"
+"""ExaBGP's name for the agent that glb talks to."""
+
+
+def exabgp_config(routing: Routing, agent: Sequence[str]) -> str:
+    """The sessions, and the agent that ExaBGP runs; the routes come by the API. agent: its command."""
+    neighbours = "".join(_neighbour(peer, routing) for peer in routing.peers)
+    return (
+        "# Written by glb: edit the director's configuration instead.\n"
+        f"process {PROCESS} {{\n\trun {' '.join(agent)};\n\tencoder json;\n}}\n{neighbours}"
+    )
+
+
+def exabgp_routes(
+    routing: Routing, prefixes: Sequence[Network], graceful_shutdown: bool = False
+) -> dict[str, tuple[str, str]]:
+    """Each route by a name of its own: the command before which "announce" or "withdraw" stands, and its attributes."""
+    attributes = _attributes(routing, graceful_shutdown)
+    routes = {}
+    for peer in routing.peers:
+        for prefix in prefixes:
+            if peer.carries(prefix.version):
+                route = f"route {prefix} next-hop {peer.next_hop(prefix.version) or 'self'}"
+                routes[f"{peer.address} {prefix}"] = (f"neighbor {peer.address}", f"{route}{attributes}")
+    return routes
+
+
+def _attributes(routing: Routing, graceful_shutdown: bool) -> str:
+    communities = [*routing.communities, *([GRACEFUL_SHUTDOWN] if graceful_shutdown else [])]
+    standard = [community for community in communities if community.count(":") == 1]
+    large = [community for community in communities if community.count(":") == 2]
+    text = f" community [{' '.join(standard)}]" if standard else ""
+    return text + (f" large-community [{' '.join(large)}]" if large else "")
+
+
+def _neighbour(peer: Peer, routing: Routing) -> str:
+    families = [f"ipv{family} unicast;" for family in (4, 6) if peer.carries(family)]
+    lines = [
+        f"router-id {routing.router_id};",
+        f"local-address {peer.local_address or 'auto'};",
+        f"local-as {routing.local_as};",
+        f"peer-as {peer.asn};",
+        f"hold-time {routing.hold_time};",
+        *([f"outgoing-ttl {peer.multihop};"] if peer.multihop else []),
+        *([f'md5-password "{peer.password}";'] if peer.password else []),
+        f"family {{ {' '.join(families)} }}",
+        f"api {{ processes [ {PROCESS} ]; neighbor-changes; }}",
+    ]
+    return f"neighbor {peer.address} {{\n" + "".join(f"\t{line}\n" for line in lines) + "}\n"
