@@ -8,7 +8,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from ipaddress import ip_network
 from socket import IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP
 from typing import Any
@@ -26,12 +25,10 @@ from tests.conftest import unique_name
 from tests.lab.helpers.commands import backend, counts, facts, glbctl
 from tests.lab.helpers.director import replace_text, table
 from tests.lab.helpers.packets import inner_of, tunnels, wait_for
+from tests.lab.helpers.routing import BOTH, nothing_cut, routing_of, wait_for_sessions
 
 ERRORS = (IPPROTO_ICMP, IPPROTO_ICMPV6)
 CONNECTIONS = 100
-BOTH = {"director1", "director2"}
-NOTICEABLE_S = 10.0
-"""A stall that is none of the events' doing: far above any of theirs, since the machine may be busy."""
 
 
 @pytest.fixture(scope="module")
@@ -46,27 +43,6 @@ def live(lab: Lab) -> Iterator[Pulses]:
         yield live
 
 
-@contextmanager
-def nothing_cut(live: Pulses) -> Iterator[None]:
-    with live.during() as seen:
-        yield
-    assert seen.cut == ()
-    assert seen.connections >= CONNECTIONS
-    assert seen.stall < NOTICEABLE_S
-
-
-def routing_of(lab: Lab, director: str) -> Any:
-    return facts(lab, director, "director", "status", "--iface", director)[0]["routing"]
-
-
-def wait_for_sessions(lab: Lab, *directors: str) -> None:
-    def established() -> bool:
-        states = [s["state"] for director in directors for s in routing_of(lab, director)["sessions"]]
-        return states == ["established"] * 2 * len(directors)
-
-    wait_for(established, f"the sessions of {directors}", 60)
-
-
 def test_directors_announce_each_vip_in_both_families(lab: Lab) -> None:
     assert lab.announced() == BOTH
     routing = routing_of(lab, "director1")
@@ -76,14 +52,11 @@ def test_directors_announce_each_vip_in_both_families(lab: Lab) -> None:
     assert learned.count("BGP.community: (65001,100)") == 4
 
 
-def test_a_director_is_added(lab: Lab, live: Pulses) -> None:
+def test_a_director_is_added_and_dies_with_its_machine_and_bfd_tells(lab: Lab, live: Pulses) -> None:
     with nothing_cut(live):
         lab.add_director()
         lab.wait_until_announced({*BOTH, "director3"})
         wait_for(lambda: counts(lab)["director3"]["encapsulated"] > 50, "director3 has its share", 30)
-
-
-def test_a_director_dies_with_its_machine_and_bfd_tells(lab: Lab, live: Pulses) -> None:
     with nothing_cut(live):
         lab.remove_director("director3")
         lab.wait_until_announced(BOTH)

@@ -1,0 +1,62 @@
+"""The same of ExaBGP as the directors' speaker, with FRR on the router and no BFD: sessions end by their hold time."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from glb.lab import Lab
+from glb.lab.pulses import Pulses
+from glb.lab.routing import Router, Routing, Speaker
+from tests.conftest import unique_name
+from tests.lab.helpers.commands import counts, facts
+from tests.lab.helpers.packets import wait_for
+from tests.lab.helpers.routing import BOTH, nothing_cut, routing_of, wait_for_sessions
+
+CONNECTIONS = 50
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    how = Routing(Speaker.EXABGP, Router.FRR, bfd=False, hold_time=3)
+    with Lab.up(unique_name(), owned=True, proxies=2, routing=how) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def live(lab: Lab) -> Iterator[Pulses]:
+    with lab.live_connections(CONNECTIONS) as live:
+        yield live
+
+
+def test_exabgp_announces_to_frr_in_both_families(lab: Lab) -> None:
+    assert lab.announced() == BOTH
+    command = "show bgp ipv6 unicast 2001:db8:f::10/128"
+    learned = lab.run("router", ["vtysh", "--vty_socket", str(lab.run_dir / "frr"), "-c", command]).stdout
+    assert learned.count("Community: 65001:100") == 2
+
+
+def test_exabgp_goes_on_when_the_daemon_is_killed_and_is_adopted(lab: Lab, live: Pulses) -> None:
+    with nothing_cut(live):
+        lab.kill("director1")
+        before = counts(lab)["director1"]["encapsulated"]
+        wait_for(lambda: counts(lab)["director1"]["encapsulated"] > before + 50, "its datapath goes on")
+        lab.start_director("director1")
+        wait_for_sessions(lab, "director1")
+        assert lab.announced() == BOTH
+    assert "routing: exabgp adopted" in lab.log("director1")
+
+
+def test_a_director_on_exabgp_is_drained_and_stopped(lab: Lab, live: Pulses) -> None:
+    with nothing_cut(live):
+        assert facts(lab, "director2", "director", "drain", "--iface", "director2")["quiet"]
+        assert lab.announced() == {"director1"}
+        lab.stop("director2")
+        lab.start_director("director2")
+        lab.wait_until_announced(BOTH)
+    assert routing_of(lab, "director2")["speaker"] == "exabgp"
+
+
+def test_a_director_dies_with_its_machine_and_the_hold_time_tells(lab: Lab, live: Pulses) -> None:
+    with nothing_cut(live):
+        lab.remove_director("director2")
+        lab.wait_until_announced({"director1"})
