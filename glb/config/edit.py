@@ -36,10 +36,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What an edit did, table by table."""
+    """What an edit did, table by table, or would do. source: the file's text afterwards."""
 
     path: Path
     changes: tuple[Change, ...]
+    source: str
 
     @property
     def changed(self) -> bool:
@@ -73,12 +74,18 @@ def dict_of(raw: Any) -> Raw:
 
 
 def set_backend_state(
-    path: Path, address: Address | str, state: State, table: str | None = None, *, force: bool = False
+    path: Path,
+    address: Address | str,
+    state: State,
+    table: str | None = None,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
 ) -> Edit:
     """Set a backend's state in `table`, or in every table that lists it.
 
-    With `force`, the move from its state to the new one need not be legal. Raises ConfigError: move not legal, address
-    or table unknown, no backend left that could serve, or file not valid.
+    With `force`, the move from its state to the new one need not be legal. With `dry_run`, the file stays as it is.
+    Raises ConfigError: move not legal, address or table unknown, no backend left that could serve, or file not valid.
     """
 
     def revise(place: _Place, backend: Address) -> None:
@@ -88,10 +95,12 @@ def set_backend_state(
         assert entry is not None
         entry["state"] = str(state)
 
-    return _edit(path, address, table, revise, force)
+    return _edit(path, address, table, revise, force, dry_run)
 
 
-def fill_backend(path: Path, address: Address | str, table: str | None = None, *, force: bool = False) -> Edit:
+def fill_backend(
+    path: Path, address: Address | str, table: str | None = None, *, force: bool = False, dry_run: bool = False
+) -> Edit:
     """Set a backend's state to filling; a new address is added to `table`, or to the only table there is.
 
     A new backend takes over its siblings' health checks if they all agree. Raises ConfigError as
@@ -105,10 +114,12 @@ def fill_backend(path: Path, address: Address | str, table: str | None = None, *
         else:
             entry["state"] = str(State.FILLING)
 
-    return _edit(path, address, table, revise, force, may_add=True)
+    return _edit(path, address, table, revise, force, dry_run, may_add=True)
 
 
-def remove_backend(path: Path, address: Address | str, table: str | None = None, *, force: bool = False) -> Edit:
+def remove_backend(
+    path: Path, address: Address | str, table: str | None = None, *, force: bool = False, dry_run: bool = False
+) -> Edit:
     """Take a backend out of `table`, or out of every table that lists it.
 
     Raises ConfigError as `set_backend_state` does.
@@ -118,7 +129,7 @@ def remove_backend(path: Path, address: Address | str, table: str | None = None,
         _require_another(place, backend)
         place.raw["backends"].remove(place.entry(backend))
 
-    return _edit(path, address, table, revise, force)
+    return _edit(path, address, table, revise, force, dry_run)
 
 
 def _edit(
@@ -127,6 +138,7 @@ def _edit(
     table: str | None,
     revise: Callable[[_Place, Address], None],
     force: bool,
+    dry_run: bool,
     may_add: bool = False,
 ) -> Edit:
     backend = _parse_address(address)
@@ -139,10 +151,10 @@ def _edit(
             revise(place, backend)
         revised = _dump(raw, text)
         new = {place.table.name: place for place in _places(path, revised, raw)}
-        edit = Edit(path, tuple(_change(place, new[place.table.name], backend) for place in chosen))
+        edit = Edit(path, tuple(_change(place, new[place.table.name], backend) for place in chosen), revised)
         if not force:
             _require_legal(edit)
-        if edit.changed:
+        if edit.changed and not dry_run:
             _replace(path, revised)
     return edit
 

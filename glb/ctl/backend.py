@@ -1,6 +1,5 @@
 """`glbctl backend`: edit a table's source, and see that the directors have taken it over."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -12,6 +11,7 @@ from glb.config.edit import Edit, fill_backend, remove_backend, set_backend_stat
 from glb.config.model import State
 from glb.ctl.author import by
 from glb.ctl.output import Format, Output, emit
+from glb.ctl.planning import require_harmless
 from glb.ctl.takeover import Outcome, await_takeover
 from glb.errors import GlbError
 from glb.history.version import How
@@ -34,15 +34,15 @@ Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait for t
 class Editing(Protocol):
     """One of the edits of `glb.config.edit`."""
 
-    def __call__(self, path: Path, address: str, table: str | None, *, force: bool) -> Edit: ...
+    def __call__(self, path: Path, address: str, table: str | None, *, force: bool, dry_run: bool) -> Edit: ...
 
 
-def _drain(path: Path, address: str, table: str | None, *, force: bool) -> Edit:
-    return set_backend_state(path, address, State.DRAINING, table, force=force)
+def _drain(path: Path, address: str, table: str | None, *, force: bool, dry_run: bool) -> Edit:
+    return set_backend_state(path, address, State.DRAINING, table, force=force, dry_run=dry_run)
 
 
-def _activate(path: Path, address: str, table: str | None, *, force: bool) -> Edit:
-    return set_backend_state(path, address, State.ACTIVE, table, force=force)
+def _activate(path: Path, address: str, table: str | None, *, force: bool, dry_run: bool) -> Edit:
+    return set_backend_state(path, address, State.ACTIVE, table, force=force, dry_run=dry_run)
 
 
 def _verb(name: str, edit: Editing, lesson: str) -> None:
@@ -56,7 +56,9 @@ def _verb(name: str, edit: Editing, lesson: str) -> None:
         timeout: Timeout = 30,
         output: Output = Format.TEXT,
     ) -> None:
-        _change(path, lambda: edit(path, address, table, force=force), timeout, output)
+        if not force:
+            require_harmless(path, edit(path, address, table, force=False, dry_run=True).source)
+        _finish(edit(path, address, table, force=force, dry_run=False), timeout, output)
 
     app.command(name, help=lesson)(command)
 
@@ -89,11 +91,10 @@ _verb(
 )
 
 
-def _change(path: Path, edit: Callable[[], Edit], timeout: float, output: Format) -> None:
-    done = edit()
-    outcomes = await_takeover(path, timeout, reason_of(done))
+def _finish(done: Edit, timeout: float, output: Format) -> None:
+    outcomes = await_takeover(done.path, timeout, reason_of(done))
     facts = {
-        "file": str(path),
+        "file": str(done.path),
         "changed": done.changed,
         "tables": [
             {"table": c.table, "address": str(c.address), "before": c.before, "after": c.after} for c in done.changes
@@ -102,12 +103,12 @@ def _change(path: Path, edit: Callable[[], Edit], timeout: float, output: Format
     }
     emit(output, facts, _render(done, outcomes))
     if not all(outcome.reloaded for outcome in outcomes):
-        raise GlbError(f"{path} is changed, but not every director has taken it over")
+        raise GlbError(f"{done.path} is changed, but not every director has taken it over")
 
 
 def reason_of(edit: Edit) -> dict[str, str | None]:
     """What the history is to say of an edit, as the API takes it."""
-    note = "; ".join(f"{c.table}: {c.address} {c.before or 'added'} -> {c.after or 'removed'}" for c in edit.changes)
+    note = "; ".join(f"{c.table}: {c.address} {c.before or 'new'} -> {c.after or 'removed'}" for c in edit.changes)
     return {"how": How.BACKEND, **by(note)}
 
 

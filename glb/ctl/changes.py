@@ -14,14 +14,14 @@ from glb.config.load import parse_tables, read_file, read_text
 from glb.ctl.author import by
 from glb.ctl.output import Format, Output, console, emit, warn
 from glb.ctl.plan import plan_facts, render_plan
+from glb.ctl.planning import ask_for_plan, plan_here
 from glb.ctl.takeover import Outcome, await_takeover, running_directors
 from glb.ctl.which import Iface, client_of, last_director, running_director, table_of
 from glb.daemon.report import Report
 from glb.errors import GlbError
 from glb.history.store import History
 from glb.history.version import Version
-from glb.table.build import load, load_bytes
-from glb.table.plan import Plan, plan_change
+from glb.table.plan import Plan
 
 EXIT_CHANGES = 3
 EXIT_CUTS = 4
@@ -31,8 +31,6 @@ Force = Annotated[bool, typer.Option("--force", help="Also if that cuts establis
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Note = Annotated[str, typer.Option("--note", "-m", help="What the change is for; kept with the version.")]
 Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait for the directors.")]
-
-_plans = TypeAdapter(Plan)
 
 
 def plan_command(
@@ -75,11 +73,9 @@ def apply_command(
     """
     source = _source(file)
     report = running_director(iface)
-    client = client_of(report, timeout)
-    plan = _plans.validate_python(client.post("/v1/tables/plan", {"source": source, "name": str(file)}))
-    _consent(plan, "Apply", yes, force, output)
+    _consent(ask_for_plan(report, source, str(file), timeout), "Apply", yes, force, output)
     body = {"source": source, "name": str(file), "force": force, **by(note)}
-    _finish(report, client.post("/v1/tables/apply", body), timeout, output)
+    _finish(report, client_of(report, timeout).post("/v1/tables/apply", body), timeout, output)
 
 
 def rollback_command(
@@ -99,13 +95,11 @@ def rollback_command(
     kept = history.read(version) if version is not None else history.before(read_file(table_of(report)))
     if kept.source is None:
         raise GlbError(f"version {kept.version.number} was a GLBD binary, of which only the digest is kept")
-    client = client_of(report, timeout)
     number = kept.version.number
-    body = {"source": kept.source, "name": f"version {number}"}
-    plan = _plans.validate_python(client.post("/v1/tables/plan", body))
+    plan = ask_for_plan(report, kept.source, f"version {number}", timeout)
     _consent(plan, f"Go back to version {number} of {kept.version.time}", yes, force, output)
-    answer = client.post("/v1/tables/rollback", {"version": number, "force": force, **by(note)})
-    _finish(report, answer, timeout, output)
+    body = {"version": number, "force": force, **by(note)}
+    _finish(report, client_of(report, timeout).post("/v1/tables/rollback", body), timeout, output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +116,8 @@ _applied = TypeAdapter(_Applied)
 
 def _plan(file: Path, against: Path | None, iface: str | None) -> Plan:
     if against is None and running_directors():
-        client = client_of(running_director(iface), timeout=60)
-        body = {"source": _source(file), "name": str(file)}
-        return _plans.validate_python(client.post("/v1/tables/plan", body))
-    new = load_bytes(read_file(file), str(file))
-    return plan_change(load(against or table_of(last_director(iface))), new)
+        return ask_for_plan(running_director(iface), _source(file), str(file))
+    return plan_here(against or table_of(last_director(iface)), read_file(file), str(file))
 
 
 def _source(file: Path) -> str:

@@ -84,8 +84,7 @@ def _state(backend: BackendPlan) -> str:
 
 
 def _finding(finding: Finding) -> Iterator[RenderableType]:
-    place = f"{finding.table}: {finding.backend}" if finding.backend else finding.table
-    yield Text(f"{finding.severity.upper()}  {place}, {finding.rows:,} rows:", style=_STYLES[finding.severity])
+    yield Text(f"{finding.severity.upper()}  {finding.place}, {finding.rows:,} rows:", style=_STYLES[finding.severity])
     yield f"  {finding.reason}"
     yield f"  instead: {finding.remedy}"
 

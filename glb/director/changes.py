@@ -45,8 +45,9 @@ def apply(controller: Controller, source: str, name: str, origin: Origin, force:
             f"{controller.table}: the director follows a GLBD binary; replace it by what `glbctl table build` makes"
         )
     planned = plan(controller, source, name)
-    if planned.cuts and not force:
-        raise ChangeError(_refusal(planned))
+    refusal = planned.refusal()
+    if refusal is not None and not force:
+        raise ChangeError(refusal)
     outcomes = _replace(controller, source.encode(), origin)
     return Applied(planned, controller.version, tuple(outcomes))
 
@@ -64,14 +65,6 @@ def roll_back(controller: Controller, number: int | None, origin: Origin, force:
     note = origin.note or f"back to version {kept.version.number}"
     name = f"version {kept.version.number}"
     return apply(controller, kept.source, name, Origin(How.ROLLBACK, origin.author, note), force)
-
-
-def _refusal(planned: Plan) -> str:
-    lines = ["refused, since it would cut established connections (--force does it all the same):"]
-    for finding in planned.cuts:
-        place = f"{finding.table}: {finding.backend}" if finding.backend else finding.table
-        lines.append(f"{place}: {finding.reason}; {finding.remedy}")
-    return "\n".join(lines)
 
 
 def _replace(controller: Controller, data: bytes, origin: Origin) -> list[Outcome]:

@@ -34,6 +34,11 @@ class Finding:
     reason: str
     remedy: str
 
+    @property
+    def place(self) -> str:
+        """Where it is: the table, and the backend if it is about one."""
+        return f"{self.table}: {self.backend}" if self.backend else self.table
+
 
 def find(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> tuple[Finding, ...]:
     """Everything to be said of a change from some tables to others, the worst first."""

@@ -87,6 +87,15 @@ class Plan:
         """The findings for which established connections would certainly be lost, if there are any."""
         return tuple(finding for finding in self.findings if finding.severity is Severity.CUTS)
 
+    def refusal(self) -> str | None:
+        """Why the change should not be made, a line for each cut; None if nothing speaks against it."""
+        if not self.cuts:
+            return None
+        lines = [f"{cut.place}: {cut.reason}; {cut.remedy}" for cut in self.cuts]
+        return "\n".join(
+            ["refused, since it would cut established connections (--force does it all the same):", *lines]
+        )
+
 
 def plan_change(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> Plan:
     """Plan the change from the tables that are loaded to others. Raises TableError if a name is there twice."""

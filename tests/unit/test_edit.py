@@ -111,6 +111,16 @@ def test_a_new_backend_gets_no_health_checks_if_its_siblings_differ(path: Path) 
     assert "healthchecks" not in json.loads(path.read_text())["tables"][0]["backends"][-1]
 
 
+def test_a_dry_run_tells_the_edit_and_leaves_the_file_alone(path: Path) -> None:
+    before = path.read_text()
+
+    edit = set_backend_state(path, "10.0.0.1", State.DRAINING, dry_run=True)
+
+    assert edit.changes == (change("web", "10.0.0.1", State.ACTIVE, State.DRAINING),)
+    assert edit.source == before.replace('"active"', '"draining"', 1)
+    assert path.read_text() == before
+
+
 def test_a_known_backend_is_filled_where_it_is(path: Path) -> None:
     edit = fill_backend(path, "10.0.0.3")
 
