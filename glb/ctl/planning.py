@@ -9,6 +9,7 @@ from glb.ctl.which import client_of
 from glb.daemon.report import Report
 from glb.errors import GlbError
 from glb.table.build import load, load_bytes
+from glb.table.builder import RowBuilder
 from glb.table.plan import Plan, plan_change
 
 PLAN_SECONDS = 60.0
@@ -27,7 +28,8 @@ def ask_for_plan(report: Report, source: str, name: str, timeout: float = PLAN_S
 
 def plan_here(old: Path, source: bytes, name: str) -> Plan:
     """The same against a file's tables, with the health that the files tell. Raises ConfigError or TableError."""
-    return plan_change(load(old), load_bytes(source, name))
+    builder = RowBuilder()
+    return plan_change(load(old, builder), load_bytes(source, name, builder))
 
 
 def require_harmless(path: Path, source: str) -> None:

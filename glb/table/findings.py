@@ -70,6 +70,8 @@ def _lost_hops(old: Sequence[BuiltTable], new: Sequence[BuiltTable], flows: Sequ
 
 def _in_rows(old: BuiltTable, new: BuiltTable, binds: Sequence[Bind]) -> Iterator[Finding]:
     label = old.name if old.name == new.name else f"{old.name} -> {new.name}"
+    if old.has_rows_of(new):
+        return
     lost = losses(old, new)
     certain, possible = lost.rows(lost.certain), lost.rows(lost.possible)
     for address, rows in certain.items():

@@ -36,6 +36,11 @@ class _Region(NamedTuple):
         first, last = int(bind.network.network_address), int(bind.network.broadcast_address)
         return cls(bind.family, bind.proto, first, last, bind.port_start, bind.port_end)
 
+    @property
+    def is_single(self) -> bool:
+        """Whether it is of one address."""
+        return self.first == self.last
+
     def overlaps(self, other: "_Region") -> bool:
         return (
             self.first <= other.last
@@ -55,29 +60,42 @@ class _Owned(NamedTuple):
     table: int
 
 
+class _Binds:
+    """All binds of some tables, in their order; those of single addresses by address, since there may be thousands."""
+
+    def __init__(self, tables: Sequence[BuiltTable]) -> None:
+        self.all = [
+            _Owned(_Region.of(bind), bind, number) for number, table in enumerate(tables) for bind in table.binds
+        ]
+        self._wide = [owned for owned in self.all if not owned.region.is_single]
+        self._single: dict[int, list[_Owned]] = {}
+        for owned in self.all:
+            if owned.region.is_single:
+                self._single.setdefault(owned.region.first, []).append(owned)
+
+    def overlapping(self, region: _Region) -> list[_Owned]:
+        near = [*self._single.get(region.first, ()), *self._wide] if region.is_single else self.all
+        return [owned for owned in near if owned.region.overlaps(region)]
+
+
 def handovers(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> tuple[Handover, ...]:
     """Every way that flows go, by the rules of `lookup`; where all stays, from each table to itself.
 
     Only between binds of which none has precedence over the other, the order in the files is not looked at.
     """
-    before, after = _owned(old), _owned(new)
-    owners = {owned.bind: owned.table for owned in after}
-    known = {owned.bind for owned in before}
-    found = [Handover(o.bind, o.table, owners[o.bind]) for o in before if o.bind in owners]
-    for owned in (*before, *after):
+    before, after = _Binds(old), _Binds(new)
+    owners = {owned.bind: owned.table for owned in after.all}
+    known = {owned.bind for owned in before.all}
+    found = [Handover(o.bind, o.table, owners[o.bind]) for o in before.all if o.bind in owners]
+    for owned in (*before.all, *after.all):
         if owned.bind not in known or owned.bind not in owners:
             found += _within(owned.region, before, after)
     return tuple(dict.fromkeys(found))
 
 
-def _owned(tables: Sequence[BuiltTable]) -> list[_Owned]:
-    return [_Owned(_Region.of(bind), bind, number) for number, table in enumerate(tables) for bind in table.binds]
-
-
-def _within(region: _Region, before: Sequence[_Owned], after: Sequence[_Owned]) -> Iterator[Handover]:
+def _within(region: _Region, before: _Binds, after: _Binds) -> Iterator[Handover]:
     """Where the flows of a bind that comes or goes were, and where they go."""
-    old = [owned for owned in before if owned.region.overlaps(region)]
-    new = [owned for owned in after if owned.region.overlaps(region)]
+    old, new = before.overlapping(region), after.overlapping(region)
     for address, port in _points(region, [owned.region for owned in (*old, *new)]):
         was, becomes = _winner(old, address, port), _winner(new, address, port)
         if was is not None:

@@ -37,6 +37,10 @@ class BuiltTable:
     def __post_init__(self) -> None:
         self.rows.setflags(write=False)
 
+    def has_rows_of(self, other: "BuiltTable") -> bool:
+        """Whether flows meet the same rows in both, as far as that is known without comparing them one by one."""
+        return self.rows is other.rows and self.hash_key == other.hash_key and self.backends == other.backends
+
     def hops(self, row: int) -> tuple[Address, ...]:
         """The addresses of a row's backends, the first hop first."""
         return tuple(self.backends[index].address for index in self.rows[row] if index != NO_HOP)

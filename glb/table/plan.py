@@ -100,13 +100,17 @@ class Plan:
 def plan_change(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> Plan:
     """Plan the change from the tables that are loaded to others. Raises TableError if a name is there twice."""
     matching = match(old, new)
-    tables = [_table_plan(before, after) for before, after in matching.both]
+    tables = [_table_plan(before, after) for before, after in matching.both if not _same(before, after)]
     return Plan(
         added=tuple(_brief(table) for table in matching.added),
         removed=tuple(_brief(table) for table in matching.removed),
         changed=tuple(table for table in tables if table.changes),
         findings=find(old, new),
     )
+
+
+def _same(old: BuiltTable, new: BuiltTable) -> bool:
+    return old.has_rows_of(new) and (old.name, old.binds, old.seed) == (new.name, new.binds, new.seed)
 
 
 def _brief(table: BuiltTable) -> TableBrief:

@@ -245,7 +245,7 @@ def changed(draw: st.DrawFn, backends: Sequence[Backend], most: int) -> tuple[Ba
 EARLIER = [draining(1), draining(1, 2), (backend(1, healthy=False), *SIX[1:]), (*SIX, backend(7, FILLING))]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data(), earlier=st.sampled_from(EARLIER), depths=st.tuples(st.integers(2, 4), st.integers(2, 4)))
 def test_a_simulation_loses_just_the_connections_that_are_told(
     data: st.DataObject, earlier: tuple[Backend, ...], depths: tuple[int, int]
