@@ -197,11 +197,23 @@ class Egress(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    """Where a daemon accepts TCP connections."""
+
+    address: Address
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if self.address.version == 6 else f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
 class DirectorConfig:
     """A director's own configuration.
 
     `outbound_gateway_mac` is lower case with colons; None: next hops come from the kernel's routes and neighbours.
-    `mtu` is that of the way to the proxies, in bytes of IP packet; None: the interface's.
+    `mtu` is that of the way to the proxies, in bytes of IP packet; None: the interface's. `metrics` is where
+    Prometheus may ask by TCP; None: nowhere. `statsd_port` is where statsd listens on 127.0.0.1; None: it does not.
     """
 
     outbound_src_ip: IPv4Address
@@ -214,6 +226,7 @@ class DirectorConfig:
     mtu: int | None = None
     statsd_port: int | None = None
     routing: Routing | None = None
+    metrics: Listen | None = None
 
     @property
     def gateway_mac(self) -> bytes | None:
@@ -228,7 +241,9 @@ class ProxyConfig:
 
     `sources` are the networks that tunnelled packets are taken from; empty: any. `namespaces` are the network
     namespaces, beside the proxy's own, whose sockets take packets: names under /run/netns, or absolute paths.
+    `metrics` is where Prometheus may ask by TCP; None: nowhere.
     """
 
     sources: tuple[IPv4Network, ...] = ()
     namespaces: tuple[str, ...] = ()
+    metrics: Listen | None = None

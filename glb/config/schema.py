@@ -20,6 +20,7 @@ from glb.config.model import (
     HashFields,
     HealthCheckPolicy,
     HealthChecks,
+    Listen,
     Network,
     Proto,
     ProxyConfig,
@@ -145,6 +146,10 @@ class HashFieldsSource(Source):
         return HashFields(self.src_addr, self.dst_addr, self.src_port, self.dst_port)
 
 
+class MetricsSource(Source):
+    listen: Annotated[Listen, PlainValidator(values.listen)]
+
+
 class DirectorSource(BaseModel):
     """Further keys belong to GitHub's DPDK director and are ignored."""
 
@@ -161,6 +166,7 @@ class DirectorSource(BaseModel):
     mtu: Mtu | None = None
     statsd_port: Port | None = None
     routing: RoutingKey = None
+    metrics: MetricsSource | None = None
 
     @model_validator(mode="after")
     def _one_rule_for_echoes(self) -> Self:
@@ -184,12 +190,14 @@ class DirectorSource(BaseModel):
             mtu=self.mtu,
             statsd_port=self.statsd_port,
             routing=self.routing.to_model(self.outbound_src_ip) if self.routing else None,
+            metrics=self.metrics.listen if self.metrics else None,
         )
 
 
 class ProxySource(Source):
     sources: tuple[Annotated[IPv4Network, PlainValidator(values.network_ipv4)], ...] = ()
     namespaces: tuple[Annotated[str, PlainValidator(values.namespace)], ...] = ()
+    metrics: MetricsSource | None = None
 
     def to_model(self) -> ProxyConfig:
-        return ProxyConfig(self.sources, self.namespaces)
+        return ProxyConfig(self.sources, self.namespaces, self.metrics.listen if self.metrics else None)

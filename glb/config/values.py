@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from pydantic_core import PydanticCustomError
 
-from glb.config.model import Address, Network
+from glb.config.model import Address, Listen, Network
 
 SHOWN_LENGTH = 60
 MAX_WEIGHT = 1000
@@ -148,6 +148,23 @@ def network_ipv4(value: object) -> IPv4Network:
     if not isinstance(found, IPv4Network):
         raise refuse(value, "an IPv4 address or CIDR; the tunnel is IPv4 only")
     return found
+
+
+def listen(value: object) -> Listen:
+    """An address of this host and a port: 127.0.0.1:9480, [::1]:9480, 0.0.0.0:9480."""
+    allowed = "an address and a port such as 127.0.0.1:9480 or [::1]:9480"
+    found = (
+        re.fullmatch(r"(?:\[(?P<v6>[^\]]+)\]|(?P<v4>[0-9.]+)):(?P<port>[0-9]{1,5})", value)
+        if isinstance(value, str)
+        else None
+    )
+    if found is None or not 0 < int(found["port"]) < 65536:
+        raise refuse(value, allowed)
+    try:
+        address = IPv6Address(found["v6"]) if found["v6"] else IPv4Address(found["v4"])
+    except ValueError:
+        raise refuse(value, allowed) from None
+    return Listen(address, int(found["port"]))
 
 
 def namespace(value: object) -> str:

@@ -45,7 +45,11 @@ class Report:
     """Where the daemon's API listens."""
     digest: str | None = None
     """SHA-256 of the two files as they were last loaded."""
+    tables_digest: str | None = None
+    """The same of the table file alone, which is the same on all directors."""
     loaded: str | None = None
+    load_seconds: float | None = None
+    """How long the last load took, from reading the files to the switch."""
     rejected_digest: str | None = None
     """The same of files that were refused since; None once good ones are loaded."""
     error: str | None = None

@@ -1,23 +1,26 @@
 """The director's API on its control socket, put together from one router a subject. docs/openapi.json is made of it."""
 
+from collections.abc import Sequence
+
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from glb import __version__
 from glb.config.errors import ConfigError
 from glb.daemon.lifecycle import Actions
-from glb.director import api_daemon, api_routing, api_tables
+from glb.director import api_daemon, api_metrics, api_routing, api_tables
 from glb.director.announcer import Announcer
 from glb.director.controller import Controller
 from glb.errors import GlbError
+from glb.metrics.exporter import Exporter
 from glb.table.model import TableError
 
 _BAD_INPUT = 422
 _FAILED = 409
 
 
-def create_app(actions: Actions[Controller], announcer: Announcer) -> FastAPI:
-    """The application; what it is asked to do, the daemon's worker does."""
+def create_app(actions: Actions[Controller], announcer: Announcer, interfaces: Sequence[str] = ()) -> FastAPI:
+    """The application; what it is asked to do, the daemon's worker does. interfaces: whose metrics are shown."""
     app = FastAPI(
         title="glb director",
         version=__version__,
@@ -27,9 +30,11 @@ def create_app(actions: Actions[Controller], announcer: Announcer) -> FastAPI:
     )
     app.state.actions = actions
     app.state.announcer = announcer
+    app.state.exporter = Exporter(interfaces)
     app.include_router(api_daemon.router, prefix="/v1")
     app.include_router(api_tables.router, prefix="/v1")
     app.include_router(api_routing.router, prefix="/v1")
+    app.include_router(api_metrics.router)
     app.add_exception_handler(GlbError, _answer_error)
     return app
 

@@ -1,6 +1,7 @@
 """The director daemon's work: files in, the same tables on each of its interfaces, and an account of it."""
 
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class Controller:
 
         Raises ConfigError, TableError, NetworkError or DatapathError.
         """
+        started = time.monotonic()
         self._sources = sources
         self._builder = RowBuilder()
         self.loaded = read(sources, self._builder)
@@ -46,7 +48,7 @@ class Controller:
         with ExitStack() as undo:
             self.directors = [self._prepared(interface, socket, undo) for interface in interfaces]
             for director in self.directors:
-                director.attach()
+                director.attach(started)
             undo.pop_all()
         self._remember(_STARTED)
 
@@ -67,13 +69,14 @@ class Controller:
 
         origin: what the history says of these tables.
         """
+        started = time.monotonic()
         try:
             loaded = read(self._sources, self._builder)
         except GlbError as error:
             return self._reject(error)
         self.loaded = loaded
         self._refused = None
-        outcomes = [self._apply(director, loaded) for director in self.directors]
+        outcomes = [self._apply(director, loaded, started) for director in self.directors]
         if any(outcome.reloaded for outcome in outcomes):
             self._remember(origin)
         return outcomes
@@ -118,9 +121,9 @@ class Controller:
         undo.callback(director.give_up)
         return director
 
-    def _apply(self, director: Director, loaded: Loaded) -> Outcome:
+    def _apply(self, director: Director, loaded: Loaded, started: float) -> Outcome:
         try:
-            director.apply(loaded)
+            director.apply(loaded, started)
         except GlbError as error:
             director.reject(error, loaded.digest)
             return Outcome(director.interface, False, str(error))

@@ -13,6 +13,8 @@ from glb.director.announcer import Announcer
 from glb.director.api import create_app
 from glb.director.controller import Controller
 from glb.director.sources import Sources
+from glb.metrics.exporter import serve_metrics
+from glb.metrics.statsd import tell_statsd
 from glb.network.next_hops import changes
 
 _LOOK_MS = 1000
@@ -32,9 +34,16 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
         await _watch_files(sources, actions, stop)
 
     async def answer(actions: Actions[Controller], stop: asyncio.Event) -> None:
-        await serve(create_app(actions, announcer), listening.pop(), stop)
+        await serve(create_app(actions, announcer, interfaces), listening.pop(), stop)
+
+    async def measure(_: Actions[Controller], stop: asyncio.Event) -> None:
+        await serve_metrics(started[0].loaded.config.metrics, interfaces, stop)
+
+    async def measure_for_statsd(_: Actions[Controller], stop: asyncio.Event) -> None:
+        await tell_statsd(lambda: started[0].loaded.config.statsd_port, interfaces, stop)
 
     listening: list[Listener] = []
+    started: list[Controller] = []
 
     def start() -> Controller:
         """The socket listens before the daemon says that it is ready, and not before the interfaces are its own."""
@@ -44,9 +53,11 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
         except BaseException:
             controller.give_up()
             raise
+        started.append(controller)
         return controller
 
-    await live("director", interfaces, keep, start, (watch_files, _watch_network, answer, announcer.duty))
+    duties = (watch_files, _watch_network, answer, announcer.duty, measure, measure_for_statsd)
+    await live("director", interfaces, keep, start, duties)
 
 
 async def _watch_files(sources: Sources, actions: Actions[Controller], stop: asyncio.Event) -> None:

@@ -1,6 +1,7 @@
 """One interface's director: what is loaded there, what is attached, and what it has around it."""
 
 import logging
+import time
 from pathlib import Path
 
 from glb.daemon.process import ProcessId
@@ -51,22 +52,26 @@ class Director:
     def interface(self) -> str:
         return self.report.interface
 
-    def attach(self) -> None:
-        """Take the interface's packets with the tables, in the place of whatever an earlier daemon left. Raises
-        DatapathError."""
+    def attach(self, started: float) -> None:
+        """Take the interface's packets with the tables, in the place of whatever an earlier daemon left.
+
+        started: when this load began, by time.monotonic(). Raises DatapathError.
+        """
         written = self._datapath.write(self._loaded.layout, self._loaded.config, self._surroundings)
         self._attachment.put(self._datapath.program)
         log.info("%s: %s", self.interface, _describe_start(self._datapath.is_adopted, written))
-        self._in_use(self._loaded, self._surroundings)
+        self._in_use(self._loaded, self._surroundings, started)
 
-    def apply(self, loaded: Loaded) -> None:
+    def apply(self, loaded: Loaded, started: float) -> None:
         """Put tables and configuration in the place of those that are in use.
+
+        started: when this load began, by time.monotonic().
 
         Raises NetworkError or DatapathError; the old ones then go on.
         """
         surroundings = self._look_around(loaded, _NEXT_HOP_SECONDS)
         self._write(loaded, surroundings)
-        self._in_use(loaded, surroundings)
+        self._in_use(loaded, surroundings, started)
 
     def reject(self, error: GlbError, digest: str | None) -> None:
         """Note that files with this digest were refused; None: they cannot be read."""
@@ -123,11 +128,13 @@ class Director:
         self._datapath.close()
         self._datapath = larger
 
-    def _in_use(self, loaded: Loaded, surroundings: Surroundings) -> None:
+    def _in_use(self, loaded: Loaded, surroundings: Surroundings, started: float) -> None:
         self._loaded = loaded
         self.report = self.report.changed(
             digest=loaded.digest,
+            tables_digest=loaded.tables_digest,
             loaded=now(),
+            load_seconds=round(time.monotonic() - started, 6),
             rejected_digest=None,
             error=None,
             tables=loaded.summary(),

@@ -45,6 +45,11 @@ class Loaded:
     tables: tuple[BuiltTable, ...]
     layout: Layout
 
+    @property
+    def tables_digest(self) -> str:
+        """SHA-256 of the table file alone: the configuration has each director's own address."""
+        return hashlib.sha256(self.source).hexdigest()
+
     def summary(self) -> tuple[TableSummary, ...]:
         return tuple(_summary(table) for table in self.tables)
 

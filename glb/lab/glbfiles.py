@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from glb.lab.hosts import HTTP_PORT, VIP4, VIP6, Host
+from glb.lab.hosts import HTTP_PORT, METRICS_PORT, VIP4, VIP6, Host
 from glb.lab.routing import Routing, director_key
 
 TABLE_NAME = "web"
@@ -32,10 +32,23 @@ def forwarding_table(proxies: Sequence[Host]) -> str:
 
 def director(host: Host, routing: Routing | None = None) -> str:
     """A director finds the proxies' MACs by itself: they are its neighbours on the datacenter's bridge."""
-    config: dict[str, Any] = {"outbound_src_ip": _ipv4(host), "forward_icmp_ping_responses": True}
+    config: dict[str, Any] = {
+        "outbound_src_ip": _ipv4(host),
+        "forward_icmp_ping_responses": True,
+        "metrics": _metrics(host),
+    }
     if routing is not None:
         config["routing"] = director_key(host, routing)
     return _text(config)
+
+
+def proxy(host: Host) -> str:
+    """A proxy takes packets from anybody in the lab."""
+    return _text({"metrics": _metrics(host)})
+
+
+def _metrics(host: Host) -> dict[str, str]:
+    return {"listen": f"{_ipv4(host)}:{METRICS_PORT}"}
 
 
 def _backend(proxy: Host) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from glb.lab.places import (
     log_path,
     namespace,
     pin_dir,
+    proxy_config_path,
     run_dir,
     table_path,
 )
@@ -362,6 +363,7 @@ class Lab:
         for proxy in added:
             self._change(self._state.with_host(proxy))
             topology.add_proxy(self.name, proxy)
+            proxy_config_path(self.name, proxy.name).write_text(glbfiles.proxy(proxy))
         started = [(proxy, self._start_web_server(proxy)) for proxy in added]
         for proxy, server in started:
             self._started(proxy.name, WEB_SERVER, server.id)
@@ -386,7 +388,8 @@ class Lab:
 
     def _daemon_argv(self, host: Host) -> list[str]:
         if host.role is Role.PROXY:
-            return ["glbctl", "proxy", "run", "--iface", host.name]
+            settings = str(proxy_config_path(self.name, host.name))
+            return ["glbctl", "proxy", "run", "--iface", host.name, "--config", settings]
         configuration = str(director_config_path(self.name, host.name))
         run = ["glbctl", "director", "run", "--iface", host.name]
         return [*run, "--config", configuration, "--table", str(self.table_path)]

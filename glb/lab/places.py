@@ -44,6 +44,10 @@ def director_config_path(lab: str, director: str) -> Path:
     return run_dir(lab) / f"{director}.conf"
 
 
+def proxy_config_path(lab: str, proxy: str) -> Path:
+    return run_dir(lab) / f"{proxy}.conf"
+
+
 def log_path(lab: str, host: str, program: str) -> Path:
     return run_dir(lab) / f"{host}-{program}.log"
 

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from glb.daemon.lifecycle import Actions, live
+from glb.metrics.exporter import serve_metrics
 from glb.network.next_hops import changes
 from glb.proxy.proxy import Proxy
 
@@ -15,7 +16,16 @@ async def run(interface: str, config: Path | None, keep: bool) -> None:
 
     Raises what Proxy raises, before anything is attached.
     """
-    await live("proxy", (interface,), keep, lambda: Proxy(interface, config), (_watch_network,))
+    started: list[Proxy] = []
+
+    def start() -> Proxy:
+        started.append(Proxy(interface, config))
+        return started[0]
+
+    async def measure(_: Actions[Proxy], stop: asyncio.Event) -> None:
+        await serve_metrics(started[0].settings.metrics, (interface,), stop)
+
+    await live("proxy", (interface,), keep, start, (_watch_network, measure))
 
 
 async def _watch_network(actions: Actions[Proxy], stop: asyncio.Event) -> None:

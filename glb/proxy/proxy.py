@@ -68,8 +68,8 @@ class Proxy:
         """Take over this host's addresses, and find the ways to fellow proxies: those that packets were sent on to, and
         those that are named as sources."""
         try:
-            self._write(self._settings)
-            named = {source.network_address for source in self._settings.sources if source.prefixlen == 32}
+            self._write(self.settings)
+            named = {source.network_address for source in self.settings.sources if source.prefixlen == 32}
             fellows = self._datapath.wanted_hops() | named
             self._datapath.write_next_hops(resolve(find_interface(self._interface), fellows))
         except GlbError as error:
@@ -93,7 +93,7 @@ class Proxy:
         self._datapath.write(settings.sources, namespaces, ipv4_addresses(interface), gateway)
 
     def _loaded(self, settings: ProxyConfig) -> None:
-        self._settings = settings
+        self.settings = settings
         self.report = self.report.changed(loaded=now(), error=None)
         self.report.write()
         if not settings.sources:

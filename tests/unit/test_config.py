@@ -1,7 +1,7 @@
 """What good files mean, and what is said about bad ones."""
 
 import json
-from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from glb.config.model import (
     HashFields,
     HealthCheckPolicy,
     HealthChecks,
+    Listen,
     Proto,
     ProxyConfig,
     State,
@@ -97,11 +98,12 @@ def test_a_directors_configuration_needs_only_the_source() -> None:
 
 
 def test_a_directors_own_keys_are_read() -> None:
-    own = {"icmp_echo": "forward", "copy_dscp": True, "egress": "fib", "mtu": 9000}
+    own = {"icmp_echo": "forward", "copy_dscp": True, "egress": "fib", "mtu": 9000, "metrics": {"listen": "[::1]:9480"}}
 
     config = parse_director(json.dumps(sources.director() | own), "director.json")
 
     assert (config.icmp_echo, config.copy_dscp, config.egress, config.mtu) == (Echo.FORWARD, True, Egress.FIB, 9000)
+    assert config.metrics == Listen(IPv6Address("::1"), 9480)
 
 
 @pytest.mark.parametrize(
@@ -147,10 +149,13 @@ def test_a_backend_may_have_a_weight_and_a_zone(weight: float) -> None:
 
 
 def test_a_proxys_configuration_is_read() -> None:
-    text = '{"sources": ["10.0.0.0/24", "10.0.1.7"], "namespaces": ["web", "/proc/1/ns/net"]}'
+    text = """{"sources": ["10.0.0.0/24", "10.0.1.7"], "namespaces": ["web", "/proc/1/ns/net"],
+               "metrics": {"listen": "127.0.0.1:9480"}}"""
 
     assert parse_proxy(text, "proxy.conf") == ProxyConfig(
-        (IPv4Network("10.0.0.0/24"), IPv4Network("10.0.1.7/32")), ("web", "/proc/1/ns/net")
+        (IPv4Network("10.0.0.0/24"), IPv4Network("10.0.1.7/32")),
+        ("web", "/proc/1/ns/net"),
+        Listen(IPv4Address("127.0.0.1"), 9480),
     )
 
 
@@ -330,6 +335,12 @@ MALFORMED_DIRECTORS = [
      "hash_fields: at least one of src_addr, dst_addr, src_port, dst_port must be true"),
     ("an unknown field", "alt_hash_fields.dest_port", True,
      'alt_hash_fields.dest_port: unknown key; did you mean "dst_port"?'),
+    ("a port alone", "metrics", {"listen": "9480"},
+     'metrics.listen: "9480" is not an address and a port such as 127.0.0.1:9480 or [::1]:9480'),
+    ("a port beyond 16 bits", "metrics", {"listen": "127.0.0.1:65536"},
+     'metrics.listen: "127.0.0.1:65536" is not an address and a port such as 127.0.0.1:9480 or [::1]:9480'),
+    ("an address that is none", "metrics", {"listen": "127.0.0.256:9480"},
+     'metrics.listen: "127.0.0.256:9480" is not an address and a port such as 127.0.0.1:9480 or [::1]:9480'),
     ("a slip of the pen", "outbound_source_ip", "10.0.0.1",
      'outbound_source_ip: unknown key; did you mean "outbound_src_ip"?'),
 ]  # fmt: skip
@@ -364,7 +375,7 @@ MALFORMED_PROXIES = [
     ("nine namespaces", {"namespaces": [f"web{i}" for i in range(9)]},
      "namespaces: 9 namespaces; at most 8 are searched for sockets"),
     ("an unknown key", {"source": []}, 'source: unknown key; did you mean "sources"?'),
-    ("a key unlike any", {"mtu": 1500}, "mtu: unknown key; known are sources, namespaces"),
+    ("a key unlike any", {"mtu": 1500}, "mtu: unknown key; known are sources, namespaces, metrics"),
 ]  # fmt: skip
 
 

@@ -1,0 +1,136 @@
+"""Samples as Prometheus' metric families. Names follow its conventions: base units, `_total` for what only grows."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from glb import __version__
+from glb.datapath.verdicts import verdicts_of
+from glb.metrics.sample import Sample
+
+_TRAFFIC = {
+    "bind": "that were sent to the backends, by the bind that they matched",
+    "backend": "that were sent to each backend",
+}
+
+
+def families(samples: Sequence[Sample]) -> Iterator[Metric]:
+    """All that is known of the interfaces of one daemon, which are of one role."""
+    yield InfoMetricFamily("glb_build", "The version that runs.", value={"version": __version__})
+    if not samples:
+        return
+    prefix = f"glb_{samples[0].report.role}"
+    yield _packets(prefix, samples)
+    yield _gauge(
+        f"{prefix}_attached",
+        "Whether the XDP program is attached to the interface.",
+        ("interface",),
+        ([sample.report.interface, float(sample.attached)] for sample in samples),
+    )
+    yield from _loads(prefix, samples)
+    if samples[0].report.role == "director":
+        yield _tables(samples)
+        yield from _traffic(samples)
+        yield from _backends(samples)
+
+
+def _packets(prefix: str, samples: Sequence[Sample]) -> Metric:
+    family = CounterMetricFamily(
+        f"{prefix}_packets",
+        "Packets by verdict, each under exactly one. `glbctl explain VERDICT` says what each means.",
+        labels=("interface", "verdict", "action"),
+    )
+    for sample in samples:
+        actions = {verdict.name: verdict.action for verdict in verdicts_of(sample.report.role)}
+        for verdict, count in sample.packets.items():
+            family.add_metric((sample.report.interface, verdict, actions[verdict]), count)
+    return family
+
+
+def _loads(prefix: str, samples: Sequence[Sample]) -> Iterator[Metric]:
+    reports = [sample.report for sample in samples]
+    yield _gauge(
+        f"{prefix}_last_load_successful",
+        "Whether the files as they are now are those in force; 0: they were refused.",
+        ("interface",),
+        ([report.interface, float(report.error is None)] for report in reports),
+    )
+    yield _gauge(
+        f"{prefix}_last_load_timestamp_seconds",
+        "When the files in force were loaded, in seconds since 1970.",
+        ("interface",),
+        ([report.interface, datetime.fromisoformat(report.loaded).timestamp()] for report in reports if report.loaded),
+    )
+    yield _gauge(
+        f"{prefix}_last_load_duration_seconds",
+        "How long the last load took, from reading the files to the switch.",
+        ("interface",),
+        ([report.interface, report.load_seconds] for report in reports if report.load_seconds is not None),
+    )
+
+
+def _traffic(samples: Sequence[Sample]) -> Iterator[Metric]:
+    for kind, what in _TRAFFIC.items():
+        labels = ("interface", "table", kind)
+        packets = CounterMetricFamily(f"glb_director_{kind}_packets", f"Packets {what}.", labels=labels)
+        size = CounterMetricFamily(
+            f"glb_director_{kind}_bytes", f"Bytes {what}; of the clients' packets, without the tunnel.", labels=labels
+        )
+        for sample in samples:
+            for (counted, table, name), (number, octets) in sample.traffic.items():
+                if counted == kind:
+                    packets.add_metric((sample.report.interface, table, name), number)
+                    size.add_metric((sample.report.interface, table, name), octets)
+        yield packets
+        yield size
+
+
+def _tables(samples: Sequence[Sample]) -> Metric:
+    reports = [sample.report for sample in samples]
+    return _gauge(
+        "glb_director_tables_info",
+        "The SHA-256 of the table file in force, on which all directors of a service must agree.",
+        ("interface", "digest"),
+        ([report.interface, report.tables_digest, 1.0] for report in reports if report.tables_digest),
+    )
+
+
+def _backends(samples: Sequence[Sample]) -> Iterator[Metric]:
+    labels = ("interface", "table", "backend")
+    states = [
+        (sample.report, table.name, address, state, health != "unhealthy")
+        for sample in samples
+        for table in sample.report.tables
+        for address, (state, _, health) in ((ip, text.partition(", ")) for ip, text in table.backends.items())
+    ]
+    yield _gauge(
+        "glb_director_backend_state",
+        "1 for the state that a backend is in.",
+        (*labels, "state"),
+        ([report.interface, table, address, state, 1.0] for report, table, address, state, _ in states),
+    )
+    yield _gauge(
+        "glb_director_backend_healthy",
+        "Whether a backend is held to be healthy.",
+        labels,
+        ([report.interface, table, address, float(healthy)] for report, table, address, _, healthy in states),
+    )
+    yield _gauge(
+        "glb_director_backend_next_hop_known",
+        "Whether the MAC on the way to a backend is known; packets to one that is not are dropped.",
+        labels,
+        (
+            [report.interface, table, address, float(address not in report.unreachable)]
+            for report, table, address, _, _ in states
+        ),
+    )
+
+
+def _gauge(name: str, documentation: str, labels: Sequence[str], rows: Iterable[Sequence[str | float]]) -> Metric:
+    """A family of gauges; a row is its labels' values, and the value last."""
+    family = GaugeMetricFamily(name, documentation, labels=labels)
+    for *values, number in rows:
+        family.add_metric([str(value) for value in values], float(number))
+    return family

@@ -1,0 +1,36 @@
+"""What is to be measured of one interface at one moment, read from the pinned maps and the daemon's report.
+
+Nothing is counted twice: the datapath counts for itself, and is not disturbed by being read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from glb.daemon.report import Report, read_report, report_path
+from glb.datapath.attachment import is_attached
+from glb.datapath.counters import read_counters, read_pinned_traffic
+from glb.datapath.traffic import Counted
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One interface's datapath. packets: by verdict. traffic: packets and bytes by bind and backend (director)."""
+
+    report: Report
+    attached: bool
+    packets: Mapping[str, int] = field(default_factory=dict)
+    traffic: Mapping[Counted, tuple[int, int]] = field(default_factory=dict)
+
+
+def take(interface: str) -> Sample:
+    """Raises ReportError or DatapathError."""
+    report = read_report(report_path(interface))
+    if not is_attached(interface):
+        return Sample(report, attached=False)
+    entries = {(kind, table, name): entry for kind, table, name, entry in report.traffic}
+    return Sample(
+        report,
+        attached=True,
+        packets=read_counters(interface, report.role),
+        traffic=read_pinned_traffic(interface, entries) if entries else {},
+    )

@@ -1,0 +1,151 @@
+"""What the daemons tell a real Prometheus, and statsd: the dashboard and the rules find what they ask for."""
+
+import json
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from glb.control.client import Client
+from glb.lab import Lab, hosts
+from glb.lab.process import Program, end
+from tests.lab.helpers.commands import facts
+from tests.lab.helpers.director import replace_text
+from tests.lab.helpers.packets import wait_for
+
+DOCS = Path(__file__).parents[2] / "docs"
+PORT = 9490
+CONNECTIONS = 30
+STATSD_PORT = 8125
+# What is a question of what has happened, which in this lab it has not.
+MAY_BE_EMPTY = {"Director: verdicts other than sent"}
+
+
+class Prometheus:
+    """A Prometheus on the lab's router, which asks all daemons each second."""
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        self._lab = lab
+        self._targets = [f"{host.ipv4.ip}:{hosts.METRICS_PORT}" for host in (*lab.directors, *lab.proxies) if host.ipv4]
+        settings = folder / "prometheus.yml"  # JSON is YAML
+        settings.write_text(
+            json.dumps(
+                {
+                    "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+                    "rule_files": [str(DOCS / "prometheus" / "alerts.yml")],
+                    "scrape_configs": [{"job_name": "glb", "static_configs": [{"targets": self._targets}]}],
+                }
+            )
+        )
+        command = ["prometheus", f"--config.file={settings}", f"--storage.tsdb.path={folder / 'data'}"]
+        command.append(f"--web.listen-address=127.0.0.1:{PORT}")
+        self._program = Program(lab.namespace("router"), command, folder / "prometheus.log", lab.env)
+
+    def stop(self) -> None:
+        end(self._program.id, signal.SIGKILL)
+
+    def ask(self, path: str, **arguments: str) -> Any:
+        """None as long as there is no answer."""
+        url = f"http://127.0.0.1:{PORT}/api/v1/{path}?{urlencode(arguments)}"
+        done = self._lab.run("router", ["curl", "-s", url])
+        answer = json.loads(done.stdout) if done.returncode == 0 and done.stdout.startswith("{") else {}
+        assert answer.get("status") != "error", answer
+        return answer.get("data")
+
+    def query(self, expression: str) -> list[Any]:
+        data = self.ask("query", query=expression)
+        return data["result"] if data else []
+
+    def wait_for_value(self, expression: str, value: float) -> None:
+        wait_for(
+            lambda: [float(found["value"][1]) for found in self.query(expression)] == [value],
+            f"{expression} is {value}",
+        )
+
+
+@pytest.fixture(scope="module")
+def prometheus(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    running = Prometheus(lab, tmp_path_factory.mktemp("prometheus"))
+    try:
+        daemons = len(lab.directors) + len(lab.proxies)
+        running.wait_for_value("sum(up)", daemons)
+        running.wait_for_value("count(glb_director_attached == 1) + count(glb_proxy_attached == 1)", daemons)
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="module")
+def _traffic(lab: Lab, prometheus: Prometheus) -> None:
+    with lab.traffic("spread", "--count", str(CONNECTIONS)) as traffic:
+        assert traffic.wait().flawless
+
+
+@pytest.mark.usefixtures("_traffic")
+def test_prometheus_counts_what_the_datapaths_count(lab: Lab, prometheus: Prometheus) -> None:
+    told = facts(lab, "director1", "stats")
+    sent = sum(fact["packets"]["encapsulated"] for fact in told if fact["program"] == "director")
+    size = sum(backend["bytes"] for fact in told for backend in fact.get("backends", []))
+
+    prometheus.wait_for_value('sum(glb_proxy_packets_total{verdict="taken_syn"})', CONNECTIONS)
+    prometheus.wait_for_value('sum(glb_director_packets_total{verdict="encapsulated"})', sent)
+    prometheus.wait_for_value("sum(glb_director_backend_bytes_total)", size)
+    prometheus.wait_for_value("sum(glb_director_bind_bytes_total)", size)
+    prometheus.wait_for_value("count(count by (digest) (glb_director_tables_info))", 1)
+
+
+@pytest.mark.usefixtures("_traffic")
+def test_every_panel_of_the_dashboard_has_something_to_show(prometheus: Prometheus) -> None:
+    dashboard = json.loads((DOCS / "grafana" / "glb.json").read_text())
+    panels = {panel["title"]: [target["expr"] for target in panel["targets"]] for panel in dashboard["panels"]}
+
+    def is_shown(title: str, expression: str) -> bool:
+        asked = expression.replace("$instance", ".*").replace("$__rate_interval", "1m")
+        return bool(prometheus.query(asked)) or title in MAY_BE_EMPTY
+
+    for title, expressions in panels.items():
+        for expression in expressions:
+            wait_for(lambda t=title, e=expression: is_shown(t, e), f"{title}: {expression}")  # type: ignore[misc]
+
+
+def test_the_alert_rules_are_evaluated_without_an_error(prometheus: Prometheus) -> None:
+    def health() -> set[str]:
+        groups = (prometheus.ask("rules") or {"groups": []})["groups"]
+        return {rule["health"] for group in groups for rule in group["rules"]}
+
+    wait_for(lambda: health() == {"ok"}, "each rule is evaluated")
+
+
+def test_the_control_socket_answers_with_the_same_metrics(lab: Lab) -> None:
+    done = lab.run(
+        "director1", ["curl", "-s", "--unix-socket", str(lab.run_dir / "director1.sock"), "http://glb/metrics"]
+    )
+
+    assert 'glb_director_attached{interface="director1"} 1.0' in done.stdout
+    assert "process_cpu_seconds_total" in done.stdout
+
+
+def test_a_load_tells_how_long_it_took(lab: Lab) -> None:
+    client = Client(lab.run_dir / "director1.sock")
+
+    client.post("/v1/reload")
+
+    assert 0 < client.get("/v1/status")[0]["load_seconds"] < 60
+
+
+@pytest.mark.usefixtures("_traffic")
+def test_statsd_is_told_the_originals_counters(lab: Lab) -> None:
+    config = lab.run_dir / "director2.conf"
+    with lab.open_socket("director2", socket.AF_INET, socket.SOCK_DGRAM) as statsd:
+        statsd.bind(("127.0.0.1", STATSD_PORT))
+        statsd.settimeout(60)
+        replace_text(config, json.dumps(json.loads(config.read_text()) | {"statsd_port": STATSD_PORT}))
+        said = [statsd.recv(2048).decode() for _ in range(13)]
+
+    names = {line.partition(":")[0].removeprefix("glb.director.packets.") for line in said}
+    assert names == {"processed", "encapsulated", "encapsulated_bytes", "results", "internal_errors"}
+    assert "glb.director.packets.internal_errors:0|c|#glb_engine:xdp,error:ErrorMissingRow" in said

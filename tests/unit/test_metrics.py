@@ -1,0 +1,94 @@
+"""Samples as Prometheus and statsd are told of them."""
+
+from dataclasses import replace
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.registry import Collector
+
+from glb.daemon.process import ProcessId
+from glb.daemon.report import Report, TableSummary
+from glb.metrics.families import families
+from glb.metrics.sample import Sample
+from glb.metrics.statsd import counts, lines
+
+REPORT = Report(
+    role="director",
+    interface="eth0",
+    process=ProcessId.own(),
+    started="2026-11-25T05:00:00.000+00:00",
+    loaded="2026-11-25T05:00:00.000+00:00",
+    tables_digest="abc",
+    load_seconds=0.25,
+    tables=(
+        TableSummary("web", ("203.0.113.10:80/tcp",), {"10.0.0.1": "active", "10.0.0.2": "draining, unhealthy"}, 3),
+    ),
+    unreachable=("10.0.0.2",),
+)
+SAMPLE = Sample(
+    REPORT,
+    attached=True,
+    packets={"encapsulated": 5, "pass_no_bind": 3, "drop_bad_ip": 1, "drop_no_next_hop": 2},
+    traffic={
+        ("bind", "web", "203.0.113.10:80/tcp"): (5, 500),
+        ("backend", "web", "10.0.0.1"): (4, 400),
+        ("backend", "web", "10.0.0.2"): (1, 100),
+    },
+)
+
+
+def shown(*samples: Sample) -> str:
+    class Fixed(Collector):
+        def collect(self) -> object:  # type: ignore[override]
+            return families(samples)
+
+    registry = CollectorRegistry()
+    registry.register(Fixed())
+    return generate_latest(registry).decode()
+
+
+def test_counters_and_states_are_told_with_their_labels() -> None:
+    text = shown(SAMPLE)
+
+    for line in (
+        'glb_director_packets_total{action="tx",interface="eth0",verdict="encapsulated"} 5.0',
+        'glb_director_bind_bytes_total{bind="203.0.113.10:80/tcp",interface="eth0",table="web"} 500.0',
+        'glb_director_backend_packets_total{backend="10.0.0.2",interface="eth0",table="web"} 1.0',
+        'glb_director_backend_state{backend="10.0.0.2",interface="eth0",state="draining",table="web"} 1.0',
+        'glb_director_backend_healthy{backend="10.0.0.2",interface="eth0",table="web"} 0.0',
+        'glb_director_backend_next_hop_known{backend="10.0.0.2",interface="eth0",table="web"} 0.0',
+        'glb_director_backend_next_hop_known{backend="10.0.0.1",interface="eth0",table="web"} 1.0',
+        'glb_director_last_load_successful{interface="eth0"} 1.0',
+        'glb_director_last_load_timestamp_seconds{interface="eth0"} 1.7955828e+09',
+        'glb_director_last_load_duration_seconds{interface="eth0"} 0.25',
+        'glb_director_tables_info{digest="abc",interface="eth0"} 1.0',
+    ):
+        assert line in text.splitlines()
+
+
+def test_files_that_were_refused_and_a_datapath_that_is_gone_show() -> None:
+    text = shown(Sample(replace(REPORT, error="table.json: bad"), attached=False))
+
+    assert 'glb_director_last_load_successful{interface="eth0"} 0.0' in text
+    assert 'glb_director_attached{interface="eth0"} 0.0' in text
+
+
+def test_statsd_is_told_the_increase_under_the_originals_names() -> None:
+    before = counts([SAMPLE])
+    more = {"encapsulated": 15, "pass_no_bind": 4, "drop_bad_ip": 1, "drop_no_next_hop": 7}
+    after = counts([replace(SAMPLE, packets=more, traffic={("backend", "web", "10.0.0.1"): (15, 1500)})])
+
+    assert set(lines(before, after)) >= {
+        "glb.director.packets.processed:16|c|#glb_engine:xdp",
+        "glb.director.packets.encapsulated:10|c|#glb_engine:xdp",
+        "glb.director.packets.encapsulated_bytes:1580|c|#glb_engine:xdp",
+        "glb.director.packets.results:15|c|#glb_engine:xdp,result:Matched",
+        "glb.director.packets.results:1|c|#glb_engine:xdp,result:NoMatchingBind",
+        "glb.director.packets.results:0|c|#glb_engine:xdp,result:UnknownFormat",
+        "glb.director.packets.internal_errors:5|c|#glb_engine:xdp,error:ErrorMissingGatewayMAC",
+    }
+
+
+def test_a_counter_that_began_anew_is_told_from_zero_on() -> None:
+    fresh = counts([replace(SAMPLE, packets={"encapsulated": 2})])
+
+    assert "glb.director.packets.encapsulated:2|c|#glb_engine:xdp" in lines(counts([SAMPLE]), fresh)
