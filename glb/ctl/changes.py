@@ -13,13 +13,13 @@ from rich.text import Text
 from glb.config.load import parse_tables, read_file, read_text
 from glb.ctl.author import by
 from glb.ctl.output import Format, Output, console, emit, warn
+from glb.ctl.past import ToldPast
 from glb.ctl.plan import plan_facts, render_plan
 from glb.ctl.planning import ask_for_plan, plan_here
 from glb.ctl.takeover import Outcome, await_takeover, running_directors
 from glb.ctl.which import Iface, client_of, last_director, running_director, table_of
 from glb.daemon.report import Report
 from glb.errors import GlbError
-from glb.history.store import History
 from glb.history.version import Version
 from glb.table.plan import Plan
 
@@ -91,8 +91,8 @@ def rollback_command(
 ) -> None:
     """Apply an older version of the tables, by the rules of `apply`."""
     report = running_director(iface)
-    history = History.of(table_of(report))
-    kept = history.read(version) if version is not None else history.before(read_file(table_of(report)))
+    past = ToldPast(client_of(report, timeout))
+    kept = past.read(version) if version is not None else past.before()
     if kept.source is None:
         raise GlbError(f"version {kept.version.number} was a GLBD binary, of which only the digest is kept")
     number = kept.version.number

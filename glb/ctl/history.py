@@ -9,8 +9,8 @@ import typer
 from rich.console import RenderableType
 
 from glb.ctl.output import Format, Output, emit, grid, warn
-from glb.ctl.which import Iface, last_director, table_of
-from glb.history.store import History
+from glb.ctl.past import Past, past_of
+from glb.ctl.which import Iface
 from glb.history.version import Kept, Version
 
 
@@ -24,15 +24,15 @@ def history_command(
     output: Output = Format.TEXT,
 ) -> None:
     """List the versions of the tables that were loaded, or show one."""
-    history = History.of(table or table_of(last_director(iface)))
+    past = past_of(table, iface)
     if version is None:
-        for fault in history.damaged():
+        for fault in past.damaged():
             warn(fault)
-        versions = history.versions()
+        versions = past.versions()
         emit(output, [asdict(each) for each in versions], _listing(versions))
         return
-    kept = history.read(version)
-    text = _difference(history, kept) if diff else kept.source or "(a GLBD binary, of which only the digest is kept)"
+    kept = past.read(version)
+    text = _difference(past, kept) if diff else kept.source or "(a GLBD binary, of which only the digest is kept)"
     emit(output, {**asdict(kept.version), "source": kept.source, **({"diff": text} if diff else {})}, text.rstrip())
 
 
@@ -47,11 +47,11 @@ def _listing(versions: list[Version]) -> RenderableType:
     return lines
 
 
-def _difference(history: History, kept: Kept) -> str:
+def _difference(past: Past, kept: Kept) -> str:
     """What a version changed, as a unified diff against the one before that can be read."""
     number = kept.version.number
-    older = next((version.number for version in history.versions() if version.number < number), None)
-    before = history.read(older).source if older is not None else ""
+    older = next((version.number for version in past.versions() if version.number < number), None)
+    before = past.read(older).source if older is not None else ""
     lines = difflib.unified_diff(
         (before or "").splitlines(keepends=True),
         (kept.source or "").splitlines(keepends=True),

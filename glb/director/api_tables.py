@@ -61,6 +61,12 @@ async def history(worker: Worker) -> Versions:
     )
 
 
+@router.get("/history/before")
+async def version_before(worker: Worker) -> Kept:
+    """The newest version with other tables than those that are loaded: what a rollback goes back to."""
+    return await worker(lambda controller: controller.history.before(controller.loaded.source))
+
+
 @router.get("/history/{number}")
 async def version(number: int, worker: Worker) -> Kept:
     """One version, with its source."""
