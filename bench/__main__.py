@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import datapath, machine, network, page, progress, reload, report, svg, tables, terminal
+from bench import datapath, machine, network, page, progress, reload, report, routing, svg, tables, terminal
 from bench.harness import BenchError
 from glb.errors import GlbError
 
@@ -30,7 +30,17 @@ def _tables(_quick: bool) -> dict[str, Any]:
     return tables.run()
 
 
-PARTS: dict[str, Part] = {"datapath": _datapath, "network": _network, "tables": _tables, "reload": _reload}
+def _routing(quick: bool) -> dict[str, Any]:
+    return routing.run(routing.QUICK if quick else routing.THOROUGH, progress.to_stderr)
+
+
+PARTS: dict[str, Part] = {
+    "datapath": _datapath,
+    "network": _network,
+    "tables": _tables,
+    "reload": _reload,
+    "routing": _routing,
+}
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:

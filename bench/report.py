@@ -19,7 +19,7 @@ class Table:
 
 def tables(document: Mapping[str, Result]) -> list[Table]:
     """The parts that were measured, in the order of this page."""
-    renderers = {"datapath": _datapath, "network": _network, "tables": _others, "reload": _reload}
+    renderers = {"datapath": _datapath, "network": _network, "tables": _others, "reload": _reload, "routing": _routing}
     return [table for part, render in renderers.items() if part in document for table in render(document[part])]
 
 
@@ -100,6 +100,18 @@ def _reload(result: Result) -> Iterator[Table]:
         [(step, _ns(spread["median"]), *_widths(spread, _ns)) for step, spread in result["ms"].items()],
     )
     yield _bars("Bars of the reload", result)
+
+
+def _routing(result: Result) -> Iterator[Table]:
+    yield Table(
+        f"{result['connections']} live connections, each asked for an answer every {result['pulse_seconds']} s",
+        ("what happens", "connections", "cut", "longest wait, s"),
+        [
+            (name, str(event["connections"]), str(event["cut"]), f"{event['stall_seconds']:.2f}")
+            for name, event in result["events"].items()
+        ],
+    )
+    yield _bars("Bars of the routing", result)
 
 
 def _others(result: Result) -> Iterator[Table]:
