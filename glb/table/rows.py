@@ -19,9 +19,12 @@ DEPTHS = range(2, 9)
 
 Flags = npt.NDArray[np.bool_]
 
-# While a row is put in order, each hop is a word: whether it can take new connections, its position, its backend.
-UNAVAILABLE = np.uint32(1 << 31)
+# While a row is put in order, each hop is a word: its standing, its position, its backend.
+STANDING_SHIFT = 30
 POSITION_SHIFT = 16
+
+Standings = npt.NDArray[np.uint32]
+"""Of each backend: 0 if it can take new connections, 1 if it drains, 2 if it is unhealthy."""
 
 
 def build_rows(backends: Sequence[Backend], seed: bytes, depth: int) -> Rows:
@@ -38,10 +41,10 @@ def build_rows(backends: Sequence[Backend], seed: bytes, depth: int) -> Rows:
     or unhealthy, and the secondary's state is `active`, they swap places. The secondary's health is not looked at,
     and `filling` is not `active` here: GitHub's compiler compares with the binary's state 1, and filling is 0.
 
-    depth 3 to 8: the members that can take new connections come first, then the draining or unhealthy ones. Only
-    where none of the members can take new connections, the best backend that can goes ahead of them, and the last of
-    them is dropped. The second hop is then the first of another zone than the first hop's, but one that cannot take
-    new connections does not pass one that can: what is unhealthy would stand in the way of connections behind it.
+    depth 3 to 8: the members that can take new connections come first, then those that drain, then the unhealthy
+    ones: a host that is gone would stand in the way of connections behind it. Only where none of the members can take
+    new connections, the best backend that can goes ahead of them, and the last of them is dropped. The second hop is
+    then the first of another zone than the first hop's, but it does not pass one that comes before it by this order.
 
     Raises TableError if the depth is not from 2 to 8, or if no backend is left.
     """
@@ -136,24 +139,39 @@ def _swap_leaving_primary(hops: Rows, backends: Sequence[Backend]) -> None:
 
 def _available_first(members: Rows, backends: Sequence[Backend], ranking: Ranking) -> Rows:
     """The hops of each row, as (n, 65536) indices, by the rule for depths from 3 on."""
-    available = np.array([backend.available for backend in backends])
+    standings = np.array([_standing(backend) for backend in backends], np.uint32)
+    available = standings == 0
     zones = _zone_by_index(backends)
     hops = members.copy()
     touched = np.flatnonzero(~available[members].all(axis=0))
-    hops[:, touched] = _partition(members[:, touched], available)
-    stranded = touched[~available[hops[0, touched]]] if available.any() else touched[:0]
-    rescued = np.vstack((_best_available(stranded, available, backends, ranking), hops[:, stranded]))
+    stranded = touched[~available[members[:, touched]].any(axis=0)] if available.any() else touched[:0]
+    best = _best_available(stranded, available, backends, ranking)
+    hops[:, stranded] = _with_first(best, members[:, stranded], zones)
+    hops[:, touched] = _by_standing(hops[:, touched], standings)
     if zones is not None:
-        _promote_another_zone(hops, available, zones)
-        _promote_another_zone(rescued, available, zones)
-    hops[:, stranded] = rescued[: len(hops)]
+        _promote_another_zone(hops, standings, zones)
     return hops
 
 
-def _partition(hops: Rows, available: Flags) -> Rows:
-    """Each row's available hops ahead of its others, both in their old order."""
+def _with_first(best: Rows, members: Rows, zones: Rows | None) -> Rows:
+    """The best, then the members but for the last; or, if of all only that is of another zone, but for the one before."""
+    hops = np.vstack((best, members))
+    if zones is not None:
+        alone = (zones[hops[:-1]] == zones[best]).all(axis=0) & (zones[hops[-1]] != zones[best])
+        hops[-2, alone] = hops[-1, alone]
+    return hops[:-1]
+
+
+def _standing(backend: Backend) -> int:
+    if not backend.healthy:
+        return 2
+    return 0 if backend.state.takes_new else 1
+
+
+def _by_standing(hops: Rows, standings: Standings) -> Rows:
+    """Each row's hops by their standing, those of the same one in their old order."""
     words = hops | np.arange(len(hops), dtype=np.uint32)[:, np.newaxis] << np.uint32(POSITION_SHIFT)
-    words[~available[hops]] |= UNAVAILABLE
+    words |= standings[hops] << np.uint32(STANDING_SHIFT)
     for end in range(len(words), 1, -1):
         sift(words[:end])
     return words.astype(np.uint16)
@@ -169,12 +187,12 @@ def _best_available(rows: RowNumbers, available: Flags, backends: Sequence[Backe
     return best
 
 
-def _promote_another_zone(hops: Rows, available: Flags, zones: Rows) -> None:
+def _promote_another_zone(hops: Rows, standings: Standings, zones: Rows) -> None:
     """Make the second hop one of another zone than the first's, in place: the first one that may take its turn."""
     rows = np.flatnonzero(zones[hops[0]] == zones[hops[1]])
     part = hops[:, rows]
-    able = available[part]
-    fitting = (zones[part] != zones[part[0]]) & (able == able[1])
+    standing = standings[part]
+    fitting = (zones[part] != zones[part[0]]) & (standing == standing[1])
     chosen = fitting.argmax(axis=0)  # 0 if there is none: the first hop itself never fits
     places = np.arange(len(part))[:, np.newaxis]
     sources = np.where((places >= 2) & (places <= chosen), places - 1, places)

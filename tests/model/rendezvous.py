@@ -46,13 +46,19 @@ def is_fit_primary(backend: Backend) -> bool:
 
 
 def deep_row(ranked: list[Backend], depth: int) -> list[Backend]:
-    """Depth 3 and more: those that can take new connections first, and never without one where there is one."""
+    """Depth 3 and more: those that take new connections, that drain, that are unhealthy; one of the first if any."""
     hops = of_two_zones(ranked, depth)
-    able = [backend for backend in hops if takes_new(backend)]
-    if not able:
-        able = [backend for backend in ranked if takes_new(backend)][:1]
-    row = able + [backend for backend in hops if not takes_new(backend)]
-    return second_from_elsewhere(row)[:depth]
+    able = [backend for backend in ranked if takes_new(backend)]
+    if able and not any(takes_new(backend) for backend in hops):
+        hops = [able[0], *all_but_one(able[0], hops)]
+    return second_from_elsewhere(sorted(hops, key=standing))
+
+
+def all_but_one(first: Backend, hops: list[Backend]) -> list[Backend]:
+    """The last of them goes; but the one before, if only the last is of another zone than the first."""
+    if [hop for hop in hops if zone(hop) != zone(first)] == hops[-1:]:
+        return hops[:-2] + hops[-1:]
+    return hops[:-1]
 
 
 def of_two_zones(ranked: list[Backend], depth: int) -> list[Backend]:
@@ -65,9 +71,9 @@ def of_two_zones(ranked: list[Backend], depth: int) -> list[Backend]:
 
 
 def second_from_elsewhere(row: list[Backend]) -> list[Backend]:
-    """The first backend of another zone than the row's first comes second, if it is as able as the one there is."""
+    """The first backend of another zone than the row's first comes second, if it stands as the one there does."""
     for backend in row[1:]:
-        if zone(backend) != zone(row[0]) and takes_new(backend) == takes_new(row[1]):
+        if zone(backend) != zone(row[0]) and standing(backend) == standing(row[1]):
             return [row[0], backend, *(other for other in row[1:] if other is not backend)]
     return row
 
@@ -75,6 +81,13 @@ def second_from_elsewhere(row: list[Backend]) -> list[Backend]:
 def zone(backend: Backend) -> str:
     """A backend without a zone is one of its own."""
     return f"zone {backend['zone']}" if "zone" in backend else f"address {backend['ip']}"
+
+
+def standing(backend: Backend) -> int:
+    """0: takes new connections. 1: drains. 2: unhealthy."""
+    if not is_healthy(backend):
+        return 2
+    return 0 if takes_new(backend) else 1
 
 
 def takes_new(backend: Backend) -> bool:

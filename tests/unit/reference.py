@@ -57,7 +57,7 @@ def github_row(entries: list[Entry], seed: bytes, row: int) -> list[int]:
 
 
 def deep_row(entries: list[Entry], seed: bytes, row: int, depth: int) -> list[int]:
-    """The row's backends, the available ones first, and never without one that is available."""
+    """The row's backends: available, draining, unhealthy; and never without one that is available."""
 
     def available(i: int) -> bool:
         return entries[i][1] in ("active", "filling") and entries[i][2]
@@ -67,7 +67,8 @@ def deep_row(entries: list[Entry], seed: bytes, row: int, depth: int) -> list[in
     good = [i for i in hops if available(i)]
     if not good:
         good = [i for i in ranked if available(i)][:1]
-    return (good + [i for i in hops if not available(i)])[:depth]
+    kept = (good + [i for i in hops if not available(i)])[:depth]
+    return [i for i in kept if entries[i][2]] + [i for i in kept if not entries[i][2]]
 
 
 def weighted_ranking(weights: dict[IPv4Address | IPv6Address, float], seed: bytes, row: int) -> list[int]:
@@ -80,18 +81,23 @@ def weighted_ranking(weights: dict[IPv4Address | IPv6Address, float], seed: byte
     return sorted(range(len(scores)), key=lambda i: scores[i])
 
 
-def zoned_row(ranked: list[int], zones: list[str], good: list[bool], depth: int) -> list[int]:
-    """The row of depth 3 or more, given all backends in rendezvous order, their zones, and which are available."""
+def zoned_row(ranked: list[int], zones: list[str], standing: list[int], depth: int) -> list[int]:
+    """The row of depth 3 or more, given all backends in rendezvous order, their zones, and how they stand.
+
+    A standing is 0 for a backend that is available, 1 for one that drains, 2 for an unhealthy one.
+    """
     hops = ranked[:depth]
     if len({zones[i] for i in hops}) == 1:
         others = [i for i in ranked if zones[i] != zones[hops[0]]]
         hops[-1:] = others[:1] or hops[-1:]
-    row = [i for i in hops if good[i]] + [i for i in hops if not good[i]]
-    if not good[row[0]]:
-        row = [i for i in ranked if good[i]][:1] + row
+    if 0 in standing and all(standing[i] for i in hops):
+        hops = [next(i for i in ranked if not standing[i]), *hops]
+        elsewhere = [i for i in hops if zones[i] != zones[hops[0]]]
+        hops.pop(-2 if elsewhere == hops[-1:] else -1)
+    row = sorted(hops, key=lambda i: standing[i])
     for i in row[1:]:
-        if zones[i] != zones[row[0]] and good[i] == good[row[1]]:
+        if zones[i] != zones[row[0]] and standing[i] == standing[row[1]]:
             row.remove(i)
             row.insert(1, i)
             break
-    return row[:depth]
+    return row

@@ -138,6 +138,19 @@ def test_a_backend_that_drains_or_fails_stays_in_all_of_its_rows(depth: int, sta
     assert not (after[:, 0] == 5).any()
 
 
+@pytest.mark.parametrize("depth", range(3, 9))
+def test_a_backend_that_is_gone_does_not_stand_between_a_draining_one_and_its_connections(depth: int) -> None:
+    table = all_active(12)
+    table[3] = (table[3][0], "active", False)
+    table[5] = (table[5][0], "draining", True)
+
+    rows = build_rows(backends(table), SEED, depth)
+
+    both = (rows == 3).any(axis=1) & (rows == 5).any(axis=1)
+    assert both.any()
+    assert ((rows == 3).argmax(axis=1) > (rows == 5).argmax(axis=1))[both].all()
+
+
 def test_a_new_connection_finds_the_one_backend_that_takes_it_however_many_are_down() -> None:
     table = [(address, state, i == 7) for i, (address, state, _) in enumerate(all_active(12))]
 

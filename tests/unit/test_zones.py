@@ -75,9 +75,9 @@ def test_zones_that_tell_nobody_apart_change_nothing(
 def test_rows_with_zones_are_as_the_rules_say(zones: list[str], down: tuple[int, ...], depth: int) -> None:
     rows = build_rows(backends(zones, down), SEED, depth)
 
-    good = [i not in down for i in range(len(zones))]
+    standing = [0 if i not in down else 1 if i % 2 else 2 for i in range(len(zones))]
     for row in SAMPLE:
-        assert rows[row].tolist() == reference.zoned_row(ranking(len(zones), row), zones, good, depth)
+        assert rows[row].tolist() == reference.zoned_row(ranking(len(zones), row), zones, standing, depth)
 
 
 @pytest.mark.parametrize("zones", [TWO, UNEVEN], ids=["two", "uneven"])
