@@ -154,7 +154,7 @@ def _available_first(members: Rows, backends: Sequence[Backend], ranking: Rankin
 
 
 def _with_first(best: Rows, members: Rows, zones: Rows | None) -> Rows:
-    """The best, then the members but for the last; or, if of all only that is of another zone, but for the one before."""
+    """The best, then the members without the last; or without the one before, if only the last is of another zone."""
     hops = np.vstack((best, members))
     if zones is not None:
         alone = (zones[hops[:-1]] == zones[best]).all(axis=0) & (zones[hops[-1]] != zones[best])
