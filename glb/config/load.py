@@ -25,7 +25,10 @@ __all__ = [
     "parse_json",
     "parse_proxy",
     "parse_tables",
+    "raise_any",
     "read_file",
+    "read_text",
+    "validate",
 ]
 
 GLBD_MAGIC = b"GLBD"
@@ -53,23 +56,23 @@ def load_proxy(path: Path) -> ProxyConfig:
 
 def parse_tables(text: str, name: str) -> ForwardingTables:
     """Validate a forwarding table's source; `name` is the file's, for the messages. Raises ConfigError."""
-    tables = _validate(ForwardingTablesSource, parse_json(text, name), name).to_model()
-    _raise_any(name, find_problems(tables))
+    tables = validate(ForwardingTablesSource, parse_json(text, name), name).to_model()
+    raise_any(name, find_problems(tables))
     return tables
 
 
 def parse_director(text: str, name: str) -> DirectorConfig:
     """Validate a director's configuration; `name` is the file's, for the messages. Raises ConfigError."""
     raw = parse_json(text, name)
-    config = _validate(DirectorSource, raw, name, likely_typos(raw)).to_model()
-    _raise_any(name, find_director_problems(config))
+    config = validate(DirectorSource, raw, name, likely_typos(raw)).to_model()
+    raise_any(name, find_director_problems(config))
     return config
 
 
 def parse_proxy(text: str, name: str) -> ProxyConfig:
     """Validate a proxy's configuration; `name` is the file's, for the messages. Raises ConfigError."""
-    config = _validate(ProxySource, parse_json(text, name), name).to_model()
-    _raise_any(name, find_proxy_problems(config))
+    config = validate(ProxySource, parse_json(text, name), name).to_model()
+    raise_any(name, find_proxy_problems(config))
     return config
 
 
@@ -117,7 +120,7 @@ def parse_json(text: str, name: str) -> Any:
         raise ConfigError(f"{name}: nested too deeply") from None
     except ValueError as error:
         raise ConfigError(f"{name}: {error}") from error
-    _raise_any(name, _repeated_keys(raw, ()))
+    raise_any(name, _repeated_keys(raw, ()))
     return raw
 
 
@@ -144,18 +147,20 @@ def likely_typos(raw: object) -> Iterator[Problem]:
             yield (key,), _unknown_key(key, list(known))
 
 
-def _validate(source: type[AnySource], raw: object, name: str, further: Iterable[Problem] = ()) -> AnySource:
+def validate(source: type[AnySource], raw: object, name: str, further: Iterable[Problem] = ()) -> AnySource:
+    """What pydantic makes of parsed JSON; ConfigError with its problems, and the further ones."""
     try:
         valid = source.model_validate(raw)
     except ValidationError as error:
         problems = [_problem(source, details) for details in error.errors(include_url=False)]
-        _raise_any(name, [*problems, *further])
+        raise_any(name, [*problems, *further])
         raise
-    _raise_any(name, further)
+    raise_any(name, further)
     return valid
 
 
-def _raise_any(name: str, problems: Iterable[Problem]) -> None:
+def raise_any(name: str, problems: Iterable[Problem]) -> None:
+    """Raise a ConfigError, a line for each problem of the file called `name`, unless there is none."""
     lines = [": ".join(filter(None, (name, field_path(place), what))) for place, what in problems]
     if lines:
         raise ConfigError(lines)

@@ -7,7 +7,7 @@ import typer
 
 from glb import __version__
 from glb.config.errors import ConfigError
-from glb.ctl import backend, changes, check, director, explain, history, lab, lookup, proxy, stats, table
+from glb.ctl import backend, changes, check, director, explain, history, lab, lookup, proxy, simulate, stats, table
 from glb.ctl.output import errors
 from glb.errors import GlbError
 from glb.table.build import TableError
@@ -35,6 +35,7 @@ app.command("lookup")(lookup.lookup_command)
 app.command("stats")(stats.stats_command)
 app.command("check")(check.check_command)
 app.command("explain")(explain.explain_command)
+app.command("simulate")(simulate.simulate_command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,1 @@
+"""What becomes of connections while directors and backends come and go: glb and others, simulated."""

@@ -1,0 +1,112 @@
+"""What must hold between the values of a scenario: nothing happens to what is not there."""
+
+from collections.abc import Iterator
+
+from glb.config.check import Problem
+from glb.config.model import State
+from glb.simulate.connections import count_of
+from glb.simulate.model import LEADS_TO, Event, Move, Scenario
+
+MOST_CONNECTIONS = 50_000_000
+
+
+def find_problems(scenario: Scenario) -> Iterator[Problem]:
+    """Every contradiction in a scenario, as its place and what is wrong there."""
+    if not scenario.events:
+        yield ("events",), "no event; without one nothing happens to any connection"
+    if not scenario.ecmp or len(set(scenario.ecmp)) < len(scenario.ecmp):
+        yield ("ecmp",), "name each kind once, at least one"
+    if count_of(scenario) > MOST_CONNECTIONS:
+        yield ("arrivals_per_s",), f"makes {count_of(scenario):,} connections; at most {MOST_CONNECTIONS:,}"
+    yield from _late(scenario)
+    yield from _times(scenario)
+    yield from _moves(scenario)
+
+
+def _late(scenario: Scenario) -> Iterator[Problem]:
+    numbers = [number for number, _ in scenario.late]
+    for index, number in enumerate(numbers):
+        if number > scenario.most_directors:
+            yield ("late", index, "director"), f"{number} is not there; the last is {scenario.most_directors}"
+        if number in numbers[:index]:
+            yield ("late", index, "director"), f"{number} is already late[{numbers.index(number)}].director"
+
+
+def _times(scenario: Scenario) -> Iterator[Problem]:
+    latest = 0.0
+    for index, event in enumerate(scenario.events):
+        place = ("events", index, "at_s")
+        if event.at_s < latest:
+            yield place, f"{event.at_s:g} is before the event ahead of it, at {latest:g}; put them in order"
+        if not 0 < event.at_s < scenario.duration_s:
+            yield place, f"{event.at_s:g} is not within the run, above 0 and below {scenario.duration_s:g}"
+        latest = max(latest, event.at_s)
+
+
+def _moves(scenario: Scenario) -> Iterator[Problem]:
+    there = _There(scenario)
+    noticed: dict[tuple[bool, int], float] = {}
+    for index, event in enumerate(scenario.events):
+        place = ("events", index, "director" if event.move.of_director else "backend")
+        key = (event.move.of_director, event.number)
+        if event.at_s <= noticed.get(key, 0.0):
+            yield place, f"what happened to {event.number} before is noticed at {noticed[key]:g} s; let this be later"
+        noticed[key] = scenario.noticed_s(event)
+        what = there.objection(event)
+        if what:
+            yield place, f"{event.number} {what}"
+        there.take(event)
+        if not there.directors:
+            yield place, f"{event.number} is the last director; somebody has to be left"
+            return
+
+
+class _There:
+    """Who is there as the events go by."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.directors = set(range(1, scenario.directors + 1))
+        self._states = dict.fromkeys(range(1, scenario.backends + 1), State.ACTIVE)
+        self._failed: set[int] = set()
+
+    def take(self, event: Event) -> None:
+        match event.move:
+            case Move.DIRECTOR_ADD:
+                self.directors.add(event.number)
+            case Move.DIRECTOR_STOP | Move.DIRECTOR_LOSS:
+                self.directors.discard(event.number)
+            case Move.BACKEND_FAIL:
+                self._failed.add(event.number)
+            case Move.BACKEND_RECOVER:
+                self._failed.discard(event.number)
+            case Move.BACKEND_REMOVE:
+                self._states.pop(event.number, None)
+            case _:
+                self._states[event.number] = LEADS_TO[event.move]
+
+    def objection(self, event: Event) -> str | None:
+        """Why the event cannot happen now; None if it can."""
+        if event.move.of_director:
+            there = event.number in self.directors
+            if event.move is Move.DIRECTOR_ADD:
+                return "is there already" if there else None
+            return None if there else f"is not there at {event.at_s:g} s"
+        return self._backend_objection(event)
+
+    def _backend_objection(self, event: Event) -> str | None:
+        state = self._states.get(event.number)
+        failed = event.number in self._failed
+        match event.move:
+            case Move.BACKEND_ADD if state is not None:
+                return f"is in the table already, {state}"
+            case Move.BACKEND_FILL if state not in (None, State.DRAINING):
+                return f"is in the table already, {state}"
+            case Move.BACKEND_ADD | Move.BACKEND_FILL:
+                return None
+            case _ if state is None:
+                return f"is not in the table at {event.at_s:g} s"
+            case Move.BACKEND_FAIL if failed:
+                return "has failed already"
+            case Move.BACKEND_RECOVER if not failed:
+                return "has not failed"
+        return f"is already {state}" if LEADS_TO.get(event.move) is state else None

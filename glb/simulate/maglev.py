@@ -1,0 +1,85 @@
+"""Maglev hashing with a connection table in each director.
+
+Source: Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer", NSDI 2016, sections 3.3 and 3.4.
+Assumed: connection tables are large enough, and entries live as long as their connections; a draining backend is left
+out of the lookup table, and keeps what has an entry. An entry of a backend that is not configured any more is void.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from glb.hashing.siphash import siphash24
+from glb.simulate.balancer import Way, World, listed, lost_in
+from glb.simulate.connections import Indices
+from glb.simulate.ecmp import NOBODY, Numbers
+from glb.simulate.timeline import Backends, Epoch
+
+TABLE_SIZE = 65537
+"""A prime, the smaller of the two that the paper uses."""
+
+
+class Maglev:
+    """Directors that first look into their connection table, then into the one made by consistent hashing."""
+
+    def __init__(self, world: World) -> None:
+        made: dict[tuple[int, ...], Numbers] = {}
+        tables = []
+        for table in world.timeline.tables:
+            members = tuple(number for number, backend in enumerate(table) if backend.available)
+            if members not in made:
+                made[members] = lookup_table(members, _names(table, members), world.seed)
+            tables.append(made[members])
+        self._tables = np.stack(tables)
+        self._listed = listed(world.timeline.tables)
+        self._choices = world.connections.choice % np.uint32(TABLE_SIZE)
+        self._remembered_by = np.zeros(len(world.connections), np.uint64)
+
+    def opened(self, epoch: Epoch, chosen: Indices, directors: Numbers) -> Way:
+        self._remembered_by[chosen] = _bit(directors)
+        backends = self._tables[np.array(epoch.versions)[directors], self._choices[chosen]]
+        return Way(backends, lost_in(epoch.failed, backends))
+
+    def continued(self, epoch: Epoch, chosen: Indices, directors: Numbers, homes: Numbers) -> Way:
+        self._forget(epoch)
+        versions, bits = np.array(epoch.versions)[directors], _bit(directors)
+        remembered = (self._remembered_by[chosen] & bits != 0) & self._listed[versions, homes]
+        backends = np.where(remembered, homes, self._tables[versions, self._choices[chosen]])
+        self._remembered_by[chosen] |= bits
+        return Way(backends, lost_in(epoch.failed, backends))
+
+    def _forget(self, epoch: Epoch) -> None:
+        """A director that has gone has forgotten all, also when it comes back."""
+        self._remembered_by &= np.uint64(sum(1 << director for director in epoch.running))
+
+
+def _bit(directors: Numbers) -> npt.NDArray[np.uint64]:
+    return np.uint64(1) << directors.astype(np.uint64)
+
+
+def _names(table: Backends, members: Sequence[int]) -> list[bytes]:
+    return [table[number].address.packed for number in members]
+
+
+def lookup_table(members: Sequence[int], names: Sequence[bytes], seed: bytes) -> Numbers:
+    """Each of the table's 65,537 entries: the members take turns in taking the next free entry of their preference.
+
+    A member's preferences begin at one hash of its name, and go on by steps of another. NOBODY if there is no member.
+    """
+    table = [NOBODY] * TABLE_SIZE
+    hashes = [int.from_bytes(siphash24(seed, name), "big") for name in names]
+    entry = [(hashed >> 32) % TABLE_SIZE for hashed in hashes]
+    step = [(hashed & 0xFFFF_FFFF) % (TABLE_SIZE - 1) + 1 for hashed in hashes]
+    filled = 0
+    while members:
+        for index, member in enumerate(members):
+            place, skip = entry[index], step[index]
+            while table[place] != NOBODY:
+                place = (place + skip) % TABLE_SIZE
+            table[place] = member
+            entry[index] = (place + skip) % TABLE_SIZE
+            filled += 1
+            if filled == TABLE_SIZE:
+                return np.array(table, np.int16)
+    return np.array(table, np.int16)

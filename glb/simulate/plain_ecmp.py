@@ -1,0 +1,29 @@
+"""No load balancer: the router spreads connections over the backends themselves.
+
+Source: Hopps, "Analysis of an Equal-Cost Multi-Path Algorithm", RFC 2992, 2000; for resilient hashing see `ecmp`.
+Assumed: the router knows of a backend only whether it is a next hop; so a drain is a withdrawn route, as is a failed
+health check. Directors play no part.
+"""
+
+from glb.simulate.balancer import Way, World, lost_in
+from glb.simulate.connections import Indices
+from glb.simulate.ecmp import Numbers, buckets_over_time, next_hops
+from glb.simulate.timeline import Epoch
+
+
+class PlainEcmp:
+    """Routes straight to the backends."""
+
+    def __init__(self, world: World) -> None:
+        members = [
+            [number for number, backend in enumerate(table) if backend.available] for table in world.timeline.tables
+        ]
+        self._buckets = buckets_over_time(world.ecmp, members, world.scenario.buckets)
+        self._hashes = world.connections.spread
+
+    def opened(self, epoch: Epoch, chosen: Indices, directors: Numbers) -> Way:
+        hops = next_hops(self._buckets[epoch.newest], self._hashes[chosen])
+        return Way(hops, lost_in(epoch.failed, hops))
+
+    def continued(self, epoch: Epoch, chosen: Indices, directors: Numbers, homes: Numbers) -> Way:
+        return self.opened(epoch, chosen, directors)

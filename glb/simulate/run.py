@@ -1,0 +1,157 @@
+"""A run: connections begin, and their packets go where each model sends them, epoch by epoch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from glb.simulate.balancer import Balancer, World
+from glb.simulate.connections import Indices, draw
+from glb.simulate.ecmp import NOBODY, Numbers, buckets_over_time, next_hops
+from glb.simulate.lvs import Lvs
+from glb.simulate.maglev import Maglev
+from glb.simulate.model import Ecmp, Scenario
+from glb.simulate.plain_ecmp import PlainEcmp
+from glb.simulate.second_chance import SecondChance
+from glb.simulate.timeline import Epoch, timeline
+
+Tick = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A load balancer: its name, what makes the model of it, and whether packets go through directors."""
+
+    name: str
+    make: Callable[[World], Balancer]
+    has_directors: bool = True
+
+
+MODELS = (
+    Model("plain ECMP", PlainEcmp, has_directors=False),
+    Model("LVS", partial(Lvs, synchronized=False)),
+    Model("LVS with sync", partial(Lvs, synchronized=True)),
+    Model("Maglev", Maglev),
+    Model("glb", SecondChance),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of connections, in numbers of them.
+
+    `connections` are those that were open at some time from the first event to the last change that it led to. cut: the
+    backend that had it was alive, and the connection ended before its time. died: its backend's host failed, so no load
+    balancer could have kept it. moved: its packets came by another director, or were sent to another backend first,
+    than when it was opened. stalled: for some time its packets were lost.
+    """
+
+    balancer: str
+    ecmp: Ecmp
+    connections: int
+    cut: int
+    moved: int
+    stalled: int
+    died: int
+
+    @property
+    def cut_share(self) -> float:
+        """From 0 to 1."""
+        return self.cut / self.connections if self.connections else 0.0
+
+
+def steps_of(scenario: Scenario) -> int:
+    """How often a run of this scenario ticks."""
+    return len(MODELS) * len(scenario.ecmp) * len(timeline(scenario).epochs)
+
+
+def simulate(scenario: Scenario, seed: int, tick: Tick = lambda: None) -> tuple[Outcome, ...]:
+    """Run a scenario for every model and kind of ECMP, all on the same connections; the same for the same seed."""
+    random = np.random.default_rng(seed)
+    connections, key = draw(scenario, random), random.bytes(16)
+    worlds = [World(scenario, timeline(scenario), connections, ecmp, key) for ecmp in scenario.ecmp]
+    return tuple(run_model(model, world, tick) for model in MODELS for world in worlds)
+
+
+def run_model(model: Model, world: World, tick: Tick = lambda: None) -> Outcome:
+    """Run one load balancer."""
+    balancer, fates = model.make(world), _Fates(world, model.has_directors)
+    for number, epoch in enumerate(world.timeline.epochs):
+        if number:
+            fates.go_on(balancer, number, epoch)
+        fates.begin(balancer, number, epoch)
+        tick()
+    return fates.outcome(model.name)
+
+
+class _Fates:
+    """What is known of each connection, as far as the run has come."""
+
+    def __init__(self, world: World, has_directors: bool) -> None:
+        count = len(world.connections)
+        self._world = world
+        routed = [epoch.routed if has_directors else (0,) for epoch in world.timeline.epochs]
+        self._routes = buckets_over_time(world.ecmp, routed, world.scenario.buckets)
+        self._has_directors = has_directors
+        self._home = np.full(count, NOBODY, np.int16)
+        self._director = np.full(count, NOBODY, np.int16)
+        self._silent_s = np.zeros(count)
+        self._over, self._cut, self._moved, self._stalled, self._died = np.zeros((5, count), np.bool_)
+
+    def begin(self, balancer: Balancer, number: int, epoch: Epoch) -> None:
+        """Open the epoch's connections. One whose first packet is lost is none: its client will try again."""
+        chosen = self._world.connections.begun_in(epoch.begin_s, epoch.end_s)
+        directors = self._arrive(number, epoch, chosen)
+        chosen, directors = chosen[directors != NOBODY], directors[directors != NOBODY]
+        self._home[chosen] = balancer.opened(epoch, chosen, directors).taken_by
+        self._director[chosen] = directors
+
+    def go_on(self, balancer: Balancer, number: int, epoch: Epoch) -> None:
+        """Send packets of all connections that are open when the epoch begins."""
+        chosen = self._still_open(epoch)
+        directors = self._arrive(number, epoch, chosen)
+        arrived = directors != NOBODY
+        homes = self._home[chosen]
+        sent_to, taken_by = (np.full(len(chosen), NOBODY, np.int16) for _ in range(2))
+        way = balancer.continued(epoch, chosen[arrived], directors[arrived], homes[arrived])
+        sent_to[arrived], taken_by[arrived] = way
+        self._moved[chosen] |= (sent_to != homes) | (directors != self._director[chosen])
+        self._lose(epoch, chosen[taken_by == NOBODY])
+        self._silent_s[chosen[taken_by == homes]] = 0
+        self._end(chosen[(taken_by != homes) & (taken_by != NOBODY)])
+
+    def outcome(self, balancer: str) -> Outcome:
+        connections, epochs = self._world.connections, self._world.timeline.epochs
+        first, last = self._world.scenario.events[0].at_s, epochs[-1].begin_s
+        counted = (self._home != NOBODY) & (connections.begin_s < last) & (connections.end_s > first)
+        cut, moved, stalled, died = (
+            int(np.count_nonzero(flags & counted)) for flags in (self._cut, self._moved, self._stalled, self._died)
+        )
+        return Outcome(balancer, self._world.ecmp, int(np.count_nonzero(counted)), cut, moved, stalled, died)
+
+    def _arrive(self, number: int, epoch: Epoch, chosen: Indices) -> Numbers:
+        """The director that each connection's packets reach; NOBODY if it is not alive."""
+        directors = next_hops(self._routes[number], self._world.connections.spread[chosen])
+        if self._has_directors:
+            directors = np.where(np.isin(directors, list(epoch.running)), directors, np.int16(NOBODY))
+        return directors
+
+    def _still_open(self, epoch: Epoch) -> Indices:
+        """Those that were opened and are not over, without those whose backend has failed now."""
+        chosen = self._world.connections.open_at(epoch.begin_s)
+        chosen = chosen[(self._home[chosen] != NOBODY) & ~self._over[chosen]]
+        dies = np.isin(self._home[chosen], list(epoch.failed))
+        self._died[chosen[dies]] = self._over[chosen[dies]] = True
+        left: Indices = chosen[~dies]
+        return left
+
+    def _lose(self, epoch: Epoch, chosen: Indices) -> None:
+        """Packets of these are lost for the epoch, or until the connection would have ended."""
+        ends = np.minimum(self._world.connections.end_s[chosen], epoch.end_s)
+        self._stalled[chosen] = True
+        self._silent_s[chosen] += ends - epoch.begin_s
+        self._end(chosen[self._silent_s[chosen] > self._world.scenario.patience_s])
+
+    def _end(self, chosen: Indices) -> None:
+        self._cut[chosen] = self._over[chosen] = True

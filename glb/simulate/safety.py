@@ -1,0 +1,221 @@
+"""Which changes of a table are safe, also while directors have different tables: every small case, tried out.
+
+A case is a table of a few backends in any states, and one or two moves. Since its rows are the project's own, with the
+backends in every order of preference, what holds for them holds for the members of any row.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from functools import cache
+from ipaddress import IPv4Address
+from itertools import combinations_with_replacement, product
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from glb.config.model import Backend, State
+from glb.table.builder import RowBuilder
+from glb.table.model import NO_HOP
+
+Places = npt.NDArray[np.intp]
+Flags = npt.NDArray[np.bool_]
+
+DEPTHS = (2, 3)
+"""Those that are tried; what holds for 3 holds for deeper rows accordingly."""
+
+_BUILDER = RowBuilder()
+_SEED = b"every small case"
+_FULL_DEPTH = 8
+_ADDRESS = IPv4Address("10.0.0.1")
+
+
+class Fate(IntEnum):
+    """What a change does to connections, at worst."""
+
+    KEPT = 0
+    STALLED = 1
+    """Their packets meet a host that is gone, until the change is complete."""
+    CUT = 2
+
+
+class Role(StrEnum):
+    """What a backend is in a case."""
+
+    ACTIVE = "active"
+    DRAINING = "draining"
+    FAILED = "failed"
+    ABSENT = "absent"
+
+
+class Change(StrEnum):
+    """What may become of a backend. To be filled in is to be added; drained is what has no connection any more."""
+
+    DRAIN = "drain"
+    ACTIVATE = "activate"
+    ADD = "add"
+    REMOVE = "remove drained"
+    REMOVE_FAILED = "remove failed"
+    FAIL = "fail"
+    RECOVER = "recover"
+    REMOVE_ACTIVE = "remove active"
+
+
+_AS_BACKEND = {
+    Role.ACTIVE: (State.ACTIVE, True),
+    Role.DRAINING: (State.DRAINING, True),
+    Role.FAILED: (State.ACTIVE, False),
+    Role.ABSENT: (State.INACTIVE, True),
+}
+
+_STEPS = {
+    Change.DRAIN: (Role.ACTIVE, Role.DRAINING),
+    Change.ACTIVATE: (Role.DRAINING, Role.ACTIVE),
+    Change.ADD: (Role.ABSENT, Role.ACTIVE),
+    Change.REMOVE: (Role.DRAINING, Role.ABSENT),
+    Change.REMOVE_FAILED: (Role.FAILED, Role.ABSENT),
+    Change.FAIL: (Role.ACTIVE, Role.FAILED),
+    Change.RECOVER: (Role.FAILED, Role.ACTIVE),
+    Change.REMOVE_ACTIVE: (Role.ACTIVE, Role.ABSENT),
+}
+
+Case = tuple[Role, ...]
+"""The role of each backend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of connections at worst when these changes are made at the same time.
+
+    `leaving` is how many backends are draining or failed before. at_once: each connection's packets go by the old table
+    first, then by the new. late: they may go by the new table first and by the old one later, which takes a director
+    that is late, and traffic that moves between directors in the meantime.
+    """
+
+    depth: int
+    changes: tuple[Change, ...]
+    leaving: int
+    at_once: Fate
+    late: Fate
+
+
+def verdicts(depth: int, moves: int) -> Iterator[Verdict]:
+    """Try all changes of so many moves, 1 or 2, at a depth of 2 or 3, by what leaves the table before them."""
+    worst: dict[tuple[tuple[Change, ...], int], tuple[Fate, Fate]] = {}
+    for before in combinations_with_replacement(Role, depth + 2):
+        for changes, after in _changes(before, moves):
+            key = (changes, _leaving(before))
+            at_once = _fate(depth, _hosts(before, after), _Step(before, after), Fate.CUT)
+            late = _fate(depth, _hosts(before, after), _Step(after, before), Fate.STALLED)
+            known = worst.get(key, (Fate.KEPT, Fate.KEPT))
+            worst[key] = max(known[0], at_once), max(known[1], late)
+    for (changes, leaving), (at_once, late) in sorted(worst.items(), key=lambda item: _place(*item[0])):
+        yield Verdict(depth, changes, leaving, at_once, late)
+
+
+def _place(changes: tuple[Change, ...], leaving: int) -> tuple[list[int], int]:
+    order = list(Change)
+    return [order.index(change) for change in changes], leaving
+
+
+def _leaving(case: Case) -> int:
+    return case.count(Role.DRAINING) + case.count(Role.FAILED)
+
+
+def _changes(before: Case, moves: int) -> Iterator[tuple[tuple[Change, ...], Case]]:
+    """All ways to make so many moves, each of another backend, with the case that they lead to.
+
+    Backends of one role are alike, as each order of all backends is tried. A table always has one that is active.
+    """
+    for changes in combinations_with_replacement(Change, moves):
+        after = _changed(before, changes)
+        if after is not None and Role.ACTIVE in before and Role.ACTIVE in after:
+            yield changes, after
+
+
+def _changed(before: Case, changes: tuple[Change, ...]) -> Case | None:
+    """The case after these changes; None if there are not the backends for them."""
+    after: dict[int, Role] = {}
+    for old, new in (_STEPS[change] for change in changes):
+        place = next((place for place, role in enumerate(before) if role is old and place not in after), None)
+        if place is None:
+            return None
+        after[place] = new
+    return tuple(after.get(place, role) for place, role in enumerate(before))
+
+
+class _Hosts(NamedTuple):
+    """Which hosts are gone, and which have no connection any more; the last place stands for no host at all."""
+
+    gone: Flags
+    empty: Flags
+
+
+def _hosts(before: Case, after: Case) -> _Hosts:
+    """All the while: a host that recovers was back before that was noticed, a drained one is removed when empty."""
+    steps = list(zip(before, after, strict=True))
+    gone = [now is Role.FAILED or (was, now) == _STEPS[Change.REMOVE_FAILED] for was, now in steps]
+    empty = [step == _STEPS[Change.REMOVE] for step in steps]
+    return _Hosts(np.array([*gone, False]), np.array([*empty, True]))
+
+
+class _Step(NamedTuple):
+    """Packets go by one table, then by the other."""
+
+    first: Case
+    then: Case
+
+
+def _fate(depth: int, hosts: _Hosts, step: _Step, if_lost: Fate) -> Fate:
+    """What the step does, at worst, to connections that the first table serves, whenever they were opened.
+
+    `if_lost` is what it means that packets meet a host that is gone.
+    """
+    worst = Fate.KEPT
+    for earlier in _histories(step.first):
+        homes = _rows(depth, earlier)[:, 0]
+        served, _ = _walk(_rows(depth, step.first), homes, hosts.gone)
+        counted = served & ~(hosts.gone | hosts.empty)[homes]
+        kept, lost = _walk(_rows(depth, step.then), homes, hosts.gone)
+        if (counted & ~kept & ~lost).any():
+            return Fate.CUT
+        if (counted & lost).any():
+            worst = max(worst, if_lost)
+    return worst
+
+
+def _walk(rows: Places, homes: Places, gone: Flags) -> tuple[Flags, Flags]:
+    """Of each row, whether packets of connections of these homes arrive there, and whether they are lost before."""
+    known_at, lost_at = _first(rows == homes[:, np.newaxis]), _first(gone[rows])
+    return (known_at < lost_at) & (known_at < rows.shape[1]), lost_at < known_at
+
+
+def _first(flags: Flags) -> Places:
+    """The place of the first set flag in each row; behind the last place if none is."""
+    places: Places = np.where(flags.any(axis=1), flags.argmax(axis=1), flags.shape[1])
+    return places
+
+
+def _histories(case: Case) -> Iterator[Case]:
+    """The case, and what it may have been before its backends began to drain or failed, in whatever order."""
+    choices = [(role,) if role in (Role.ACTIVE, Role.ABSENT) else (role, Role.ACTIVE) for role in case]
+    return product(*choices)
+
+
+@cache
+def _rows(depth: int, case: Case) -> Places:
+    """One row of the case's table for each order of preference that its backends can have; its length for nobody."""
+    rows = _BUILDER.rows(_backends(case), _SEED, depth)[_one_of_each_order(len(case))]
+    return np.where(rows == NO_HOP, len(case), rows.astype(np.intp))
+
+
+@cache
+def _one_of_each_order(count: int) -> Places:
+    """The first of the 65,536 rows that has the backends in this order, for each order."""
+    rows = _BUILDER.rows(_backends((Role.ACTIVE,) * count), _SEED, _FULL_DEPTH)
+    return np.unique(rows, axis=0, return_index=True)[1]
+
+
+def _backends(case: Case) -> tuple[Backend, ...]:
+    return tuple(Backend(_ADDRESS + place, *_AS_BACKEND[role]) for place, role in enumerate(case))

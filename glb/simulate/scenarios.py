@@ -1,0 +1,40 @@
+"""Scenarios by name, which come with glb, or by file."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from glb.config.errors import ConfigError
+from glb.config.load import parse_json, raise_any, read_text, validate
+from glb.simulate.check import find_problems
+from glb.simulate.model import Scenario
+from glb.simulate.schema import ScenarioSource
+
+_SUFFIX = ".json"
+_FOLDER = files(__package__) / "scenarios"
+
+
+def names() -> list[str]:
+    """The scenarios that come with glb, in alphabetical order."""
+    return sorted(entry.name.removesuffix(_SUFFIX) for entry in _FOLDER.iterdir() if entry.name.endswith(_SUFFIX))
+
+
+def source(name: str) -> str:
+    """The JSON of a scenario that comes with glb. Raises ConfigError if there is none of this name."""
+    if name not in names():
+        raise ConfigError(f'no scenario "{name}"; there are {", ".join(names())}, and any file of your own')
+    return (_FOLDER / f"{name}{_SUFFIX}").read_text()
+
+
+def find(name: str) -> Scenario:
+    """A scenario that comes with glb, or the one in the file of this name. Raises ConfigError."""
+    path = Path(name)
+    if name not in names() and (path.suffix == _SUFFIX or path.exists()):
+        return parse(read_text(path), name, path.stem)
+    return parse(source(name), f"{name}{_SUFFIX}", name)
+
+
+def parse(text: str, file: str, name: str) -> Scenario:
+    """Validate a scenario; `file` is for the messages. Raises ConfigError."""
+    scenario = validate(ScenarioSource, parse_json(text, file), file).to_model(name)
+    raise_any(file, find_problems(scenario))
+    return scenario

@@ -1,0 +1,50 @@
+"""glb: stateless directors, and proxies that hand on what they do not know.
+
+Source: this project's own tables (`glb.table.rows`), and the rules of docs/datapath.md.
+Assumed: packets of a connection that a hop does not know cross the whole row within the client's patience; a hop whose
+host is gone loses them.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from glb.simulate.balancer import Way, World, lost_in
+from glb.simulate.connections import Indices
+from glb.simulate.ecmp import NOBODY, REFUSED, Numbers
+from glb.simulate.timeline import Epoch
+from glb.table.builder import RowBuilder
+from glb.table.model import NO_HOP
+
+
+class SecondChance:
+    """Directors with the project's rows."""
+
+    def __init__(self, world: World) -> None:
+        builder, depth = RowBuilder(), world.scenario.depth
+        self._tables = np.stack([builder.rows(table, world.seed, depth) for table in world.timeline.tables])
+        self._rows = world.connections.row
+
+    def opened(self, epoch: Epoch, chosen: Indices, directors: Numbers) -> Way:
+        """A connection's first packet is taken by the first hop, whatever its state, unless it is gone."""
+        first = self._hops(epoch, chosen, directors)[:, 0].astype(np.int16)
+        return Way(first, lost_in(epoch.failed, first))
+
+    def continued(self, epoch: Epoch, chosen: Indices, directors: Numbers, homes: Numbers) -> Way:
+        """The first hop that knows the connection takes the packet, unless one before it loses it."""
+        hops = self._hops(epoch, chosen, directors)
+        known_at, lost_at = _first(hops == homes[:, np.newaxis]), _first(np.isin(hops, list(epoch.failed)))
+        taken_by = np.where(known_at < hops.shape[1], homes, np.int16(REFUSED))
+        taken_by[lost_at < known_at] = NOBODY
+        return Way(hops[:, 0].astype(np.int16), taken_by)
+
+    def _hops(self, epoch: Epoch, chosen: Indices, directors: Numbers) -> Numbers:
+        """The hops of each connection's row, in the version of the table that its director has."""
+        versions = np.array(epoch.versions)[directors]
+        hops = self._tables[versions, self._rows[chosen]]
+        return np.where(hops == NO_HOP, NOBODY, hops.astype(np.int32)).astype(np.int16)
+
+
+def _first(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """The place of the first set flag in each row; behind the last place if none is."""
+    places: npt.NDArray[np.intp] = np.where(flags.any(axis=1), flags.argmax(axis=1), flags.shape[1])
+    return places
