@@ -34,6 +34,13 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
+def unchecked_lab() -> Iterator[Lab]:
+    """A lab with its daemons, but without health checks: every packet is the test's own."""
+    with Lab.up(unique_name(), owned=True, health_checks=False) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
 def bare_lab() -> Iterator[Lab]:
     """A lab without daemons: only the network and the web servers."""
     with Lab.up(unique_name(), owned=True, daemons=False) as lab:

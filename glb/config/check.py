@@ -31,6 +31,7 @@ def find_problems(tables: ForwardingTables) -> Iterator[Problem]:
     for index, table in enumerate(tables.tables):
         yield from _repeated_backends(("tables", index, "backends"), table)
         yield from _unusable(("tables", index), table)
+        yield from _unknown_vips(("tables", index, "backends"), table)
 
 
 def find_director_problems(config: DirectorConfig) -> Iterator[Problem]:
@@ -101,3 +102,14 @@ def _routing_problems(routing: Routing) -> Iterator[Problem]:
         if prefixes.index(prefix) < index:
             earlier = field_path(("routing", "prefixes", prefixes.index(prefix)))
             yield ("routing", "prefixes", index), f"{prefix} is already {earlier}"
+
+
+def _unknown_vips(place: Place, table: Table) -> Iterator[Problem]:
+    for position, backend in enumerate(table.backends):
+        for key in ("vip_tcp", "vip_http"):
+            port = getattr(backend.healthchecks, key)
+            if port is not None and table.vip(port) is None:
+                yield (
+                    (*place, position, "healthchecks", key),
+                    f"{port}, but no bind of this table is a single address with this TCP port alone",
+                )

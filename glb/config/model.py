@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Protocol
 
 from glb.config.errors import ConfigError
+from glb.config.health import DEFAULT_HOLD_SHARE, DEFAULT_POLICY, NO_CHECKS, HealthCheckPolicy, HealthChecks
 from glb.config.routing import Routing
 
 Address = IPv4Address | IPv6Address
@@ -74,39 +75,20 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True)
-class HealthChecks:
-    """How a backend's health is found out, by ports and a path; None means that a check is not made."""
-
-    http: int | None = None
-    http_uri: str | None = None
-    tcp: int | None = None
-    gue: int | None = None
-    fou: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HealthCheckPolicy:
-    """How often backends are checked, and how many equal results in a row change their health."""
-
-    interval_ms: int = 2000
-    timeout_ms: int = 1000
-    trigger: int = 3
-
-
-@dataclass(frozen=True, slots=True)
 class Backend:
     """A proxy that may receive a table's packets.
 
     `weight` is its share of the rows, relative to the other backends'. `zone` is what it may fail together with, such
-    as a rack; None: with no other backend.
+    as a rack; None: with no other backend. `policy` is what its table's and the whole file's keys make of it.
     """
 
     address: Address
     state: State = State.ACTIVE
     healthy: bool = True
-    healthchecks: HealthChecks = HealthChecks()
+    healthchecks: HealthChecks = NO_CHECKS
     weight: float = 1.0
     zone: str | None = None
+    policy: HealthCheckPolicy = DEFAULT_POLICY
 
     @property
     def available(self) -> bool:
@@ -116,7 +98,10 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One forwarding table's source: `hash_key` and `seed` are 16 bytes each, `depth` is hops a row."""
+    """One forwarding table's source: `hash_key` and `seed` are 16 bytes each, `depth` is hops a row.
+
+    If more than `hold_share` of the checked backends fail, it is not believed.
+    """
 
     name: str
     hash_key: bytes
@@ -124,6 +109,12 @@ class Table:
     binds: tuple[Bind, ...]
     backends: tuple[Backend, ...]
     depth: int = 3
+    hold_share: float = DEFAULT_HOLD_SHARE
+
+    def vip(self, port: int) -> Address | None:
+        """The address of the first bind to one address and this one TCP port."""
+        exact = (bind for bind in self.binds if bind.is_exact and bind.proto is Proto.TCP)
+        return next((bind.network.network_address for bind in exact if bind.port_start == port), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +122,13 @@ class ForwardingTables:
     """The whole of a forwarding table source."""
 
     tables: tuple[Table, ...]
-    healthchecks: HealthCheckPolicy = HealthCheckPolicy()
 
     def require_ipv4_backends(self, name: str) -> None:
         """Raise ConfigError if the datapath cannot reach a backend; `name` is the file's, for the message."""
         require_ipv4_backends(self.tables, name)
+
+
+NO_TABLES = ForwardingTables(())
 
 
 class HasBackends(Protocol):

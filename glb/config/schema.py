@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, PlainValidator, model_validator
 
 from glb.config import values
+from glb.config.health_schema import HealthCheckDefaultsSource, HealthChecksSource, Port, hold_share, policy
 from glb.config.model import (
     Address,
     Backend,
@@ -18,8 +19,6 @@ from glb.config.model import (
     Egress,
     ForwardingTables,
     HashFields,
-    HealthCheckPolicy,
-    HealthChecks,
     Listen,
     Network,
     Proto,
@@ -32,11 +31,8 @@ from glb.config.routing_schema import RoutingKey
 Boolean = Annotated[bool, PlainValidator(values.boolean)]
 Depth = Annotated[int, PlainValidator(values.integer(2, 8))]
 Key16 = Annotated[bytes, PlainValidator(values.key16)]
-Milliseconds = Annotated[int, PlainValidator(values.integer(1, 3_600_000))]
 Mtu = Annotated[int, PlainValidator(values.integer(1280, 65535))]
 Name = Annotated[str, PlainValidator(values.name)]
-Port = Annotated[int, PlainValidator(values.port)]
-Trigger = Annotated[int, PlainValidator(values.integer(1, 1000))]
 
 
 class Source(BaseModel):
@@ -70,17 +66,6 @@ class BindSource(Source):
         return Bind(self.ip, self.proto, start, end)
 
 
-class HealthChecksSource(Source):
-    http: Port | None = None
-    http_uri: Annotated[str, PlainValidator(values.uri_path)] | None = None
-    tcp: Port | None = None
-    gue: Port | None = None
-    fou: Port | None = None
-
-    def to_model(self) -> HealthChecks:
-        return HealthChecks(self.http, self.http_uri, self.tcp, self.gue, self.fou)
-
-
 class BackendSource(Source):
     """`healthy` may be left out here and is then true; GitHub's compiler takes a missing one for false."""
 
@@ -91,9 +76,10 @@ class BackendSource(Source):
     weight: Annotated[float, PlainValidator(values.weight)] = 1.0
     zone: Name | None = None
 
-    def to_model(self) -> Backend:
+    def to_model(self, *defaults: HealthCheckDefaultsSource) -> Backend:
         checks = self.healthchecks.to_model()
-        return Backend(self.ip, self.state, self.healthy, checks, self.weight, self.zone)
+        followed = policy(*(level.said() for level in (*defaults, self.healthchecks)))
+        return Backend(self.ip, self.state, self.healthy, checks, self.weight, self.zone, followed)
 
 
 class TableSource(Source):
@@ -103,29 +89,21 @@ class TableSource(Source):
     binds: tuple[BindSource, ...]
     backends: tuple[BackendSource, ...]
     depth: Depth = 3
+    healthchecks: HealthCheckDefaultsSource = HealthCheckDefaultsSource()
 
-    def to_model(self) -> Table:
+    def to_model(self, defaults: HealthCheckDefaultsSource) -> Table:
         binds = tuple(bind.to_model() for bind in self.binds)
-        backends = tuple(backend.to_model() for backend in self.backends)
-        return Table(self.name, self.hash_key, self.seed, binds, backends, self.depth)
-
-
-class HealthCheckPolicySource(Source):
-    interval_ms: Milliseconds = 2000
-    timeout_ms: Milliseconds = 1000
-    trigger: Trigger = 3
-
-    def to_model(self) -> HealthCheckPolicy:
-        return HealthCheckPolicy(self.interval_ms, self.timeout_ms, self.trigger)
+        backends = tuple(backend.to_model(defaults, self.healthchecks) for backend in self.backends)
+        share = hold_share(defaults, self.healthchecks)
+        return Table(self.name, self.hash_key, self.seed, binds, backends, self.depth, share)
 
 
 class ForwardingTablesSource(Source):
     tables: tuple[TableSource, ...]
-    healthchecks: HealthCheckPolicySource = HealthCheckPolicySource()
+    healthchecks: HealthCheckDefaultsSource = HealthCheckDefaultsSource()
 
     def to_model(self) -> ForwardingTables:
-        tables = tuple(table.to_model() for table in self.tables)
-        return ForwardingTables(tables, self.healthchecks.to_model())
+        return ForwardingTables(tuple(table.to_model(self.healthchecks) for table in self.tables))
 
 
 class HashFieldsSource(Source):

@@ -50,6 +50,17 @@ def integer(low: int, high: int) -> Callable[[object], int]:
     return check
 
 
+def number(low: float, high: float) -> Callable[[object], float]:
+    """A check for numbers from `low` to `high`; true is none."""
+
+    def check(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise refuse(value, f"a number from {low:g} to {high:g}")
+        return float(value)
+
+    return check
+
+
 port = integer(1, 65535)
 
 
@@ -69,6 +80,28 @@ def uri_path(value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"/[!-~]*", value):
         raise refuse(value, 'a path of printable ASCII that begins with "/"')
     return value
+
+
+def host(value: object) -> str:
+    """A Host header's host, with or without a port."""
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9._\-\[\]:]{1,255}", value):
+        raise refuse(value, "a host's name or address")
+    return value
+
+
+def statuses(value: object) -> tuple[tuple[int, int], ...]:
+    """HTTP status codes: a list of numbers, and of ranges such as "200-299"."""
+    if not isinstance(value, list) or not value:
+        raise refuse(value, 'a list of status codes and ranges, such as [204, "300-399"]')
+    return tuple(_status_range(entry) for entry in value)
+
+
+def _status_range(entry: object) -> tuple[int, int]:
+    found = re.fullmatch(r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?", str(entry)) if type(entry) in (int, str) else None
+    first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+    if first > last:
+        raise refuse(entry, 'a status code from 100 to 599, or a range such as "200-299"')
+    return first, last
 
 
 def key16(value: object) -> bytes:

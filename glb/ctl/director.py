@@ -11,7 +11,6 @@ from glb.ctl.output import Format, Output, emit
 from glb.ctl.routing import announce, drain
 from glb.ctl.status import facts_of_role, render
 from glb.daemon.lifecycle import set_up_logging
-from glb.director import daemon
 
 app = typer.Typer(help="The director: takes clients' packets and tunnels them to the proxies.", no_args_is_help=True)
 
@@ -36,6 +35,8 @@ def run(iface: Interfaces, config: ConfigFile, table: TableFile, keep: Keep = Fa
     """
     if repeated := {name for name in iface if iface.count(name) > 1}:
         raise typer.BadParameter(f"--iface {', '.join(sorted(repeated))} is there twice")
+    from glb.director import daemon  # here, since it takes most of a second
+
     set_up_logging()
     asyncio.run(daemon.run(iface, config, table, keep, group))
 
@@ -45,8 +46,12 @@ def openapi() -> None:
     """Print the description (OpenAPI, JSON) of the API that the daemon serves on its control socket."""
     from glb.director.announcer import Announcer
     from glb.director.api import create_app  # here, since most commands do without a web framework
+    from glb.health.ledger import Memory
+    from glb.health.monitor import Monitor
 
-    typer.echo(json.dumps(create_app(asyncio.Queue(), Announcer((), keep=False)).openapi(), indent=2))
+    typer.echo(
+        json.dumps(create_app(asyncio.Queue(), Announcer((), keep=False), Monitor(Memory())).openapi(), indent=2)
+    )
 
 
 app.command()(drain)

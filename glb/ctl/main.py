@@ -7,7 +7,21 @@ import typer
 
 from glb import __version__
 from glb.config.errors import ConfigError
-from glb.ctl import backend, changes, check, director, explain, history, lab, lookup, proxy, simulate, stats, table
+from glb.ctl import (
+    backend,
+    changes,
+    check,
+    director,
+    explain,
+    health,
+    history,
+    lab,
+    lookup,
+    proxy,
+    simulate,
+    stats,
+    table,
+)
 from glb.ctl.output import errors
 from glb.errors import GlbError
 from glb.table.build import TableError
@@ -25,6 +39,7 @@ app = typer.Typer(
 app.add_typer(director.app, name="director")
 app.add_typer(proxy.app, name="proxy")
 app.add_typer(table.app, name="table")
+health.add_to(backend.app)
 app.add_typer(backend.app, name="backend")
 app.add_typer(lab.app, name="lab")
 table.app.command("plan")(changes.plan_command)

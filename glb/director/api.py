@@ -8,10 +8,11 @@ from fastapi.responses import JSONResponse
 from glb import __version__
 from glb.config.errors import ConfigError
 from glb.daemon.lifecycle import Actions
-from glb.director import api_daemon, api_metrics, api_routing, api_tables
+from glb.director import api_daemon, api_health, api_metrics, api_routing, api_tables
 from glb.director.announcer import Announcer
 from glb.director.controller import Controller
 from glb.errors import GlbError
+from glb.health.monitor import Monitor
 from glb.metrics.exporter import Exporter
 from glb.table.model import TableError
 
@@ -19,8 +20,13 @@ _BAD_INPUT = 422
 _FAILED = 409
 
 
-def create_app(actions: Actions[Controller], announcer: Announcer, interfaces: Sequence[str] = ()) -> FastAPI:
-    """The application; what it is asked to do, the daemon's worker does. interfaces: whose metrics are shown."""
+def create_app(
+    actions: Actions[Controller], announcer: Announcer, monitor: Monitor, interfaces: Sequence[str] = ()
+) -> FastAPI:
+    """The application. What it is asked to do, the daemon's worker does; the monitor tells and sets health.
+
+    interfaces: whose metrics are shown.
+    """
     app = FastAPI(
         title="glb director",
         version=__version__,
@@ -31,8 +37,10 @@ def create_app(actions: Actions[Controller], announcer: Announcer, interfaces: S
     app.state.actions = actions
     app.state.announcer = announcer
     app.state.exporter = Exporter(interfaces)
+    app.state.monitor = monitor
     app.include_router(api_daemon.router, prefix="/v1")
     app.include_router(api_tables.router, prefix="/v1")
+    app.include_router(api_health.router, prefix="/v1")
     app.include_router(api_routing.router, prefix="/v1")
     app.include_router(api_metrics.router)
     app.add_exception_handler(GlbError, _answer_error)

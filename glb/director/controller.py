@@ -5,11 +5,14 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 
+from glb.config.model import ForwardingTables
 from glb.director.director import Director
-from glb.director.sources import Loaded, Sources, check_tables, read
+from glb.director.sources import Follow, Loaded, Sources, check_tables, read
 from glb.errors import GlbError
+from glb.health.view import HealthView
 from glb.history.store import History
 from glb.history.version import HistoryError, How, Origin, Version
 from glb.table.builder import RowBuilder
@@ -33,15 +36,18 @@ class Outcome:
 class Controller:
     """The datapaths of one daemon, all with the same tables. Not for two threads at once; its methods block."""
 
-    def __init__(self, interfaces: Sequence[str], sources: Sources, socket: Path) -> None:
+    def __init__(self, interfaces: Sequence[str], sources: Sources, socket: Path, follow: Follow) -> None:
         """Read the files, fill the tables and attach; nothing is attached if anything is wrong.
 
-        Raises ConfigError, TableError, NetworkError or DatapathError.
+        `follow` tells the backends' health, once it knows it. Raises ConfigError, TableError, NetworkError or
+        DatapathError.
         """
         started = time.monotonic()
         self._sources = sources
+        self._follow = follow
+        self._view = HealthView()
         self._builder = RowBuilder()
-        self.loaded = read(sources, self._builder)
+        self.loaded = read(sources, self._builder, self._followed)
         self.history = History.of(sources.table)
         self.version: Version | None = None
         self._refused: str | None = None
@@ -60,9 +66,9 @@ class Controller:
     def build(self, data: bytes, name: str) -> tuple[BuiltTable, ...]:
         """The tables of a source that is not loaded; `name` is its file's, for the messages.
 
-        Raises ConfigError or TableError.
+        Backends that are known are as healthy as they are now. Raises ConfigError or TableError.
         """
-        return check_tables(data, name, self._builder)
+        return check_tables(data, name, self._builder, self._view)
 
     def reload(self, origin: Origin = _EDITED) -> list[Outcome]:
         """Put the files as they are now in the place of what is loaded; bad ones change nothing but the reports.
@@ -71,7 +77,7 @@ class Controller:
         """
         started = time.monotonic()
         try:
-            loaded = read(self._sources, self._builder)
+            loaded = read(self._sources, self._builder, self._followed)
         except GlbError as error:
             return self._reject(error)
         self.loaded = loaded
@@ -90,6 +96,18 @@ class Controller:
             return
         if digest not in (self.loaded.digest, self._refused):
             self.reload()
+
+    def set_health(self, view: HealthView) -> None:
+        """Give new connections to the backends that are healthy now."""
+        if view is self._view:
+            return
+        self._view = view
+        try:
+            self.loaded = self.loaded.with_health(view, self._builder)
+            for director in self.directors:
+                director.apply_health(self.loaded)
+        except GlbError as error:
+            log.error("health: the old tables go on: %s", error)
 
     def look_around(self) -> None:
         """Take over what has changed around the interfaces."""
@@ -115,6 +133,10 @@ class Controller:
         """Undo what this process has done: earlier daemons' datapaths stay, new ones go."""
         for director in self.directors:
             director.give_up()
+
+    def _followed(self, tables: ForwardingTables, source: IPv4Address) -> HealthView:
+        self._view = self._follow(tables, source)
+        return self._view
 
     def _prepared(self, interface: str, socket: Path, undo: ExitStack) -> Director:
         director = Director(interface, self._sources, self.loaded, socket)

@@ -8,11 +8,15 @@ from watchfiles import awatch
 
 from glb.control.server import Listener, serve
 from glb.daemon.lifecycle import Actions, live
+from glb.daemon.places import state_dir
 from glb.daemon.report import socket_path
 from glb.director.announcer import Announcer
 from glb.director.api import create_app
 from glb.director.controller import Controller
+from glb.director.health import apply_health, follower, remember_health
 from glb.director.sources import Sources
+from glb.health.memory import load
+from glb.health.monitor import Monitor
 from glb.metrics.exporter import serve_metrics
 from glb.metrics.statsd import tell_statsd
 from glb.network.next_hops import changes
@@ -29,12 +33,15 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
     """
     sources = Sources(config, table)
     announcer = Announcer(interfaces, keep)
+    health_file = state_dir() / f"{interfaces[0]}.health.json"
+    monitor = Monitor(load(health_file))
+    follow = follower(monitor)
 
     async def watch_files(actions: Actions[Controller], stop: asyncio.Event) -> None:
         await _watch_files(sources, actions, stop)
 
     async def answer(actions: Actions[Controller], stop: asyncio.Event) -> None:
-        await serve(create_app(actions, announcer, interfaces), listening.pop(), stop)
+        await serve(create_app(actions, announcer, monitor, interfaces), listening.pop(), stop)
 
     async def measure(_: Actions[Controller], stop: asyncio.Event) -> None:
         await serve_metrics(started[0].loaded.config.metrics, interfaces, stop)
@@ -42,12 +49,18 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
     async def measure_for_statsd(_: Actions[Controller], stop: asyncio.Event) -> None:
         await tell_statsd(lambda: started[0].loaded.config.statsd_port, interfaces, stop)
 
+    async def follow_health(actions: Actions[Controller], stop: asyncio.Event) -> None:
+        await apply_health(monitor, actions, stop)
+
+    async def keep_health(_: Actions[Controller], stop: asyncio.Event) -> None:
+        await remember_health(monitor, health_file, stop)
+
     listening: list[Listener] = []
     started: list[Controller] = []
 
     def start() -> Controller:
         """The socket listens before the daemon says that it is ready, and not before the interfaces are its own."""
-        controller = Controller(interfaces, sources, socket_path(interfaces[0]))
+        controller = Controller(interfaces, sources, socket_path(interfaces[0]), follow)
         try:
             listening.append(Listener(socket_path(interfaces[0]), group))
         except BaseException:
@@ -56,8 +69,20 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
         started.append(controller)
         return controller
 
-    duties = (watch_files, _watch_network, answer, announcer.duty, measure, measure_for_statsd)
-    await live("director", interfaces, keep, start, duties)
+    duties = (
+        watch_files,
+        _watch_network,
+        answer,
+        announcer.duty,
+        follow_health,
+        keep_health,
+        measure,
+        measure_for_statsd,
+    )
+    try:
+        await live("director", interfaces, keep, start, duties)
+    finally:
+        await monitor.close()
 
 
 async def _watch_files(sources: Sources, actions: Actions[Controller], stop: asyncio.Event) -> None:

@@ -73,6 +73,18 @@ class Director:
         self._write(loaded, surroundings)
         self._in_use(loaded, surroundings, started)
 
+    def apply_health(self, loaded: Loaded) -> None:
+        """Put tables that differ by their backends' health only in the place of those that are in use.
+
+        It does not wait for neighbours, of whom one may have just died. Where the rows are the same, nothing is
+        written. Raises DatapathError; the old tables then go on.
+        """
+        if not loaded.layout.is_same(self._loaded.layout):
+            self._write(loaded, self._surroundings)
+        self._loaded = loaded
+        self.report = self.report.changed(tables=loaded.summary())
+        self.report.write()
+
     def reject(self, error: GlbError, digest: str | None) -> None:
         """Note that files with this digest were refused; None: they cannot be read."""
         self.report = self.report.changed(rejected_digest=digest, error=str(error))

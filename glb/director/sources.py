@@ -1,14 +1,17 @@
 """The director's two files, read and judged together: nothing is applied unless both are good."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
 from pathlib import Path
 
-from glb.config.load import decode_text, parse_director, read_file
-from glb.config.model import DirectorConfig, require_ipv4_backends
+from glb.config.load import GLBD_MAGIC, decode_text, parse_director, parse_tables, read_file
+from glb.config.model import NO_TABLES, DirectorConfig, ForwardingTables, require_ipv4_backends
 from glb.daemon.report import TableSummary
 from glb.datapath.layout import Layout, plan
-from glb.table.build import BuiltTable, load_bytes
+from glb.health.view import HealthView, with_health, with_known_health
+from glb.table.build import BuiltTable, build_all, load_bytes
 from glb.table.builder import RowBuilder
 
 
@@ -44,6 +47,15 @@ class Loaded:
     config: DirectorConfig
     tables: tuple[BuiltTable, ...]
     layout: Layout
+    given: ForwardingTables | None
+    """The tables as the file has them, with the file's health; None if it is a binary."""
+
+    def with_health(self, view: HealthView, builder: RowBuilder) -> "Loaded":
+        """The same files, with other health. Raises TableError."""
+        if self.given is None:
+            return self
+        tables = build_all(with_health(self.given, view), builder)
+        return replace(self, tables=tables, layout=plan(tables, self.config))
 
     @property
     def tables_digest(self) -> str:
@@ -62,25 +74,55 @@ class Loaded:
         return f"{count} table{'s' if count != 1 else ''} ({tables})"
 
 
-def read(sources: Sources, builder: RowBuilder | None = None) -> Loaded:
+Follow = Callable[[ForwardingTables, IPv4Address], HealthView]
+"""Checks the tables' backends from a director's address from now on, and tells their health."""
+
+
+def read(sources: Sources, builder: RowBuilder | None = None, follow: Follow | None = None) -> Loaded:
     """Read both files; faster with a builder that has built tables like these.
 
-    Raises ConfigError or TableError with every problem found.
+    Backends are as healthy as `follow` says, or else as the file does. Raises ConfigError or TableError with every
+    problem found.
     """
     config_data, table_data = read_file(sources.config), read_file(sources.table)
     config = parse_director(decode_text(config_data, str(sources.config)), str(sources.config))
-    tables = check_tables(table_data, str(sources.table), builder)
-    return Loaded(_digest(config_data, table_data), table_data, config, tables, plan(tables, config))
+    given = _given(table_data, str(sources.table))
+    view = follow(given or NO_TABLES, config.outbound_src_ip) if follow is not None else None
+    judged = with_health(given, view) if given is not None and view is not None else given
+    tables = _built(judged, table_data, str(sources.table), builder)
+    return Loaded(_digest(config_data, table_data), table_data, config, tables, plan(tables, config), given)
 
 
-def check_tables(data: bytes, name: str, builder: RowBuilder | None = None) -> tuple[BuiltTable, ...]:
+def check_tables(
+    data: bytes, name: str, builder: RowBuilder | None = None, view: HealthView | None = None
+) -> tuple[BuiltTable, ...]:
     """The tables of a file's content that a director can serve; `name` is the file's, for the messages.
 
-    Raises ConfigError or TableError.
+    Backends that the view knows are as healthy as it says. Raises ConfigError or TableError.
     """
-    tables = load_bytes(data, name, builder)
-    require_ipv4_backends(tables, name)
+    given = _given(data, name)
+    if given is not None and view is not None:
+        given = with_known_health(given, view)
+    return _built(given, data, name, builder)
+
+
+def _given(data: bytes, name: str) -> ForwardingTables | None:
+    """A source's tables; None for a binary, which says nothing of checks."""
+    if data.startswith(GLBD_MAGIC):
+        return None
+    tables = parse_tables(decode_text(data, name), name)
+    tables.require_ipv4_backends(name)
     return tables
+
+
+def _built(
+    tables: ForwardingTables | None, data: bytes, name: str, builder: RowBuilder | None
+) -> tuple[BuiltTable, ...]:
+    if tables is not None:
+        return build_all(tables, builder)
+    built = load_bytes(data, name, builder)
+    require_ipv4_backends(built, name)
+    return built
 
 
 def _digest(*contents: bytes) -> str:

@@ -12,10 +12,11 @@ HASH_KEY = "676c622d6c61622d686173682d6b6579"
 SEED = "676c622d6c61622d726f772d73656564"
 _DNS_PORT = 53
 _GUE_PORT = 19523
+_SLOW_INTERVAL_MS = 400
 
 
-def forwarding_table(proxies: Sequence[Host]) -> str:
-    """One table for the VIPs of both families, with every proxy active."""
+def forwarding_table(proxies: Sequence[Host], health_checks: bool = True) -> str:
+    """One table for the VIPs of both families, with every proxy active. One that comes back is soon seen to."""
     table = {
         "name": TABLE_NAME,
         "hash_key": HASH_KEY,
@@ -25,9 +26,9 @@ def forwarding_table(proxies: Sequence[Host]) -> str:
             for protocol, port in (("tcp", HTTP_PORT), ("udp", _DNS_PORT))
             for vip in (VIP4, VIP6)
         ],
-        "backends": [_backend(proxy) for proxy in proxies],
+        "backends": [_backend(proxy, health_checks) for proxy in proxies],
     }
-    return _text({"tables": [table]})
+    return _text({"tables": [table], "healthchecks": {"slow_interval_ms": _SLOW_INTERVAL_MS}})
 
 
 def director(host: Host, routing: Routing | None = None) -> str:
@@ -51,13 +52,11 @@ def _metrics(host: Host) -> dict[str, str]:
     return {"listen": f"{_ipv4(host)}:{METRICS_PORT}"}
 
 
-def _backend(proxy: Host) -> dict[str, Any]:
-    return {
-        "ip": _ipv4(proxy),
-        "state": "active",
-        "healthy": True,
-        "healthchecks": {"http": HTTP_PORT, "gue": _GUE_PORT},
-    }
+def _backend(proxy: Host, health_checks: bool) -> dict[str, Any]:
+    backend: dict[str, Any] = {"ip": _ipv4(proxy), "state": "active", "healthy": True}
+    if health_checks:
+        backend["healthchecks"] = {"http": HTTP_PORT, "gue": _GUE_PORT}
+    return backend
 
 
 def _ipv4(host: Host) -> str:

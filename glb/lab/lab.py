@@ -15,6 +15,7 @@ from glb.lab import glbfiles, hosts, leftovers, links, netns, nginx, process, ro
 from glb.lab.capture import Capture
 from glb.lab.errors import LabError
 from glb.lab.files import write_all
+from glb.lab.health import wait_until_healthy
 from glb.lab.hosts import Host, Role
 from glb.lab.places import (
     check_name,
@@ -24,6 +25,7 @@ from glb.lab.places import (
     namespace,
     pin_dir,
     proxy_config_path,
+    report_path,
     run_dir,
     table_path,
 )
@@ -62,12 +64,14 @@ class Lab:
         directors: int = 2,
         proxies: int = 3,
         daemons: bool = True,
+        health_checks: bool = True,
         owned: bool = False,
         routing: Routing | None = None,
     ) -> "Lab":
         """Bring a lab up, in place of what is left of one of this name; if that fails, nothing is left.
 
-        Without `daemons`, there is only the network and the web servers. A lab that is `owned` by the calling
+        Without `daemons`, there is only the network and the web servers. Without `health_checks`, nobody but clients
+        sends anything to the proxies, and each is taken for healthy. A lab that is `owned` by the calling
         process is swept away after it, should it die without taking it down.
 
         With `routing`, the directors announce the VIPs to the router by BGP, and the lab sets no routes to them.
@@ -83,9 +87,11 @@ class Lab:
             lab._build(
                 [hosts.director(n + 1) for n in range(directors)],
                 [hosts.proxy(n + 1) for n in range(proxies)],
+                health_checks,
             )
             if daemons:
                 lab._start_daemons([host.name for host in (*lab.proxies, *lab.directors)])
+                wait_until_healthy([report_path(lab.name, director.name) for director in lab.directors])
                 if routing is not None:
                     lab.wait_until_announced([director.name for director in lab.directors])
             if not owned:
@@ -278,6 +284,10 @@ class Lab:
         """Start a proxy's daemon and wait until it is ready. Raises LabError if it does not get ready."""
         self._start_daemons([self._with_role(name, Role.PROXY).name])
 
+    def start_web_server(self, name: str) -> None:
+        """Start a proxy's web server again and wait until it listens. Raises LabError if it does not."""
+        self._start_web_servers([self._with_role(name, Role.PROXY)])
+
     def stop(self, host: str, program: str = DAEMON) -> None:
         """Let a program end by SIGTERM, and wait for it."""
         self._end(host, program, signal.SIGTERM)
@@ -335,7 +345,7 @@ class Lab:
 
     # Inside
 
-    def _build(self, directors: Sequence[Host], proxies: Sequence[Host]) -> None:
+    def _build(self, directors: Sequence[Host], proxies: Sequence[Host], health_checks: bool) -> None:
         self._change(replace(self._state, hosts=(hosts.CLIENT, hosts.ROUTER, hosts.SWITCH)))
         topology.build_core(self.name)
         for director in directors:
@@ -345,7 +355,7 @@ class Lab:
         else:
             self._start_router()
         write_all(self.run_dir / "www" / "files")
-        self.table_path.write_text(glbfiles.forwarding_table(proxies))
+        self.table_path.write_text(glbfiles.forwarding_table(proxies, health_checks))
         self._add_proxies(proxies)
 
     def _add_director(self, director: Host) -> None:
@@ -364,7 +374,11 @@ class Lab:
             self._change(self._state.with_host(proxy))
             topology.add_proxy(self.name, proxy)
             proxy_config_path(self.name, proxy.name).write_text(glbfiles.proxy(proxy))
-        started = [(proxy, self._start_web_server(proxy)) for proxy in added]
+        self._start_web_servers(added)
+
+    def _start_web_servers(self, proxies: Sequence[Host]) -> None:
+        """Start them all, then wait for each."""
+        started = [(proxy, self._start_web_server(proxy)) for proxy in proxies]
         for proxy, server in started:
             self._started(proxy.name, WEB_SERVER, server.id)
             server.wait_until_listening(hosts.HTTP_PORT)

@@ -52,6 +52,11 @@ def log_path(lab: str, host: str, program: str) -> Path:
     return run_dir(lab) / f"{host}-{program}.log"
 
 
+def report_path(lab: str, director: str) -> Path:
+    """The status file that a director's daemon keeps."""
+    return run_dir(lab) / f"{director}.status.json"
+
+
 def environment(lab: str) -> dict[str, str]:
     """The caller's environment, with the lab's folders for glb and this Python's commands first in PATH."""
     commands = str(Path(sys.executable).parent)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from socket import AF_INET
 from typing import Any
 
@@ -71,3 +71,10 @@ def ipv4_addresses(interface: Interface) -> list[IPv4Address]:
     with IPRoute() as netlink:
         found = [(entry["index"], IPv4Address(entry.get("local"))) for entry in netlink.get_addr(family=AF_INET)]
     return [address for index, address in sorted(found, key=lambda pair: pair[0] != interface.ip_index)]
+
+
+def local_addresses() -> frozenset[IPv4Address | IPv6Address]:
+    """Every address of this network namespace."""
+    with IPRoute() as netlink:
+        entries = [entry.get("local") or entry.get("address") for entry in netlink.get_addr()]
+    return frozenset(ip_address(entry) for entry in entries)

@@ -28,6 +28,12 @@ def documented(role: str) -> set[str]:
     return {line.split("`")[1] for line in rows if line.startswith("| `")}
 
 
+@pytest.fixture(scope="module")
+def lab(unchecked_lab: Lab) -> Lab:
+    """Packets are counted here, so there must be none but the tests' own."""
+    return unchecked_lab
+
+
 def ask_outsider(lab: Lab, host: str, *arguments: str, stdin: bytes = b"") -> list[str]:
     """Run the program that knows nothing of glb (-I: not even where it lies), on a host; its lines."""
     command = [sys.executable, "-I", str(Path(outsider.__file__)), *arguments]

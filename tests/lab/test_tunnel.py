@@ -35,6 +35,12 @@ DIRECTORS = ("director1", "director2")
 TRANSPORTS = {"tcp": TCP(dport=80, flags="S"), "udp": UDP(dport=53)}
 
 
+@pytest.fixture(scope="module")
+def lab(unchecked_lab: Lab) -> Lab:
+    """Packets are counted here, so there must be none but the tests' own."""
+    return unchecked_lab
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The captures on the directors' bridge ports."""

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glb.config.health import HealthCheckPolicy, HealthChecks
 from glb.config.load import (
     ConfigError,
     load_director,
@@ -25,8 +26,6 @@ from glb.config.model import (
     Echo,
     Egress,
     HashFields,
-    HealthCheckPolicy,
-    HealthChecks,
     Listen,
     Proto,
     ProxyConfig,
@@ -67,12 +66,13 @@ def test_a_source_becomes_tables() -> None:
         Bind(ip_network("198.51.100.1/32"), Proto.TCP, 80, 80),
         Bind(ip_network("2001:db8::/64"), Proto.TCP, 8000, 8080),
     )
-    assert web.backends[2] == Backend(ip_address("10.0.0.3"), State.DRAINING, True, HealthChecks(http=80, gue=19523))
+    policy = HealthCheckPolicy(500, 250, rise=2, fall=2)
+    checks = HealthChecks(http=80, gue=19523)
+    assert web.backends[2] == Backend(ip_address("10.0.0.3"), State.DRAINING, True, checks, policy=policy)
     assert dns.backends == (
-        Backend(ip_address("10.0.0.2"), State.FILLING),
-        Backend(ip_address("10.0.0.4"), State.INACTIVE, healthy=False),
+        Backend(ip_address("10.0.0.2"), State.FILLING, policy=policy),
+        Backend(ip_address("10.0.0.4"), State.INACTIVE, healthy=False, policy=policy),
     )
-    assert tables.healthchecks == HealthCheckPolicy(500, 250, 2)
 
 
 def test_a_directors_configuration_is_read_and_keys_of_the_dpdk_version_are_ignored() -> None:
@@ -297,6 +297,24 @@ MALFORMED_TABLES = [
      "tables[1].binds[0].comment: unknown key; known are ip, proto, port, port_start, port_end"),
     ("a policy of no time", "healthchecks.interval_ms", 0,
      "healthchecks.interval_ms: 0 is not a whole number from 1 to 3600000"),
+    ("too wide a jitter", "healthchecks.jitter", 0.6, "healthchecks.jitter: 0.6 is not a number from 0 to 0.5"),
+    ("a share above one", "tables.0.healthchecks", {"hold_share": 75},
+     "tables[0].healthchecks.hold_share: 75 is not a number from 0 to 1"),
+    ("a share of one backend", "tables.0.backends.0.healthchecks.hold_share", 0.5,
+     "tables[0].backends[0].healthchecks.hold_share: unknown key; known are interval_ms, timeout_ms, trigger, rise, "
+     "fall, jitter, slow_interval_ms, initial, http, http_uri, tcp, gue, fou, https, https_verify, http_host, "
+     "http_status, vip_tcp, vip_http"),
+    ("a status that is none", "tables.0.backends.0.healthchecks.http_status", ["200-299", 600],
+     'tables[0].backends[0].healthchecks.http_status: 600 is not a status code from 100 to 599, or a range such as '
+     '"200-299"'),
+    ("statuses in the wrong order", "tables.0.backends.0.healthchecks.http_status", ["299-200"],
+     'tables[0].backends[0].healthchecks.http_status: "299-200" is not a status code from 100 to 599, or a range such '
+     'as "200-299"'),
+    ("a host that is none", "tables.0.backends.0.healthchecks.http_host", "a b",
+     'tables[0].backends[0].healthchecks.http_host: "a b" is not a host\'s name or address'),
+    ("a check of a VIP that is not there", "tables.0.backends.0.healthchecks.vip_http", 8000,
+     "tables[0].backends[0].healthchecks.vip_http: 8000, but no bind of this table is a single address with this TCP "
+     "port alone"),
     ("no tables", "tables", [], "tables: no table; without one there is nothing to forward"),
     ("no key for tables", "tables", MISSING, "tables: missing"),
     ("an unknown key at the top", "table", [], 'table: unknown key; did you mean "tables"?'),
@@ -405,7 +423,8 @@ def test_all_problems_are_told_at_once() -> None:
     assert problems_in_tables(json.dumps(source)) == [
         'ft.json: tables[0].backends[0].state: "up" is not one of active, draining, filling, inactive',
         "ft.json: tables[1].binds[0].port: 0 is not a whole number from 1 to 65535",
-        "ft.json: healthchecks.retries: unknown key; known are interval_ms, timeout_ms, trigger",
+        "ft.json: healthchecks.retries: unknown key; known are interval_ms, timeout_ms, trigger, "
+        "rise, fall, jitter, slow_interval_ms, initial, hold_share",
     ]
 
 

@@ -26,6 +26,22 @@ def pinned_id(path: Path) -> int:
         os.close(fd)
 
 
+def generation(path: Path) -> int:
+    """Which generation of its maps a director uses, by its pinned `state`: each write of tables switches it."""
+    fd = _libbpf.bpf_obj_get(str(path).encode())
+    assert fd >= 0, f"{path}: {os.strerror(-fd)}"
+    try:
+        info = ctypes.create_string_buffer(256)
+        size = ctypes.c_uint32(len(info))
+        assert _libbpf.bpf_obj_get_info_by_fd(fd, info, ctypes.byref(size)) == 0
+        (value_size,) = struct.unpack_from("=I", info.raw, 12)
+        value = ctypes.create_string_buffer(value_size)
+        assert _libbpf.bpf_map_lookup_elem(fd, struct.pack("=I", 0), value) == 0
+        return int.from_bytes(value.raw[:4], "little")
+    finally:
+        os.close(fd)
+
+
 def xdp_program(lab: Lab, host: str) -> int | None:
     """The number of the XDP program on a host's interface, None if there is none."""
 

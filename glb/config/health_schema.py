@@ -1,0 +1,92 @@
+"""The shape of `healthchecks` in a forwarding table's source: for all tables, for one, and for one backend.
+
+Each level says what differs from the one above, key by key.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, PlainValidator
+
+from glb.config import values
+from glb.config.health import (
+    DEFAULT_HOLD_SHARE,
+    DEFAULT_STATUSES,
+    HealthCheckPolicy,
+    HealthChecks,
+    Initial,
+    StatusRange,
+)
+
+Count = Annotated[int, PlainValidator(values.integer(1, 1000))]
+Milliseconds = Annotated[int, PlainValidator(values.integer(1, 3_600_000))]
+Port = Annotated[int, PlainValidator(values.port)]
+
+
+class PolicySource(BaseModel):
+    """The keys that may stand at each level. Those that are left out follow the level above."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    interval_ms: Milliseconds | None = None
+    timeout_ms: Milliseconds | None = None
+    trigger: Count | None = None
+    rise: Count | None = None
+    fall: Count | None = None
+    jitter: Annotated[float, PlainValidator(values.number(0, 0.5))] | None = None
+    slow_interval_ms: Milliseconds | None = None
+    initial: Annotated[Initial, PlainValidator(values.one_of(Initial))] | None = None
+
+    def said(self) -> dict[str, Any]:
+        """The fields of HealthCheckPolicy that this level decides. `trigger` is GitHub's key for both counts."""
+        keys = ("interval_ms", "timeout_ms", "rise", "fall", "jitter", "slow_interval_ms", "initial")
+        counts = {} if self.trigger is None else {"rise": self.trigger, "fall": self.trigger}
+        return counts | {key: value for key in keys if (value := getattr(self, key)) is not None}
+
+
+class HealthCheckDefaultsSource(PolicySource):
+    """`healthchecks` of the whole file, or of a table."""
+
+    hold_share: Annotated[float, PlainValidator(values.number(0, 1))] | None = None
+
+
+class HealthChecksSource(PolicySource):
+    """`healthchecks` of a backend: what is checked, and keys that differ from the table's."""
+
+    http: Port | None = None
+    http_uri: Annotated[str, PlainValidator(values.uri_path)] | None = None
+    tcp: Port | None = None
+    gue: Port | None = None
+    fou: Port | None = None
+    https: Port | None = None
+    https_verify: Annotated[bool, PlainValidator(values.boolean)] = False
+    http_host: Annotated[str, PlainValidator(values.host)] | None = None
+    http_status: Annotated[tuple[StatusRange, ...], PlainValidator(values.statuses)] = DEFAULT_STATUSES
+    vip_tcp: Port | None = None
+    vip_http: Port | None = None
+
+    def to_model(self) -> HealthChecks:
+        return HealthChecks(
+            http=self.http,
+            http_uri=self.http_uri,
+            tcp=self.tcp,
+            gue=self.gue,
+            fou=self.fou,
+            https=self.https,
+            https_verify=self.https_verify,
+            http_host=self.http_host,
+            http_status=self.http_status,
+            vip_tcp=self.vip_tcp,
+            vip_http=self.vip_http,
+        )
+
+
+def policy(*levels: Mapping[str, Any]) -> HealthCheckPolicy:
+    """One policy of what the levels say, the widest first."""
+    return HealthCheckPolicy(**{key: value for level in levels for key, value in level.items()})
+
+
+def hold_share(*levels: HealthCheckDefaultsSource) -> float:
+    """The share of failed backends from which health is held, by the narrowest level that says one."""
+    said = [level.hold_share for level in levels if level.hold_share is not None]
+    return said[-1] if said else DEFAULT_HOLD_SHARE

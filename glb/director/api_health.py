@@ -1,0 +1,85 @@
+"""The backends' health: what it is, how it came about, and setting it from outside."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, Field, IPvAnyAddress
+
+from glb.health.account import BackendAccount, account, account_of
+from glb.health.ledger import HealthChange
+from glb.health.monitor import Monitor
+
+router = APIRouter(tags=["health"])
+
+_SET_BY_HAND = "set from outside"
+
+
+def _monitor(request: Request) -> Monitor:
+    monitor: Monitor = request.app.state.monitor
+    return monitor
+
+
+Health = Annotated[Monitor, Depends(_monitor)]
+
+
+class Wanted(StrEnum):
+    """What a backend's health is to be; auto: what its checks say."""
+
+    UP = "up"
+    DOWN = "down"
+    AUTO = "auto"
+
+
+class Order(BaseModel):
+    """A backend's health, set whatever its checks say."""
+
+    health: Wanted
+    reason: Annotated[str, Field(max_length=200)] = _SET_BY_HAND
+
+
+class HealthReport(BaseModel):
+    """The health of all backends.
+
+    checks: how many are asked again and again, each one once. late: seconds that the check which began last was behind
+    its time. held: tables of which too many backends fail, so that this is not believed.
+    """
+
+    checks: int
+    late: float
+    held: list[str]
+    backends: list[BackendAccount]
+
+
+class History(BaseModel):
+    """A backend's health, and its latest changes, oldest first."""
+
+    now: BackendAccount
+    changes: list[HealthChange]
+
+
+@router.get("/health")
+async def health(monitor: Health) -> HealthReport:
+    """The health of each table's backends, and what their checks found last."""
+    ledger = monitor.ledger
+    held = [table.name for table in ledger.plan.tables if ledger.hold(table.name) is not None]
+    return HealthReport(checks=len(ledger.probes), late=monitor.late, held=held, backends=list(account(ledger)))
+
+
+@router.get("/tables/{table}/backends/{address}/health")
+async def backend_health(table: str, address: IPvAnyAddress, monitor: Health) -> History:
+    """One backend's health, and its changes."""
+    return _history(monitor, table, address)
+
+
+@router.put("/tables/{table}/backends/{address}/health")
+async def set_health(table: str, address: IPvAnyAddress, order: Order, monitor: Health) -> History:
+    """Set a backend's health, or leave it to its checks again. It outlives reloads and restarts."""
+    healthy = None if order.health is Wanted.AUTO else order.health is Wanted.UP
+    monitor.set(table, address, healthy, order.reason)
+    return _history(monitor, table, address)
+
+
+def _history(monitor: Monitor, table: str, address: IPvAnyAddress) -> History:
+    ledger = monitor.ledger
+    return History(now=account_of(ledger, table, address), changes=list(ledger.history(table, address)))

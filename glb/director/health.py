@@ -1,0 +1,55 @@
+"""The daemon's duties about health: the checks go on, the tables follow them, and the file remembers them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from glb.daemon.lifecycle import Actions
+from glb.director.controller import Controller
+from glb.director.sources import Follow
+from glb.health.errors import HealthError
+from glb.health.memory import save
+from glb.health.monitor import Monitor
+
+log = logging.getLogger(__name__)
+
+_BETWEEN_SAVES = 1.0  # seconds: where backends come and go, the file is not written for each of them
+
+
+def follower(monitor: Monitor) -> Follow:
+    """What has the monitor follow tables, for the worker's thread: it waits until their health is known."""
+    loop = asyncio.get_running_loop()
+    return lambda tables, source: asyncio.run_coroutine_threadsafe(monitor.follow(tables, source), loop).result()
+
+
+async def apply_health(monitor: Monitor, actions: Actions[Controller], stop: asyncio.Event) -> None:
+    """Have the worker take over each change."""
+    async for _ in _whenever(monitor.changed, stop):
+        actions.put_nowait(lambda controller: controller.set_health(monitor.view))
+
+
+async def remember_health(monitor: Monitor, path: Path, stop: asyncio.Event) -> None:
+    """Keep the file up to date, to the end."""
+    async for _ in _whenever(monitor.unsaved, stop):
+        try:
+            await asyncio.to_thread(save, path, monitor.ledger.memory())
+        except HealthError as error:
+            log.error("%s", error)
+        await _wait_for_any(stop, seconds=_BETWEEN_SAVES)
+
+
+async def _whenever(event: asyncio.Event, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Yields each time the event is set, and clears it, until stop is set and nothing is left to do."""
+    while event.is_set() or not stop.is_set():
+        await _wait_for_any(event, stop)
+        if event.is_set():
+            event.clear()
+            yield
+
+
+async def _wait_for_any(*events: asyncio.Event, seconds: float | None = None) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()

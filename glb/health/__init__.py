@@ -1,0 +1,1 @@
+"""Whether backends serve: checks, what follows from their results, and what is remembered of it."""

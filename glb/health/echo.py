@@ -1,0 +1,88 @@
+"""ICMP echoes through the tunnel: one pair of sockets for all of them."""
+
+import asyncio
+import secrets
+import socket
+import struct
+from ipaddress import IPv4Address
+
+from glb.health.gue import echo_reply, echo_request, tunnelled
+from glb.health.result import Result
+
+_SOL_RAW = 255
+_ICMP_FILTER = 1
+_ALL_BUT_ECHO_REPLIES = 0xFFFFFFFE
+_RECEIVE_BUFFER = 1 << 20
+_PACKETS_AT_ONCE = 64  # before others get their turn
+_SEQUENCES = 1 << 16
+
+PASSED = Result(True, "answers")
+
+
+class Echoes:
+    """Asks backends for echoes and hands each reply to whoever waits for it.
+
+    The request goes through the tunnel, the reply comes straight back. The kernel drops all other ICMP before this
+    process is woken up for it.
+    """
+
+    def __init__(self, source: IPv4Address) -> None:
+        """source: the director's own address. Raises OSError."""
+        self._source = source
+        self._identifier = secrets.randbelow(1 << 16)
+        self._sequence = 0
+        self._waiting: dict[int, tuple[IPv4Address, asyncio.Future[None]]] = {}
+        self._out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._in = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_ICMP)
+        try:
+            self._out.bind((str(source), 0))
+            self._in.bind((str(source), 0))
+            self._in.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", _ALL_BUT_ECHO_REPLIES))
+            self._in.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        except BaseException:
+            self._close_sockets()
+            raise
+        asyncio.get_running_loop().add_reader(self._in, self._receive)
+
+    async def ask(self, backend: IPv4Address, port: int) -> Result:
+        """Returns when the echo is there; the time limit is the caller's. Raises OSError."""
+        sequence = self._next_sequence()
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting[sequence] = backend, answer
+        try:
+            request = echo_request(self._source, backend, self._identifier, sequence)
+            self._out.sendto(tunnelled(request), (str(backend), port))
+            await answer
+        finally:
+            del self._waiting[sequence]
+        return PASSED
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._in)
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
+        self._out.close()
+        self._in.close()
+
+    def _next_sequence(self) -> int:
+        while True:
+            self._sequence = (self._sequence + 1) % _SEQUENCES
+            if self._sequence not in self._waiting:
+                return self._sequence
+
+    def _receive(self) -> None:
+        for _ in range(_PACKETS_AT_ONCE):
+            try:
+                packet = self._in.recv(2048)
+            except BlockingIOError:
+                return
+            self._settle(packet)
+
+    def _settle(self, packet: bytes) -> None:
+        reply = echo_reply(packet)
+        if reply is None or reply[1] != self._identifier:
+            return
+        backend, answer = self._waiting.get(reply[2], (None, None))
+        if answer is not None and backend == reply[0] and not answer.done():
+            answer.set_result(None)

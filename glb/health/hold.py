@@ -1,0 +1,34 @@
+"""Fail open: when too many backends of a table fail at once, it is rather the checks that have failed. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from glb.config.model import Address
+from glb.health.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Since when a table's health is held, in seconds since 1970, and which failing backends are kept up."""
+
+    since: float
+    up: frozenset[Address]
+
+
+def hold(
+    verdicts: Mapping[Address, Verdict], share: float, window: float, before: Hold | None, now: float
+) -> Hold | None:
+    """Whether health is held, given what the table's checks say of each backend that they decide.
+
+    Kept up is what has failed within `window` seconds before the hold began, or since: backends that fail together do
+    not do so in the same instant. What was down before stays down. None if no more than `share` of them are down, or if
+    none is to be kept up.
+    """
+    failing = {address for address, said in verdicts.items() if said.checked and not said.up}
+    if len(failing) <= share * len(verdicts):
+        return None
+    since = now if before is None else before.since
+    fell = {address: verdicts[address].fell for address in failing}
+    recent = {address for address, when in fell.items() if when is not None and when >= since - window}
+    up = frozenset(recent) | (before.up if before is not None else frozenset())
+    return Hold(since, up) if up else None

@@ -1,0 +1,127 @@
+"""The way of a client's packets, for checks: a connection to the VIP whose packets go to one chosen backend.
+
+The kernel has no GUE tunnel that would do. So the connection's packets are led into a TUN device by their socket's
+mark, this process reads them there, and sends each through the tunnel to the backend for which its source port stands.
+The answers come straight back to the director's own address, as a client's do.
+"""
+
+import asyncio
+import errno
+import fcntl
+import logging
+import os
+import socket
+import struct
+from ipaddress import IPv4Address
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from glb.config.model import Address
+from glb.health.errors import HealthError
+from glb.health.gue import GUE_PORT, source_port, tunnelled
+from glb.health.policy_routing import MAX_DEVICES, lead_away, lead_into, mark
+
+log = logging.getLogger(__name__)
+
+DEVICE = "glbhc"
+_TUNSETIFF = 0x400454CA
+_IFF_TUN = 0x0001
+_IFF_NO_PI = 0x1000
+_IFF_TUN_EXCL = 0x8000
+_MTU = 1280  # what IPv6 needs; a check's packets are small, and the answers do not come this way
+_PACKETS_AT_ONCE = 64  # before others get their turn
+
+
+class VipTunnel:
+    """Sends what is written to prepared sockets through the tunnel, each to its backend. Made by `open`."""
+
+    def __init__(self, device: int, number: int, out: socket.socket) -> None:
+        self._device = device
+        self._number = number
+        self._out = out
+        self._backends: dict[tuple[int, int], Address] = {}
+        asyncio.get_running_loop().add_reader(device, self._forward)
+
+    @classmethod
+    async def open(cls, source: IPv4Address) -> "VipTunnel":
+        """source: the director's own address. Raises HealthError that says what the kernel refuses."""
+        out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            out.bind((str(source), 0))
+            device, number = await asyncio.to_thread(_device_in_use)
+        except BaseException:
+            out.close()
+            raise
+        return cls(device, number, out)
+
+    def prepare(self, connection: socket.socket, source: Address, backend: Address) -> None:
+        """Let a socket that will be connected reach the backend, and the answers come to `source`. Raises OSError."""
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark(self._number))
+        connection.bind((str(source), 0))
+        self._backends[source.version, connection.getsockname()[1]] = backend
+
+    async def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._device)
+        await asyncio.to_thread(lead_away, self._number)
+        os.close(self._device)
+        self._out.close()
+
+    def _forward(self) -> None:
+        for _ in range(_PACKETS_AT_ONCE):
+            try:
+                packet = os.read(self._device, 65536)
+            except BlockingIOError:
+                return
+            self._send(packet)
+
+    def _send(self, packet: bytes) -> None:
+        """Packets of no check, such as IPv6's own of the device, are dropped; what is lost here is sent again."""
+        flow = source_port(packet)
+        backend = self._backends.get(flow) if flow is not None else None
+        if backend is None:
+            return
+        try:
+            self._out.sendto(tunnelled(packet), (str(backend), GUE_PORT))
+        except OSError as error:
+            log.debug("%s: %s", backend, error)
+
+
+def _device_in_use() -> tuple[int, int]:
+    """A new device's descriptor and number, with the checks' packets led into it."""
+    device, number = _new_device()
+    try:
+        index = socket.if_nametoindex(f"{DEVICE}{number}")
+        with IPRoute() as netlink:
+            netlink.link("set", index=index, state="up", mtu=_MTU)
+        lead_into(number, index)
+    except (OSError, NetlinkError) as error:
+        os.close(device)
+        raise HealthError(f"{DEVICE}{number}: VIPs cannot be checked: {error}") from error
+    return device, number
+
+
+def _new_device() -> tuple[int, int]:
+    """With the first free number. The device goes when its descriptor is closed, also by a kill."""
+    try:
+        for number in range(MAX_DEVICES):
+            device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            if _claim(device, number):
+                return device, number
+            os.close(device)
+    except OSError as error:
+        raise HealthError(f"/dev/net/tun: VIPs cannot be checked: {error.strerror}") from error
+    raise HealthError(f"{DEVICE}0 to {DEVICE}{MAX_DEVICES - 1} are all there: VIPs cannot be checked")
+
+
+def _claim(device: int, number: int) -> bool:
+    """False if there is a device of this number already, be it another daemon's or anybody's."""
+    request = struct.pack("16sH22x", f"{DEVICE}{number}".encode(), _IFF_TUN | _IFF_NO_PI | _IFF_TUN_EXCL)
+    try:
+        fcntl.ioctl(device, _TUNSETIFF, request)
+    except OSError as error:
+        if error.errno in (errno.EBUSY, errno.EEXIST):
+            return False
+        os.close(device)
+        raise
+    return True

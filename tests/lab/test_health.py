@@ -1,0 +1,278 @@
+"""Backends fail in each way there is, and come back; what is known of them outlives the daemon."""
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from pyroute2 import IPRoute
+
+from glb.control.client import Client
+from glb.lab import Lab, hosts
+from tests.conftest import unique_name
+from tests.lab.helpers.commands import facts, glbctl
+from tests.lab.helpers.director import replace_text
+from tests.lab.helpers.kernel import generation
+from tests.lab.helpers.packets import wait_for
+
+DIRECTOR = "director1"
+PROXIES = ("proxy1", "proxy2", "proxy3", "proxy4")
+POLICY = {"interval_ms": 200, "timeout_ms": 500, "trigger": 2, "slow_interval_ms": 200}
+CHECKS = {"gue": 19523, "http": 80, "vip_http": 80}
+REQUESTS = 30
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """One director, which checks four proxies quickly, by each way there is."""
+    with Lab.up(unique_name(), owned=True, directors=1, proxies=len(PROXIES)) as lab:
+        source = json.loads(lab.table_path.read_text())
+        source["healthchecks"] = POLICY
+        for backend in source["tables"][0]["backends"]:
+            backend["healthchecks"] = CHECKS
+        reload(lab, source)
+        yield lab
+
+
+@pytest.fixture(autouse=True)
+def _all_healthy(lab: Lab) -> Iterator[None]:
+    """Each test begins and ends with what is there being healthy."""
+    wait_for(lambda: all(backend["healthy"] for backend in backends(lab)), "all backends are healthy")
+    yield
+    wait_for(lambda: all(backend["healthy"] for backend in backends(lab)), "all backends are healthy again")
+
+
+def reload(lab: Lab, source: dict[str, Any]) -> None:
+    replace_text(lab.table_path, json.dumps(source))
+    [outcome] = api(lab).post("/v1/reload")
+    assert outcome["reloaded"], outcome["error"]
+
+
+def api(lab: Lab) -> Client:
+    return Client(lab.run_dir / f"{DIRECTOR}.sock")
+
+
+def address(proxy: str) -> str:
+    return str(hosts.proxy(int(proxy.removeprefix("proxy"))).addresses[0].ip)
+
+
+def backends(lab: Lab) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = api(lab).get("/v1/health")["backends"]
+    return found
+
+
+def health(lab: Lab, proxy: str) -> dict[str, Any]:
+    return next(backend for backend in backends(lab) if backend["address"] == address(proxy))
+
+
+def wait_until(lab: Lab, proxy: str, **wanted: Any) -> None:
+    """Until what is told of a proxy's health is this, and the tables that are in force agree."""
+    wait_for(lambda: wanted.items() <= health(lab, proxy).items(), f"{proxy} is {wanted}")
+    if "healthy" in wanted:
+        state = "active" if wanted["healthy"] else "active, unhealthy"
+        wait_for(lambda: in_force(lab)[address(proxy)] == state, f"{proxy} is {state} in the tables")
+
+
+def in_force(lab: Lab) -> dict[str, str]:
+    [report] = api(lab).get("/v1/status")
+    states: dict[str, str] = report["tables"][0]["backends"]
+    return states
+
+
+def served(lab: Lab) -> set[str]:
+    """By whom new connections of many clients are served, every one of them at the first attempt."""
+    with lab.traffic("spread", "--count", str(REQUESTS)) as traffic:
+        assert traffic.wait().flawless
+    return {str(finished.proxy) for finished in traffic.finished}
+
+
+def signal_server(lab: Lab, proxy: str, number: signal.Signals) -> None:
+    assert lab.process_id(proxy, "nginx").send(number)
+
+
+@contextmanager
+def killed(lab: Lab, proxy: str) -> Iterator[None]:
+    lab.kill(proxy, "nginx")
+    yield
+    lab.start_web_server(proxy)
+
+
+@contextmanager
+def stopped(lab: Lab, proxy: str) -> Iterator[None]:
+    """The kernel still takes connections for the server, which never answers."""
+    signal_server(lab, proxy, signal.SIGSTOP)
+    yield
+    signal_server(lab, proxy, signal.SIGCONT)
+
+
+def reconfigured(before: str, after: str) -> Callable[[Lab, str], Any]:
+    """The server goes on with another configuration, until it is started anew."""
+
+    @contextmanager
+    def change(lab: Lab, proxy: str) -> Iterator[None]:
+        configuration = lab.run_dir / f"{proxy}-nginx.conf"
+        original = configuration.read_text()
+        assert before in original
+        configuration.write_text(original.replace(before, after))
+        signal_server(lab, proxy, signal.SIGHUP)
+        yield
+        with killed(lab, proxy):
+            pass
+
+    return change
+
+
+@contextmanager
+def without_vip(lab: Lab, proxy: str) -> Iterator[None]:
+    def change(verb: str) -> None:
+        with IPRoute() as ip:
+            ip.addr(verb, index=ip.link_lookup(ifname="lo")[0], address=str(hosts.VIP4), prefixlen=32)
+
+    lab.within(proxy, lambda: change("del"))
+    yield
+    lab.within(proxy, lambda: change("add"))
+
+
+@contextmanager
+def unplugged(lab: Lab, proxy: str) -> Iterator[None]:
+    def change(state: str) -> None:
+        with IPRoute() as ip:
+            ip.link("set", index=ip.link_lookup(ifname=proxy)[0], state=state)
+
+    lab.within("dc", lambda: change("down"))
+    yield
+    lab.within("dc", lambda: change("up"))
+
+
+FAILURES = {
+    "the process is gone": (killed, "http 80: refused, vip_http 80: refused"),
+    "it hangs": (stopped, "http 80: timeout, vip_http 80: timeout"),
+    "its port is refused": (
+        reconfigured("listen 80 ", "listen 8080 "),
+        "http 80: refused, vip_http 80: refused",
+    ),
+    "it says 503": (reconfigured("return 200", "return 503"), "http 80: status 503, vip_http 80: status 503"),
+    "it does not serve the VIP": (without_vip, "host up, VIP not served: timeout"),
+    "the host is off the network": (unplugged, "host down: timeout"),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_backend_that_fails_gets_no_new_connections_until_it_is_back(lab: Lab, failure: str) -> None:
+    fail, told = FAILURES[failure]
+
+    with fail(lab, "proxy1"):
+        wait_until(lab, "proxy1", healthy=False)
+        wait_until(lab, "proxy1", reason=told)
+        assert "proxy1" not in served(lab)
+    wait_until(lab, "proxy1", healthy=True, reason="all checks pass")
+    assert served(lab) == set(PROXIES)
+
+
+def test_if_all_backends_fail_at_once_health_is_held_loudly_until_one_is_back(lab: Lab) -> None:
+    for proxy in PROXIES:
+        signal_server(lab, proxy, signal.SIGSTOP)
+    wait_for(lambda: all(backend["source"] == "held" for backend in backends(lab)), "all backends are held")
+    listed = glbctl(lab, DIRECTOR, "backend", "list")
+    held = [backend["healthy"] for backend in backends(lab)]
+    for proxy in PROXIES:
+        signal_server(lab, proxy, signal.SIGCONT)
+    wait_until(lab, "proxy4", healthy=True, source="checks")
+
+    assert held == [True] * len(PROXIES)
+    assert "web: so many backends fail that it is not believed: health is held" in listed.stdout
+    assert "ERROR web: more than 75 % of the checked backends fail" in lab.log(DIRECTOR)
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_health_outlives_the_daemon_and_nothing_of_the_checks_is_left_behind(lab: Lab, end: str) -> None:
+    with stopped(lab, "proxy2"):
+        wait_until(lab, "proxy2", healthy=False, reason="http 80: timeout, vip_http 80: timeout")
+        before = health(lab, "proxy2")
+        wait_for(lambda: remembered(lab, "proxy2") == before["since"], "the change is saved")
+        getattr(lab, end)(DIRECTOR)
+        rules_between = marked_rules(lab)
+        lab.start_director(DIRECTOR)
+        after = health(lab, "proxy2")
+        [report] = api(lab).get("/v1/status")
+
+    assert (after["healthy"], after["since"]) == (False, before["since"])
+    assert report["tables"][0]["backends"][address("proxy2")] == "active, unhealthy"
+    assert rules_between == (0 if end == "stop" else 2)
+    assert marked_rules(lab) == 2
+
+
+def remembered(lab: Lab, proxy: str) -> float | None:
+    """Since when the file says that the backend is what it is."""
+    path = lab.run_dir / "state" / f"{DIRECTOR}.health.json"
+    entries = json.loads(path.read_text())["backends"]
+    return next((entry["health"]["since"] for entry in entries if entry["address"] == address(proxy)), None)
+
+
+def marked_rules(lab: Lab) -> int:
+    """How many routing rules look at a firewall mark."""
+
+    def count() -> int:
+        with IPRoute() as ip:
+            return sum(bool(rule.get("fwmark")) for family in (2, 10) for rule in ip.get_rules(family=family))
+
+    return lab.within(DIRECTOR, count)
+
+
+def test_health_is_set_from_outside_and_left_to_the_checks_again_with_its_history(lab: Lab) -> None:
+    [told] = facts(lab, DIRECTOR, "backend", "set-health", "web", address("proxy3"), "down", "--reason", "disk change")
+    wait_until(lab, "proxy3", healthy=False, source="set", reason="disk change")
+    assert "proxy3" not in served(lab)
+    glbctl(lab, DIRECTOR, "backend", "set-health", "web", address("proxy3"), "auto")
+    wait_until(lab, "proxy3", healthy=True, source="checks")
+    [daemon] = facts(lab, DIRECTOR, "backend", "history", "web", address("proxy3"))
+
+    assert (told["now"]["healthy"], told["now"]["source"]) == (False, "set")
+    assert [(change["healthy"], change["source"], change["reason"]) for change in daemon["changes"][-2:]] == [
+        (False, "set", "disk change"),
+        (True, "checks", "all checks pass"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "backend", "told"),
+    [("wep", "10.77.0.101", 'no table "wep"; there are web'), ("web", "10.77.0.9", "has no backend 10.77.0.9")],
+)
+def test_what_is_not_there_is_told(lab: Lab, table: str, backend: str, told: str) -> None:
+    done = glbctl(lab, DIRECTOR, "backend", "set-health", table, backend, "down")
+
+    assert done.returncode == 1
+    assert told in done.stderr
+
+
+def test_a_change_of_health_that_changes_no_row_writes_nothing_to_the_kernel(lab: Lab) -> None:
+    state = lab.pin_dir / DIRECTOR / "state"
+    source = json.loads(lab.table_path.read_text())
+    draining = json.loads(lab.table_path.read_text())
+    draining["tables"][0]["backends"][0]["state"] = "draining"
+    reload(lab, draining)
+    before = generation(state)
+
+    with killed(lab, "proxy1"):
+        wait_until(lab, "proxy1", healthy=False)
+        between = generation(state)
+        wait_for(lambda: in_force(lab)[address("proxy1")] == "draining, unhealthy", "the tables know")
+        after = generation(state)
+    wait_until(lab, "proxy1", healthy=True)
+    reload(lab, source)
+
+    assert before == between == after
+    assert generation(state) != after
+
+
+def test_a_machine_that_is_gone_with_all_that_was_on_it_gets_no_new_connections(lab: Lab) -> None:
+    lab.remove_proxy("proxy4")
+    wait_until(lab, "proxy4", healthy=False, reason="host down: timeout")
+
+    assert served(lab) == {"proxy1", "proxy2", "proxy3"}
+
+    source = json.loads(lab.table_path.read_text())
+    source["tables"][0]["backends"].pop()
+    reload(lab, source)

@@ -1,0 +1,455 @@
+"""From the results of checks to the health of backends: damping, reasons, holding, and what is remembered."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address, ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scapy.layers.inet import ICMP, IP, TCP
+from scapy.layers.inet6 import IPv6
+
+from glb.config.health import HealthCheckPolicy, Initial
+from glb.config.load import parse_tables
+from glb.config.model import ForwardingTables
+from glb.health.account import account
+from glb.health.check import Check, Kind
+from glb.health.damping import Damped, pause
+from glb.health.errors import HealthError
+from glb.health.gue import echo_reply, echo_request, source_port, tunnelled
+from glb.health.hold import Hold, hold
+from glb.health.ledger import HISTORY, Ledger, Memory
+from glb.health.memory import decode, encode, load, save
+from glb.health.plan import Probe, plan
+from glb.health.verdict import ProbeHealth, Verdict, reason
+from glb.health.view import HealthView, Source, with_health
+from tests.unit import sources
+
+POLICY = HealthCheckPolicy(rise=2, fall=3)
+A, B, C, D = (IPv4Address(f"10.0.0.{number}") for number in range(1, 5))
+
+
+# Damping
+
+
+def damped(start: Damped, results: str, policy: HealthCheckPolicy = POLICY) -> list[bool]:
+    """Up or down after each of the results: + passed, - failed."""
+    healths = []
+    for result in results:
+        start = start.after(result == "+", policy)
+        healths.append(start.up)
+    return healths
+
+
+@pytest.mark.parametrize(
+    ("start", "results", "ups"),
+    [
+        (Damped(True), "---", "110"),
+        (Damped(True), "--+---", "111110"),
+        (Damped(True), "--+--+--+", "111111111"),
+        (Damped(False), "++", "01"),
+        (Damped(False), "+-++", "0001"),
+        (Damped(False), "---", "000"),
+        (Damped(True), "---++", "11001"),
+    ],
+)
+def test_only_results_in_a_row_count_and_the_opposite_one_begins_the_count_anew(
+    start: Damped, results: str, ups: str
+) -> None:
+    assert damped(start, results) == [up == "1" for up in ups]
+
+
+def test_what_was_never_checked_is_down_and_its_first_pass_lifts_it() -> None:
+    assert not Damped.unchecked(POLICY).up
+    assert damped(Damped.unchecked(POLICY), "+") == [True]
+    assert damped(Damped.unchecked(POLICY), "-++") == [False, False, True]
+
+
+def test_what_was_never_checked_may_be_taken_for_up_until_it_has_failed_as_often_as_others() -> None:
+    trusting = replace(POLICY, initial=Initial.UP)
+
+    assert damped(Damped.unchecked(trusting), "---", trusting) == [True, True, False]
+
+
+@given(st.text("+-", max_size=60), st.integers(1, 5), st.integers(1, 5))
+def test_health_changes_with_the_last_of_so_many_equal_results_and_never_else(
+    results: str, rise: int, fall: int
+) -> None:
+    ups = damped(Damped(True), results, HealthCheckPolicy(rise=rise, fall=fall))
+
+    before = True
+    for end, up in enumerate(ups, 1):
+        assert up == before or results[:end].endswith("+" * rise if up else "-" * fall)
+        before = up
+
+
+def test_one_that_stays_down_is_asked_less_and_less_often_and_at_once_again_when_it_passes() -> None:
+    policy = HealthCheckPolicy(interval_ms=400, slow_interval_ms=3000, fall=3)
+    health, pauses = Damped(True), []
+    for _ in range(8):
+        health = health.after(False, policy)
+        pauses.append(pause(health, policy, 0))
+
+    assert pauses == [0.4, 0.4, 0.4, 0.8, 1.6, 3.0, 3.0, 3.0]
+    assert pause(health.after(True, policy), policy, 0) == 0.4
+
+
+def test_a_slow_interval_that_is_shorter_than_the_interval_changes_nothing() -> None:
+    policy = HealthCheckPolicy(interval_ms=400, slow_interval_ms=100, fall=1)
+
+    assert pause(Damped(False, failed=9), policy, 0) == 0.4
+
+
+@given(st.floats(-1, 1))
+def test_jitter_spreads_the_pause_by_its_share_to_either_side(spread: float) -> None:
+    assert 0.36 - 1e-9 <= pause(Damped(True), HealthCheckPolicy(interval_ms=400, jitter=0.1), spread) <= 0.44 + 1e-9
+
+
+# Reasons
+
+GUE = Check(Kind.GUE, A, 19523)
+HTTP = Check(Kind.HTTP, A, 80)
+VIP = Check(Kind.VIP_TCP, A, 80, ip_address("203.0.113.10"))
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ({GUE: "answers", HTTP: "status 200"}, "all checks pass"),
+        ({GUE: "answers", HTTP: "-status 503"}, "http 80: status 503"),
+        ({GUE: "-timeout", HTTP: "-refused"}, "gue 19523: timeout, http 80: refused"),
+        ({GUE: "-timeout", HTTP: "-timeout", VIP: "-timeout"}, "host down: timeout"),
+        ({GUE: "answers", HTTP: "status 200", VIP: "-refused"}, "host up, VIP not served: refused"),
+        ({HTTP: "-timeout"}, "http 80: timeout"),
+        ({VIP: "-refused"}, "vip_tcp 80: refused"),
+        ({GUE: "?", HTTP: "?"}, "not checked yet"),
+        ({GUE: "?", HTTP: "-refused"}, "http 80: refused"),
+    ],
+)
+def test_the_reason_tells_what_fails(found: Mapping[Check, str], told: str) -> None:
+    probed = [
+        (
+            Probe(check, POLICY),
+            ProbeHealth(Damped(up=text[0] not in "-?", checked=text != "?"), text.lstrip("-")),
+        )
+        for check, text in found.items()
+    ]
+
+    assert reason(probed) == told
+
+
+# Holding
+
+
+def verdicts(fell: Mapping[IPv4Address, float | None], up: Sequence[IPv4Address]) -> dict[Any, Verdict]:
+    down = {address: Verdict(False, True, "timeout", when) for address, when in fell.items()}
+    return down | {address: Verdict(True, True, "", None) for address in up}
+
+
+def test_if_more_than_the_share_fails_at_once_those_are_kept_up() -> None:
+    held = hold(verdicts({A: 99.0, B: 99.5, C: 100.0, D: 100.0}, []), 0.75, 2.0, None, 100.0)
+
+    assert held == Hold(100.0, frozenset({A, B, C, D}))
+
+
+def test_if_just_the_share_fails_the_checks_are_believed() -> None:
+    assert hold(verdicts({A: 100.0, B: 100.0, C: 100.0}, [D]), 0.75, 2.0, None, 100.0) is None
+
+
+def test_what_had_failed_long_before_stays_down() -> None:
+    held = hold(verdicts({A: 10.0, B: 100.0, C: 100.0, D: None}, []), 0.75, 2.0, None, 100.0)
+
+    assert held == Hold(100.0, frozenset({B, C}))
+
+
+def test_where_nothing_has_failed_lately_nothing_is_held() -> None:
+    assert hold(verdicts({A: None, B: 10.0}, []), 0.5, 2.0, None, 100.0) is None
+
+
+def test_health_is_held_until_enough_pass_again_however_long_it_takes() -> None:
+    before = Hold(100.0, frozenset({A, B, C}))
+
+    still = hold(verdicts({A: 99.0, B: 99.0, C: 99.0, D: 500.0}, []), 0.75, 2.0, before, 501.0)
+
+    assert still == Hold(100.0, frozenset({A, B, C, D}))
+    assert hold(verdicts({A: 99.0, B: 99.0, C: 99.0}, [D]), 0.75, 2.0, still, 502.0) is None
+
+
+# The ledger
+
+
+class World:
+    """Two tables with three backends that are checked by TCP, and a clock."""
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        self.time = 1000.0
+        self.ledger = Ledger(memory or Memory(), lambda: self.time)
+        self.follow(tables())
+
+    def follow(self, followed: ForwardingTables) -> None:
+        self.ledger.follow(plan(followed, lambda _: None))
+        self.ledger.settle()
+
+    def result(self, address: IPv4Address, passed: bool, found: str = "refused") -> None:
+        """Lift or drop the checks of a backend."""
+        for probe, known in list(self.ledger.probes.items()):
+            if probe.check.address == address:
+                fell = self.time if known.damped.up and not passed else None if passed else known.fell
+                self.ledger.take(probe, ProbeHealth(Damped(passed), "connects" if passed else found, fell))
+        self.ledger.settle()
+
+    def health(self, address: IPv4Address, table: str = "one") -> tuple[bool, Source] | None:
+        known = self.ledger.health(table, address)
+        return None if known is None else (known.healthy, known.source)
+
+
+def tables(**changes: Any) -> ForwardingTables:
+    """Of the names one and two; `changes` are those of the first table's first backend."""
+    raw = sources.tables()
+    raw["tables"] = [{**raw["tables"][0], "name": name} for name in ("one", "two")]
+    for table in raw["tables"]:
+        table["binds"] = [{"ip": f"198.51.100.{len(table['name'])}", "proto": "tcp", "port": len(table["name"]) + 80}]
+        table["backends"] = [
+            {"ip": str(address), "state": "active", "healthy": True, "healthchecks": {"tcp": 80}}
+            for address in (A, B, C)
+        ]
+    raw["tables"][1]["binds"][0]["port"] = 8080
+    raw["tables"][0]["backends"][0] |= changes
+    return parse_tables(json.dumps(raw), "ft.json")
+
+
+def all_up() -> World:
+    world = World()
+    for address in (A, B, C):
+        world.result(address, True)
+    return world
+
+
+def test_the_same_check_of_several_tables_is_asked_once() -> None:
+    assert len(World().ledger.probes) == 3
+
+
+def test_the_same_check_by_another_policy_is_one_of_its_own() -> None:
+    world = World()
+    world.follow(tables(healthchecks={"tcp": 80, "interval_ms": 50}))
+
+    assert len(world.ledger.probes) == 4
+
+
+def test_an_inactive_backend_is_not_checked() -> None:
+    world = World()
+    world.follow(tables(state="inactive"))
+
+    assert world.health(A) is None
+    assert [p.check.address for p in plan(tables(state="inactive"), lambda _: None).tables[0].backends[0].probes] == []
+
+
+def test_a_backend_without_checks_is_as_healthy_as_the_file_says() -> None:
+    world = World()
+    world.follow(tables(healthy=False, healthchecks={}))
+
+    assert world.health(A) == (False, Source.FILE)
+
+
+def test_a_check_that_cannot_be_made_here_is_left_out_and_told_of() -> None:
+    made = plan(tables(), lambda check: "no way" if check.address == A else None)
+
+    assert made.tables[0].backends[0].probes == ()
+    assert made.impossible() == {"one: 10.0.0.1: tcp 80: no way", "two: 10.0.0.1: tcp 80: no way"}
+
+
+def test_health_outlives_a_reload_also_of_a_new_table_and_by_another_policy() -> None:
+    world = all_up()
+    world.result(B, False)
+    world.follow(tables(healthchecks={"tcp": 80, "fall": 7}))
+
+    assert [world.health(address) for address in (A, B)] == [(True, Source.CHECKS), (False, Source.CHECKS)]
+
+
+def test_each_change_is_remembered_with_its_time_and_reason_and_the_oldest_are_forgotten() -> None:
+    world = all_up()
+    for number in range(HISTORY):
+        world.time += 1
+        world.result(A, number % 2 == 1, "timeout")
+
+    changes = world.ledger.history("one", A)
+
+    assert len(changes) == HISTORY
+    assert (changes[0].when, changes[0].healthy, changes[0].reason) == (1001.0, False, "tcp 80: timeout")
+    assert (changes[-1].when, changes[-1].healthy, changes[-1].reason) == (1064.0, True, "all checks pass")
+
+
+def test_what_is_set_from_outside_counts_until_it_is_left_to_the_checks_again() -> None:
+    world = all_up()
+
+    world.ledger.set("one", A, False, "disk change")
+    assert world.health(A) == (False, Source.SET)
+    assert world.health(A, "two") == (True, Source.CHECKS)
+    world.result(A, False)
+    world.result(A, True)
+    assert world.health(A) == (False, Source.SET)
+    world.ledger.set("one", A, None, "")
+    assert world.health(A) == (True, Source.CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("table", "address", "told"),
+    [
+        ("three", A, 'no table "three"; there are one, two'),
+        ("one", D, 'table "one" has no backend 10.0.0.4; it has 10.0.0.1, 10.0.0.2, 10.0.0.3'),
+    ],
+)
+def test_what_is_not_there_cannot_be_set(table: str, address: IPv4Address, told: str) -> None:
+    with pytest.raises(HealthError) as caught:
+        World().ledger.set(table, address, True, "")
+
+    assert str(caught.value) == told
+
+
+def test_a_table_whose_backends_all_fail_is_held_and_let_go_when_one_returns() -> None:
+    world = all_up()
+    for address in (A, B, C):
+        world.result(address, False)
+    held = [world.health(address) for address in (A, B, C)]
+    world.time += 1000
+    world.result(C, True)
+
+    assert held == [(True, Source.HELD)] * 3
+    assert [world.health(address) for address in (A, B, C)] == [
+        (False, Source.CHECKS),
+        (False, Source.CHECKS),
+        (True, Source.CHECKS),
+    ]
+
+
+def test_what_is_set_down_does_not_count_as_failed() -> None:
+    world = all_up()
+    world.ledger.set("one", A, False, "disk change")
+    world.result(B, False)
+
+    assert world.health(B) == (False, Source.CHECKS)
+    assert world.ledger.hold("one") is None
+
+
+def test_the_account_tells_what_each_check_found_last() -> None:
+    world = all_up()
+    world.result(A, False, "timeout")
+
+    told = next(account(world.ledger))
+
+    assert (told.table, told.address, told.state, told.healthy, told.source) == (
+        "one",
+        "10.0.0.1",
+        "active",
+        False,
+        "checks",
+    )
+    assert [(check.check, check.up, check.found) for check in told.checks] == [("tcp 80", False, "timeout")]
+
+
+# The overlay
+
+
+def test_the_views_health_takes_the_place_of_the_files() -> None:
+    world = all_up()
+    world.result(B, False)
+
+    over = with_health(tables(), world.ledger.view())
+
+    assert [backend.healthy for backend in over.tables[0].backends] == [True, False, True]
+    assert over.tables[0].backends[0] == tables().tables[0].backends[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "healthy"),
+    [
+        ({}, False),
+        ({"healthchecks": {"tcp": 80, "initial": "up"}}, True),
+        ({"healthchecks": {}}, True),
+        ({"healthchecks": {}, "healthy": False}, False),
+    ],
+    ids=["down until its first pass", "up if so configured", "without checks the file's", "be it down"],
+)
+def test_a_backend_that_the_view_does_not_know(changes: dict[str, Any], healthy: bool) -> None:
+    over = with_health(tables(**changes), HealthView())
+
+    assert over.tables[0].backends[0].healthy is healthy
+
+
+# Over a restart
+
+
+def test_all_that_is_known_outlives_a_restart(tmp_path: Path) -> None:
+    world = all_up()
+    for address in (A, B, C):
+        world.result(address, False)
+    world.ledger.set("two", C, True, "trust me")
+    path = tmp_path / "state" / "health.json"
+
+    save(path, world.ledger.memory())
+    after = World(load(path))
+
+    assert after.ledger.memory() == world.ledger.memory()
+    assert after.ledger.view() == world.ledger.view()
+    assert after.health(A) == (True, Source.HELD)
+    assert after.health(C, "two") == (True, Source.SET)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{}", "[]", "null", '{"version": 2}', '{"version": 1, "checks": 7, "backends": [], "holds": []}'],
+)
+def test_a_state_that_cannot_be_read_is_left_aside_and_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
+    path = tmp_path / "health.json"
+    path.write_text(content)
+
+    assert load(path) == Memory()
+    assert str(path) in caplog.text
+
+
+@given(st.data())
+def test_a_half_written_state_is_never_taken_for_a_whole_one(data: st.DataObject) -> None:
+    whole = encode(all_up().ledger.memory())
+    half = whole[: data.draw(st.integers(0, len(whole) - 3))]
+
+    with pytest.raises(json.JSONDecodeError):
+        decode(half)
+
+
+def test_no_state_is_no_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert load(tmp_path / "none.json") == Memory()
+    assert caplog.text == ""
+
+
+# What is sent
+
+
+def test_an_echo_request_is_well_formed_and_goes_through_the_tunnel_without_hops() -> None:
+    packet = echo_request(A, B, 4711, 42)
+
+    parsed = IP(packet)
+    assert (parsed.src, parsed.dst, parsed.proto, parsed.ttl) == (str(A), str(B), 1, 64)
+    assert (parsed[ICMP].type, parsed[ICMP].id, parsed[ICMP].seq) == (8, 4711, 42)
+    again = IP(packet)
+    del again.chksum, again[ICMP].chksum
+    assert bytes(again) == packet
+    assert tunnelled(packet) == bytes([0x01, 4, 0, 0, 0, 0, 0, 0]) + packet
+
+
+def test_an_echo_reply_tells_from_whom_and_to_which_request() -> None:
+    assert echo_reply(bytes(IP(src=str(B)) / ICMP(type=0, id=4711, seq=42))) == (B, 4711, 42)
+    assert echo_reply(bytes(IP(src=str(B)) / ICMP(type=8, id=4711, seq=42))) is None
+    assert echo_reply(bytes(IP(src=str(B)) / ICMP(type=0))[:24]) is None
+
+
+def test_a_tunnelled_packet_is_known_by_its_tcp_source_port() -> None:
+    assert source_port(bytes(IP() / TCP(sport=4711))) == (4, 4711)
+    assert source_port(bytes(IPv6() / TCP(sport=4711))) == (6, 4711)
+    assert source_port(bytes(IP() / ICMP())) is None
+    assert tunnelled(bytes(IPv6() / TCP()))[1] == 41
