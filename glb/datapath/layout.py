@@ -104,14 +104,6 @@ class Layout:
         """How many entries of `traffic` it takes."""
         return len(self.owners) + len(self.backends)
 
-    def is_same(self, other: "Layout") -> bool:
-        """Whether the maps would hold the same: to write the other one would change nothing."""
-        return (
-            (self.tables, self.backends, self.owners) == (other.tables, other.backends, other.owners)
-            and (self.exact, self.wide) == (other.exact, other.wide)
-            and np.array_equal(self.slots, other.slots)
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Capacity:

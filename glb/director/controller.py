@@ -15,6 +15,7 @@ from glb.errors import GlbError
 from glb.health.view import HealthView
 from glb.history.store import History
 from glb.history.version import HistoryError, How, Origin, Version
+from glb.network.interface import find_interface
 from glb.table.builder import RowBuilder
 from glb.table.model import BuiltTable
 
@@ -43,6 +44,8 @@ class Controller:
         DatapathError.
         """
         started = time.monotonic()
+        for interface in interfaces:
+            find_interface(interface)  # before backends are asked for their health: without it there is nothing to do
         self._sources = sources
         self._follow = follow
         self._view = HealthView()

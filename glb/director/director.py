@@ -79,8 +79,7 @@ class Director:
         It does not wait for neighbours, of whom one may have just died. Where the rows are the same, nothing is
         written. Raises DatapathError; the old tables then go on.
         """
-        if not loaded.layout.is_same(self._loaded.layout):
-            self._write(loaded, self._surroundings)
+        self._write(loaded, self._surroundings)
         self._loaded = loaded
         self.report = self.report.changed(tables=loaded.summary())
         self.report.write()

@@ -16,7 +16,7 @@ from glb.lab.capture import Capture
 from glb.lab.errors import LabError
 from glb.lab.files import write_all
 from glb.lab.health import wait_until_healthy
-from glb.lab.hosts import Host, Role
+from glb.lab.hosts import HTTP_PORT, Host, Role
 from glb.lab.places import (
     check_name,
     director_config_path,
@@ -284,9 +284,12 @@ class Lab:
         """Start a proxy's daemon and wait until it is ready. Raises LabError if it does not get ready."""
         self._start_daemons([self._with_role(name, Role.PROXY).name])
 
-    def start_web_server(self, name: str) -> None:
-        """Start a proxy's web server again and wait until it listens. Raises LabError if it does not."""
-        self._start_web_servers([self._with_role(name, Role.PROXY)])
+    def start_web_server(self, name: str, *, port: int = HTTP_PORT, status: int = 200) -> None:
+        """Start a proxy's web server again, and wait until it listens on this port and answers with this HTTP status.
+
+        Raises LabError if it does not listen.
+        """
+        self._start_web_servers([self._with_role(name, Role.PROXY)], port, status)
 
     def stop(self, host: str, program: str = DAEMON) -> None:
         """Let a program end by SIGTERM, and wait for it."""
@@ -376,16 +379,16 @@ class Lab:
             proxy_config_path(self.name, proxy.name).write_text(glbfiles.proxy(proxy))
         self._start_web_servers(added)
 
-    def _start_web_servers(self, proxies: Sequence[Host]) -> None:
+    def _start_web_servers(self, proxies: Sequence[Host], port: int = HTTP_PORT, status: int = 200) -> None:
         """Start them all, then wait for each."""
-        started = [(proxy, self._start_web_server(proxy)) for proxy in proxies]
+        started = [(proxy, self._start_web_server(proxy, port, status)) for proxy in proxies]
         for proxy, server in started:
             self._started(proxy.name, WEB_SERVER, server.id)
-            server.wait_until_listening(hosts.HTTP_PORT)
+            server.wait_until_listening(port)
 
-    def _start_web_server(self, proxy: Host) -> Program:
+    def _start_web_server(self, proxy: Host, port: int, status: int) -> Program:
         configuration = self.run_dir / f"{proxy.name}-nginx.conf"
-        configuration.write_text(nginx.configuration(proxy.name, self.run_dir))
+        configuration.write_text(nginx.configuration(proxy.name, self.run_dir, port, status))
         log = log_path(self.name, proxy.name, WEB_SERVER)
         return Program(self.namespace(proxy.name), nginx.argv(configuration), log, self.env)
 

@@ -37,7 +37,7 @@ http {{
 
         location = / {{
             default_type text/plain;
-            return 200 "{proxy}\\n";
+            return {status} "{proxy}\\n";
         }}
         location /files/ {{
             root {folder}/www;
@@ -48,9 +48,10 @@ http {{
 """
 
 
-def configuration(proxy: str, folder: Path) -> str:
+def configuration(proxy: str, folder: Path, port: int = HTTP_PORT, status: int = 200) -> str:
+    """status: the HTTP status with which "/" is answered."""
     return _CONFIGURATION.format(
-        proxy=proxy, folder=folder, temporary=folder / f"{proxy}-nginx-temporary", port=HTTP_PORT
+        proxy=proxy, folder=folder, temporary=folder / f"{proxy}-nginx-temporary", port=port, status=status
     )
 
 
