@@ -12,6 +12,7 @@ from glb.ctl import (
     changes,
     check,
     director,
+    doctor,
     explain,
     health,
     history,
@@ -49,6 +50,7 @@ table.app.command("rollback")(changes.rollback_command)
 app.command("lookup")(lookup.lookup_command)
 app.command("stats")(stats.stats_command)
 app.command("check")(check.check_command)
+app.command("doctor")(doctor.doctor_command)
 app.command("explain")(explain.explain_command)
 app.command("simulate")(simulate.simulate_command)
 

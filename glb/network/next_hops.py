@@ -44,6 +44,12 @@ def resolve(interface: Interface, hosts: Iterable[IPv4Address], wait: float = 0)
     return {host: macs[gateway] for host, gateway in gateways.items() if gateway in macs}
 
 
+def with_route(interface: Interface, hosts: Iterable[IPv4Address]) -> set[IPv4Address]:
+    """The hosts that a route leads to by this interface."""
+    with IPRoute() as netlink:
+        return {host for host in hosts if _gateway(netlink, interface, host)}
+
+
 def resolve_gateway(interface: Interface, wait: float = 0) -> bytes | None:
     """The MAC address of the router that the default route by this interface names; None if there is no such route, or
     no answer within `wait` seconds."""

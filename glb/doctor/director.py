@@ -1,0 +1,91 @@
+"""What a director needs around it, and whether it does what its files say. Pure: facts in, findings out."""
+
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+
+from glb.config.model import Egress
+from glb.doctor.facts import DaemonFacts, Way
+from glb.doctor.finding import Finding, Level
+
+_TUNNEL = 20 + 8 + 8  # IPv4, UDP, GUE with the first word of private data
+_HOP = 4
+_CLIENTS_MTU = 1500
+
+_REMEDIES = {
+    Way.NO_ROUTE: 'add a route, or let the kernel choose the interface: `"egress": "fib"`',
+    Way.NO_NEIGHBOUR: "is the host up, its address right, its VLAN this one? If it is gone: `glbctl backend drain`",
+}
+
+
+def judge_director(facts: DaemonFacts) -> Iterator[Finding]:
+    if facts.link is None or facts.config is None:
+        return
+    yield _mtu(facts, facts.config.mtu or facts.link.mtu, facts.config.alt_hash_fields is not None)
+    yield _vips(facts)
+    yield from _backends(facts)
+    if facts.config.egress is Egress.FIB:
+        yield _forwarding(facts)
+    if facts.link.program is not None:
+        yield _tables(facts)
+
+
+def _mtu(facts: DaemonFacts, mtu: int, two_rows: bool) -> Finding:
+    name = facts.report.interface
+    hops = max((table.depth for table in facts.report.tables), default=1) * (2 if two_rows else 1)
+    overhead = _TUNNEL + _HOP * (hops - 1)
+    fits = mtu - overhead
+    what = f"MTU {mtu} less the tunnel's {overhead} bytes ({hops} hops): packets of {fits} bytes fit"
+    if fits >= _CLIENTS_MTU:
+        return Finding(name, "mtu", Level.OK, what)
+    remedy = f"an MTU of at least {_CLIENTS_MTU + overhead} between directors and proxies; until then clients are told"
+    return Finding(name, "mtu", Level.WARNING, what, remedy)
+
+
+def _vips(facts: DaemonFacts) -> Finding:
+    name = facts.report.interface
+    networks = {
+        ip_network(bind.rpartition(":")[0].strip("[]")) for table in facts.report.tables for bind in table.binds
+    }
+    local = sorted(str(address) for address in facts.addresses if any(address in network for network in networks))
+    if not local:
+        return Finding(name, "vip", Level.OK, "no VIP is an address of this host")
+    return Finding(
+        name,
+        "vip",
+        Level.WARNING,
+        f"{', '.join(local)}: a VIP that is this host's own: its stack answers what the director passes",
+        "VIPs are to be routed to directors, and to be on the loopback of proxies: `ip address del`",
+    )
+
+
+def _backends(facts: DaemonFacts) -> Iterator[Finding]:
+    name = facts.report.interface
+    for backend, way in sorted(facts.ways.items(), key=lambda pair: ip_address(pair[0])):
+        if way is not Way.KNOWN:
+            yield Finding(name, "backend", Level.ERROR, f"{backend}: {way}", _REMEDIES[way])
+    known = sum(way is Way.KNOWN for way in facts.ways.values())
+    if known:
+        yield Finding(name, "backend", Level.OK, f"the way to {known} of {len(facts.ways)} backends is known")
+
+
+def _forwarding(facts: DaemonFacts) -> Finding:
+    name = facts.report.interface
+    if facts.sysctls.get("forwarding"):
+        return Finding(name, "forwarding", Level.OK, "the kernel's routes may be asked")
+    what = '"egress": "fib", but the interface does not forward: the kernel refuses to say where packets leave'
+    return Finding(name, "forwarding", Level.ERROR, what, f"sysctl net.ipv4.conf.{name}.forwarding=1")
+
+
+def _tables(facts: DaemonFacts) -> Finding:
+    name = facts.report.interface
+    if facts.deviations:
+        what = f"the program does not do what the tables say: {'; '.join(facts.deviations[:3])}"
+        return Finding(
+            name, "tables", Level.ERROR, what, "reload (SIGHUP); if it stays: restart the director, and report it"
+        )
+    if not facts.probed:
+        what = "not tried: the files are not those in force, or the way of a packet depends on the kernel's routes"
+        return Finding(name, "tables", Level.OK, what)
+    return Finding(
+        name, "tables", Level.OK, f"{facts.probed} packets run through the program went where the tables say"
+    )

@@ -1,0 +1,191 @@
+"""Finding out the facts: this touches the system and judges nothing."""
+
+import os
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import Ethtool, IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from glb.config.load import load_director
+from glb.config.model import DirectorConfig, Egress
+from glb.daemon.report import Report, all_reports
+from glb.datapath.kernel import object_id
+from glb.datapath.libbpf import open_pin
+from glb.datapath.pins import BPFFS, pin_dir
+from glb.director.sources import Sources
+from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer, Way
+from glb.doctor.probe import probe_tables
+from glb.errors import GlbError
+from glb.network.interface import Interface, find_interface, xdp_attached
+from glb.network.next_hops import resolve, with_route
+
+_JIT = Path("/proc/sys/net/core/bpf_jit_enable")
+_BTF = Path("/sys/kernel/btf/vmlinux")
+_CONF = Path("/proc/sys/net/ipv4/conf")
+_STRICTER_COUNTS = ("rp_filter", "arp_ignore", "arp_announce")  # of `all` and the interface's own
+_NEIGHBOUR_SECONDS = 1.0
+_IFF_UP_AND_RUNNING = 0x41
+
+
+def host_facts() -> HostFacts:
+    major, minor = os.uname().release.split(".")[:2]
+    mounts = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
+    return HostFacts(
+        release=(int(major), int("".join(filter(str.isdigit, minor)))),
+        jit=_JIT.read_text().strip() != "0" if _JIT.exists() else None,
+        btf=_BTF.exists(),
+        bpffs=any(mount[1] == str(BPFFS) and mount[2] == "bpf" for mount in mounts),
+    )
+
+
+def reports_here(interface: str | None) -> list[Report]:
+    """The daemons of this network namespace, or the one of an interface, there or not."""
+    with IPRoute() as netlink:
+        here = {link.get("ifname") for link in netlink.get_links()}
+    return [
+        report
+        for report in all_reports()
+        if (report.interface == interface if interface else report.interface in here or _lives_here(report))
+    ]
+
+
+def daemon_facts(report: Report) -> DaemonFacts:
+    try:
+        interface = find_interface(report.interface)
+    except GlbError:
+        interface = None
+    config = _config(report)
+    addresses, loopback = _addresses()
+    current = _current(report)
+    probed, deviations = 0, tuple[str, ...]()
+    if interface and config and current and not report.error and config.egress is not Egress.FIB:
+        probed, deviations = probe_tables(interface, Path(report.table_file or ""), config)
+    return DaemonFacts(
+        report=report,
+        alive=report.process.is_alive(),
+        link=_link(interface) if interface else None,
+        pinned=_pinned(report.interface),
+        current=current,
+        sysctls=_sysctls(report.interface) if interface else {},
+        addresses=addresses,
+        loopback=loopback,
+        config=config,
+        ways=_ways(interface, report, config) if interface and config else {},
+        probed=probed,
+        deviations=deviations,
+    )
+
+
+def _lives_here(report: Report) -> bool:
+    try:
+        return Path(f"/proc/{report.process.pid}/ns/net").stat().st_ino == Path("/proc/self/ns/net").stat().st_ino
+    except OSError:
+        return False
+
+
+def _config(report: Report) -> DirectorConfig | None:
+    if report.role != "director" or report.config_file is None:
+        return None
+    try:
+        return load_director(Path(report.config_file))
+    except GlbError:
+        return None
+
+
+def _current(report: Report) -> bool | None:
+    try:
+        if report.role == "director":
+            return Sources(Path(report.config_file or ""), Path(report.table_file or "")).digest() == report.digest
+        return report.config_file is None or Path(report.config_file).is_file() or None
+    except GlbError:
+        return None
+
+
+def _link(interface: Interface) -> LinkFacts:
+    attached = xdp_attached(interface)
+    with IPRoute() as netlink:
+        [link] = netlink.get_links(interface.index)
+        kind = link.get_nested("linkinfo", "kind") or _driver(interface.name)
+        peer = _peer(netlink, link) if kind == "veth" else None
+    return LinkFacts(
+        up=link["flags"] & _IFF_UP_AND_RUNNING == _IFF_UP_AND_RUNNING,
+        mtu=interface.mtu,
+        kind=kind,
+        program=attached.program_id if attached else None,
+        mode=attached.mode if attached else None,
+        features=_features(interface.name),
+        peer=peer,
+    )
+
+
+def _driver(name: str) -> str:
+    link = Path(f"/sys/class/net/{name}/device/driver")
+    return link.resolve().name if link.exists() else "virtual"
+
+
+def _peer(netlink: IPRoute, link: Any) -> Peer | None:
+    """The other end of a veth, in whatever namespace it is; None if the kernel does not say."""
+    elsewhere = link.get("link_netnsid")
+    where = {} if elsewhere is None else {"if_netnsid": elsewhere}
+    try:
+        [peer] = netlink.link("get", index=link.get("link"), **where)
+    except (NetlinkError, ValueError):
+        return None
+    xdp = peer.get_attr("IFLA_XDP")
+    return Peer(peer.get("ifname"), bool(xdp and xdp.get_attr("IFLA_XDP_ATTACHED")))
+
+
+def _features(name: str) -> frozenset[str]:
+    with Ethtool() as ethtool:
+        return frozenset(feature for feature, state in ethtool.get_features(name).features.items() if state.enable)
+
+
+def _pinned(interface: str) -> int | None:
+    path = pin_dir(interface) / "program"
+    if not path.exists():
+        return None
+    fd = open_pin(path)
+    try:
+        return object_id(fd)
+    finally:
+        os.close(fd)
+
+
+def _sysctls(interface: str) -> Mapping[str, int]:
+    values = {key: max(_sysctl("all", key), _sysctl(interface, key)) for key in _STRICTER_COUNTS}
+    return values | {"forwarding": _sysctl(interface, "forwarding")}
+
+
+def _sysctl(place: str, key: str) -> int:
+    return int((_CONF / place / key).read_text())
+
+
+def _addresses() -> tuple[frozenset[IPv4Address | IPv6Address], frozenset[IPv4Address | IPv6Address]]:
+    """All addresses of this network namespace, and those of the loopback interface."""
+    with IPRoute() as netlink:
+        [loopback] = netlink.link_lookup(ifname="lo")
+        found = [(entry["index"], ip_address(entry.get("address"))) for entry in netlink.get_addr()]
+    return frozenset(address for _, address in found), frozenset(
+        address for index, address in found if index == loopback
+    )
+
+
+def _ways(interface: Interface, report: Report, config: DirectorConfig) -> Mapping[str, Way]:
+    """Of the backends that rows name. Nothing is to be known with a gateway's MAC, or routes asked for each packet."""
+    if config.gateway_mac is not None or config.egress is Egress.FIB:
+        return {}
+    backends = {
+        IPv4Address(ip) for table in report.tables for ip, state in table.backends.items() if state != "inactive"
+    }
+    return dict(_known_ways(interface, backends))
+
+
+def _known_ways(interface: Interface, backends: Iterable[IPv4Address]) -> Iterable[tuple[str, Way]]:
+    asked = set(backends)
+    routed, known = with_route(interface, asked), resolve(interface, asked, _NEIGHBOUR_SECONDS).keys()
+    for backend in asked:
+        way = Way.KNOWN if backend in known else Way.NO_NEIGHBOUR if backend in routed else Way.NO_ROUTE
+        yield str(backend), way

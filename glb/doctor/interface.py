@@ -1,0 +1,126 @@
+"""What the interface of either daemon must be like. Pure: facts in, findings out."""
+
+from collections.abc import Iterator
+
+from glb.doctor.facts import DaemonFacts, LinkFacts
+from glb.doctor.finding import Finding, Level
+
+# Ethtool's names of what merges packets before XDP sees them, or hides parts of them from it.
+_MERGING = ("rx-lro", "rx-gro-hw")
+_VLAN_STRIPPING = "rx-vlan-hw-parse"
+
+
+def judge_interface(facts: DaemonFacts) -> Iterator[Finding]:
+    """Ends with the first finding that makes further ones meaningless."""
+    name, role = facts.report.interface, facts.report.role
+    if facts.link is None:
+        yield Finding(
+            name, "interface", Level.ERROR, "there is no such interface here", "bring it back, or stop the daemon"
+        )
+        return
+    yield _daemon(facts)
+    yield _files(facts)
+    yield _link(name, facts.link)
+    yield _program(name, role, facts.link, facts.pinned)
+    yield from _mode(name, facts.link)
+    yield from _veth(name, facts.link)
+    yield from _offloads(name, facts.link)
+
+
+def _daemon(facts: DaemonFacts) -> Finding:
+    name, role = facts.report.interface, facts.report.role
+    if facts.alive:
+        return Finding(name, "daemon", Level.OK, f"the {role} runs, pid {facts.report.process.pid}")
+    return Finding(
+        name,
+        "daemon",
+        Level.ERROR,
+        f"the {role}, pid {facts.report.process.pid}, has ended without taking its leave; packets go on as they did",
+        f"start it again: `glbctl {role} run`; its log says why it ended",
+    )
+
+
+def _files(facts: DaemonFacts) -> Finding:
+    name, report = facts.report.interface, facts.report
+    if report.error is not None:
+        remedy = "mend what the message names; the daemon sees the mended file by itself"
+        return Finding(name, "files", Level.ERROR, f"refused, the old ones go on: {report.error}", remedy)
+    if facts.current is None:
+        what = "the files that were loaded cannot be read any more"
+        return Finding(name, "files", Level.ERROR, what, "bring them back: without them the daemon cannot be restarted")
+    if not facts.current:
+        what = "the files have changed since they were loaded"
+        return Finding(name, "files", Level.WARNING, what, "wait a moment; if it stays, send the daemon SIGHUP")
+    return Finding(name, "files", Level.OK, f"as they were loaded {report.loaded}")
+
+
+def _link(name: str, link: LinkFacts) -> Finding:
+    if link.up:
+        return Finding(name, "link", Level.OK, f"up, {link.kind}, MTU {link.mtu}")
+    return Finding(name, "link", Level.ERROR, "the interface is down", f"ip link set {name} up; look at the cable")
+
+
+def _program(name: str, role: str, link: LinkFacts, pinned: int | None) -> Finding:
+    if link.program is None:
+        remedy = f"start the daemon anew: `glbctl {role} run --iface {name} ...`"
+        return Finding(name, "program", Level.ERROR, "no XDP program is attached: no packet is balanced", remedy)
+    if link.program != pinned:
+        return Finding(
+            name,
+            "program",
+            Level.ERROR,
+            f"another tool's XDP program is attached (id {link.program})",
+            f"`bpftool prog show id {link.program}` says whose; `ip link set dev {name} xdp off` removes it",
+        )
+    return Finding(name, "program", Level.OK, f"the {role}'s program is attached (id {pinned})")
+
+
+def _mode(name: str, link: LinkFacts) -> Iterator[Finding]:
+    if link.mode == "xdpgeneric":
+        yield Finding(
+            name,
+            "mode",
+            Level.WARNING,
+            f"the driver ({link.kind}) has no XDP of its own: the generic path is several times slower",
+            "a network card whose driver does XDP",
+        )
+    elif link.mode is not None:
+        yield Finding(name, "mode", Level.OK, "in the driver")
+
+
+def _veth(name: str, link: LinkFacts) -> Iterator[Finding]:
+    """The kernel hands a veth what its peer sends by XDP only if it runs a program itself."""
+    if link.peer is None:
+        return
+    if link.peer.has_program:
+        yield Finding(name, "veth", Level.OK, f"its peer {link.peer.name} runs an XDP program")
+        return
+    yield Finding(
+        name,
+        "veth",
+        Level.ERROR,
+        f"its peer {link.peer.name} runs no XDP program: every packet that glb sends is lost there",
+        f"attach a program that passes everything to {link.peer.name} (real network cards need nothing)",
+    )
+
+
+def _offloads(name: str, link: LinkFacts) -> Iterator[Finding]:
+    merging = [feature for feature in _MERGING if feature in link.features]
+    for feature in merging:
+        yield Finding(
+            name,
+            "offloads",
+            Level.WARNING,
+            f"{feature} is on: the card merges packets, which most drivers do not allow beside XDP",
+            f"ethtool -K {name} {feature} off",
+        )
+    if _VLAN_STRIPPING in link.features and link.kind != "veth":
+        yield Finding(
+            name,
+            "offloads",
+            Level.WARNING,
+            "the card takes VLAN tags off before the program sees them, so that what is sent back has none",
+            f"ethtool -K {name} rxvlan off, if packets come with VLAN tags",
+        )
+    elif not merging:
+        yield Finding(name, "offloads", Level.OK, "none that stand in XDP's way")

@@ -1,0 +1,88 @@
+"""`glbctl doctor` on hosts of the lab that are well, and on hosts with a fault that was made."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pyroute2 import IPRoute
+
+from glb.lab import Lab, hosts
+from tests.lab.helpers.commands import glbctl
+
+GONE = "10.77.0.103"  # proxy3
+
+
+def faults(lab: Lab, host: str) -> set[tuple[str, str]]:
+    done = glbctl(lab, host, "doctor", "-o", "json")
+    findings = json.loads(done.stdout)
+    wrong = {(finding["check"], finding["level"]) for finding in findings if finding["level"] != "ok"}
+    assert done.returncode == int(any(level == "error" for _, level in wrong))
+    assert any(finding["subject"] == host for finding in findings)
+    return wrong
+
+
+@contextmanager
+def changed(
+    lab: Lab, host: str, change: Callable[[IPRoute], object], back: Callable[[IPRoute], object]
+) -> Iterator[None]:
+    def act(action: Callable[[IPRoute], object]) -> None:
+        with IPRoute() as ip:
+            action(ip)
+
+    lab.within(host, lambda: act(change))
+    try:
+        yield
+    finally:
+        lab.within(host, lambda: act(back))
+
+
+def index(ip: IPRoute, name: str) -> int:
+    return int(ip.link_lookup(ifname=name)[0])
+
+
+def test_a_lab_is_well(lab: Lab) -> None:
+    assert faults(lab, "director1") == set()
+    assert faults(lab, "proxy1") == set()
+
+
+def test_a_proxy_without_its_vips_and_with_open_arp_is_told(lab: Lab) -> None:
+    vips = [(str(hosts.VIP4), 32), (str(hosts.VIP6), 128)]
+    lab.set_sysctl("proxy1", "net.ipv4.conf.all.arp_ignore", 0)
+    with changed(
+        lab,
+        "proxy1",
+        lambda ip: [ip.addr("del", index=index(ip, "lo"), address=a, prefixlen=p) for a, p in vips],
+        lambda ip: [ip.addr("add", index=index(ip, "lo"), address=a, prefixlen=p) for a, p in vips],
+    ):
+        assert faults(lab, "proxy1") == {("vip", "error"), ("arp_ignore", "warning")}
+    lab.set_sysctl("proxy1", "net.ipv4.conf.all.arp_ignore", 1)
+
+
+def test_a_directors_surroundings_are_examined(lab: Lab) -> None:
+    """A proxy that is gone, an MTU as the clients', a VIP that is the director's own, a peer without a program."""
+    vip = str(hosts.VIP4)
+    lab.remove_proxy("proxy3")
+    with (
+        changed(
+            lab,
+            "director1",
+            lambda ip: (
+                ip.link("set", index=index(ip, "director1"), mtu=1500),
+                ip.addr("add", index=index(ip, "lo"), address=vip, prefixlen=32),
+                ip.neigh("del", dst=GONE, ifindex=index(ip, "director1")),
+            ),
+            lambda ip: (
+                ip.link("set", index=index(ip, "director1"), mtu=hosts.DC_MTU),
+                ip.addr("del", index=index(ip, "lo"), address=vip, prefixlen=32),
+            ),
+        ),
+        changed(
+            lab,
+            "dc",
+            lambda ip: ip.link("set", index=index(ip, "director1"), xdp_fd=-1),
+            lambda ip: None,
+        ),
+    ):
+        found = faults(lab, "director1")
+
+    assert found == {("mtu", "warning"), ("vip", "warning"), ("backend", "error"), ("veth", "error")}
