@@ -51,6 +51,8 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
         lines.add_row("loaded", f"{facts['loaded']}, {facts['digest'][:12]}")
     if facts["error"]:
         lines.add_row("refused", Text(facts["error"], style="red"))
+    if facts["trouble"]:
+        lines.add_row("trouble", Text(facts["trouble"], style="red"))
     for table in facts["tables"]:
         lines.add_row("table", f"{table['name']}, {table['depth']} hops a row")
         lines.add_row("  binds", "\n".join(table["binds"]))

@@ -58,14 +58,21 @@ class Report:
     """Which entry of the map `traffic` counts for whom: ("bind" or "backend", table, bind or address, entry)."""
     unreachable: tuple[str, ...] = ()
     """Backends to which no next hop is known."""
+    trouble: str | None = None
+    """What keeps the datapath from its work just now, such as that the interface is gone."""
 
     def write(self) -> None:
-        """Replace the daemon's report. A reader sees the old one or the new one."""
+        """Replace the daemon's report. A reader sees the old one or the new one. Raises OSError; then the old one
+        stays."""
         path = report_path(self.interface)
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        fresh.rename(path)
+        try:
+            fresh.write_text(json.dumps(asdict(self), indent=2) + "\n")
+            fresh.rename(path)
+        except OSError as error:
+            fresh.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
     def remove(self) -> None:
         report_path(self.interface).unlink(missing_ok=True)

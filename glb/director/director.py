@@ -6,6 +6,7 @@ from pathlib import Path
 
 from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, now
+from glb.daemon.reporter import Reporter
 from glb.datapath.attachment import Attachment
 from glb.datapath.content import Surroundings
 from glb.datapath.director import DirectorDatapath
@@ -36,17 +37,23 @@ class Director:
         except BaseException:
             self._attachment.leave()
             raise
-        self.report = Report(
-            role="director",
-            interface=interface,
-            process=ProcessId.own(),
-            started=now(),
-            table_file=str(sources.table.resolve()),
-            config_file=str(sources.config.resolve()),
-            socket=str(socket),
+        self._reporter = Reporter(
+            Report(
+                role="director",
+                interface=interface,
+                process=ProcessId.own(),
+                started=now(),
+                table_file=str(sources.table.resolve()),
+                config_file=str(sources.config.resolve()),
+                socket=str(socket),
+            )
         )
-        self._loaded = loaded
+        self._wanted = self._loaded = loaded
         self._surroundings = surroundings
+
+    @property
+    def report(self) -> Report:
+        return self._reporter.report
 
     @property
     def interface(self) -> str:
@@ -67,8 +74,9 @@ class Director:
 
         started: when this load began, by time.monotonic().
 
-        Raises NetworkError or DatapathError; the old ones then go on.
+        Raises NetworkError or DatapathError; the old ones then go on, until another look around succeeds.
         """
+        self._wanted = loaded
         surroundings = self._look_around(loaded, _NEXT_HOP_SECONDS)
         self._write(loaded, surroundings)
         self._in_use(loaded, surroundings, started)
@@ -77,29 +85,29 @@ class Director:
         """Put tables that differ by their backends' health only in the place of those that are in use.
 
         It does not wait for neighbours, of whom one may have just died. Where the rows are the same, nothing is
-        written. Raises DatapathError; the old tables then go on.
+        written. Raises DatapathError; the old tables then go on, until another look around succeeds.
         """
+        self._wanted = loaded
         self._write(loaded, self._surroundings)
         self._loaded = loaded
-        self.report = self.report.changed(tables=loaded.summary())
-        self.report.write()
+        self._reporter.change(tables=loaded.summary())
 
     def reject(self, error: GlbError, digest: str | None) -> None:
         """Note that files with this digest were refused; None: they cannot be read."""
-        self.report = self.report.changed(rejected_digest=digest, error=str(error))
-        self.report.write()
+        self._reporter.change(rejected_digest=digest, error=str(error))
         for line in str(error).splitlines():
             log.error("%s: not reloaded, the old tables go on: %s", self.interface, line)
 
     def look_around(self) -> None:
-        """Take over what has changed around the director: its interface's addresses and MTU, next hops' MACs."""
+        """Take over what has changed around the director: its interface's addresses and MTU, next hops' MACs, or all of
+        the interface, which may vanish and come back."""
+        self._reporter.catch_up()
         try:
-            surroundings = self._look_around(self._loaded, 0)
-            if surroundings != self._surroundings:
-                self._write(self._loaded, surroundings)
-                self._note_surroundings(surroundings)
+            self._follow(self._look_around(self._wanted, 0))
         except GlbError as error:
-            log.error("%s: %s", self.interface, error)
+            self._reporter.change_trouble(str(error))
+        else:
+            self._reporter.change_trouble(None)
 
     def self_test(self) -> None:
         """Raise DatapathError if what is attached fails a test packet."""
@@ -109,7 +117,7 @@ class Director:
         """Take the program off the interface and remove every trace."""
         self._attachment.remove()
         self._datapath.close()
-        self.report.remove()
+        self._reporter.remove()
 
     def leave(self) -> None:
         """Let the datapath go on without this process."""
@@ -130,6 +138,17 @@ class Director:
         next_hops = dict.fromkeys(backends, gateway) if gateway else resolve(interface, backends, wait)
         return Surroundings(interface.mac, loaded.config.mtu or interface.mtu, next_hops)
 
+    def _follow(self, surroundings: Surroundings) -> None:
+        started = time.monotonic()
+        if self._wanted is not self._loaded:
+            self._write(self._wanted, surroundings)
+            self._in_use(self._wanted, surroundings, started)
+        elif surroundings != self._surroundings:
+            self._write(self._loaded, surroundings)
+            self._note_surroundings(surroundings)
+        if self._attachment.follow(find_interface(self.interface), self._datapath.program):
+            log.warning("%s: attached to the interface that has come back", self.interface)
+
     def _write(self, loaded: Loaded, surroundings: Surroundings) -> None:
         if self._datapath.capacity.holds(loaded.layout):
             self._datapath.write(loaded.layout, loaded.config, surroundings)
@@ -141,7 +160,7 @@ class Director:
 
     def _in_use(self, loaded: Loaded, surroundings: Surroundings, started: float) -> None:
         self._loaded = loaded
-        self.report = self.report.changed(
+        self._reporter.change(
             digest=loaded.digest,
             tables_digest=loaded.tables_digest,
             loaded=now(),
@@ -160,8 +179,7 @@ class Director:
         unknown = tuple(str(address) for address in sorted(backends - surroundings.next_hops.keys()))
         if unknown and unknown != self.report.unreachable:
             log.warning("%s: no next hop is known yet to %s", self.interface, ", ".join(unknown))
-        self.report = self.report.changed(unreachable=unknown)
-        self.report.write()
+        self._reporter.change(unreachable=unknown)
 
 
 def _adopted(attachment: Attachment, layout: Layout) -> DirectorDatapath | None:

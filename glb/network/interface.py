@@ -6,9 +6,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from socket import AF_INET
 from typing import Any
 
-from pyroute2 import IPRoute
-
 from glb.network.errors import NetworkError
+from glb.network.netlink import open_netlink
 
 _XDP_MODES = {2: "xdpgeneric", 3: "xdpoffload"}  # XDP_ATTACHED_*, where it is not the driver's own
 
@@ -30,7 +29,7 @@ class Interface:
 
 def find_interface(name: str) -> Interface:
     """Raises NetworkError that lists what interfaces there are."""
-    with IPRoute() as netlink:
+    with open_netlink() as netlink:
         links = list(netlink.get_links())
     link = next((link for link in links if link.get("ifname") == name), None)
     if link is None:
@@ -59,7 +58,7 @@ class AttachedXdp:
 
 def xdp_attached(interface: Interface) -> AttachedXdp | None:
     """What is attached to the interface, by whomever."""
-    with IPRoute() as netlink:
+    with open_netlink() as netlink:
         [link] = netlink.get_links(interface.index)
     xdp = link.get_attr("IFLA_XDP")
     program_id = xdp and xdp.get_attr("IFLA_XDP_PROG_ID")
@@ -68,13 +67,13 @@ def xdp_attached(interface: Interface) -> AttachedXdp | None:
 
 def ipv4_addresses(interface: Interface) -> list[IPv4Address]:
     """The IPv4 addresses of this network namespace, those of the interface first."""
-    with IPRoute() as netlink:
+    with open_netlink() as netlink:
         found = [(entry["index"], IPv4Address(entry.get("local"))) for entry in netlink.get_addr(family=AF_INET)]
     return [address for index, address in sorted(found, key=lambda pair: pair[0] != interface.ip_index)]
 
 
 def local_addresses() -> frozenset[IPv4Address | IPv6Address]:
     """Every address of this network namespace."""
-    with IPRoute() as netlink:
+    with open_netlink() as netlink:
         entries = [entry.get("local") or entry.get("address") for entry in netlink.get_addr()]
     return frozenset(ip_address(entry) for entry in entries)

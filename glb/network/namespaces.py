@@ -7,6 +7,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 
 from glb.network.errors import NetworkError
+from glb.network.netlink import open_netlink
 
 NAMED = Path("/run/netns")  # where `ip netns add` puts them
 _NOT_ASSIGNED = 0xFFFFFFFF
@@ -18,7 +19,7 @@ def namespace_ids(names: Sequence[str]) -> list[int]:
     names: under /run/netns, or absolute paths such as /proc/4711/ns/net. Raises NetworkError that names the one that
     is not there.
     """
-    with IPRoute() as netlink:
+    with open_netlink() as netlink:
         return [_id(netlink, name) for name in names]
 
 

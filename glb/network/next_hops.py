@@ -17,6 +17,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl import RTMGRP_IPV4_ROUTE, RTMGRP_LINK, RTMGRP_NEIGH
 
 from glb.network.interface import Interface
+from glb.network.netlink import open_netlink
 
 _NTF_USE = 0x01
 # NUD_*: reachable, stale, delay, probe, noarp, permanent. In the other states the address is not to be relied on.
@@ -33,7 +34,7 @@ def resolve(interface: Interface, hosts: Iterable[IPv4Address], wait: float = 0)
     `wait` seconds; the kernel goes on asking for it.
     """
     deadline = time.monotonic() + wait
-    with IPRoute() as netlink:
+    with open_netlink() as netlink:
         gateways = {host: gateway for host in hosts if (gateway := _gateway(netlink, interface, host))}
         for gateway in set(gateways.values()):
             _use(netlink, interface, gateway)
@@ -53,7 +54,7 @@ def with_route(interface: Interface, hosts: Iterable[IPv4Address]) -> set[IPv4Ad
 def resolve_gateway(interface: Interface, wait: float = 0) -> bytes | None:
     """The MAC address of the router that the default route by this interface names; None if there is no such route, or
     no answer within `wait` seconds."""
-    with IPRoute() as netlink:
+    with open_netlink() as netlink:
         routes = netlink.get_default_routes(family=socket.AF_INET)
         gateways = [IPv4Address(route.get("gateway")) for route in routes if _leads_by(route, interface)]
     found = resolve(interface, gateways[:1], wait)

@@ -7,6 +7,7 @@ from glb.config.load import load_proxy
 from glb.config.model import ProxyConfig
 from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, now
+from glb.daemon.reporter import Reporter
 from glb.datapath.attachment import Attachment
 from glb.datapath.mac import UNKNOWN_MAC
 from glb.datapath.proxy import ProxyDatapath
@@ -42,14 +43,20 @@ class Proxy:
         except BaseException:
             self._attachment.leave()
             raise
-        self.report = Report(
-            role="proxy",
-            interface=interface,
-            process=ProcessId.own(),
-            started=now(),
-            config_file=str(config.resolve()) if config else None,
+        self._reporter = Reporter(
+            Report(
+                role="proxy",
+                interface=interface,
+                process=ProcessId.own(),
+                started=now(),
+                config_file=str(config.resolve()) if config else None,
+            )
         )
         self._loaded(settings)
+
+    @property
+    def report(self) -> Report:
+        return self._reporter.report
 
     def reload(self) -> None:
         """Put the configuration as it is now in the place of the old one; a bad one changes nothing but the report."""
@@ -57,8 +64,7 @@ class Proxy:
             settings = _read(self._config)
             self._write(settings)
         except GlbError as error:
-            self.report = self.report.changed(error=str(error))
-            self.report.write()
+            self._reporter.change(error=str(error))
             for line in str(error).splitlines():
                 log.error("%s: not reloaded, the old settings go on: %s", self._interface, line)
         else:
@@ -66,25 +72,33 @@ class Proxy:
 
     def look_around(self) -> None:
         """Take over this host's addresses, and find the ways to fellow proxies: those that packets were sent on to, and
-        those that are named as sources."""
+        those that are named as sources. The interface may vanish and come back."""
+        self._reporter.catch_up()
         try:
-            self._write(self.settings)
-            named = {source.network_address for source in self.settings.sources if source.prefixlen == 32}
-            fellows = self._datapath.wanted_hops() | named
-            self._datapath.write_next_hops(resolve(find_interface(self._interface), fellows))
+            self._follow()
         except GlbError as error:
-            log.error("%s: %s", self._interface, error)
+            self._reporter.change_trouble(str(error))
+        else:
+            self._reporter.change_trouble(None)
 
     def detach(self) -> None:
         """Take the program off the interface and remove every trace."""
         self._attachment.remove()
         self._datapath.close()
-        self.report.remove()
+        self._reporter.remove()
 
     def leave(self) -> None:
         """Let the datapath go on without this process."""
         self._attachment.leave()
         self._datapath.close()
+
+    def _follow(self) -> None:
+        self._write(self.settings)
+        interface = find_interface(self._interface)
+        named = {source.network_address for source in self.settings.sources if source.prefixlen == 32}
+        self._datapath.write_next_hops(resolve(interface, self._datapath.wanted_hops() | named))
+        if self._attachment.follow(interface, self._datapath.program):
+            log.warning("%s: attached to the interface that has come back", self._interface)
 
     def _write(self, settings: ProxyConfig, wait: float = 0) -> None:
         interface = find_interface(self._interface)
@@ -94,8 +108,7 @@ class Proxy:
 
     def _loaded(self, settings: ProxyConfig) -> None:
         self.settings = settings
-        self.report = self.report.changed(loaded=now(), error=None)
-        self.report.write()
+        self._reporter.change(loaded=now(), error=None)
         if not settings.sources:
             log.warning("%s: no sources are configured: tunnelled packets are taken from anybody", self._interface)
 

@@ -9,6 +9,7 @@ from pyroute2 import IPRoute
 from glb.lab import Lab
 from glb.lab.traffic import Traffic
 from tests.lab.helpers.commands import backend, counts
+from tests.lab.helpers.kernel import xdp_program
 from tests.lab.helpers.packets import wait_for
 from tests.lab.helpers.sockets import connections
 
@@ -88,3 +89,18 @@ def test_200_downloads_go_on_while_a_director_dies_and_comes_back_in_the_middle_
         lab.announce("director1")
         wait_for(lambda: encapsulated(lab, "director1") > before + 100, "director1 has its share again")
         put_back(lab, traffic, "proxy1")
+
+
+@pytest.mark.slow
+def test_200_downloads_go_on_while_each_daemon_is_killed_and_started_again(lab: Lab) -> None:
+    programs = {host.name: xdp_program(lab, host.name) for host in (*lab.directors, *lab.proxies)}
+    with downloads(lab) as traffic:
+        for name in programs:
+            lab.kill(name)
+            done = len(traffic.finished)
+            traffic.wait_until(lambda done=done: len(traffic.finished) > done + 20)  # type: ignore[misc]
+            if lab.host(name).role == "director":
+                lab.start_director(name)
+            else:
+                lab.start_proxy(name)
+    assert {name: xdp_program(lab, name) for name in programs} == programs, "each was taken over"

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from pyroute2 import IPRoute
 
-from glb.lab import Lab, hosts, links
-from glb.scapy import check_tunnel
+from glb.lab import Lab, links
 from tests.conftest import unique_name
-from tests.lab.helpers.commands import Choice, facts, glbctl, lookups
+from tests.lab.helpers.choices import check_stream, choice_of, choices, count_as
+from tests.lab.helpers.commands import facts, glbctl
 from tests.lab.helpers.director import HOST, Director, replace, replace_text, table
 from tests.lab.helpers.kernel import pinned_id, xdp_program
-from tests.lab.helpers.packets import Inner, Tunnel, endpoint, wait_for
+from tests.lab.helpers.packets import wait_for
 from tests.lab.helpers.stream import Stream
 
 PORTS = (53, 5300, 5301)
@@ -49,33 +49,6 @@ def director(network: Lab, tmp_path: Path) -> Iterator[Director]:
 
 def pins(lab: Lab) -> Path:
     return lab.pin_dir / HOST
-
-
-Choices = dict[tuple[str, str], Choice | None]
-
-
-def choices(director: Director, stream: Stream, path: Path | None = None) -> Choices:
-    """What each of a stream's flows should meet with the table file as it is now."""
-    flows = [(endpoint(client, 4711), endpoint(hosts.vip_for(client), port)) for client, port in stream.flows]
-    told = lookups(director.lab, flows, "udp", path or director.table, director.config)
-    return dict(zip(flows, told, strict=True))
-
-
-def choice_of(tunnel: Tunnel) -> Choice:
-    return Choice(tunnel.hops, tunnel.source_port)
-
-
-def check_stream(tunnelled: list[Tunnel], passed: list[Inner], *tables: Choices) -> None:
-    """Each packet went wholly as one of the tables says."""
-    for tunnel in tunnelled:
-        assert check_tunnel(tunnel.frame) == []
-        assert choice_of(tunnel) in [choices[tunnel.inner.flow] for choices in tables]
-    for inner in passed:
-        assert None in [choices[inner.flow] for choices in tables]
-
-
-def count_as(tunnelled: list[Tunnel], only: Choices) -> int:
-    return sum(choice_of(tunnel) == only[tunnel.inner.flow] for tunnel in tunnelled)
 
 
 def test_each_packet_meets_one_table_or_the_other_never_a_mixture_however_often_they_are_swapped(

@@ -3,7 +3,10 @@
 import json
 import os
 import signal
-from collections.abc import Callable, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,8 @@ from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, read_report
 from glb.director.sources import Sources
 from glb.lab import Lab
-from glb.lab.process import Daemon, end
+from glb.lab.process import Daemon, argv_in, end
+from tests.lab.helpers import fated
 from tests.lab.helpers.packets import wait_for
 
 HOST = "director1"
@@ -52,6 +56,8 @@ class Director:
         self.table = table
         self.config = lab.run_dir / f"{HOST}.conf"
         self.log = table.with_suffix(".log")
+        self.env = dict(lab.env)
+        self._armed = table.with_suffix(".armed")
         self._id: ProcessId | None = None
 
     @property
@@ -59,10 +65,32 @@ class Director:
         files = ["--config", str(self.config), "--table", str(self.table)]
         return ["glbctl", "director", "run", "--iface", HOST, *files]
 
-    def start(self, *options: str) -> None:
-        daemon = Daemon(self.lab.namespace(HOST), [*self.command, *options], self.log, self.lab.env)
+    def start(self, *options: str, fate: str | None = None) -> None:
+        """fate: as helpers/fated.py takes it; it is met when `armed`."""
+        command = [*self.command, *options]
+        argv = command if fate is None else self._fated(fate, command)
+        daemon = Daemon(self.lab.namespace(HOST), argv, self.log, self.env)
         self._id = daemon.id
         daemon.wait_until_ready()
+
+    def start_and_die(self, fate: str) -> None:
+        """Start, and be killed at a place before it is ready."""
+        argv = argv_in(self.lab.namespace(HOST), self._fated(fate, self.command))
+        with self.armed(), self.log.open("ab") as log:
+            ended = subprocess.run(argv, env=self.env, stdout=log, stderr=log, check=False, timeout=_LOAD_BOUND_S)
+        assert ended.returncode == -signal.SIGKILL, f"{fate}: {self.log.read_text()}"
+
+    @contextmanager
+    def armed(self) -> Iterator[None]:
+        """What a director is fated to die at, kills it from now on."""
+        self._armed.touch()
+        try:
+            yield
+        finally:
+            self._armed.unlink()
+
+    def wait_until_dead(self) -> None:
+        wait_for(lambda: self._id is None or not self._id.is_alive(), "the director meets its fate", _LOAD_BOUND_S)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._id is not None:
@@ -77,7 +105,7 @@ class Director:
 
     @property
     def report(self) -> Report:
-        return read_report(self.lab.run_dir / f"{HOST}.status.json")
+        return read_report(Path(self.env["GLB_RUN_DIR"]) / f"{HOST}.status.json")
 
     def wait_until_loaded(self) -> None:
         """Until the files are in force as they are now."""
@@ -90,3 +118,6 @@ class Director:
     def wait_until_refused(self) -> None:
         digest = Sources(self.config, self.table).digest()
         wait_for(lambda: self.report.rejected_digest == digest, "the director refuses its files")
+
+    def _fated(self, fate: str, command: Sequence[str]) -> list[str]:
+        return [sys.executable, "-P", str(Path(fated.__file__)), fate, str(self._armed), *command[1:]]

@@ -1,0 +1,321 @@
+"""A director under traffic, while all kinds of things around it fail. Each fault and its name: docs/faults.md."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import cycle
+from mmap import PROT_READ, mmap
+from pathlib import Path
+
+import pytest
+from pyroute2 import IPRoute
+from scapy.layers.inet import IP, UDP
+from scapy.packet import Raw
+
+from glb.datapath import libbpf
+from glb.datapath.kernel import link_info, map_info
+from glb.lab import Lab, hosts, links, routes, xdp_pass
+from glb.lab.hosts import IPAddress
+from tests.conftest import unique_name
+from tests.lab.helpers.choices import check_stream, choice_of, choices
+from tests.lab.helpers.commands import counts, glbctl
+from tests.lab.helpers.director import HOST, Director, replace, table
+from tests.lab.helpers.fated import ANOTHER_VERSION
+from tests.lab.helpers.kernel import pinned_id, xdp_program
+from tests.lab.helpers.packets import Sender, wait_for
+from tests.lab.helpers.stream import Stream
+
+PORTS = (53, 5300, 5301)
+CLIENTS = 12
+# Each proxy is in one of them only, so that a mixture would show in the hops.
+TABLE_A = [table("a", (53, 5300), ("10.77.0.101", "10.77.0.102"))]
+TABLE_B = [table("b", (53, 5301), ("10.77.0.103", "10.77.0.104"), hash_key="b" * 32)]
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Lab]:
+    """A lab in which nothing of glb runs; each backend of the tables is there."""
+    with Lab.up(unique_name(), owned=True, daemons=False, directors=1, proxies=4) as lab:
+        yield lab
+
+
+@pytest.fixture
+def director(network: Lab, tmp_path: Path) -> Iterator[Director]:
+    """A director that is not started yet; its table file holds TABLE_A."""
+    director = Director(network, tmp_path / "forwarding_table.json")
+    replace(director.table, *TABLE_A)
+    yield director
+    director.stop(signal.SIGKILL)
+    shutil.rmtree(pins(network), ignore_errors=True)  # the program goes with its link
+    (network.run_dir / f"{HOST}.status.json").unlink(missing_ok=True)
+    wait_for(lambda: xdp_program(network, HOST) is None, "nothing is attached any more")
+
+
+def pins(lab: Lab) -> Path:
+    return lab.pin_dir / HOST
+
+
+KILLED_IN_A_RELOAD = [
+    "before:glb.director.sources:plan",  # tables are read and built, and not laid out yet
+    "before:glb.datapath.director:DirectorDatapath._fill",
+    "after:glb.datapath.director:DirectorDatapath._write_rows",
+    "after:glb.datapath.traffic:Assignment.mark",  # all is written, and not switched yet
+    "before:glb.datapath.director:wait_for_running_programs",  # just switched
+    "before:glb.daemon.report:Report.write",
+]
+KILLED_IN_A_START = [
+    "before:glb.datapath.program:adopt",
+    "after:glb.datapath.director:DirectorDatapath._fill",
+    "after:glb.datapath.director:DirectorDatapath.write",
+    "after:glb.datapath.attachment:Attachment.put",
+]
+
+
+@pytest.mark.slow
+def test_killed_wherever_it_may_be_it_loses_no_packet_and_the_next_start_puts_the_right_table_in_force(
+    director: Director,
+) -> None:
+    director.start()
+    link, program = (pinned_id(pins(director.lab) / name) for name in ("link", "program"))
+    later = cycle([TABLE_B, TABLE_A])
+    with Stream(director.lab, PORTS, CLIENTS) as stream:
+        as_a = choices(director, stream)
+        director.stop(signal.SIGKILL)
+        for fate in KILLED_IN_A_RELOAD:
+            director.start(fate=fate)
+            with director.armed():
+                replace(director.table, *next(later))
+                director.wait_until_dead()
+            stream.wait_for_rounds(1)
+        replace(director.table, *TABLE_B)  # A is in force
+        for fate in KILLED_IN_A_START:
+            director.start_and_die(fate)
+            stream.wait_for_rounds(1)
+        director.start()
+        stream.wait_for_rounds(1)
+
+    as_b = choices(director, stream)
+    check_stream(stream.tunnelled, stream.passed, as_a, as_b)
+    last = stream.tunnelled[-1]
+    assert choice_of(last) == as_b[last.inner.flow]
+    assert [pinned_id(pins(director.lab) / name) for name in ("link", "program")] == [link, program]
+
+
+def test_the_next_start_finds_everything_as_it_should_be(director: Director) -> None:
+    director.start()
+    director.stop(signal.SIGKILL)
+    before = map_bytes(director.lab)
+
+    director.start()
+
+    assert map_bytes(director.lab) == before
+    assert "the running program goes on, its tables are as they should be" in director.log.read_text()
+
+
+def map_bytes(lab: Lab) -> dict[str, bytes]:
+    """What the maps hold that a table is written into."""
+    return {name: map_memory(pins(lab) / name) for name in ("state", "binds", "rows", "ranges", "contents")}
+
+
+def map_memory(pin: Path) -> bytes:
+    fd = libbpf.open_pin(pin)
+    try:
+        info = map_info(fd)
+        with mmap(fd, info.entries * -(-info.value_size // 8) * 8, prot=PROT_READ) as memory:
+            return memory[:]
+    finally:
+        os.close(fd)
+
+
+def test_a_program_of_another_version_takes_the_place_of_the_one_that_runs_without_losing_a_packet(
+    director: Director,
+) -> None:
+    director.start()
+    link, program = (pinned_id(pins(director.lab) / name) for name in ("link", "program"))
+    with Stream(director.lab, PORTS, CLIENTS) as stream:
+        as_a = choices(director, stream)
+        director.stop(signal.SIGKILL)
+        director.start(fate=ANOTHER_VERSION)
+        stream.wait_for_rounds(1)
+
+    check_stream(stream.tunnelled, stream.passed, as_a)
+    assert pinned_id(pins(director.lab) / "link") == link
+    assert pinned_id(pins(director.lab) / "program") == xdp_program(director.lab, HOST) != program
+
+
+def test_an_interface_that_vanishes_is_told_and_served_again_when_it_is_back_with_another_mac(
+    director: Director,
+) -> None:
+    director.start()
+    lab = director.lab
+    lab.within(HOST, partial(delete, HOST))
+    director.wait_until(lambda report: f"no interface {HOST} here" in (report.trouble or ""))
+    replace(director.table, *TABLE_B)
+    director.wait_until(lambda report: f"no interface {HOST} here" in (report.error or ""))
+
+    plug_in_again(lab)
+
+    director.wait_until(lambda report: report.trouble is None and report.error is None and not report.unreachable)
+    assert f"{HOST}: attached to the interface that has come back" in director.log.read_text()
+    assert director.log.read_text().count(f"ERROR {HOST}: no interface {HOST} here") == 1, "not at each look"
+    with Stream(lab, PORTS, CLIENTS) as stream:
+        stream.wait_for_rounds(1)
+    check_stream(stream.tunnelled, stream.passed, choices(director, stream))
+
+
+def delete(interface: str) -> None:
+    with IPRoute() as ip:
+        ip.link("del", index=ip.link_lookup(ifname=interface)[0])
+
+
+NEW_MAC = "02:00:0a:4d:ff:02"
+
+
+def plug_in_again(lab: Lab) -> None:
+    """A new interface of director1's name, with another index and MAC; the router notices at once."""
+    host, switch = lab.namespace(HOST), lab.namespace("dc")
+    links.add_veth(host, HOST, NEW_MAC, hosts.DC_MTU, peer_namespace=switch, peer=HOST)
+    links.join_bridge(switch, "dc", HOST)
+    links.attach_pass_program(switch, HOST)
+    links.add_addresses(host, HOST, lab.host(HOST).addresses)
+    for network in (routes.EVERYWHERE4, routes.EVERYWHERE6):
+        gateway = next(a.ip for a in hosts.ROUTER.addresses if a.version == network.version)
+        routes.add(host, network, gateway)
+    lab.within("router", partial(learn_mac, [address.ip for address in lab.host(HOST).addresses]))
+
+
+def learn_mac(addresses: Sequence[IPAddress]) -> None:
+    """As by an announcement of the new MAC."""
+    with IPRoute() as ip:
+        for address in addresses:
+            index = ip.link_lookup(ifname=hosts.ROUTER.name)[0]
+            ip.neigh("replace", dst=str(address), lladdr=NEW_MAC, ifindex=index, state="reachable")
+
+
+def test_a_change_of_the_mtu_is_followed(director: Director) -> None:
+    director.start()
+    lab = director.lab
+    packet = bytes(IP(src="198.18.0.1", dst=str(hosts.VIP4), flags="DF") / UDP(sport=4711, dport=53) / Raw(bytes(1340)))
+    before = verdicts(lab)
+    with Sender(lab) as sender:
+        sender.send(packet)
+        wait_for(lambda: verdicts(lab)["encapsulated"] > before["encapsulated"], "the packet fits")
+        lab.within(HOST, partial(set_mtu, 1400))
+        try:
+
+            def told() -> bool:
+                sender.send(packet)
+                return verdicts(lab)["answered_too_big"] > before["answered_too_big"]
+
+            wait_for(told, "the client is told that it does not fit any more")
+        finally:
+            lab.within(HOST, partial(set_mtu, hosts.DC_MTU))
+
+
+def verdicts(lab: Lab) -> dict[str, int]:
+    return counts(lab)[HOST]
+
+
+def set_mtu(mtu: int) -> None:
+    with IPRoute() as ip:
+        ip.link("set", index=ip.link_lookup(ifname=HOST)[0], mtu=mtu)
+
+
+def test_a_half_written_file_and_one_that_cannot_be_read_are_told_and_the_whole_one_is_taken(
+    director: Director,
+) -> None:
+    director.start()
+    whole = json.dumps({"tables": TABLE_B})
+    with Stream(director.lab, PORTS, CLIENTS) as stream:
+        as_a = choices(director, stream)
+        director.table.write_text(whole[: len(whole) // 2])
+        director.wait_until_refused()
+        stream.wait_for_rounds(1)
+        director.table.unlink()
+        director.table.mkdir()
+        director.wait_until(lambda report: "Is a directory" in (report.error or ""))
+        stream.wait_for_rounds(1)
+    check_stream(stream.tunnelled, stream.passed, as_a)
+
+    director.table.rmdir()
+    director.table.write_text(whole)
+
+    director.wait_until_loaded()
+    assert director.report.error is None
+
+
+@contextmanager
+def small_disk(path: Path) -> Iterator[None]:
+    """A file system of 64 KB."""
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(path)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def fill(file: Path) -> None:
+    """Until nothing more fits."""
+    with file.open("wb", buffering=0) as full, suppress(OSError):
+        while True:
+            full.write(bytes(1024))
+
+
+def test_a_full_disk_stops_the_reports_and_not_the_reloads(director: Director, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    director.env["GLB_RUN_DIR"] = str(run_dir)
+    with small_disk(run_dir):
+        director.start()
+        fill(run_dir / "filler")
+        with Stream(director.lab, PORTS, CLIENTS) as stream:
+            replace(director.table, *TABLE_B)
+            wait_for(lambda: f"{HOST}: the status is not written" in director.log.read_text(), "it is said")
+            stream.wait_for_rounds(1)
+        as_b = choices(director, stream)
+        assert choice_of(stream.tunnelled[-1]) == as_b[stream.tunnelled[-1].inner.flow]
+        assert director.report.tables[0].name == "a"
+
+        (run_dir / "filler").unlink()
+
+        director.wait_until(lambda report: report.tables[0].name == "b")
+        director.stop()
+
+
+def test_a_program_that_another_tools_link_holds_is_named_and_left_alone(director: Director) -> None:
+    director.start()
+    director.stop(signal.SIGKILL)
+    (pins(director.lab) / "link").unlink()
+    wait_for(lambda: xdp_program(director.lab, HOST) is None, "nothing is attached any more")
+
+    with foreign_link(director.lab) as link:
+        foreign = xdp_program(director.lab, HOST)
+        done = glbctl(director.lab, HOST, *director.command[1:])
+
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert f"{HOST} has another XDP program already, lab_pass (id {foreign})" in done.stderr
+        assert f"`bpftool link detach id {link}` removes it" in done.stderr
+        assert xdp_program(director.lab, HOST) == foreign
+
+    wait_for(lambda: xdp_program(director.lab, HOST) is None, "the other tool's is gone")
+    director.start()
+
+
+@contextmanager
+def foreign_link(lab: Lab) -> Iterator[int]:
+    """Another tool's program on director1, by a link, of which this is the number."""
+
+    def attach() -> int:
+        with IPRoute() as ip, xdp_pass.loaded() as program:
+            return libbpf.create_xdp_link(program, ip.link_lookup(ifname=HOST)[0])
+
+    fd = lab.within(HOST, attach)
+    try:
+        yield link_info(fd).id
+    finally:
+        os.close(fd)
