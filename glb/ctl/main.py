@@ -22,6 +22,7 @@ from glb.ctl import (
     simulate,
     stats,
     table,
+    top,
 )
 from glb.ctl.output import errors
 from glb.errors import GlbError
@@ -49,6 +50,7 @@ table.app.command("history")(history.history_command)
 table.app.command("rollback")(changes.rollback_command)
 app.command("lookup")(lookup.lookup_command)
 app.command("stats")(stats.stats_command)
+app.command("top")(top.top_command)
 app.command("check")(check.check_command)
 app.command("doctor")(doctor.doctor_command)
 app.command("explain")(explain.explain_command)

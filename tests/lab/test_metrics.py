@@ -13,7 +13,7 @@ import pytest
 from glb.control.client import Client
 from glb.lab import Lab, hosts
 from glb.lab.process import Program, end
-from tests.lab.helpers.commands import facts
+from tests.lab.helpers.commands import facts, glbctl
 from tests.lab.helpers.director import replace_text
 from tests.lab.helpers.packets import wait_for
 
@@ -149,3 +149,16 @@ def test_statsd_is_told_the_originals_counters(lab: Lab) -> None:
     names = {line.partition(":")[0].removeprefix("glb.director.packets.") for line in said}
     assert names == {"processed", "encapsulated", "encapsulated_bytes", "results", "internal_errors"}
     assert "glb.director.packets.internal_errors:0|c|#glb_engine:xdp,error:ErrorMissingRow" in said
+
+
+def test_top_shows_the_rates_of_vip_backends_and_verdicts(lab: Lab) -> None:
+    with lab.traffic("spread", "--until-stopped", "--in-flight", "2", "--family", "4") as traffic:
+        traffic.wait_until(lambda: bool(traffic.finished))
+        told = facts(lab, "director1", "top", "--once", "--interval", "2")
+        shown = glbctl(lab, "director1", "top", "--once").stdout
+
+    rates = {bind["bind"]: bind["packets_per_second"] for bind in told["binds"]}
+    assert rates[f"{hosts.VIP4}:80/tcp"] > 0
+    assert sum(backend["bits_per_second"] for backend in told["backends"]) > 0
+    assert f"{hosts.VIP4}:80/tcp" in shown
+    assert "taken_established" in shown

@@ -1,0 +1,154 @@
+"""`glbctl top`."""
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from glb.ctl.output import Format, Output, console, emit, grid, share
+from glb.daemon.report import all_reports
+from glb.datapath.pins import attached_interfaces
+from glb.errors import GlbError
+from glb.metrics.rates import HISTORY, Key, Rate, Rates, rates, sparkline
+from glb.metrics.sample import Sample, take
+
+_STYLES = {"drop": "red", "pass": "dim", "forwarded": "yellow"}
+
+
+def top_command(
+    interfaces: Annotated[
+        list[str] | None, typer.Argument(metavar="[IFACE]...", help="Only these interfaces.", show_default=False)
+    ] = None,
+    interval: Annotated[float, typer.Option("--interval", "-d", min=0.1, help="Seconds between two looks.")] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Look twice, print what came in between, and end.")] = False,
+    output: Output = Format.TEXT,
+) -> None:
+    """Watch packets and bits a second by VIP, backend and verdict, summed over this host's interfaces.
+
+    Ends with Ctrl-C. For scripts: --once -o json.
+    """
+    looks = _looks(interfaces or attached_interfaces(), interval)
+    if once or output is Format.JSON:
+        samples, found = next(looks)
+        emit(output, _facts(found), _view(samples, found, _History()))
+        return
+    history = _History()
+    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
+        try:
+            for samples, found in looks:
+                history.add(found)
+                live.update(_view(samples, found, history), refresh=True)
+        except KeyboardInterrupt:
+            return
+
+
+def _looks(interfaces: Sequence[str], interval: float) -> Iterator[tuple[list[Sample], Rates]]:
+    known = {report.interface for report in all_reports()}
+    if not known.intersection(interfaces):
+        raise GlbError("no daemon's datapath is attached on this host; `glbctl doctor` says more")
+    before, then = _take(interfaces, known), time.monotonic()
+    while True:
+        time.sleep(interval)
+        samples, now = _take(interfaces, known), time.monotonic()
+        yield samples, rates(before, samples, now - then)
+        before, then = samples, now
+
+
+def _take(interfaces: Sequence[str], known: set[str]) -> list[Sample]:
+    return [take(interface) for interface in interfaces if interface in known]
+
+
+class _History:
+    """The recent past of each rate of packets."""
+
+    def __init__(self) -> None:
+        self._values: dict[Key, deque[float]] = defaultdict(lambda: deque(maxlen=HISTORY))
+
+    def add(self, found: Rates) -> None:
+        for kind, group in (("verdict", found.verdicts), ("bind", found.binds), ("backend", found.backends)):
+            for key, rate in group.items():
+                self._values[kind, *key].append(rate.packets)
+
+    def was_met(self, kind: str, key: Key) -> bool:
+        return any(self._values.get((kind, *key), ()))
+
+    def line(self, kind: str, key: Key) -> str:
+        return sparkline(list(self._values.get((kind, *key), ())))
+
+
+def _facts(found: Rates) -> dict[str, Any]:
+    def traffic(kind: str, group: Mapping[Key, Rate]) -> list[dict[str, Any]]:
+        return [
+            {"table": table, kind: name, "packets_per_second": rate.packets, "bits_per_second": rate.bits}
+            for (table, name), rate in group.items()
+        ]
+
+    return {
+        "verdicts": [
+            {"role": role, "verdict": verdict, "packets_per_second": rate.packets}
+            for (role, verdict), rate in found.verdicts.items()
+        ],
+        "binds": traffic("bind", found.binds),
+        "backends": traffic("backend", found.backends),
+    }
+
+
+def _view(samples: Sequence[Sample], found: Rates, history: _History) -> RenderableType:
+    states: dict[Key, str] = {
+        (table.name, address): state
+        for sample in samples
+        for table in sample.report.tables
+        for address, state in table.backends.items()
+    }
+    names = ", ".join(f"{sample.report.role} {sample.report.interface}" for sample in samples)
+    parts: list[RenderableType] = [Text(f"{time.strftime('%H:%M:%S')}  {names}", style="bold"), ""]
+    if found.backends:
+        met = _met("bind", found.binds, history)
+        parts += [_traffic("bind", met, {}, history) if met else "no packet for a VIP", ""]
+        parts += [_traffic("backend", found.backends, states, history), ""]
+    parts.append(_verdicts(found.verdicts, history))
+    return Group(*parts)
+
+
+def _traffic(kind: str, group: Mapping[Key, Rate], states: Mapping[Key, str], history: _History) -> Table:
+    numbers = ("packets/s", "bits/s", "share")
+    table = grid("table", kind, *(["state"] if states else []), *numbers, "", numbers=numbers)
+    whole = sum(rate.packets for rate in group.values())
+    for key, rate in sorted(group.items(), key=lambda pair: -pair[1].packets):
+        portion = share(round(rate.packets), round(whole))
+        state = [states.get(key, "-")] if states else []
+        table.add_row(*key, *state, _count(rate.packets), _bits(rate.bits), portion, history.line(kind, key))
+    return table
+
+
+def _met(kind: str, group: Mapping[Key, Rate], history: _History) -> Mapping[Key, Rate]:
+    """Those that grow now, or did a moment ago."""
+    return {key: rate for key, rate in group.items() if rate.packets or history.was_met(kind, key)}
+
+
+def _verdicts(group: Mapping[Key, Rate], history: _History) -> Table:
+    table = grid("", "verdict", "packets/s", "", numbers=("packets/s",))
+    met = _met("verdict", group, history)
+    for key, rate in sorted(met.items(), key=lambda pair: (pair[0][0], -pair[1].packets)):
+        role, verdict = key
+        style = next((style for word, style in _STYLES.items() if verdict.startswith(word)), "")
+        table.add_row(role, Text(verdict, style=style), _count(rate.packets), history.line("verdict", key))
+    return table
+
+
+def _count(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def _bits(number: float) -> str:
+    for unit in ("", "k", "M", "G"):
+        if number < 1000:
+            return f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} T"

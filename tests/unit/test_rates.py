@@ -1,0 +1,50 @@
+"""How fast counters grow, and their past as bars."""
+
+from dataclasses import replace
+
+import pytest
+
+from glb.daemon.process import ProcessId
+from glb.daemon.report import Report
+from glb.metrics.rates import HISTORY, Rate, rates, sparkline
+from glb.metrics.sample import Sample
+
+BIND, BACKEND = ("bind", "web", "203.0.113.10:80/tcp"), ("backend", "web", "10.0.0.1")
+ONE = Sample(
+    Report(role="director", interface="eth0", process=ProcessId.own(), started=""),
+    attached=True,
+    packets={"encapsulated": 100, "drop_bad_ip": 7},
+    traffic={BIND: (100, 10_000), BACKEND: (100, 10_000)},
+)
+OTHER = replace(ONE, report=replace(ONE.report, interface="eth1"))
+
+
+def test_rates_are_summed_over_interfaces() -> None:
+    later = replace(ONE, packets={"encapsulated": 300, "drop_bad_ip": 7}, traffic={BIND: (300, 30_000)})
+
+    found = rates([ONE, OTHER], [later, replace(later, report=OTHER.report)], seconds=2)
+
+    assert found.verdicts == {("director", "encapsulated"): Rate(200), ("director", "drop_bad_ip"): Rate(0)}
+    assert found.binds == {BIND[1:]: Rate(200, 160_000)}
+
+
+def test_a_counter_that_began_anew_grows_from_zero() -> None:
+    fresh = replace(ONE, packets={"encapsulated": 5, "drop_bad_ip": 0}, traffic={BACKEND: (5, 500)})
+
+    found = rates([ONE], [fresh], seconds=1)
+
+    assert found.verdicts["director", "encapsulated"] == Rate(5)
+    assert found.backends == {BACKEND[1:]: Rate(5, 4000)}
+
+
+def test_what_was_not_there_before_has_not_grown() -> None:
+    assert rates([], [ONE], seconds=1).backends == {BACKEND[1:]: Rate(0, 0)}
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [([], ""), ([0, 0], "▁▁"), ([0, 4, 8], "▁▅█"), (list(range(99)), sparkline(list(range(69, 99))))],
+)
+def test_a_sparkline_goes_from_zero_to_its_highest(values: list[float], line: str) -> None:
+    assert sparkline(values) == line
+    assert len(line) <= HISTORY
