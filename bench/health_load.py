@@ -8,6 +8,7 @@ One host answers for all backends: its kernel takes their whole network for its 
 import argparse
 import json
 import os
+import signal
 import socket
 import time
 from dataclasses import dataclass
@@ -19,12 +20,15 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.rtnl import rt_scope, rt_type
 
 from glb.control.client import Client
+from glb.control.errors import ControlError
 from glb.lab import Lab, hosts
+from glb.lab.process import Program, end
 
 _TABLES, _BACKENDS = 50, 256
 _NETWORK = IPv4Network("10.128.0.0/16")
 _DIRECTOR, _HOST = "director1", "proxy1"
 _SETTLE_SECONDS, _SECONDS = 15.0, 20.0
+_START_BOUND_SECONDS = 600.0
 _LOCAL_TABLE = 255
 
 
@@ -39,11 +43,9 @@ class Case:
 
 
 _CASES = (
-    Case("no checks", False, {}),
-    Case("the same 256 in each table, http each 400 ms", True, {"http": 80}),
-    Case("12,800 backends, tcp each 10 s", False, {"tcp": 80}, 10_000),
+    Case("nothing", True, {}),
+    Case("the same 256 backends in each table, http each 400 ms", True, {"http": 80}),
     Case("12,800 backends, http each 10 s", False, {"http": 80}, 10_000),
-    Case("12,800 backends, http and tcp each 30 s", False, {"http": 80, "tcp": 80}, 30_000),
 )
 
 
@@ -96,17 +98,19 @@ def _answer_for_all(lab: Lab) -> None:
 def _measure(lab: Lab, case: Case) -> str:
     """A line of the table."""
     lab.table_path.write_text(_source(case))
+    api = Client(lab.run_dir / f"{_DIRECTOR}.sock")
     begun = time.monotonic()
-    lab.start_director(_DIRECTOR)
+    daemon = Program(lab.namespace(_DIRECTOR), _command(lab), lab.run_dir / "daemon.log", lab.env)
+    _wait_until_it_answers(api)
     started = time.monotonic() - begun
-    pid = lab.process_id(_DIRECTOR).pid
+    pid = daemon.id.pid
     time.sleep(_SETTLE_SECONDS)
     used, at = _cpu_seconds(pid), time.monotonic()
     time.sleep(_SECONDS)
     share = (_cpu_seconds(pid) - used) / (time.monotonic() - at)
     memory = _resident_mb(pid)
-    reports = [Client(lab.run_dir / f"{_DIRECTOR}.sock").get("/v1/health") for _ in range(5)]
-    lab.stop(_DIRECTOR)
+    reports = [api.get("/v1/health") for _ in range(5)]
+    end(daemon.id, signal.SIGTERM)
     checks, late = reports[0]["checks"], max(report["late"] for report in reports)
     rate = checks / case.interval_ms * 1000
     up = sum(backend["healthy"] for backend in reports[-1]["backends"])
@@ -114,6 +118,25 @@ def _measure(lab: Lab, case: Case) -> str:
         f"| {case.name} | {checks:,} | {rate:,.0f} | {100 * share:.0f} % | {memory:,.0f} MB "
         f"| {started:.1f} s | {1e3 * late:.0f} ms | {up:,} |"
     )
+
+
+def _command(lab: Lab) -> list[str]:
+    files = ["--config", str(lab.run_dir / f"{_DIRECTOR}.conf"), "--table", str(lab.table_path)]
+    return ["glbctl", "director", "run", "--iface", _DIRECTOR, *files]
+
+
+def _wait_until_it_answers(api: Client) -> None:
+    """Rows of 12,800 backends take a minute or more to build."""
+    deadline = time.monotonic() + _START_BOUND_SECONDS
+    while True:
+        try:
+            api.get("/v1/status")
+        except ControlError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
 
 
 def _cpu_seconds(pid: int) -> float:

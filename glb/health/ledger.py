@@ -184,11 +184,11 @@ class Ledger:
         same = known is not None and known.healthy == judged.healthy
         since = known.since if known is not None and same else now
         backends[address] = BackendHealth(judged.healthy, since, judged.reason, judged.source)
-        if known is None and judged.reason == NOT_CHECKED:
+        if known is None and (judged.source is Source.FILE or judged.reason == NOT_CHECKED):
             return True
         change = HealthChange(now, judged.healthy, judged.reason, judged.source)
         self._history[table, address] = (*self._history.get((table, address), ()), change)[-HISTORY:]
-        level = logging.INFO if judged.healthy and judged.source is not Source.HELD else logging.WARNING
+        level = _level(judged, is_first=known is None)
         log.log(level, "%s: %s is %s: %s", table, address, describe(judged.healthy, judged.source), judged.reason)
         return not same
 
@@ -197,6 +197,13 @@ def describe(healthy: bool, source: Source) -> str:
     """Such as "down", or "up (held)" where it is not the checks that say so."""
     word = "up" if healthy else "down"
     return word if source is Source.CHECKS else f"{word} ({source})"
+
+
+def _level(judged: Judgement, is_first: bool) -> int:
+    """How loud a change is: that thousands of backends are found up at a start is no news."""
+    if not judged.healthy or judged.source is Source.HELD:
+        return logging.WARNING
+    return logging.DEBUG if is_first else logging.INFO
 
 
 def _tells(health: ProbeHealth) -> tuple[bool, bool, str]:
