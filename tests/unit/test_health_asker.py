@@ -1,0 +1,216 @@
+"""Checks of real servers on this host: what each finds, and what it makes of it."""
+
+import asyncio
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from ipaddress import IPv4Address, ip_address
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from glb.config.health import DEFAULT_STATUSES
+from glb.health.asker import Asker
+from glb.health.check import Check, Kind
+from glb.health.result import Result
+
+HERE = IPv4Address("127.0.0.1")
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def http(port: int, **changes: object) -> Check:
+    return replace(Check(Kind.HTTP, HERE, port, statuses=DEFAULT_STATUSES), **changes)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def served(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """The port of a web server."""
+    runner = web.ServerRunner(web.Server(handler))  # type: ignore[arg-type]
+    await runner.setup()
+    site = web.TCPSite(runner, str(HERE), 0, ssl_context=tls)
+    await site.start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+async def ask(check: Check) -> Result:
+    asker = Asker(HERE)
+    try:
+        return await asker.ask(check)
+    finally:
+        await asker.close()
+
+
+def answering(status: int) -> Handler:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, headers={"Location": "/elsewhere"})
+
+    return answer
+
+
+def result_of(handler: Handler, **changes: object) -> Result:
+    async def run() -> Result:
+        async with served(handler) as port:
+            return await ask(http(port, **changes))
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("status", "statuses", "passed"),
+    [
+        (200, DEFAULT_STATUSES, True),
+        (302, DEFAULT_STATUSES, True),
+        (404, DEFAULT_STATUSES, False),
+        (503, DEFAULT_STATUSES, False),
+        (302, ((200, 299),), False),
+        (401, ((200, 299), (401, 401)), True),
+    ],
+)
+def test_a_status_passes_if_it_is_one_of_those_wanted_and_no_redirect_is_followed(
+    status: int, statuses: tuple[tuple[int, int], ...], passed: bool
+) -> None:
+    assert result_of(answering(status), statuses=statuses) == Result(passed, f"status {status}")
+
+
+def test_path_and_host_are_asked_for_as_configured() -> None:
+    asked = []
+
+    async def note(request: web.Request) -> web.Response:
+        asked.append((request.method, request.raw_path, request.headers["Host"]))
+        return web.Response()
+
+    result_of(note, uri="/up?deep=%2F1", host="www.example.com:8080")
+
+    assert asked == [("GET", "/up?deep=%2F1", "www.example.com:8080")]
+
+
+async def listening(serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> asyncio.Server:
+    return await asyncio.start_server(serve, str(HERE), 0)
+
+
+async def _close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+
+
+async def _chatter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"220 ready for mail\r\n\r\n")
+    await writer.drain()
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("serve", "told"), [(_close, "closed without an answer"), (_chatter, "no HTTP")], ids=["closes", "is not HTTP"]
+)
+def test_what_is_no_answer_is_told(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], told: str
+) -> None:
+    async def run() -> Result:
+        async with await listening(serve) as server:
+            return await ask(http(server.sockets[0].getsockname()[1]))
+
+    result = asyncio.run(run())
+
+    assert not result.passed
+    assert result.found.startswith(told)
+
+
+@pytest.mark.parametrize("kind", [Kind.TCP, Kind.HTTP])
+def test_a_closed_port_refuses(kind: Kind) -> None:
+    with socket.socket() as reserved:
+        reserved.bind((str(HERE), 0))
+        port = reserved.getsockname()[1]
+
+        assert asyncio.run(ask(http(port, kind=kind))) == Result(False, "refused")
+
+
+def test_a_port_that_listens_connects() -> None:
+    with socket.create_server((str(HERE), 0)) as server:
+        result = asyncio.run(ask(Check(Kind.TCP, HERE, server.getsockname()[1])))
+
+    assert result == Result(True, "connects")
+
+
+def test_no_connection_of_a_check_lingers() -> None:
+    """Neither side has a socket in TIME-WAIT afterwards."""
+
+    async def run() -> int:
+        async with served(answering(200)) as port:
+            await ask(http(port))
+            await ask(Check(Kind.TCP, HERE, port))
+            return port
+
+    port = f":{asyncio.run(run()):04X}"
+    sockets = [line.split()[1:4] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+
+    assert [entry for entry in sockets if port in entry[0] + entry[1] and entry[2] == "06"] == []
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    """Signed by itself, so nobody trusts it."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    subject = ("-subj", "/CN=www.example.com", "-days", "1")
+    new = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    subprocess.run([*new, "-keyout", str(key), "-out", str(cert), *subject], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    return context
+
+
+@pytest.mark.parametrize(
+    ("verify", "expected"),
+    [(False, Result(True, "status 204")), (True, Result(False, "certificate: self-signed certificate"))],
+    ids=["any will do", "it must be good"],
+)
+def test_https_looks_at_the_certificate_if_told_to(certificate: ssl.SSLContext, verify: bool, expected: Result) -> None:
+    names = []
+    certificate.sni_callback = lambda _socket, name, _context: names.append(name)
+
+    async def run() -> Result:
+        async with served(answering(204), certificate) as port:
+            return await ask(http(port, kind=Kind.HTTPS, verify=verify, host="www.example.com:8443"))
+
+    assert asyncio.run(run()) == expected
+    assert names == ["www.example.com"]
+
+
+def test_tls_where_there_is_none_is_told() -> None:
+    assert result_of(answering(200), kind=Kind.HTTPS).found.startswith("TLS: ")
+
+
+def why_not(check: Check, source: str = "127.0.0.1") -> str | None:
+    async def run() -> str | None:
+        asker = Asker(IPv4Address(source))
+        try:
+            return (await asker.get_ready(tunnel=False))(check)
+        finally:
+            await asker.close()
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("check", "source", "told"),
+    [
+        (Check(Kind.GUE, HERE, 19523), "127.0.0.1", None),
+        (Check(Kind.GUE, HERE, 19523), "192.0.2.9", "192.0.2.9 (outbound_src_ip) is not an address of this host"),
+        (Check(Kind.TCP, HERE, 80), "192.0.2.9", None),
+        (
+            Check(Kind.VIP_TCP, HERE, 80, ip_address("127.0.0.1")),
+            "127.0.0.1",
+            "127.0.0.1 is an address of this host, which its packets would not leave",
+        ),
+    ],
+)
+def test_what_cannot_be_checked_from_this_host_is_told(check: Check, source: str, told: str | None) -> None:
+    assert why_not(check, source) == told
