@@ -12,7 +12,7 @@ from rich.text import Text
 
 from glb.config.load import parse_tables, read_file, read_text
 from glb.ctl.author import by
-from glb.ctl.output import Format, Output, console, emit, warn
+from glb.ctl.output import Format, Output, console, emit, errors, warn
 from glb.ctl.past import ToldPast
 from glb.ctl.plan import plan_facts, render_plan
 from glb.ctl.planning import ask_for_plan, plan_here
@@ -128,11 +128,14 @@ def _source(file: Path) -> str:
 
 
 def _consent(plan: Plan, question: str, yes: bool, force: bool, output: Format) -> None:
+    """Show the plan, and ask on a terminal; not about what will be refused, or changes nothing."""
+    asks = not yes and sys.stdin.isatty() and plan.changes and (force or not plan.cuts)
     if output is Format.TEXT:
         console.print(render_plan(plan))
-    if yes or not sys.stdin.isatty() or (plan.cuts and not force):
-        return
-    typer.confirm(f"{question}?", abort=True)
+    elif asks:
+        errors.print(render_plan(plan))
+    if asks:
+        typer.confirm(f"{question}?", abort=True, err=True)
 
 
 def _finish(report: Report, answer: Any, timeout: float, output: Format) -> None:
