@@ -61,6 +61,19 @@ class _MapCreateOpts(ct.Structure):
     )
 
 
+class _XdpMd(ct.Structure):
+    """The kernel's struct xdp_md: what a program sees of its packet; offsets from the begin of the frame."""
+
+    _fields_ = (
+        ("data", ct.c_uint32),
+        ("data_end", ct.c_uint32),
+        ("data_meta", ct.c_uint32),
+        ("ingress_ifindex", ct.c_uint32),
+        ("rx_queue_index", ct.c_uint32),
+        ("egress_ifindex", ct.c_uint32),
+    )
+
+
 class TestRunOpts(ct.Structure):
     """libbpf's struct bpf_test_run_opts."""
 
@@ -185,12 +198,13 @@ def possible_cpus() -> int:
     return check(lib.libbpf_num_possible_cpus(), "count of the CPUs")
 
 
-def run_on_frame(program: int, frame: bytes) -> tuple[int, bytes]:
+def run_on_frame(program: int, frame: bytes, ifindex: int | None = None) -> tuple[int, bytes]:
     """Run an XDP program on a frame, without any network (BPF_PROG_TEST_RUN).
 
-    Returns the XDP action and the frame as the program left it. The packet counts as received on the loopback
-    interface of this network namespace.
+    Returns the XDP action and the frame as the program left it. The packet counts as received on the interface with
+    this index, which must have an XDP program; None: on the loopback interface of this network namespace.
     """
+    context = _XdpMd(data_end=len(frame), ingress_ifindex=ifindex or 0)
     out = ct.create_string_buffer(len(frame) + _ROOM_FOR_HEADERS)
     opts = TestRunOpts(
         sz=ct.sizeof(TestRunOpts),
@@ -198,6 +212,8 @@ def run_on_frame(program: int, frame: bytes) -> tuple[int, bytes]:
         data_out=ct.cast(out, ct.c_void_p),
         data_size_in=len(frame),
         data_size_out=len(out),
+        ctx_in=ct.cast(ct.byref(context), ct.c_void_p),
+        ctx_size_in=ct.sizeof(context),
         repeat=1,
     )
     check(lib.bpf_prog_test_run_opts(program, ct.byref(opts)), "test run of the program")

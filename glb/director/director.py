@@ -111,7 +111,7 @@ class Director:
 
     def self_test(self) -> None:
         """Raise DatapathError if what is attached fails a test packet."""
-        self_test(self.interface, self._surroundings.mac, self._loaded.tables, self._loaded.config)
+        self_test(self._attachment.interface, self._surroundings.mac, self._loaded.tables, self._loaded.config)
 
     def detach(self) -> None:
         """Take the program off the interface and remove every trace."""

@@ -15,6 +15,7 @@ from glb.datapath.attachment import is_attached
 from glb.datapath.errors import DatapathError
 from glb.datapath.pins import pin_dir
 from glb.hashing.flow import Flow
+from glb.network.interface import Interface
 from glb.routing.prefixes import can_serve
 from glb.table.lookup import lookup
 from glb.table.model import BuiltTable
@@ -28,17 +29,18 @@ _ETHERTYPE = {4: 0x0800, 6: 0x86DD}
 _OUTER_DESTINATION = slice(30, 34)  # of an Ethernet frame with an IPv4 packet in it
 
 
-def self_test(interface: str, mac: bytes, tables: Sequence[BuiltTable], config: DirectorConfig) -> None:
+def self_test(interface: Interface, mac: bytes, tables: Sequence[BuiltTable], config: DirectorConfig) -> None:
     """Raise DatapathError if the interface's datapath is not attached, or fails a packet.
 
-    mac: the interface's. Tables that cannot serve are not asked for; without any other there is nothing to test.
+    mac: what the datapath takes for the interface's. Tables that cannot serve are not asked for; without any other there
+    is nothing to test.
     """
-    if not is_attached(interface):
-        raise DatapathError(f"{interface}: the program is not attached any more")
+    if not is_attached(interface.name):
+        raise DatapathError(f"{interface.name}: the program is not attached any more")
     bind = next((table.binds[0] for table in tables if can_serve(table) and table.binds), None)
     if bind is None:
         return
-    program = libbpf.open_pin(pin_dir(interface) / "program")
+    program = libbpf.open_pin(pin_dir(interface.name) / "program")
     try:
         _try_clients(program, interface, mac, bind, tables, config)
     finally:
@@ -46,22 +48,22 @@ def self_test(interface: str, mac: bytes, tables: Sequence[BuiltTable], config: 
 
 
 def _try_clients(
-    program: int, interface: str, mac: bytes, bind: Bind, tables: Sequence[BuiltTable], config: DirectorConfig
+    program: int, interface: Interface, mac: bytes, bind: Bind, tables: Sequence[BuiltTable], config: DirectorConfig
 ) -> None:
     """One client whose packet goes where it belongs is enough; one whose packet goes elsewhere is one too many."""
     for flow in _flows(bind):
         found = lookup(tables, flow, bind.proto, config.hash_fields, config.alt_hash_fields)
-        action, left = libbpf.run_on_frame(program, _frame(mac, flow, bind.proto))
+        action, left = libbpf.run_on_frame(program, _frame(mac, flow, bind.proto), interface.index)
         if action not in (_XDP_TX, _XDP_REDIRECT):
             continue
         went_to = IPv4Address(left[_OUTER_DESTINATION])
         if found is None or went_to != found.hops[0]:
             belongs = found.hops[0] if found else "the host's stack"
             raise DatapathError(
-                f"{interface}: a test packet from {flow.src} to {bind} went to {went_to}, not to {belongs}"
+                f"{interface.name}: a test packet from {flow.src} to {bind} went to {went_to}, not to {belongs}"
             )
         return
-    raise DatapathError(f"{interface}: none of {_PROBES} test packets to {bind} left by the tunnel")
+    raise DatapathError(f"{interface.name}: none of {_PROBES} test packets to {bind} left by the tunnel")
 
 
 def _flows(bind: Bind) -> list[Flow]:
