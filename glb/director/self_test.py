@@ -32,38 +32,43 @@ _OUTER_DESTINATION = slice(30, 34)  # of an Ethernet frame with an IPv4 packet i
 def self_test(interface: Interface, mac: bytes, tables: Sequence[BuiltTable], config: DirectorConfig) -> None:
     """Raise DatapathError if the interface's datapath is not attached, or fails a packet.
 
-    mac: what the datapath takes for the interface's. Tables that cannot serve are not asked for; without any other there
-    is nothing to test.
+    mac: what the datapath takes for the interface's.
     """
     if not is_attached(interface.name):
         raise DatapathError(f"{interface.name}: the program is not attached any more")
-    bind = next((table.binds[0] for table in tables if can_serve(table) and table.binds), None)
-    if bind is None:
-        return
     program = libbpf.open_pin(pin_dir(interface.name) / "program")
     try:
-        _try_clients(program, interface, mac, bind, tables, config)
+        try_packets(program, interface.index, mac, tables, config)
+    except DatapathError as error:
+        raise DatapathError(f"{interface.name}: {error}") from error
     finally:
         os.close(program)
 
 
-def _try_clients(
-    program: int, interface: Interface, mac: bytes, bind: Bind, tables: Sequence[BuiltTable], config: DirectorConfig
+def try_packets(
+    program: int, ifindex: int | None, mac: bytes, tables: Sequence[BuiltTable], config: DirectorConfig
 ) -> None:
-    """One client whose packet goes where it belongs is enough; one whose packet goes elsewhere is one too many."""
+    """Raise DatapathError if the program does not tunnel a client's packet to the first bind where it belongs.
+
+    Tables that cannot serve are left out; without any other there is nothing to test. One client whose packet goes
+    where it belongs is enough; one whose packet goes elsewhere is one too many.
+    """
+    bind = next((table.binds[0] for table in tables if can_serve(table) and table.binds), None)
+    if bind is None:
+        return
+    served = False
     for flow in _flows(bind):
         found = lookup(tables, flow, bind.proto, config.hash_fields, config.alt_hash_fields)
-        action, left = libbpf.run_on_frame(program, _frame(mac, flow, bind.proto), interface.index)
+        action, left = libbpf.run_on_frame(program, _frame(mac, flow, bind.proto), ifindex)
         if action not in (_XDP_TX, _XDP_REDIRECT):
             continue
         went_to = IPv4Address(left[_OUTER_DESTINATION])
         if found is None or went_to != found.hops[0]:
             belongs = found.hops[0] if found else "the host's stack"
-            raise DatapathError(
-                f"{interface.name}: a test packet from {flow.src} to {bind} went to {went_to}, not to {belongs}"
-            )
-        return
-    raise DatapathError(f"{interface.name}: none of {_PROBES} test packets to {bind} left by the tunnel")
+            raise DatapathError(f"a test packet from {flow.src} to {bind} went to {went_to}, not to {belongs}")
+        served = True
+    if not served:
+        raise DatapathError(f"none of {_PROBES} test packets to {bind} left by the tunnel")
 
 
 def _flows(bind: Bind) -> list[Flow]:

@@ -1,0 +1,59 @@
+"""The watchdog's packets through a director's real program."""
+
+from collections.abc import Callable
+
+import pytest
+
+from glb.config.model import State
+from glb.datapath.content import Surroundings
+from glb.datapath.errors import DatapathError
+from glb.director.self_test import try_packets
+from glb.director.sources import Loaded
+from tests.datapath.conftest import DIRECTOR_MAC, MTU, DirectorBench, table
+
+MakeDirector = Callable[..., DirectorBench]
+
+MAC = bytes.fromhex(DIRECTOR_MAC.replace(":", ""))
+BINDS = (
+    {"ip": "203.0.113.10", "proto": "tcp", "port": 80},
+    {"ip": "203.0.113.0/24", "proto": "udp", "port_start": 1000, "port_end": 2000},
+    {"ip": "2001:db8:f::10", "proto": "tcp", "port": 80},
+    {"ip": "2001:db8:f::/64", "proto": "udp", "port": 53},
+)
+
+
+def try_on(bench: DirectorBench, loaded: Loaded) -> None:
+    try_packets(bench.program.fd, None, MAC, loaded.tables, loaded.config)
+
+
+@pytest.mark.parametrize("bind", BINDS, ids=lambda bind: f"{bind['ip']}-{bind['proto']}")
+def test_packets_to_the_first_bind_go_where_they_belong(director: MakeDirector, bind: dict[str, object]) -> None:
+    bench = director(table(binds=[bind]))
+
+    try_on(bench, bench.loaded)
+
+
+def test_a_datapath_with_other_rows_than_it_should_have_fails(director: MakeDirector) -> None:
+    should_have = director(table(seed="00" * 16)).loaded
+    bench = director(table())
+
+    with pytest.raises(
+        DatapathError, match=r"a test packet from 192\.0\.2\.\d to 203.* went to 10\.0\.0\.\d+, not to 10\."
+    ):
+        try_on(bench, should_have)
+
+
+def test_a_datapath_that_knows_no_next_hop_fails(director: MakeDirector) -> None:
+    bench = director()
+    bench.datapath.write(bench.loaded.layout, bench.loaded.config, Surroundings(MAC, MTU, {}))
+
+    with pytest.raises(DatapathError, match=r"none of 8 test packets to 203\.0\.113\.10:80/tcp left by the tunnel"):
+        try_on(bench, bench.loaded)
+
+
+def test_a_table_that_cannot_serve_is_not_asked_for(director: MakeDirector) -> None:
+    ill = [{"ip": "10.0.0.11", "state": State.ACTIVE, "healthy": False}]
+    bench = director(table(backends=ill))
+    bench.datapath.write(bench.loaded.layout, bench.loaded.config, Surroundings(MAC, MTU, {}))
+
+    try_on(bench, bench.loaded)
