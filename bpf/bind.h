@@ -63,9 +63,9 @@ __inline struct bind *find_wide_bind(const struct packet *pkt, __u32 generation)
 /* What a key has beside the address, as one word of 32 bits. */
 __inline __u64 selector_of(const struct packet *pkt)
 {
-	__u64 family = pkt->flow.family | (pkt->kind == KIND_FRAGMENT ? FRAGMENTS : 0);
+	__u64 fragments = pkt->kind == KIND_FRAGMENT ? FRAGMENTS : 0;
 
-	return pkt->flow.dst_port | pkt->flow.protocol << 16 | family << 24;
+	return pkt->flow.dst_port | pkt->flow.protocol << 16 | (fragments | pkt->flow.family) << 24;
 }
 
 /* Multiply-shift: the highest bits of a product depend on all others. With an IPv4 address the selector fills one word. */
@@ -98,9 +98,8 @@ __inline struct bind *find_at(const struct settings *settings, const struct flow
 }
 
 /* A bind of one address and one port is found at once, and beats all others. */
-__inline struct bind *find_bind(const struct settings *settings, const struct packet *pkt)
+__inline struct bind *find_bind(const struct settings *settings, const struct packet *pkt, __u64 selector)
 {
-	__u64 selector = selector_of(pkt);
 	__u64 hash = hash_of(&pkt->flow, selector, settings->bind_multiplier);
 	struct bind *bind;
 

@@ -39,7 +39,7 @@ __inline __u64 tunnel_checksum(const struct backend *backend, __u64 tos, __u64 l
 #define TTL_AND_PROTOCOL (TUNNEL_TTL | IPPROTO_UDP << 8)
 
 /* struct tunnel in the fewest writes: as many as the fields would take cost more than all else here. */
-__inline void write_tunnel(struct tunnel *t, const struct settings *settings, const struct packet *pkt,
+__inline void write_tunnel(void *t, const struct settings *settings, const struct packet *pkt,
 			   const struct hops *hops)
 {
 	const struct backend *first = hops->first;
@@ -49,11 +49,11 @@ __inline void write_tunnel(struct tunnel *t, const struct settings *settings, co
 	__u64 udp_len = bpf_htons(len - sizeof(struct iphdr)); /* and no checksum */
 	__u64 ports = tunnel_source_port(pkt, hops) | (__u64)GUE_PORT << 16;
 
-	*(__u64 *)&t->ip = VERSION_TO_FRAGMENT | tos << 8 | (__u64)bpf_htons(len) << 16;
-	*(__u32 *)&t->ip.ttl = TTL_AND_PROTOCOL | tunnel_checksum(first, tos, len) << 16;
-	*(__u64 *)&t->ip.saddr = *(const __u64 *)&first->source;
-	*(__u64 *)&t->udp = ports | udp_len << 32;
-	*(__u64 *)&t->gue = first->gue | protocol << 8;
+	*(__u64 *)(t + offsetof(struct tunnel, ip)) = VERSION_TO_FRAGMENT | tos << 8 | (__u64)bpf_htons(len) << 16;
+	*(__u32 *)(t + offsetof(struct tunnel, ip.ttl)) = TTL_AND_PROTOCOL | tunnel_checksum(first, tos, len) << 16;
+	*(__u64 *)(t + offsetof(struct tunnel, ip.saddr)) = *(const __u64 *)&first->source;
+	*(__u64 *)(t + offsetof(struct tunnel, udp)) = ports | udp_len << 32;
+	*(__u64 *)(t + offsetof(struct tunnel, gue)) = first->gue | protocol << 8;
 }
 
 /* Writes the hops of a row from number `from` on. */

@@ -233,9 +233,9 @@ __inline enum fault parse_ipv4_packet(struct xdp_md *ctx, struct cursor *c, stru
 		set_fragment(pkt);
 		return NO_FAULT;
 	}
-	switch (ip->protocol) {
-	case IPPROTO_TCP:
+	if (likely(ip->protocol == IPPROTO_TCP))
 		return parse_tcp(c, pkt);
+	switch (ip->protocol) {
 	case IPPROTO_UDP:
 		return parse_udp(c, pkt);
 	case IPPROTO_ICMP:
@@ -248,9 +248,9 @@ __inline enum fault parse_ipv4_packet(struct xdp_md *ctx, struct cursor *c, stru
 
 __inline enum fault parse_ipv6_upper(struct cursor *c, struct packet *pkt)
 {
-	switch (pkt->flow.protocol) {
-	case IPPROTO_TCP:
+	if (likely(pkt->flow.protocol == IPPROTO_TCP))
 		return parse_tcp(c, pkt);
+	switch (pkt->flow.protocol) {
 	case IPPROTO_UDP:
 		return parse_udp(c, pkt);
 	case IPPROTO_ICMPV6:

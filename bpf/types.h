@@ -18,6 +18,7 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define __inline static __always_inline
+#define offsetof(type, member) __builtin_offsetof(type, member)
 #define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
 
 /* Hides from the compiler what it knows of a value, so that it keeps the check that follows as it is written: the

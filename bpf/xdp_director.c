@@ -30,7 +30,6 @@ __inline enum verdict verdict_of(enum fault fault)
 __inline void forget_the_way(struct packet *pkt, __u32 zero)
 {
 	pkt->kind = (pkt->kind + zero) & 7;
-	pkt->flow.protocol += zero;
 }
 
 __inline enum verdict send(struct xdp_md *ctx, const struct state *now, const struct settings *settings,
@@ -58,6 +57,7 @@ __inline enum verdict serve(struct xdp_md *ctx, const struct state *now, const s
 			    struct link *link, struct packet *pkt, enum fault fault)
 {
 	struct bind *bind;
+	__u64 selector;
 
 	if (fault)
 		return verdict_of(fault);
@@ -65,8 +65,9 @@ __inline enum verdict serve(struct xdp_md *ctx, const struct state *now, const s
 		return PASS_NO_BIND;
 	if (pkt->kind == KIND_STRANGE_FRAGMENT)
 		return PASS_FRAGMENT;
+	selector = selector_of(pkt);
 	forget_the_way(pkt, settings->zero);
-	bind = find_bind(settings, pkt);
+	bind = find_bind(settings, pkt, selector);
 	if (!bind)
 		return pkt->kind == KIND_FRAGMENT ? PASS_FRAGMENT : PASS_NO_BIND;
 	if (unlikely(!bind->hops))
