@@ -9,12 +9,13 @@ from typing import Any
 from bench import directors, proxies
 from bench.cases import Case, Harness
 from bench.cpus import on_one_cpu
-from bench.harness import FLOOR_AT_ONCE, FLOOR_HEADERS, FLOOR_WORDS, Floor, Measuring
+from bench.harness import FLOOR_AT_ONCE, FLOOR_HEADERS, FLOOR_LOOKUP, FLOOR_WORDS, XDP_PASS, Floor, Measuring
 from bench.progress import Progress
 from bench.samples import differences, in_rounds, ratio, spread
 
 FLOOR_B = "floor (b): constant headers"
 FLOOR_C = "floor (c): in 8 writes"
+FLOOR_D = "floor (d): a socket's lookup and release"
 _CALIBRATION = 20_000
 
 
@@ -92,6 +93,9 @@ def _subjects(measuring: Measuring, cases: list[Case]) -> dict[str, _Subject]:
     for name, program in ((FLOOR_B, FLOOR_HEADERS), (FLOOR_C, FLOOR_WORDS)):
         floor = Floor(program, Harness.FRONT, cases[0].frame())
         subjects[name] = _Subject(Harness.FRONT, partial(measuring.floor, floor))
+    socket = next(case for case in cases if case.name == proxies.ESTABLISHED)
+    floor = Floor(FLOOR_LOOKUP, socket.harness, socket.frame(), action=XDP_PASS, namespace=socket.namespace)
+    subjects[FLOOR_D] = _Subject(socket.harness, partial(measuring.floor, floor))
     for case in cases:
         subjects[case.name] = _Subject(case.harness, partial(measuring.case, case))
     return subjects

@@ -14,7 +14,9 @@ from glb.lab import netns
 FLOOR_AT_ONCE = "floor_at_once"
 FLOOR_HEADERS = "floor_headers"
 FLOOR_WORDS = "floor_words"
+FLOOR_LOOKUP = "floor_lookup"
 
+XDP_PASS, XDP_TX = 2, 3
 _TRIAL_RUNS = 100
 _HEAD = 64
 _NO_FLOWS = Flows(0, 0, 1)
@@ -32,6 +34,8 @@ class Floor:
     harness: Harness
     frame: bytes
     flows: Flows | None = None
+    action: int = XDP_TX
+    namespace: str | None = None
 
 
 class Measuring:
@@ -39,7 +43,7 @@ class Measuring:
 
     def __init__(self) -> None:
         self._harness = Programs("harness.c", [str(harness) for harness in Harness])
-        self._floors = Programs("floors.c", [FLOOR_AT_ONCE, FLOOR_HEADERS, FLOOR_WORDS])
+        self._floors = Programs("floors.c", [FLOOR_AT_ONCE, FLOOR_HEADERS, FLOOR_WORDS, FLOOR_LOOKUP])
 
     def __enter__(self) -> "Measuring":
         return self
@@ -49,9 +53,17 @@ class Measuring:
         self._harness.close()
 
     def floor(self, floor: Floor, repeat: int) -> float:
-        """Nanoseconds an iteration, harness included."""
-        self._set_up(self._floors.fds[floor.program], floor.frame, floor.flows)
-        return testrun.time_run(self._harness.fds[floor.harness], floor.frame, repeat)
+        """Nanoseconds an iteration, harness included. Raises BenchError if the floor ends with another action."""
+        harness = self._harness.fds[floor.harness]
+
+        def measure() -> float:
+            self._set_up(self._floors.fds[floor.program], floor.frame, floor.flows)
+            action, _ = testrun.run(harness, floor.frame, 1)
+            if action != floor.action:
+                raise BenchError(f"{floor.program}: XDP action {action} in the place of {floor.action}")
+            return testrun.time_run(harness, floor.frame, repeat)
+
+        return _within(floor.namespace, measure)
 
     def case(self, case: Case, repeat: int) -> float:
         """The same for a program of glb's. Raises BenchError if it does not do with each frame what it should."""

@@ -14,6 +14,7 @@ from bench.sockets import SERVER, Sockets, sockets
 from glb.datapath.program import Program
 from glb.datapath.proxy import ProxyDatapath
 
+ESTABLISHED = "proxy: established"
 _STRANGER = "198.18.0.1"
 _FELLOWS = (frames.NEXT, frames.LAST)
 _DIRECTORS = IPv4Network("10.0.0.0/24")
@@ -36,7 +37,7 @@ def _proxy(*sources: IPv4Network) -> ProxyDatapath:
 
 def _cases(there: Sockets, program: Program) -> list[Case]:
     found: list[tuple[str, FrameSource, str]] = [
-        ("proxy: established", _established(there), "taken_established"),
+        (ESTABLISHED, _established(there), "taken_established"),
         ("proxy: SYN", _fixed(_segment(_STRANGER, SERVER, 1, there.port, "S")), "taken_syn"),
         ("proxy: SYN cookie", lambda: frames.tunnelled(there.cookie()), "taken_syncookie"),
         ("proxy: sent on", _unknown(there.port), "forwarded"),
@@ -49,7 +50,7 @@ def _cases(there: Sockets, program: Program) -> list[Case]:
 
 def _checked(there: Sockets, program: Program) -> Case:
     """A proxy that takes the tunnel's packets from directors only."""
-    name = "proxy: established, source checked"
+    name = f"{ESTABLISHED}, source checked"
     return Case(name, program, Harness.WHOLE, _established(there), "taken_established", namespace=there.namespace)
 
 

@@ -50,7 +50,14 @@ __inline bool is_from_configured_source(const struct proxy_settings *settings, c
 		.address = t->ip.saddr,
 	};
 
-	return !settings->check_sources || sources.lookup(&key);
+	if (!settings->check_sources)
+		return true;
+#pragma unroll
+	for (int i = 0; i < FIRST_SOURCES; i++) {
+		if ((key.address & settings->first_sources[i].mask) == settings->first_sources[i].address)
+			return true;
+	}
+	return sources.lookup(&key);
 }
 
 /* Whether the UDP header and what stands before it are there, so that the frame can be told from a tunnel's. */

@@ -25,13 +25,17 @@ __inline __u64 tunnel_source_port(const struct packet *pkt, const struct hops *h
 	return bpf_htons((hops->hash ^ bpf_ntohs(pkt->entropy)) | TUNNEL_PORT_BASE);
 }
 
-/* Takes TOS and length, which are not above 65,535 together (glb/datapath/tunnel.py), off the complement of the sum of
- * all else: below 0, the carry goes around to the end. */
+/* Takes 16 bits off a complement of 16: below 0, the borrow goes around to the end. */
+__inline __s64 take_off(__s64 complement, __u64 value)
+{
+	complement -= value;
+	return complement + (complement >> 63);
+}
+
+/* A checksum is the complement of a sum: of TOS and length, which each packet has its own, and of all else. */
 __inline __u64 tunnel_checksum(const struct backend *backend, __u64 tos, __u64 len)
 {
-	__s64 check = backend->checksum - tos - len;
-
-	return bpf_htons(check + (check >> 63));
+	return bpf_htons(take_off(take_off(backend->checksum, len), tos));
 }
 
 /* Words of struct tunnel, with what no packet changes. */

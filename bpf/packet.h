@@ -58,11 +58,18 @@ __inline void set_ipv6(__u64 *address, const struct in6_addr *value)
 	address[1] = word[1];
 }
 
+/* The byte of the TCP header whose upper half is the data offset: a bit field would be read with its neighbours. */
+#define TCP_DATA_OFFSET 12
+
 __inline enum fault parse_tcp(struct cursor *c, struct packet *pkt)
 {
 	struct tcphdr *tcp = advance(c, sizeof(*tcp));
+	__u64 options;
 
-	if (!tcp || tcp->doff < 5 || tcp->doff * 4 - sizeof(*tcp) > c->left)
+	if (!tcp)
+		return BAD_L4;
+	options = (*((const __u8 *)tcp + TCP_DATA_OFFSET) >> 4) * 4 - sizeof(*tcp);
+	if (options > c->left) /* so also when it is below 0 */
 		return BAD_L4;
 	pkt->kind = KIND_TCP;
 	pkt->tcp = tcp;
@@ -248,9 +255,9 @@ __inline enum fault parse_ipv4_packet(struct xdp_md *ctx, struct cursor *c, stru
 
 __inline enum fault parse_ipv6_upper(struct cursor *c, struct packet *pkt)
 {
-	if (likely(pkt->flow.protocol == IPPROTO_TCP))
-		return parse_tcp(c, pkt);
 	switch (pkt->flow.protocol) {
+	case IPPROTO_TCP:
+		return parse_tcp(c, pkt);
 	case IPPROTO_UDP:
 		return parse_udp(c, pkt);
 	case IPPROTO_ICMPV6:
@@ -277,6 +284,8 @@ __inline enum fault parse_ipv6_packet(struct xdp_md *ctx, struct cursor *c, stru
 	pkt->flow.protocol = ip->nexthdr;
 	set_ipv6(pkt->flow.src, &ip->saddr);
 	set_ipv6(pkt->flow.dst, &ip->daddr);
+	if (likely(ip->nexthdr == IPPROTO_TCP))
+		return parse_tcp(c, pkt);
 	extensions = skip_extensions(c, &pkt->flow.protocol, IPV6_FRAGMENT_OFFSET | IPV6_MORE_FRAGMENTS);
 	switch (extensions) {
 	case AT_UPPER_LAYER:

@@ -67,7 +67,7 @@ __inline enum verdict seek_in(struct xdp_md *ctx, const struct packet *pkt, stru
 
 __inline enum verdict seek_socket(struct xdp_md *ctx, const struct proxy_settings *settings, const struct packet *pkt)
 {
-	struct bpf_sock_tuple tuple = {};
+	struct bpf_sock_tuple tuple;
 	enum verdict verdict;
 
 	set_tuple(&tuple, &pkt->flow);

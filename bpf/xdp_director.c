@@ -89,6 +89,7 @@ __inline enum verdict direct(struct xdp_md *ctx)
 	enum fault fault;
 	int zero = 0;
 
+	take_whole_stack();
 	now = state.lookup(&zero);
 	if (!now)
 		return DROP_NO_STATE;

@@ -8,17 +8,32 @@
 #include "decapsulate.h"
 #include "second_chance.h"
 
+/* All that follows the parsing. The compiler makes a copy of it for each family, in which the family is known. */
+__inline enum verdict deliver(struct xdp_md *ctx, const struct proxy_settings *settings, const struct link *link,
+			      const struct tunnel_end *end, const struct packet *pkt, enum fault fault)
+{
+	enum verdict verdict;
+
+	if (fault)
+		return DROP_BAD_INNER;
+	verdict = seek(ctx, settings, pkt);
+	if (verdict == FORWARDED)
+		return send_on(ctx, settings, link, end);
+	return decapsulate(ctx, link, end, verdict);
+}
+
 __inline enum verdict receive(struct xdp_md *ctx)
 {
 	struct cursor c = cursor_of(ctx);
 	struct proxy_settings *settings;
-	struct packet pkt = {};
+	struct packet pkt;
 	struct tunnel_end end;
 	enum verdict verdict;
 	enum fault fault;
 	struct link link;
 	int zero = 0;
 
+	take_whole_stack();
 	settings = proxy_settings.lookup(&zero);
 	if (!settings)
 		return DROP_NO_STATE;
@@ -27,16 +42,14 @@ __inline enum verdict receive(struct xdp_md *ctx)
 	verdict = parse_tunnel(ctx, settings, &link, &c, &end);
 	if (verdict)
 		return verdict;
-	if (end.protocol == IPPROTO_IPIP)
+	if (likely(end.protocol == IPPROTO_IPIP)) {
 		fault = parse_ipv4_packet(ctx, &c, &pkt);
-	else
-		fault = parse_ipv6_packet(ctx, &c, &pkt);
-	if (fault)
-		return DROP_BAD_INNER;
-	verdict = seek(ctx, settings, &pkt);
-	if (verdict == FORWARDED)
-		return send_on(ctx, settings, &link, &end);
-	return decapsulate(ctx, &link, &end, verdict);
+		pkt.flow.family = 4;
+		return deliver(ctx, settings, &link, &end, &pkt, fault);
+	}
+	fault = parse_ipv6_packet(ctx, &c, &pkt);
+	pkt.flow.family = 6;
+	return deliver(ctx, settings, &link, &end, &pkt, fault);
 }
 
 int proxy(struct xdp_md *ctx)

@@ -18,7 +18,7 @@ from glb.datapath.mac import mac_word
 from glb.datapath.maps import Map
 from glb.datapath.program import Program
 from glb.datapath.traffic import MARK, Counted, assign
-from glb.datapath.tunnel import MOST_MTU, checksum_without_length, ethernet_word, gue_word
+from glb.datapath.tunnel import checksum_without_length, ethernet_word, gue_word
 from glb.hashing.rendezvous import ROWS
 from glb.hashing.siphash import state_ahead
 
@@ -260,7 +260,7 @@ def _counted(layout: Layout) -> list[Counted]:
 def _write_settings(settings: Any, layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> None:
     settings["source"] = _words(config.outbound_src_ip)[0]
     settings["mac"] = mac_word(surroundings.mac)
-    settings["mtu"] = min(surroundings.mtu, MOST_MTU)
+    settings["mtu"] = surroundings.mtu
     settings["tos_mask"] = _DSCP_AND_ECN if config.copy_dscp else _ECN
     settings["hash_fields"] = _hash_bits(config.hash_fields)
     settings["alt_hash_fields"] = _hash_bits(config.alt_hash_fields) if config.alt_hash_fields else 0

@@ -11,6 +11,8 @@ from glb.datapath import program as programs
 from glb.datapath.mac import UNKNOWN_MAC, mac_word
 from glb.datapath.program import Program
 
+_NOBODY = 0xFFFFFFFF  # an address that no packet comes from
+
 
 class ProxyDatapath:
     """A proxy program, and what its maps tell it. Until settings are written, it takes any tunnelled packet.
@@ -99,6 +101,9 @@ class ProxyDatapath:
         settings["check_sources"] = bool(sources)
         settings["check_addresses"] = bool(addresses)
         settings["address"] = _word(addresses[0]) if addresses else 0
+        settings["first_sources"] = [(0, _NOBODY)] * len(settings["first_sources"])
+        for entry, network in zip(settings["first_sources"], sources, strict=False):
+            entry["mask"], entry["address"] = _word(network.netmask), _word(network.network_address)
         settings["gateway_mac"] = mac_word(gateway)
         settings["num_namespaces"] = len(namespaces)
         settings["namespaces"][: len(namespaces)] = namespaces

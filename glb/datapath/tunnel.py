@@ -6,8 +6,6 @@ Words are as the program writes them: their first byte, the lowest, is sent firs
 from ipaddress import IPv4Address
 
 ETHERNET_WORD = 8  # bytes of the header's beginning
-MOST_MTU = 0xFFFF - 0xFF
-"""Bytes of outer packet, so that length and TOS, which the program adds, stay within 16 bits."""
 
 _VERSION_AND_TOS, _DONT_FRAGMENT, _TTL_AND_UDP = 0x4500, 0x4000, 64 << 8 | 17
 
