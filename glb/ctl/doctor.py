@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from glb.ctl.output import Format, Output, emit, grid
-from glb.doctor.examine import examine
 from glb.doctor.finding import Finding, Level
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
@@ -25,6 +24,8 @@ def doctor_command(
     Kernel and BPF, the interface and what is attached to it, offloads, MTU, VIPs, ARP, the ways to backends; and
     whether the program does what the files say: it is given a packet for each bind, which `glbctl stats` counts too.
     """
+    from glb.doctor.examine import examine  # here, since scapy takes long, which other commands do without
+
     findings = examine(iface)
     emit(output, [asdict(finding) for finding in findings], _render(findings))
     if any(finding.level is Level.ERROR for finding in findings):

@@ -23,6 +23,7 @@ from glb.ctl import (
     stats,
     table,
     top,
+    trace,
 )
 from glb.ctl.output import errors
 from glb.errors import GlbError
@@ -51,6 +52,7 @@ table.app.command("rollback")(changes.rollback_command)
 app.command("lookup")(lookup.lookup_command)
 app.command("stats")(stats.stats_command)
 app.command("top")(top.top_command)
+app.command("trace")(trace.trace_command)
 app.command("check")(check.check_command)
 app.command("doctor")(doctor.doctor_command)
 app.command("explain")(explain.explain_command)

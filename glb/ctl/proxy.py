@@ -10,7 +10,6 @@ from glb.ctl.options import Interface, Keep
 from glb.ctl.output import Format, Output, emit
 from glb.ctl.status import facts_of_role, render
 from glb.daemon.lifecycle import set_up_logging
-from glb.proxy import daemon
 
 app = typer.Typer(
     help="The proxy: takes packets out of the tunnel, or sends them on to the next hop.", no_args_is_help=True
@@ -31,6 +30,8 @@ def run(
     known here, or may begin here, go to the host's own stack; others get their second chance at the next hop. SIGHUP
     loads the configuration anew.
     """
+    from glb.proxy import daemon  # here, since it brings in a web framework
+
     set_up_logging()
     asyncio.run(daemon.run(iface, config, keep))
 

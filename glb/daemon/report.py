@@ -5,6 +5,7 @@ One JSON file a daemon, `<interface>.status.json` in $GLB_RUN_DIR or /run/glb, w
 
 import json
 import os
+import socket
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,3 +119,23 @@ def all_reports(role: str | None = None) -> list[Report]:
     """The reports of this host's daemons, those that have ended without removing theirs included."""
     reports = [read_report(path) for path in sorted(run_dir().glob(f"*{_SUFFIX}"))]
     return [report for report in reports if role in (None, report.role)]
+
+
+def reports_here(interface: str | None = None) -> list[Report]:
+    """The reports of the daemons of this network namespace, or of the one of an interface, there or not.
+
+    A lab's hosts share a folder of reports, each being a namespace of its own.
+    """
+    here = {name for _, name in socket.if_nameindex()}
+    return [
+        report
+        for report in all_reports()
+        if (report.interface == interface if interface else report.interface in here or _lives_here(report))
+    ]
+
+
+def _lives_here(report: Report) -> bool:
+    try:
+        return Path(f"/proc/{report.process.pid}/ns/net").samefile("/proc/self/ns/net")
+    except OSError:
+        return False

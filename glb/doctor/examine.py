@@ -1,9 +1,10 @@
 """The whole examination of a host."""
 
+from glb.daemon.report import reports_here
 from glb.doctor.director import judge_director
 from glb.doctor.facts import DaemonFacts
 from glb.doctor.finding import Finding
-from glb.doctor.gather import daemon_facts, host_facts, reports_here
+from glb.doctor.gather import daemon_facts, host_facts
 from glb.doctor.host import judge_host
 from glb.doctor.interface import judge_interface
 from glb.doctor.proxy import judge_proxy

@@ -11,7 +11,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from glb.config.load import load_director
 from glb.config.model import DirectorConfig, Egress
-from glb.daemon.report import Report, all_reports
+from glb.daemon.report import Report
 from glb.datapath.kernel import object_id
 from glb.datapath.libbpf import open_pin
 from glb.datapath.pins import BPFFS, pin_dir
@@ -41,17 +41,6 @@ def host_facts() -> HostFacts:
     )
 
 
-def reports_here(interface: str | None) -> list[Report]:
-    """The daemons of this network namespace, or the one of an interface, there or not."""
-    with IPRoute() as netlink:
-        here = {link.get("ifname") for link in netlink.get_links()}
-    return [
-        report
-        for report in all_reports()
-        if (report.interface == interface if interface else report.interface in here or _lives_here(report))
-    ]
-
-
 def daemon_facts(report: Report) -> DaemonFacts:
     try:
         interface = find_interface(report.interface)
@@ -77,13 +66,6 @@ def daemon_facts(report: Report) -> DaemonFacts:
         probed=probed,
         deviations=deviations,
     )
-
-
-def _lives_here(report: Report) -> bool:
-    try:
-        return Path(f"/proc/{report.process.pid}/ns/net").stat().st_ino == Path("/proc/self/ns/net").stat().st_ino
-    except OSError:
-        return False
 
 
 def _config(report: Report) -> DirectorConfig | None:

@@ -1,14 +1,16 @@
-"""`glbctl doctor` on hosts of the lab that are well, and on hosts with a fault that was made."""
+"""`glbctl doctor` and `glbctl trace` on hosts of the lab that are well, and on hosts with a fault that was made."""
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pyroute2 import IPRoute
 
 from glb.lab import Lab, hosts
-from tests.lab.helpers.commands import glbctl
+from tests.lab.helpers.commands import facts, glbctl, lookups
 
+CLIENT = ("198.18.0.77", 47110)
 GONE = "10.77.0.103"  # proxy3
 
 
@@ -43,6 +45,29 @@ def index(ip: IPRoute, name: str) -> int:
 def test_a_lab_is_well(lab: Lab) -> None:
     assert faults(lab, "director1") == set()
     assert faults(lab, "proxy1") == set()
+
+
+def test_a_connection_is_traced_through_directors_and_proxies(lab: Lab) -> None:
+    with lab.open_socket("client", socket.AF_INET, socket.SOCK_STREAM) as connection:
+        connection.bind(CLIENT)
+        connection.connect((str(hosts.VIP4), hosts.HTTP_PORT))
+        client, vip = f"{CLIENT[0]}:{CLIENT[1]}", f"{hosts.VIP4}:{hosts.HTTP_PORT}"
+        [told] = facts(lab, "director1", "trace", client, vip)
+        [choice] = lookups(lab, [(client, vip)], "tcp")
+        assert choice is not None
+        [first], [second] = (facts(lab, proxy, "trace", client, vip) for proxy in choice.proxies[:2])
+
+    assert (told["bind"], told["action"], told["agrees"]) == (f"{vip}/tcp", "tx", True)
+    assert tuple(told["sent"]) == tuple(told["hops"]) == choice.hops
+    assert told["tunnel_source_port"] == choice.tunnel_source_port
+    assert (first["first"], first["later"]) == ("taken", "taken")
+    assert (second["first"], second["later"]) == ("taken", "sent on")
+
+
+def test_a_packet_of_no_bind_is_traced_to_the_stack(lab: Lab) -> None:
+    [told] = facts(lab, "director1", "trace", "198.18.0.7:4711", f"{hosts.VIP4}:81")
+
+    assert (told["bind"], told["action"], told["sent"], told["agrees"]) == (None, "pass", [], True)
 
 
 def test_a_proxy_without_its_vips_and_with_open_arp_is_told(lab: Lab) -> None:

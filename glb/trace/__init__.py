@@ -1,0 +1,1 @@
+"""What becomes of one client's packets: asked of the files, and of the programs that are attached."""

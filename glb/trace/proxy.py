@@ -1,0 +1,55 @@
+"""A proxy's decision on a flow's packets: would it take them, or send them on?"""
+
+import os
+from ipaddress import IPv4Address
+
+from glb.config.model import Proto
+from glb.datapath import libbpf
+from glb.datapath.pins import pin_dir
+from glb.hashing.flow import Flow
+from glb.network.interface import find_interface, ipv4_addresses
+from glb.trace.decisions import Decision, ProxyTrace
+from glb.trace.director import ACTIONS
+from glb.trace.frames import client_packet, pinned_program, run, tunnelled
+
+# A fellow that does not exist (RFC 5737), so that a packet which is sent on can be told from one that is taken.
+_FELLOW = IPv4Address("192.0.2.1")
+
+
+_DECISIONS = {"pass": Decision.TAKEN, "tx": Decision.SENT_ON, "drop": Decision.DROPPED}
+
+
+def trace_proxy(interface: str, source: IPv4Address | None, flow: Flow, proto: Proto) -> ProxyTrace:
+    """source: a director's address that the proxy takes packets from; None: any will do.
+
+    Raises DatapathError or NetworkError. The packets are counted in the program's statistics.
+    """
+    found = find_interface(interface)
+    address = ipv4_addresses(found)[0]
+    decisions = []
+    with pinned_program(interface) as program:
+        for flags in ("S", "A"):
+            packet = tunnelled(client_packet(flow, proto, flags), source or _FELLOW, address, (_FELLOW,))
+            action, _ = run(program, found.mac, packet)
+            decisions.append(_DECISIONS.get(ACTIONS[action], Decision.DROPPED))
+    _forget_fellow(interface)
+    return ProxyTrace(interface, *decisions)
+
+
+def _forget_fellow(interface: str) -> None:
+    """The program has asked its agent for the way to the fellow, which there is not."""
+    wanted = libbpf.open_pin(pin_dir(interface) / "wanted_hops")
+    try:
+        if any(key == _FELLOW.packed for key in _keys(wanted)):
+            libbpf.delete(wanted, _FELLOW.packed)
+    finally:
+        os.close(wanted)
+
+
+def _keys(table: int) -> list[bytes]:
+    keys: list[bytes] = []
+    key = libbpf.next_key(table, None, 4)
+    while key is not None:
+        keys.append(key)
+        key = libbpf.next_key(table, key, 4)
+    return keys
