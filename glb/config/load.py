@@ -36,6 +36,9 @@ GLBD_MAGIC = b"GLBD"
 # How alike a key must be to a known one to be taken for a slip of the pen (difflib's ratio, 0 to 1).
 LIKENESS = 0.8
 
+_TOLD_BY = {"tables": "a source of forwarding tables", "outbound_src_ip": "a director's configuration"}
+"""Keys that only one kind of file has, and what that kind is called."""
+
 AnySource = TypeVar("AnySource", bound=BaseModel)
 
 
@@ -152,11 +155,19 @@ def validate(source: type[AnySource], raw: object, name: str, further: Iterable[
     try:
         valid = source.model_validate(raw)
     except ValidationError as error:
+        raise_any(name, _another_kind(source, raw))
         problems = [_problem(source, details) for details in error.errors(include_url=False)]
         raise_any(name, [*problems, *further])
         raise
     raise_any(name, further)
     return valid
+
+
+def _another_kind(source: type[BaseModel], raw: object) -> Iterator[Problem]:
+    """Where a file of one kind was given in the place of another: that alone, instead of each key that is wrong."""
+    for key, what in _TOLD_BY.items():
+        if isinstance(raw, dict) and key in raw and key not in source.model_fields:
+            yield (), f"this is {what}, as its key {shown(key)} tells; another kind of file belongs here"
 
 
 def raise_any(name: str, problems: Iterable[Problem]) -> None:

@@ -138,7 +138,7 @@ def _render(facts: list[dict[str, Any]]) -> RenderableType:
         return f"{fact['destination']} ({fact['protocol']}): no bind matches: left to the director's stack"
     lines = grid("", "")
     lines.show_header = False
-    for label in ("table", "bind", "hash", "row"):
+    for label in ("protocol", "table", "bind", "hash", "row"):
         lines.add_row(label, str(fact[label]))
     lines.add_row("hops", " -> ".join(fact["hops"]))
     lines.add_row("tunnel port", str(fact["tunnel_source_port"]))

@@ -1,5 +1,6 @@
 """Scenarios by name, which come with glb, or by file."""
 
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
@@ -21,7 +22,11 @@ def names() -> list[str]:
 def source(name: str) -> str:
     """The JSON of a scenario that comes with glb. Raises ConfigError if there is none of this name."""
     if name not in names():
-        raise ConfigError(f'no scenario "{name}"; there are {", ".join(names())}, and any file of your own')
+        close = get_close_matches(name, names(), n=1)
+        hint = (
+            f'did you mean "{close[0]}"?' if close else "`glbctl simulate --list` shows them; your own is a JSON file"
+        )
+        raise ConfigError(f'no scenario "{name}"; {hint}')
     return (_FOLDER / f"{name}{_SUFFIX}").read_text()
 
 

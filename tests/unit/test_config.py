@@ -415,6 +415,19 @@ def test_a_misspelt_key_explains_the_missing_one() -> None:
     ]
 
 
+def test_a_file_in_the_place_of_one_of_another_kind_is_told_by_its_kind() -> None:
+    tables, director = json.dumps(sources.tables()), json.dumps(sources.director())
+
+    belongs = "tells; another kind of file belongs here"
+    assert problems_in_director(tables) == [
+        f'director.json: this is a source of forwarding tables, as its key "tables" {belongs}'
+    ]
+    for problems, name in ((problems_in_tables, "ft.json"), (problems_in_proxy, "proxy.conf")):
+        assert problems(director) == [
+            f'{name}: this is a director\'s configuration, as its key "outbound_src_ip" {belongs}'
+        ]
+
+
 def test_all_problems_are_told_at_once() -> None:
     source = put(sources.tables(), "tables.0.backends.0.state", "up")
     source = put(source, "tables.1.binds.0.port", 0)

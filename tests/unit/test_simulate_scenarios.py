@@ -113,6 +113,17 @@ def test_the_picture_has_a_bar_for_each_load_balancer_and_kind_of_ecmp() -> None
     assert words.count("none") == sum(each.cut == 0 for each in outcomes) > 0
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("director-lost", 'did you mean "director-loss"?'), ("x", "`glbctl simulate --list` shows them")],
+)
+def test_a_name_that_nobody_knows_is_answered_with_what_to_do(name: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        scenarios.find(name)
+
+    assert str(caught.value).startswith(f'no scenario "{name}"; {hint}')
+
+
 # The command
 
 
