@@ -51,4 +51,4 @@ def _table(findings: list[Finding]) -> Table:
 
 def _summary(findings: list[Finding]) -> str:
     counts = {level: sum(finding.level is level for finding in findings) for level in Level}
-    return f"{counts[Level.ERROR]} errors, {counts[Level.WARNING]} warnings, {counts[Level.OK]} as it should be"
+    return f"errors: {counts[Level.ERROR]}, warnings: {counts[Level.WARNING]}, as it should be: {counts[Level.OK]}"
