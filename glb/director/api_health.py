@@ -42,11 +42,13 @@ class HealthReport(BaseModel):
     """The health of all backends.
 
     checks: how many are asked again and again, each one once. late: seconds that the check which began last was behind
-    its time. held: tables of which too many backends fail, so that this is not believed.
+    its time. not_counted: timeouts that were none, since the daemon was too busy to look. held: tables of which too
+    many backends fail, so that this is not believed.
     """
 
     checks: int
     late: float
+    not_counted: int
     held: list[str]
     backends: list[BackendAccount]
 
@@ -63,7 +65,13 @@ async def health(monitor: Health) -> HealthReport:
     """The health of each table's backends, and what their checks found last."""
     ledger = monitor.ledger
     held = [table.name for table in ledger.plan.tables if ledger.hold(table.name) is not None]
-    return HealthReport(checks=len(ledger.probes), late=monitor.late, held=held, backends=list(account(ledger)))
+    return HealthReport(
+        checks=len(ledger.probes),
+        late=monitor.late,
+        not_counted=monitor.not_counted,
+        held=held,
+        backends=list(account(ledger)),
+    )
 
 
 @router.get("/tables/{table}/backends/{address}/health")

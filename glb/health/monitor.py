@@ -12,6 +12,7 @@ from glb.health.check import checks_of
 from glb.health.damping import pause
 from glb.health.ledger import Ledger, Memory
 from glb.health.plan import Probe, plan
+from glb.health.pulse import Pulse
 from glb.health.result import TIMEOUT, Result, failure
 from glb.health.verdict import ProbeHealth
 from glb.health.view import HealthView
@@ -53,6 +54,9 @@ class Monitor:
         self.unsaved = asyncio.Event()
         self.late = 0.0
         """Seconds that the check which began last was behind its time: if more than a few ms, it is too many checks."""
+        self.not_counted = 0
+        """Timeouts that were none: this process was too busy to look."""
+        self._pulse = Pulse()
         self._asker: Asker | None = None
         self._lives: dict[Probe, _Life] = {}
         self._room = asyncio.Semaphore(_AT_ONCE)
@@ -64,6 +68,7 @@ class Monitor:
         Returns once each check has a result, be it one from before. Checks that cannot be made here are told of, and
         left out.
         """
+        self._pulse.begin()
         asker = await self._asker_at(source)
         wanted = plan(tables, await asker.get_ready(_needs_tunnel(tables)))
         for problem in sorted(wanted.impossible() - self.ledger.plan.impossible()):
@@ -86,6 +91,7 @@ class Monitor:
 
     async def close(self) -> None:
         """Ask no more, and remove what the checks needed of the system."""
+        self._pulse.end()
         for life in self._lives.values():
             life.end()
         self._lives.clear()
@@ -114,10 +120,14 @@ class Monitor:
     async def _check(self, life: _Life) -> None:
         loop = asyncio.get_running_loop()
         async with self._room:
-            begun = loop.time()
+            begun, behind = loop.time(), self._pulse.behind
             self.late = begun - life.due if life.due is not None else 0.0
             result = await self._result(life.probe)
-        wait = self._take(life.probe, result)
+        if result.found == TIMEOUT and self._pulse.behind - behind > life.probe.policy.timeout_ms / 2000:
+            self.not_counted += 1  # most of the time went by without a look at the answers
+            wait = life.probe.policy.interval_ms / 1000
+        else:
+            wait = self._take(life.probe, result)
         if life.due is None:
             wait *= random.random()  # so that checks which have begun together do not go on in step
         life.due = max(begun + wait, loop.time())

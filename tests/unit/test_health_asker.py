@@ -1,9 +1,11 @@
 """Checks of real servers on this host: what each finds, and what it makes of it."""
 
 import asyncio
+import json
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,9 +16,14 @@ import pytest
 from aiohttp import web
 
 from glb.config.health import DEFAULT_STATUSES
+from glb.config.load import parse_tables
+from glb.config.model import ForwardingTables
 from glb.health.asker import Asker
 from glb.health.check import Check, Kind
+from glb.health.ledger import Memory
+from glb.health.monitor import Monitor
 from glb.health.result import Result
+from tests.unit import sources
 
 HERE = IPv4Address("127.0.0.1")
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -214,3 +221,37 @@ def why_not(check: Check, source: str = "127.0.0.1") -> str | None:
 )
 def test_what_cannot_be_checked_from_this_host_is_told(check: Check, source: str, told: str | None) -> None:
     assert why_not(check, source) == told
+
+
+def test_a_timeout_counts_only_if_the_daemon_had_the_time_to_look() -> None:
+    async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def run() -> tuple[bool, bool]:
+        monitor = Monitor(Memory())
+        async with await listening(hang) as server:
+            await monitor.follow(hanging(server.sockets[0].getsockname()[1]), HERE)
+            while monitor.not_counted < 5:
+                time.sleep(0.15)  # busy with something else
+                await asyncio.sleep(0)
+            up_while_busy = is_up(monitor)
+            while is_up(monitor):
+                await asyncio.sleep(0.01)
+            await monitor.close()
+        return up_while_busy, is_up(monitor)
+
+    assert asyncio.run(asyncio.wait_for(run(), 30)) == (True, False)
+
+
+def hanging(port: int) -> ForwardingTables:
+    """One backend that is taken for up until it has failed three times."""
+    checks = {"http": port, "interval_ms": 100, "timeout_ms": 100, "fall": 3, "initial": "up"}
+    source = sources.tables()
+    source["tables"] = source["tables"][:1]
+    source["tables"][0]["backends"] = [{"ip": str(HERE), "state": "active", "healthchecks": checks}]
+    return parse_tables(json.dumps(source), "ft.json")
+
+
+def is_up(monitor: Monitor) -> bool:
+    [health] = monitor.ledger.probes.values()
+    return health.damped.up
