@@ -30,10 +30,13 @@ class Attachment:
     """The place of one program on one interface. Programs in it are replaced without a packet seeing none."""
 
     def __init__(self, interface: Interface) -> None:
-        """Raises DatapathError if another daemon has the interface."""
+        """Raises DatapathError if another daemon has the interface, or another tool's XDP program is on it."""
         self.interface = interface
         self._pins = PinDir(interface.name)
         self._link = self._inherited_link()
+        if self._link is None and (other := occupant(interface)):
+            self._pins.release()
+            raise DatapathError(other)
         self.is_new = False
         """Whether what is attached was attached by this process, in nobody's place."""
 

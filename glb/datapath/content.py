@@ -7,9 +7,10 @@ import hashlib
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import IPv4Address
+from pathlib import Path
 
-from glb import __version__
 from glb.config.model import DirectorConfig
 from glb.datapath.layout import Layout
 from glb.datapath.mac import UNKNOWN_MAC
@@ -29,7 +30,7 @@ class Surroundings:
 
 
 def content_digest(layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> bytes:
-    """SHA-256. Another version of glb may write the same layout in another way, so it has another digest."""
+    """SHA-256. Other code may write the same layout in another way, so it makes another digest."""
     digest = hashlib.sha256()
     for part in _parts(layout, config, surroundings):
         digest.update(struct.pack("=I", len(part)))
@@ -37,8 +38,15 @@ def content_digest(layout: Layout, config: DirectorConfig, surroundings: Surroun
     return digest.digest()
 
 
+@cache
+def _code() -> str:
+    """A digest of this folder."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
 def _parts(layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> Iterator[bytes]:
-    yield repr((__version__, config, surroundings.mac, surroundings.mtu, layout.tables)).encode()
+    yield repr((_code(), config, surroundings.mac, surroundings.mtu, layout.tables)).encode()
     for backend in layout.backends:
         next_hop = surroundings.next_hops.get(backend.address, UNKNOWN_MAC)
         yield backend.address.packed + next_hop + backend.table_name.encode()
