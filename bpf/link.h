@@ -15,6 +15,7 @@ __inline bool copy_tags(struct cursor *to, struct cursor *from, const struct lin
 	__u64 tags = (link->len - sizeof(struct ethhdr)) / sizeof(struct vlan_tag);
 	struct vlan_tag *old, *new;
 
+	barrier_var(from->pos); /* or one check tells the compiler, but not the verifier, what the other would say */
 #pragma unroll
 	for (int i = 0; i < MAX_VLAN_TAGS; i++) {
 		if (i >= tags)
