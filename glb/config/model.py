@@ -13,6 +13,9 @@ from glb.config.routing import Routing
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+AGENT_PORT = 19523
+"""The TCP port of a proxy's agent: the number of the tunnel's UDP port."""
+
 
 class State(StrEnum):
     """What a backend may be sent.
@@ -62,6 +65,12 @@ class Bind:
     def family(self) -> int:
         """The IP version, 4 or 6."""
         return self.network.version
+
+    @property
+    def precedence(self) -> tuple[int, int]:
+        """Of the binds that match a packet the one that sorts first by this is chosen, of equals the first in the file:
+        the longest prefix, then the narrowest range of ports. So an exact bind beats all others."""
+        return -self.network.prefixlen, self.port_end - self.port_start
 
     def __str__(self) -> str:
         single = self.network.prefixlen == self.network.max_prefixlen
@@ -229,14 +238,24 @@ class DirectorConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """Where a proxy's agent answers: a TCP port, and this host's addresses; none: those of the proxy's interface."""
+
+    port: int = AGENT_PORT
+    listen: tuple[IPv4Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ProxyConfig:
     """A proxy's own configuration.
 
-    `sources` are the networks that tunnelled packets are taken from; empty: any. `namespaces` are the network
-    namespaces, beside the proxy's own, whose sockets take packets: names under /run/netns, or absolute paths.
-    `metrics` is where Prometheus may ask by TCP; None: nowhere.
+    `sources` are the networks that tunnelled packets are taken from, and that the agent answers to; empty: any.
+    `namespaces` are the network namespaces, beside the proxy's own, whose sockets take packets: names under
+    /run/netns, or absolute paths. `agent` is None where none is to run. `metrics` is where Prometheus may ask by TCP;
+    None: nowhere.
     """
 
     sources: tuple[IPv4Network, ...] = ()
     namespaces: tuple[str, ...] = ()
     metrics: Listen | None = None
+    agent: AgentConfig | None = AgentConfig()

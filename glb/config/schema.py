@@ -6,12 +6,14 @@ Types are strict: "true" is no boolean, 1 is not true, 80.0 is no port.
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, model_validator
 
 from glb.config import values
 from glb.config.health_schema import HealthCheckDefaultsSource, HealthChecksSource, Port, hold_share, policy
 from glb.config.model import (
+    AGENT_PORT,
     Address,
+    AgentConfig,
     Backend,
     Bind,
     DirectorConfig,
@@ -172,10 +174,24 @@ class DirectorSource(BaseModel):
         )
 
 
+class AgentSource(Source):
+    port: Port = AGENT_PORT
+    listen: tuple[Annotated[IPv4Address, PlainValidator(values.unicast_ipv4)], ...] = ()
+
+    def to_model(self) -> AgentConfig:
+        return AgentConfig(self.port, self.listen)
+
+
 class ProxySource(Source):
     sources: tuple[Annotated[IPv4Network, PlainValidator(values.network_ipv4)], ...] = ()
     namespaces: tuple[Annotated[str, PlainValidator(values.namespace)], ...] = ()
     metrics: MetricsSource | None = None
+    agent: Annotated[AgentSource | None, BeforeValidator(values.object_or_false)] = AgentSource()
 
     def to_model(self) -> ProxyConfig:
-        return ProxyConfig(self.sources, self.namespaces, self.metrics.listen if self.metrics else None)
+        return ProxyConfig(
+            sources=self.sources,
+            namespaces=self.namespaces,
+            metrics=self.metrics.listen if self.metrics else None,
+            agent=self.agent.to_model() if self.agent else None,
+        )

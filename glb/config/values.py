@@ -70,6 +70,15 @@ def boolean(value: object) -> bool:
     return value
 
 
+def object_or_false(value: object) -> object:
+    """A JSON object as it is; None for false, which switches off what the object would describe."""
+    if value is False:
+        return None
+    if not isinstance(value, dict):
+        raise refuse(value, "an object, or false")
+    return value
+
+
 def name(value: object) -> str:
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise refuse(value, "a name of printable characters")

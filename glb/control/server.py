@@ -15,6 +15,7 @@ from glb.control.errors import ControlError
 from glb.control.peer import PeerProtocol
 
 _BACKLOG = 64
+_MAX_HEAD_BYTES = 1 << 17  # of a request: the many binds of a table are named in its first line
 _GRACE_SECONDS = 2  # that open requests get at the end
 
 
@@ -74,6 +75,7 @@ async def serve_on(app: FastAPI, listener: socket.socket, stop: asyncio.Event) -
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
     )
     server = _Server(settings)
     serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -77,3 +77,10 @@ def local_addresses() -> frozenset[IPv4Address | IPv6Address]:
     with open_netlink() as netlink:
         entries = [entry.get("local") or entry.get("address") for entry in netlink.get_addr()]
     return frozenset(ip_address(entry) for entry in entries)
+
+
+def addresses_of(interface: Interface) -> list[IPv4Address]:
+    """The IPv4 addresses of the interface itself."""
+    with IPRoute() as netlink:
+        entries = netlink.get_addr(family=AF_INET, index=interface.ip_index)
+        return [IPv4Address(entry.get("local")) for entry in entries]

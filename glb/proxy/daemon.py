@@ -6,13 +6,15 @@ from pathlib import Path
 from glb.daemon.lifecycle import Actions, live
 from glb.metrics.exporter import serve_metrics
 from glb.network.next_hops import changes
+from glb.proxy.agent import serve_agent
 from glb.proxy.proxy import Proxy
 
 _LOOK_AROUND_SECONDS = 0.5
 
 
 async def run(interface: str, config: Path | None, keep: bool) -> None:
-    """Decapsulate on the interface until SIGTERM or SIGINT; reload at SIGHUP; follow the network.
+    """Decapsulate on the interface until SIGTERM or SIGINT; reload at SIGHUP; follow the network; answer
+    those who ask how many connections are left.
 
     Raises what Proxy raises, before anything is attached.
     """
@@ -25,7 +27,7 @@ async def run(interface: str, config: Path | None, keep: bool) -> None:
     async def measure(_: Actions[Proxy], stop: asyncio.Event) -> None:
         await serve_metrics(started[0].settings.metrics, (interface,), stop)
 
-    await live("proxy", (interface,), keep, start, (_watch_network, measure))
+    await live("proxy", (interface,), keep, start, (_watch_network, measure, serve_agent))
 
 
 async def _watch_network(actions: Actions[Proxy], stop: asyncio.Event) -> None:

@@ -12,9 +12,10 @@ from glb.datapath.attachment import Attachment
 from glb.datapath.mac import UNKNOWN_MAC
 from glb.datapath.proxy import ProxyDatapath
 from glb.errors import GlbError
-from glb.network.interface import find_interface, ipv4_addresses
+from glb.network.interface import addresses_of, find_interface, ipv4_addresses
 from glb.network.namespaces import namespace_ids
 from glb.network.next_hops import resolve, resolve_gateway
+from glb.proxy.api import AgentSettings
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,19 @@ class Proxy:
             self._reporter.change_trouble(str(error))
         else:
             self._reporter.change_trouble(None)
+
+    def agent_settings(self) -> AgentSettings | None:
+        """What the agent is to answer with; None if none is wanted. Raises NetworkError if the interface is gone."""
+        config = self.settings.agent
+        if config is None:
+            return None
+        return AgentSettings(
+            interface=self._interface,
+            addresses=config.listen or tuple(addresses_of(find_interface(self._interface))),
+            port=config.port,
+            sources=self.settings.sources,
+            namespaces=self.settings.namespaces,
+        )
 
     def detach(self) -> None:
         """Take the program off the interface and remove every trace."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from glb.config.model import Bind, Proto
-from glb.table.lookup import precedence
 from glb.table.model import BuiltTable
 
 
@@ -116,4 +115,4 @@ def _points(region: _Region, others: Sequence[_Region]) -> Iterator[tuple[int, i
 
 def _winner(candidates: Sequence[_Owned], address: int, port: int) -> _Owned | None:
     matches = [owned for owned in candidates if owned.region.holds(address, port)]
-    return min(matches, key=lambda owned: precedence(owned.bind), default=None)
+    return min(matches, key=lambda owned: owned.bind.precedence, default=None)

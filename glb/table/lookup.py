@@ -73,9 +73,4 @@ def _find(tables: Sequence[BuiltTable], flow: Flow, proto: Proto) -> tuple[Built
         if bind.proto is proto and bind.port_start <= flow.dst_port <= bind.port_end
     ]
     # min keeps the first of equals; an exact bind has the longest prefix and the narrowest range.
-    return min(matches, key=lambda match: precedence(match[1]), default=None)
-
-
-def precedence(bind: Bind) -> tuple[int, int]:
-    """Of binds that a packet matches, the one with the lowest of these has it."""
-    return -bind.network.prefixlen, bind.port_end - bind.port_start
+    return min(matches, key=lambda match: match[1].precedence, default=None)

@@ -20,6 +20,7 @@ from glb.config.load import (
     parse_tables,
 )
 from glb.config.model import (
+    AgentConfig,
     Backend,
     Bind,
     DirectorConfig,
@@ -157,6 +158,18 @@ def test_a_proxys_configuration_is_read() -> None:
         ("web", "/proc/1/ns/net"),
         Listen(IPv4Address("127.0.0.1"), 9480),
     )
+
+
+@pytest.mark.parametrize(
+    ("agent", "expected"),
+    [
+        ({}, AgentConfig(19523, ())),
+        ({"port": 4711, "listen": ["10.0.0.11"]}, AgentConfig(4711, (IPv4Address("10.0.0.11"),))),
+        (False, None),
+    ],
+)
+def test_a_proxys_agent_is_configured_or_switched_off(agent: object, expected: AgentConfig | None) -> None:
+    assert parse_proxy(json.dumps({"agent": agent}), "proxy.conf").agent == expected
 
 
 def test_a_proxys_configuration_needs_nothing() -> None:
@@ -392,8 +405,14 @@ MALFORMED_PROXIES = [
     ("a namespace twice", {"namespaces": ["web", "web"]}, "namespaces[1]: web is already namespaces[0]"),
     ("nine namespaces", {"namespaces": [f"web{i}" for i in range(9)]},
      "namespaces: 9 namespaces; at most 8 are searched for sockets"),
+    ("an agent that is switched on", {"agent": True}, "agent: true is not an object, or false"),
+    ("an agent that is nothing", {"agent": None}, "agent: null is not an object, or false"),
+    ("an agent's port", {"agent": {"port": 0}}, "agent.port: 0 is not a whole number from 1 to 65535"),
+    ("an agent everywhere", {"agent": {"listen": ["0.0.0.0"]}},
+     'agent.listen[0]: "0.0.0.0" is not the address of one host'),
+    ("an agent's slip of the pen", {"agent": {"prot": 1}}, 'agent.prot: unknown key; did you mean "port"?'),
     ("an unknown key", {"source": []}, 'source: unknown key; did you mean "sources"?'),
-    ("a key unlike any", {"mtu": 1500}, "mtu: unknown key; known are sources, namespaces, metrics"),
+    ("a key unlike any", {"mtu": 1500}, "mtu: unknown key; known are sources, namespaces, metrics, agent"),
 ]  # fmt: skip
 
 

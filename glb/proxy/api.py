@@ -1,0 +1,91 @@
+"""What a proxy's agent answers: HTTP and JSON, for reading only. Errors are {"detail": text}."""
+
+import asyncio
+from dataclasses import asdict, dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from glb import __version__
+from glb.config.bind_text import parse_bind
+from glb.config.errors import ConfigError
+from glb.config.model import Proto
+from glb.daemon.report import read_report, report_path
+from glb.datapath.counters import read_counters
+from glb.errors import GlbError
+from glb.proxy.connections import count_connections
+
+_MAX_BINDS = 1024
+_BAD_INPUT = 422
+_FAILED = 503
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """What an agent answers about, where, and to whom. No sources: to anybody."""
+
+    interface: str
+    addresses: tuple[IPv4Address, ...]
+    port: int
+    sources: tuple[IPv4Network, ...]
+    namespaces: tuple[str, ...]
+
+
+class Connections(BaseModel):
+    """The connections of each bind by state, and the packets of the proxy by verdict since it was attached."""
+
+    interface: str
+    binds: dict[str, dict[str, int]]
+    packets: dict[str, int]
+
+
+def create_app(settings: AgentSettings) -> FastAPI:
+    """The application. It asks nothing of the daemon but what the settings say, and cannot change anything."""
+    app = FastAPI(
+        title="glb proxy agent",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(_only(settings.sources))],
+    )
+    one_at_a_time = asyncio.Lock()  # a count of many sockets takes the processor's time: askers wait for one another
+
+    @app.get("/v1/status")
+    async def status() -> dict[str, Any]:
+        """The proxy's report, and its packets by verdict."""
+        report = read_report(report_path(settings.interface))
+        packets = await asyncio.to_thread(read_counters, settings.interface, "proxy")
+        return {"version": __version__, **asdict(report), "packets": packets}
+
+    @app.get("/v1/connections")
+    async def connections(bind: Annotated[list[str], Query(max_length=_MAX_BINDS)]) -> Connections:
+        """Count the TCP connections of each bind, as `glbctl` writes them: 203.0.113.10:80/tcp. One that two of the
+        binds match is counted under the one that a director would choose."""
+        binds = [parse_bind(text) for text in bind]
+        if any(wanted.proto is not Proto.TCP for wanted in binds):
+            raise ConfigError("only tcp has connections")
+        async with one_at_a_time:
+            counts = await asyncio.to_thread(count_connections, binds, settings.namespaces)
+            packets = await asyncio.to_thread(read_counters, settings.interface, "proxy")
+        named = {str(b): {state.name.lower(): number for state, number in counts[b].items()} for b in binds}
+        return Connections(interface=settings.interface, binds=named, packets=packets)
+
+    app.add_exception_handler(GlbError, _answer_error)
+    return app
+
+
+def _only(sources: tuple[IPv4Network, ...]) -> Any:
+    async def check(request: Request) -> None:
+        asker = IPv4Address(request.client.host) if request.client else None
+        if sources and not any(asker in source for source in sources if asker):
+            raise HTTPException(403, f"{asker} is not one of the sources in this proxy's configuration")
+
+    return check
+
+
+async def _answer_error(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, _BAD_INPUT if isinstance(error, ConfigError) else _FAILED)
