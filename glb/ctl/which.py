@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from glb.config.errors import ConfigError
 from glb.control.client import Client
 from glb.ctl.takeover import running_directors
 from glb.daemon.report import Report, all_reports
@@ -14,6 +15,26 @@ Iface = Annotated[
     str | None,
     typer.Option("--iface", help="The director of this interface; needed where directors here follow several files."),
 ]
+
+
+def table_file(source: Path, name: str | None) -> tuple[Path, str | None]:
+    """The file that is meant, and the table in it if only one is: a file that is there goes before a table of that name
+    which a director here has loaded.
+
+    Raises GlbError if there is neither, or directors here have loaded the name from several files.
+    """
+    if source.exists():
+        return source, name
+    loaded = [(table.name, report.table_file) for report in running_directors() for table in report.tables]
+    files = {file for table, file in loaded if table == str(source)}
+    if not files:
+        names = ", ".join(sorted({table for table, _ in loaded})) or "none, since no director runs"
+        raise ConfigError(f"{source}: no such file, and no table that a director here has loaded; there are: {names}")
+    if len(files) > 1:
+        raise GlbError(f"table {source} is loaded from several files; name one: {', '.join(sorted(map(str, files)))}")
+    if name not in (None, str(source)):
+        raise ConfigError(f"{source} is a table already; --name {name} contradicts it")
+    return Path(str(files.pop())), str(source)
 
 
 def running_director(iface: str | None) -> Report:

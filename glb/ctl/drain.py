@@ -1,0 +1,171 @@
+"""`glbctl backend drain`: drain a backend, and wait for its last connection if so told."""
+
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from glb.config.edit import Edit, remove_backend
+from glb.config.load import load_tables
+from glb.config.model import AGENT_PORT, State
+from glb.ctl.drain_view import view_of
+from glb.ctl.edits import Address, Force, Made, Source, TableName, make, moving_to
+from glb.ctl.output import Format, Output, console, emit, errors
+from glb.ctl.which import table_file
+from glb.drain.agent import Agent
+from glb.drain.binds import Wanted, wanted_binds
+from glb.drain.progress import HOLDING, OVER, Progress
+from glb.drain.wait import watch
+from glb.errors import GlbError
+
+_TAKEOVER_SECONDS = 30.0
+_EXIT_INTERRUPTED = 130  # as a shell has it for SIGINT
+
+
+class Then(StrEnum):
+    """What becomes of a backend without connections."""
+
+    REMOVE = "remove"
+    INACTIVE = "inactive"
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """How a wait has ended. agent: who was asked. seconds: how long the whole took."""
+
+    agent: str
+    progress: Progress
+    seconds: float
+    interrupted: bool = False
+
+    def facts(self) -> dict[str, Any]:
+        progress = self.progress
+        return {
+            "agent": self.agent,
+            "drained": progress.drained,
+            "connections": progress.left,
+            "most": progress.most,
+            "sockets": dict(progress.answer.sockets) if progress.answer else None,
+            "established_packets_per_second": progress.established_rate,
+            "new_packets_per_second": progress.new_rate,
+            "seconds": round(self.seconds, 3),
+            "interrupted": self.interrupted,
+            "error": progress.error,
+        }
+
+
+def drain_command(
+    path: Source,
+    address: Address,
+    table: TableName = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Show how many connections it still has, until there is none.")
+    ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout",
+            min=0,
+            help="Seconds to wait: for the directors to reload (30 if not given); with --wait, for all (no end if not "
+            "given).",
+        ),
+    ] = None,
+    then: Annotated[
+        Then | None, typer.Option("--then", help="With --wait: what to do once no connection is left.")
+    ] = None,
+    time_wait: Annotated[
+        bool, typer.Option("--time-wait", help="With --wait: wait for sockets in TIME_WAIT too.")
+    ] = False,
+    agent_port: Annotated[
+        int, typer.Option("--agent-port", min=1, max=65535, help="The TCP port of the proxy's agent.")
+    ] = AGENT_PORT,
+    force: Force = False,
+    output: Output = Format.TEXT,
+) -> None:
+    """Keep the backend's connections, give it no new ones: they go to the next hop of each row.
+
+    With --wait, the agent on the backend's host is asked how many connections it still holds for the table's binds,
+    until there is none. Interrupting the wait (Ctrl-C) changes nothing: the backend stays draining. Exit status 1 if
+    the time passes first.
+
+    glbctl backend drain web 10.0.0.11 --wait --timeout 600 --then remove
+    """
+    if (then or time_wait) and not wait:
+        raise typer.BadParameter("--then and --time-wait need --wait")
+    began = time.monotonic()
+    file, name = table_file(path, table)
+    takeover = _TAKEOVER_SECONDS if timeout is None else timeout
+    made = make(moving_to(State.DRAINING), file, address, name, force=force, timeout=takeover)
+    if not wait or not all(outcome.reloaded for outcome in made.outcomes):
+        emit(output, made.facts(), made.render())
+        made.require_takeover()
+        return
+    if output is Format.TEXT:
+        console.print(made.render())
+    waited = _wait(made, began, timeout, agent_port, HOLDING | {OVER} if time_wait else HOLDING, output)
+    gone = _go_on(then, made) if then and waited.progress.drained else None
+    if output is Format.JSON:
+        emit(output, {**made.facts(), "wait": waited.facts(), "then": gone.facts() if gone else None}, "")
+    elif gone:
+        console.print(gone.render())
+    _judge(waited, made, gone)
+
+
+def _wait(
+    made: Made, began: float, timeout: float | None, port: int, waited_for: frozenset[str], output: Format
+) -> Waited:
+    """Look until no connection is left, the time is up, or the user has had enough."""
+    wanted = _wanted(made.edit)
+    address = made.edit.changes[0].address
+    left = None if timeout is None else began + timeout - time.monotonic()
+    progress, interrupted = Progress(waited_for), False
+    with Agent(address, port) as agent, view_of(output, f"{address}") as view:
+        try:
+            for progress in watch(agent, wanted, left, waited_for):
+                view.show(progress)
+        except KeyboardInterrupt:
+            interrupted = True
+        view.end(progress)
+        return Waited(agent.place, progress, time.monotonic() - began, interrupted)
+
+
+def _wanted(edit: Edit) -> Wanted:
+    names = {change.table for change in edit.changes}
+    wanted = wanted_binds(load_tables(edit.path).tables, names)
+    if not wanted.own:
+        raise GlbError(
+            f"{_state(edit)}, and there is nothing to wait for: only tcp has connections, and "
+            f"{', '.join(sorted(names))} has no tcp bind"
+        )
+    return wanted
+
+
+def _go_on(then: Then, made: Made) -> Made:
+    """In the tables that the backend was drained in, and in no others."""
+    edit = remove_backend if then is Then.REMOVE else moving_to(State.INACTIVE)
+    changes = made.edit.changes
+    name = changes[0].table if len(changes) == 1 else None
+    return make(edit, made.edit.path, str(changes[0].address), name, force=False, timeout=_TAKEOVER_SECONDS)
+
+
+def _judge(waited: Waited, made: Made, gone: Made | None) -> None:
+    """End with the status that says how it went."""
+    if waited.interrupted:
+        errors.print(f"interrupted: {_state(made.edit)}; {_left(waited.progress)}")
+        raise typer.Exit(_EXIT_INTERRUPTED)
+    if not waited.progress.drained:
+        raise GlbError(f"the time is up after {waited.seconds:.0f} s: {_state(made.edit)}; {_left(waited.progress)}")
+    if gone:
+        gone.require_takeover()
+
+
+def _state(edit: Edit) -> str:
+    return f"{edit.changes[0].address} stays draining in {', '.join(change.table for change in edit.changes)}"
+
+
+def _left(progress: Progress) -> str:
+    if progress.error:
+        return f"it is not known how many connections it has: {progress.error}"
+    return f"{progress.left} connections are left" if progress.left != 1 else "1 connection is left"

@@ -1,0 +1,329 @@
+"""`glbctl backend drain --wait`, with connections that are held open, and the proxy's agent that counts them."""
+
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pyroute2 import IPRoute
+
+from glb.daemon.report import read_report
+from glb.lab import Lab, hosts, netns
+from glb.lab.process import Daemon, argv_in, end
+from glb.network.sockets import TcpState, count_sockets
+from tests.conftest import unique_name
+from tests.lab.helpers.commands import backend, facts, glbctl, lookups
+from tests.lab.helpers.packets import endpoint, wait_for
+
+DRAINED, FAILED, INTERRUPTED = 0, 1, 130
+BIND = f"{hosts.VIP4}:{hosts.HTTP_PORT}/tcp"
+OTHER_PORTS = [(1, 79), (81, 65535)]
+PROXY1, PROXY3 = "10.77.0.101", "10.77.0.103"
+
+
+class Held:
+    """Connections of clients to one proxy's web server, which stay open until they are closed."""
+
+    def __init__(self, lab: Lab, proxy: str, number: int) -> None:
+        self._sockets: list[socket.socket] = []
+        for client in _clients_of(lab, proxy)[:number]:
+            connection = lab.open_socket("client", socket.AF_INET, socket.SOCK_STREAM)
+            connection.bind((client, 0))
+            connection.settimeout(20)
+            connection.connect((str(hosts.VIP4), hosts.HTTP_PORT))
+            self._sockets.append(connection)
+        assert self.answers() == [proxy] * number
+
+    def answers(self) -> list[str]:
+        """Ask on each connection; which proxy answers it."""
+        return [_ask(connection) for connection in self._sockets]
+
+    def close(self) -> None:
+        for connection in self._sockets:
+            connection.close()
+
+
+@cache
+def _clients_of(lab: Lab, proxy: str) -> list[str]:
+    """Addresses whose connections go to the proxy while all are active, as they are at first."""
+    clients = [hosts.client_address(4, 20_000 + offset) for offset in range(60)]
+    flows = [(endpoint(client, 40_000), endpoint(hosts.VIP4, hosts.HTTP_PORT)) for client in clients]
+    choices = lookups(lab, flows, "tcp")
+    return [str(client) for client, made in zip(clients, choices, strict=True) if made and made.proxies[0] == proxy]
+
+
+def _ask(connection: socket.socket) -> str:
+    """An answer is small, so that it comes in one piece; its last line is the proxy's name."""
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: glb\r\n\r\n")
+    answer = connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    return answer.splitlines()[-1].decode()
+
+
+@contextmanager
+def held(lab: Lab, proxy: str, number: int) -> Iterator[Held]:
+    connections = Held(lab, proxy, number)
+    try:
+        yield connections
+    finally:
+        connections.close()
+
+
+class Drain:
+    """`glbctl backend drain web ADDRESS --wait` while it waits."""
+
+    def __init__(self, lab: Lab, address: str, *options: str) -> None:
+        command = ["glbctl", "backend", "drain", "web", address, "--wait", *options]
+        self._process = subprocess.Popen(
+            argv_in(lab.namespace("director1"), command),
+            env=lab.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for_line(self, text: str) -> None:
+        """Until a line with the text is shown."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if text in line:
+                return
+        raise AssertionError(f"ended without {text!r}: {self.finish()}")
+
+    def interrupt(self) -> None:
+        self._process.send_signal(signal.SIGINT)
+
+    def is_waiting(self) -> bool:
+        return self._process.poll() is None
+
+    def finish(self) -> tuple[int, str, str]:
+        """Exit status, and what it still had to say."""
+        said, error = self._process.communicate(timeout=60)
+        return self._process.returncode, said, error
+
+
+def state_of(lab: Lab, address: str) -> str | None:
+    """A backend's state as the directors have it."""
+    [table] = read_report(lab.run_dir / "director2.status.json").tables
+    return table.backends.get(address)
+
+
+def ask_agent(lab: Lab, host: str, address: str, path: str) -> httpx.Response:
+    return lab.within(host, lambda: httpx.get(f"http://{address}:19523{path}", trust_env=False, timeout=20))
+
+
+def counted(lab: Lab, address: str, bind: str = BIND) -> dict[str, int]:
+    answer = ask_agent(lab, "director1", address, f"/v1/connections?bind={bind}")
+    assert answer.status_code == 200, answer.text
+    counts: dict[str, int] = answer.json()["binds"][bind]
+    return counts
+
+
+@pytest.fixture
+def _put_back(lab: Lab) -> Iterator[None]:
+    yield
+    if state_of(lab, PROXY1) is None:
+        backend(lab, "fill", "proxy1")
+    backend(lab, "activate", "proxy1")
+
+
+@pytest.mark.usefixtures("_put_back")
+def test_a_drain_waits_for_the_last_connection_and_goes_on_to_remove(lab: Lab) -> None:
+    with held(lab, "proxy1", 5) as connections:
+        drain = Drain(lab, PROXY1, "--timeout", "60", "--then", "remove")
+        drain.wait_for_line("5 of 5 connections left (5 established)")
+        still_answering = connections.answers()
+        state = state_of(lab, PROXY1)
+        waiting = drain.is_waiting()
+    status, said, error = drain.finish()
+
+    assert (still_answering, state, waiting) == (["proxy1"] * 5, "draining", True)
+    assert (status, error) == (DRAINED, "")
+    assert "0 of 5 connections left" in said
+    assert "draining -> removed" in said
+    assert state_of(lab, PROXY1) is None
+
+
+@pytest.mark.usefixtures("_put_back")
+def test_the_facts_of_a_drain_that_goes_on_to_inactive(lab: Lab) -> None:
+    told = facts(lab, "director1", "backend", "drain", "web", PROXY1, "--wait", "--then", "inactive")
+
+    assert told["tables"][0]["after"] == "draining"
+    assert (told["wait"]["drained"], told["wait"]["connections"], told["wait"]["error"]) == (True, 0, None)
+    assert told["then"]["tables"][0]["after"] == "inactive"
+
+
+@pytest.mark.usefixtures("_put_back")
+def test_a_drain_whose_time_is_up_leaves_the_backend_draining(lab: Lab) -> None:
+    with held(lab, "proxy1", 2) as connections:
+        done = glbctl(
+            lab, "director1", *("backend", "drain", "web", PROXY1, "--wait"), *("--timeout", "2", "--then", "remove")
+        )
+        answering = connections.answers()
+
+    assert done.returncode == FAILED
+    assert f"{PROXY1} stays draining in web; 2 connections are left" in done.stderr
+    assert (state_of(lab, PROXY1), answering) == ("draining", ["proxy1"] * 2)
+
+
+@pytest.mark.usefixtures("_put_back")
+def test_a_drain_that_is_interrupted_leaves_the_backend_draining(lab: Lab) -> None:
+    with held(lab, "proxy1", 1) as connections:
+        drain = Drain(lab, PROXY1, "--then", "remove")
+        drain.wait_for_line("1 of 1 connections left")
+        drain.interrupt()
+        status, _, error = drain.finish()
+        answering = connections.answers()
+
+    assert status == INTERRUPTED
+    assert f"interrupted: {PROXY1} stays draining in web; 1 connection is left" in error
+    assert (state_of(lab, PROXY1), answering) == ("draining", ["proxy1"])
+
+
+@pytest.mark.usefixtures("_put_back")
+def test_an_agent_that_is_killed_is_asked_again_and_its_packets_flow_on(lab: Lab) -> None:
+    lab.kill("proxy1")
+    with held(lab, "proxy1", 2) as connections:
+        drain = Drain(lab, PROXY1)
+        drain.wait_for_line(f"the proxy's agent at {PROXY1}:19523 cannot be reached")
+        answering = connections.answers()
+        lab.start_proxy("proxy1")
+        drain.wait_for_line("2 of 2 connections left")
+    status, _, error = drain.finish()
+
+    assert answering == ["proxy1"] * 2
+    assert (status, error) == (DRAINED, "")
+
+
+def test_an_agent_counts_only_what_it_is_asked_for(lab: Lab) -> None:
+    with held(lab, "proxy3", 3):
+        here, other = counted(lab, PROXY3), counted(lab, PROXY3, f"{hosts.VIP4}:81-65535/tcp")
+        network = counted(lab, PROXY3, f"{hosts.VIP_NET4}:1-100/tcp")
+
+    assert (here["established"], network["established"], other) == (3, 3, {})
+
+
+@pytest.mark.parametrize("query", ["bind=here", f"bind={hosts.VIP4}:53/udp", ""])
+def test_an_agent_refuses_what_is_no_question(lab: Lab, query: str) -> None:
+    assert ask_agent(lab, "director1", PROXY3, f"/v1/connections?{query}").status_code == 422
+
+
+def test_an_agent_tells_its_proxys_status(lab: Lab) -> None:
+    told = ask_agent(lab, "director1", PROXY3, "/v1/status").json()
+
+    assert (told["role"], told["interface"], told["process"]["pid"]) == (
+        "proxy",
+        "proxy3",
+        lab.process_id("proxy3").pid,
+    )
+    assert told["packets"]["drop_bad_tunnel"] == 0
+
+
+@contextmanager
+def configured(lab: Lab, folder: Path, **config: Any) -> Iterator[Daemon]:
+    """proxy3 with a configuration file."""
+    path = folder / "proxy.conf"
+    path.write_text(json.dumps(config))
+    lab.stop("proxy3")
+    command = ["glbctl", "proxy", "run", "--iface", "proxy3", "--config", str(path)]
+    daemon = Daemon(lab.namespace("proxy3"), command, folder / "proxy.log", lab.env)
+    try:
+        daemon.wait_until_ready()
+        yield daemon
+    finally:
+        end(daemon.id, signal.SIGTERM)
+        lab.start_proxy("proxy3")
+
+
+@contextmanager
+def box(lab: Lab) -> Iterator[str]:
+    """A container's network namespace with the VIP in it and two connections to it, of which one has been closed."""
+    name = unique_name()
+    netns.create(name)
+    try:
+        netns.run_in(name, _bring_up_the_vip)
+        with _sockets_in(name):
+            yield name
+    finally:
+        netns.remove(name)
+
+
+def _bring_up_the_vip() -> None:
+    with IPRoute() as ip:
+        ip.link("set", index=1, state="up")
+        ip.addr("add", index=1, address=str(hosts.VIP4), prefixlen=32)
+
+
+@contextmanager
+def _sockets_in(name: str) -> Iterator[None]:
+    vip = (str(hosts.VIP4), hosts.HTTP_PORT)
+    listener = netns.run_in(name, lambda: socket.create_server(vip))
+    clients = [netns.run_in(name, lambda: socket.create_connection(vip)) for _ in range(2)]
+    servers = [listener.accept()[0] for _ in clients]
+    clients[1].close()
+    states = {TcpState.ESTABLISHED, TcpState.FIN_WAIT2}
+    wait_for(lambda: {e.state for e in count_sockets(OTHER_PORTS, name)} == states, "the close is acknowledged")
+    try:
+        yield
+    finally:
+        for each in (listener, *clients, *servers):
+            each.close()
+
+
+def agent_answers(lab: Lab, address: str) -> bool:
+    with suppress(httpx.TransportError):
+        ask_agent(lab, "director1", address, "/v1/status")
+        return True
+    return False
+
+
+def test_a_containers_connections_are_counted(lab: Lab, tmp_path: Path) -> None:
+    with box(lab) as name, configured(lab, tmp_path, namespaces=[name]):
+        wait_for(lambda: agent_answers(lab, PROXY3), "the agent answers")
+        counts = counted(lab, PROXY3)
+
+    assert counts == {"established": 1, "close_wait": 1}
+
+
+def test_an_agent_answers_to_its_sources_only_and_on_the_port_that_is_configured(lab: Lab, tmp_path: Path) -> None:
+    with configured(lab, tmp_path, sources=["10.77.0.0/24"]):
+        wait_for(lambda: agent_answers(lab, PROXY3), "the agent answers")
+        answer, refusal = (ask_agent(lab, host, PROXY3, "/v1/status") for host in ("director1", "client"))
+
+    assert answer.status_code == 200
+    assert refusal.status_code == 403
+    assert "10.76.0.2 is not one of the sources" in refusal.json()["detail"]
+
+
+def test_an_agent_whose_port_is_taken_waits_for_it_while_the_proxy_works(lab: Lab, tmp_path: Path) -> None:
+    taken = lab.within("proxy3", lambda: socket.create_server((PROXY3, 19523)))
+    lab.stop("proxy3")
+    lab.start_proxy("proxy3")
+    try:
+        wait_for(lambda: "the agent does not answer" in lab.log("proxy3"), "the agent cannot have its port")
+        with held(lab, "proxy3", 1):
+            pass
+    finally:
+        taken.close()
+    wait_for(lambda: agent_answers(lab, PROXY3), "the agent answers")
+
+
+def test_the_kernel_lists_the_sockets_of_the_ports_asked_for(lab: Lab) -> None:
+    with box(lab) as name:
+        on_80 = count_sockets([(80, 80)], name)
+        others = count_sockets(OTHER_PORTS, name)
+        nowhere = count_sockets([(1, 22), (443, 443), (8000, 9000)], name)
+
+    assert {(str(e.address), e.port, e.state): n for e, n in on_80.items()} == {
+        (str(hosts.VIP4), 80, TcpState.ESTABLISHED): 1,
+        (str(hosts.VIP4), 80, TcpState.CLOSE_WAIT): 1,
+    }
+    assert sorted(e.state for e in others) == [TcpState.ESTABLISHED, TcpState.FIN_WAIT2]
+    assert nowhere == {}

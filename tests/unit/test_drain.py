@@ -1,0 +1,110 @@
+"""What a drain asks for, and how far it has come."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from glb.config.bind_text import parse_bind
+from glb.config.load import parse_tables
+from glb.config.model import Table
+from glb.ctl.drain_view import describe
+from glb.drain.agent import Answer
+from glb.drain.binds import wanted_binds
+from glb.drain.progress import HOLDING, OVER, Progress
+from tests.unit import sources
+
+
+def table(name: str, *binds: str) -> Table:
+    [some, *_] = parse_tables(json.dumps(sources.tables()), "ft.json").tables
+    return replace(some, name=name, binds=tuple(parse_bind(bind) for bind in binds))
+
+
+def answer(established: int = 0, *, packets: int = 0, syns: int = 0, **sockets: int) -> Answer:
+    return Answer({"established": established, **sockets}, {"taken_established": packets, "taken_syn": syns})
+
+
+def seen(*answers: Answer, waited_for: frozenset[str] = HOLDING) -> Progress:
+    """After one answer a second."""
+    progress = Progress(waited_for)
+    for second, each in enumerate(answers):
+        progress = progress.after(each, float(second))
+    return progress
+
+
+def test_the_tcp_binds_of_the_tables_are_asked_for_with_those_that_may_claim_some_of_their_packets() -> None:
+    web = table("web", "203.0.113.0/24:80/tcp", "203.0.113.0/24:80/udp")
+    shop = table("shop", "203.0.113.10:80/tcp", "203.0.113.10:443/tcp")
+    mail = table("mail", "[2001:db8::]:80/tcp", "198.51.100.1:80/tcp", "203.0.113.10:70-90/tcp")
+
+    wanted = wanted_binds([shop, web, mail], {"web"})
+
+    assert {str(bind) for bind in wanted.own} == {"203.0.113.0/24:80/tcp"}
+    assert [str(bind) for bind in wanted.asked] == [
+        "203.0.113.10:80/tcp",
+        "203.0.113.0/24:80/tcp",
+        "203.0.113.10:70-90/tcp",
+    ]
+
+
+def test_a_table_without_tcp_has_nothing_to_ask_for() -> None:
+    assert wanted_binds([table("dns", "203.0.113.10:53/udp")], {"dns"}).asked == ()
+
+
+def test_before_the_first_answer_nothing_is_known() -> None:
+    progress = Progress()
+
+    assert (progress.left, progress.drained) == (None, False)
+
+
+def test_a_drain_is_over_after_two_looks_without_a_connection() -> None:
+    assert not seen(answer(3), answer(0)).drained
+    assert not seen(answer(0), answer(1), answer(0)).drained
+    assert seen(answer(3), answer(0), answer(0)).drained
+
+
+@pytest.mark.parametrize("state", sorted(HOLDING))
+def test_a_connection_in_any_state_before_its_end_is_waited_for(state: str) -> None:
+    progress = seen(Answer({state: 1}, {}), Answer({state: 1}, {}))
+
+    assert (progress.left, progress.drained) == (1, False)
+
+
+def test_time_wait_is_waited_for_only_if_so_told() -> None:
+    looks = (answer(0, time_wait=7), answer(0, time_wait=7))
+
+    assert (seen(*looks).left, seen(*looks).drained) == (0, True)
+    assert seen(*looks, waited_for=HOLDING | {OVER}).left == 7
+
+
+def test_a_look_that_fails_keeps_what_was_known_and_counts_for_nothing() -> None:
+    failed = seen(answer(3), answer(0)).after_failure("refused")
+
+    assert (failed.left, failed.most, failed.error, failed.drained) == (0, 3, "refused", False)
+    assert not failed.after(answer(0), 5.0).drained
+    assert failed.after(answer(0), 5.0).after(answer(0), 6.0).drained
+
+
+def test_rates_are_of_the_time_between_two_looks() -> None:
+    progress = seen(answer(2, packets=100, syns=5)).after(answer(2, packets=150, syns=6), 2.0)
+
+    assert (progress.established_rate, progress.new_rate) == (25.0, 0.5)
+
+
+def test_there_is_no_rate_over_a_gap_or_a_restart_of_the_counters() -> None:
+    gap = seen(answer(2, packets=100)).after_failure("refused").after(answer(2, packets=150), 9.0)
+    restart = seen(answer(2, packets=100), answer(2, packets=3))
+
+    assert (gap.established_rate, restart.established_rate) == (None, None)
+
+
+def test_progress_reads_as_one_line() -> None:
+    progress = seen(answer(9, packets=0, fin_wait2=1), answer(4, packets=120, fin_wait2=1, syn_recv=1, time_wait=3))
+
+    assert describe(Progress()) == "not asked yet"
+    assert describe(Progress().after_failure("refused")) == "refused"
+    assert describe(progress) == (
+        "6 of 10 connections left (4 established, 1 opening, 1 closing, 3 in TIME_WAIT), "
+        "packets/s: 120 established, 0 new"
+    )
+    assert describe(progress.after_failure("refused")) == "6 connections when it last answered; refused"
