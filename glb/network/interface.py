@@ -81,6 +81,6 @@ def local_addresses() -> frozenset[IPv4Address | IPv6Address]:
 
 def addresses_of(interface: Interface) -> list[IPv4Address]:
     """The IPv4 addresses of the interface itself."""
-    with IPRoute() as netlink:
+    with open_netlink() as netlink:
         entries = netlink.get_addr(family=AF_INET, index=interface.ip_index)
         return [IPv4Address(entry.get("local")) for entry in entries]
