@@ -8,6 +8,7 @@
 #include "choose.h"
 #include "encapsulate.h"
 #include "answer.h"
+#include "capture.h"
 
 __inline enum verdict verdict_of(enum fault fault)
 {
@@ -61,6 +62,7 @@ __inline enum verdict serve(struct xdp_md *ctx, const struct state *now, const s
 
 	if (fault)
 		return verdict_of(fault);
+	capture_before(ctx, &pkt->flow);
 	if (pkt->kind == KIND_OTHER)
 		return PASS_NO_BIND;
 	if (pkt->kind == KIND_STRANGE_FRAGMENT)
@@ -113,5 +115,8 @@ __inline enum verdict direct(struct xdp_md *ctx)
 
 int director(struct xdp_md *ctx)
 {
-	return conclude(direct(ctx));
+	enum verdict verdict = direct(ctx);
+
+	capture_after(ctx, verdict);
+	return conclude(verdict);
 }

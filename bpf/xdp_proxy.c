@@ -7,6 +7,7 @@
 #include "packet.h"
 #include "decapsulate.h"
 #include "second_chance.h"
+#include "capture.h"
 
 /* All that follows the parsing. The compiler makes a copy of it for each family, in which the family is known. */
 __inline enum verdict deliver(struct xdp_md *ctx, const struct proxy_settings *settings, const struct link *link,
@@ -16,6 +17,7 @@ __inline enum verdict deliver(struct xdp_md *ctx, const struct proxy_settings *s
 
 	if (fault)
 		return DROP_BAD_INNER;
+	capture_before(ctx, &pkt->flow);
 	verdict = seek(ctx, settings, pkt);
 	if (verdict == FORWARDED)
 		return send_on(ctx, settings, link, end);
@@ -54,5 +56,8 @@ __inline enum verdict receive(struct xdp_md *ctx)
 
 int proxy(struct xdp_md *ctx)
 {
-	return conclude(receive(ctx));
+	enum verdict verdict = receive(ctx);
+
+	capture_after(ctx, verdict);
+	return conclude(verdict);
 }

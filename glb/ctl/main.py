@@ -9,6 +9,7 @@ from glb import __version__
 from glb.config.errors import ConfigError
 from glb.ctl import (
     backend,
+    capture,
     changes,
     check,
     director,
@@ -18,12 +19,12 @@ from glb.ctl import (
     history,
     lab,
     lookup,
+    probe,
     proxy,
     simulate,
     stats,
     table,
     top,
-    trace,
 )
 from glb.ctl.output import errors
 from glb.errors import GlbError
@@ -52,7 +53,9 @@ table.app.command("rollback")(changes.rollback_command)
 app.command("lookup")(lookup.lookup_command)
 app.command("stats")(stats.stats_command)
 app.command("top")(top.top_command)
-app.command("trace")(trace.trace_command)
+app.command("capture")(capture.capture_command)
+app.command("trace")(capture.trace_command)
+app.command("probe")(probe.probe_command)
 app.command("check")(check.check_command)
 app.command("doctor")(doctor.doctor_command)
 app.command("explain")(explain.explain_command)

@@ -168,10 +168,18 @@ def lookup(map_fd: int, key: bytes, value_size: int) -> bytes:
     return value.raw
 
 
-def create_map(name: str, map_type: int, value_size: int, entries: int, flags: int = 0, inner_map: int = 0) -> int:
-    """A map whose keys are four bytes; a map of maps holds maps like inner_map."""
+def create_map(
+    name: str,
+    map_type: int,
+    value_size: int,
+    entries: int,
+    flags: int = 0,
+    inner_map: int = 0,
+    key_size: int = 4,
+) -> int:
+    """A map; a map of maps holds maps like inner_map."""
     opts = _MapCreateOpts(sz=ct.sizeof(_MapCreateOpts), inner_map_fd=inner_map, map_flags=flags)
-    fd: int = lib.bpf_map_create(map_type, name.encode(), 4, value_size, entries, ct.byref(opts))
+    fd: int = lib.bpf_map_create(map_type, name.encode(), key_size, value_size, entries, ct.byref(opts))
     return check(fd, f"creation of the map {name}")
 
 

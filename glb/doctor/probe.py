@@ -8,8 +8,8 @@ from glb.config.model import Address, DirectorConfig, Proto
 from glb.datapath.pins import pin_dir
 from glb.hashing.flow import Flow
 from glb.network.interface import Interface
+from glb.probe.director import probe_director
 from glb.table.build import BuiltTable, load
-from glb.trace.director import trace_director
 
 _MOST = 100  # packets, so that thousands of binds do not take long
 _CLIENTS: dict[int, Address] = {4: IPv4Address("198.51.100.1"), 6: IPv6Address("2001:db8::1")}
@@ -40,8 +40,8 @@ def _flows(tables: tuple[BuiltTable, ...]) -> Iterator[tuple[Flow, Proto]]:
 def _deviation(
     interface: Interface, flow: Flow, proto: Proto, tables: tuple[BuiltTable, ...], config: DirectorConfig
 ) -> str | None:
-    trace = trace_director(interface.name, tables, config, flow, proto)
-    if trace.agrees:
+    probe = probe_director(interface.name, tables, config, flow, proto)
+    if probe.agrees:
         return None
-    sent = f"goes to {', '.join(trace.sent)}" if trace.sent else f"is not tunnelled ({trace.action})"
+    sent = f"goes to {', '.join(probe.sent)}" if probe.sent else f"is not tunnelled ({probe.action})"
     return f"{flow.src} to {flow.dst} port {flow.dst_port}/{proto} {sent}"

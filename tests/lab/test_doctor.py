@@ -1,4 +1,4 @@
-"""`glbctl doctor` and `glbctl trace` on hosts of the lab that are well, and on hosts with a fault that was made."""
+"""`glbctl doctor` and `glbctl probe` on hosts of the lab that are well, and on hosts with a fault that was made."""
 
 import json
 import socket
@@ -47,15 +47,15 @@ def test_a_lab_is_well(lab: Lab) -> None:
     assert faults(lab, "proxy1") == set()
 
 
-def test_a_connection_is_traced_through_directors_and_proxies(lab: Lab) -> None:
+def test_a_connections_way_is_told_without_a_packet_sent(lab: Lab) -> None:
     with lab.open_socket("client", socket.AF_INET, socket.SOCK_STREAM) as connection:
         connection.bind(CLIENT)
         connection.connect((str(hosts.VIP4), hosts.HTTP_PORT))
         client, vip = f"{CLIENT[0]}:{CLIENT[1]}", f"{hosts.VIP4}:{hosts.HTTP_PORT}"
-        [told] = facts(lab, "director1", "trace", client, vip)
+        [told] = facts(lab, "director1", "probe", client, vip)
         [choice] = lookups(lab, [(client, vip)], "tcp")
         assert choice is not None
-        [first], [second] = (facts(lab, proxy, "trace", client, vip) for proxy in choice.proxies[:2])
+        [first], [second] = (facts(lab, proxy, "probe", client, vip) for proxy in choice.proxies[:2])
 
     assert (told["bind"], told["action"], told["agrees"]) == (f"{vip}/tcp", "tx", True)
     assert tuple(told["sent"]) == tuple(told["hops"]) == choice.hops
@@ -64,8 +64,8 @@ def test_a_connection_is_traced_through_directors_and_proxies(lab: Lab) -> None:
     assert (second["first"], second["later"]) == ("taken", "sent on")
 
 
-def test_a_packet_of_no_bind_is_traced_to_the_stack(lab: Lab) -> None:
-    [told] = facts(lab, "director1", "trace", "198.18.0.7:4711", f"{hosts.VIP4}:81")
+def test_a_packet_of_no_bind_is_told_to_go_to_the_stack(lab: Lab) -> None:
+    [told] = facts(lab, "director1", "probe", "198.18.0.7:4711", f"{hosts.VIP4}:81")
 
     assert (told["bind"], told["action"], told["sent"], told["agrees"]) == (None, "pass", [], True)
 

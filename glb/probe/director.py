@@ -7,25 +7,25 @@ from scapy.layers.inet import IP, UDP
 from glb.config.model import DirectorConfig, Proto
 from glb.hashing.flow import Flow
 from glb.network.interface import find_interface
+from glb.probe.decisions import DirectorProbe
+from glb.probe.frames import client_packet, pinned_program, run
 from glb.scapy import GLBGUE
 from glb.table.lookup import lookup
 from glb.table.model import BuiltTable
-from glb.trace.decisions import DirectorTrace
-from glb.trace.frames import client_packet, pinned_program, run
 
 ACTIONS = ("aborted", "drop", "pass", "tx", "redirect")
 
 
-def trace_director(
+def probe_director(
     interface: str, tables: Sequence[BuiltTable], config: DirectorConfig, flow: Flow, proto: Proto
-) -> DirectorTrace:
+) -> DirectorProbe:
     """Raises DatapathError or NetworkError. The packet is counted in the program's statistics."""
     found = lookup(tables, flow, proto, config.hash_fields, config.alt_hash_fields)
     mac = find_interface(interface).mac
     with pinned_program(interface) as program:
         action, frame = run(program, mac, client_packet(flow, proto))
     header = frame.getlayer(GLBGUE)
-    return DirectorTrace(
+    return DirectorProbe(
         interface=interface,
         table=found.table if found else None,
         bind=str(found.bind) if found else None,

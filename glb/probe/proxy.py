@@ -8,9 +8,9 @@ from glb.datapath import libbpf
 from glb.datapath.pins import pin_dir
 from glb.hashing.flow import Flow
 from glb.network.interface import find_interface, ipv4_addresses
-from glb.trace.decisions import Decision, ProxyTrace
-from glb.trace.director import ACTIONS
-from glb.trace.frames import client_packet, pinned_program, run, tunnelled
+from glb.probe.decisions import Decision, ProxyProbe
+from glb.probe.director import ACTIONS
+from glb.probe.frames import client_packet, pinned_program, run, tunnelled
 
 # A fellow that does not exist (RFC 5737), so that a packet which is sent on can be told from one that is taken.
 _FELLOW = IPv4Address("192.0.2.1")
@@ -19,7 +19,7 @@ _FELLOW = IPv4Address("192.0.2.1")
 _DECISIONS = {"pass": Decision.TAKEN, "tx": Decision.SENT_ON, "drop": Decision.DROPPED}
 
 
-def trace_proxy(interface: str, source: IPv4Address | None, flow: Flow, proto: Proto) -> ProxyTrace:
+def probe_proxy(interface: str, source: IPv4Address | None, flow: Flow, proto: Proto) -> ProxyProbe:
     """source: a director's address that the proxy takes packets from; None: any will do.
 
     Raises DatapathError or NetworkError. The packets are counted in the program's statistics.
@@ -33,7 +33,7 @@ def trace_proxy(interface: str, source: IPv4Address | None, flow: Flow, proto: P
             action, _ = run(program, found.mac, packet)
             decisions.append(_DECISIONS.get(ACTIONS[action], Decision.DROPPED))
     _forget_fellow(interface)
-    return ProxyTrace(interface, *decisions)
+    return ProxyProbe(interface, *decisions)
 
 
 def _forget_fellow(interface: str) -> None:

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
-class DirectorTrace:
+class DirectorProbe:
     """What a director does with a flow's packets.
 
     table, bind, row, hops: by the files; None and () if no bind matches. action: what XDP does. sent: the hops in the
@@ -37,7 +37,7 @@ class Decision(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ProxyTrace:
+class ProxyProbe:
     """first: what becomes of the packet that begins a connection. later: of its other packets, at this moment: they are
     taken if a socket here knows the connection, else sent on."""
 

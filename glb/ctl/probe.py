@@ -1,4 +1,4 @@
-"""`glbctl trace`."""
+"""`glbctl probe`."""
 
 from dataclasses import asdict
 from ipaddress import IPv4Address
@@ -16,8 +16,8 @@ from glb.ctl.output import Format, Output, emit, grid
 from glb.daemon.report import Report, reports_here
 from glb.errors import GlbError
 from glb.hashing.flow import Flow
+from glb.probe.decisions import Decision, DirectorProbe, ProxyProbe
 from glb.table.build import load
-from glb.trace.decisions import Decision, DirectorTrace, ProxyTrace
 
 _FIRST = {
     Decision.TAKEN: "taken here: it begins a connection",
@@ -31,26 +31,26 @@ _LATER = {
 }
 
 
-def trace_command(
+def probe_command(
     source: Annotated[str, typer.Argument(metavar="SRC:PORT", help="The client.")],
     destination: Annotated[str, typer.Argument(metavar="DST:PORT", help="The VIP.")],
     proto: Annotated[Proto, typer.Option("--proto", help="The protocol.")] = Proto.TCP,
     iface: Annotated[str | None, typer.Option("--iface", help="Only the daemon of this interface.")] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Follow a client's packets through the directors and proxies of this host.
+    """Tell what the directors and proxies of this host would do with a client's packets, without sending any.
 
     A director: what the files say (bind, row, hops), and what the attached program does with such a packet. A proxy:
     whether it takes the connection's packets at this moment, or sends them on. The programs are run on packets made
     for the purpose, without any network; `glbctl stats` counts them. Ask each host on the way in turn.
 
-    glbctl trace 198.51.100.7:4711 203.0.113.10:443
+    glbctl probe 198.51.100.7:4711 203.0.113.10:443
     """
     flow = _flow(source, destination)
-    traces = [_trace(report, flow, proto) for report in reports_here(iface)]
-    if not traces:
+    probes = [_probe(report, flow, proto) for report in reports_here(iface)]
+    if not probes:
         raise GlbError("no director and no proxy on this host; `glbctl doctor` says more")
-    emit(output, [_facts(trace) for trace in traces], Group(*map(_render, traces)))
+    emit(output, [_facts(probe) for probe in probes], Group(*map(_render, probes)))
 
 
 def _flow(source: str, destination: str) -> Flow:
@@ -62,15 +62,15 @@ def _flow(source: str, destination: str) -> Flow:
     return Flow(src, dst, src_port, dst_port)
 
 
-def _trace(report: Report, flow: Flow, proto: Proto) -> DirectorTrace | ProxyTrace:
+def _probe(report: Report, flow: Flow, proto: Proto) -> DirectorProbe | ProxyProbe:
     # Here, since scapy takes long to import, which other commands do without.
-    from glb.trace.director import trace_director
-    from glb.trace.proxy import trace_proxy
+    from glb.probe.director import probe_director
+    from glb.probe.proxy import probe_proxy
 
     if report.role == "director":
         config = load_director(Path(report.config_file or ""))
-        return trace_director(report.interface, load(Path(report.table_file or "")), config, flow, proto)
-    return trace_proxy(report.interface, _a_source(report), flow, proto)
+        return probe_director(report.interface, load(Path(report.table_file or "")), config, flow, proto)
+    return probe_proxy(report.interface, _a_source(report), flow, proto)
 
 
 def _a_source(report: Report) -> IPv4Address | None:
@@ -79,34 +79,34 @@ def _a_source(report: Report) -> IPv4Address | None:
     return sources[0].network_address if sources else None
 
 
-def _facts(trace: DirectorTrace | ProxyTrace) -> dict[str, Any]:
-    if isinstance(trace, DirectorTrace):
-        return {"role": "director", **asdict(trace), "agrees": trace.agrees}
-    return {"role": "proxy", **asdict(trace)}
+def _facts(probe: DirectorProbe | ProxyProbe) -> dict[str, Any]:
+    if isinstance(probe, DirectorProbe):
+        return {"role": "director", **asdict(probe), "agrees": probe.agrees}
+    return {"role": "proxy", **asdict(probe)}
 
 
-def _render(trace: DirectorTrace | ProxyTrace) -> RenderableType:
+def _render(probe: DirectorProbe | ProxyProbe) -> RenderableType:
     lines = grid("", "")
     lines.show_header = False
-    if isinstance(trace, DirectorTrace):
-        lines.add_row("files", _by_files(trace))
-        lines.add_row("program", _by_program(trace))
-        return Group(Text(f"director {trace.interface}", style="bold"), lines, "")
-    lines.add_row("first packet", _FIRST[trace.first])
-    lines.add_row("later ones", _LATER[trace.later])
-    return Group(Text(f"proxy {trace.interface}", style="bold"), lines, "")
+    if isinstance(probe, DirectorProbe):
+        lines.add_row("files", _by_files(probe))
+        lines.add_row("program", _by_program(probe))
+        return Group(Text(f"director {probe.interface}", style="bold"), lines, "")
+    lines.add_row("first packet", _FIRST[probe.first])
+    lines.add_row("later ones", _LATER[probe.later])
+    return Group(Text(f"proxy {probe.interface}", style="bold"), lines, "")
 
 
-def _by_files(trace: DirectorTrace) -> str:
-    if trace.bind is None:
+def _by_files(probe: DirectorProbe) -> str:
+    if probe.bind is None:
         return "no bind matches: left to the director's stack"
-    return f"table {trace.table}, bind {trace.bind}, row {trace.row}: {' -> '.join(trace.hops)}"
+    return f"table {probe.table}, bind {probe.bind}, row {probe.row}: {' -> '.join(probe.hops)}"
 
 
-def _by_program(trace: DirectorTrace) -> Text:
-    what = f"{' -> '.join(trace.sent)}, tunnel port {trace.tunnel_source_port}" if trace.sent else trace.action
-    if not trace.agrees:
+def _by_program(probe: DirectorProbe) -> Text:
+    what = f"{' -> '.join(probe.sent)}, tunnel port {probe.tunnel_source_port}" if probe.sent else probe.action
+    if not probe.agrees:
         return Text(f"{what}: not what the files say; `glbctl doctor`", style="red")
-    if trace.sent != trace.hops:
+    if probe.sent != probe.hops:
         return Text(f"{what} (by health, in another order)", style="yellow")
     return Text(what)

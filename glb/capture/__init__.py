@@ -1,0 +1,1 @@
+"""Showing packets as they come in and as they leave, with what the datapath made of them."""

@@ -1,0 +1,64 @@
+"""What the capturing program tells of a packet's visit."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from glb.datapath.verdicts import Verdict, verdicts_of
+
+NANOSECONDS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame, or its beginning: `length` is that of the whole."""
+
+    data: bytes
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A packet's visit to a datapath. time: of its end, in ns since 1970."""
+
+    interface: str
+    program: str
+    time: int
+    verdict: Verdict
+    before: Frame
+    after: Frame
+
+    @property
+    def leaves(self) -> bool:
+        """Whether the frame goes on at all, to the wire or to the host's stack."""
+        return self.verdict.action in ("tx", "pass")
+
+
+class Reader:
+    """Makes visits of one interface's records.
+
+    dtype: of struct capture_record in bpf/capture.h, whose last field is cut to what was kept.
+    """
+
+    def __init__(self, interface: str, program: str, dtype: "np.dtype[Any]") -> None:
+        self._interface = interface
+        self._program = program
+        self._verdicts = verdicts_of(program)
+        self._head = int(dtype.fields["bytes"][1])  # type: ignore[index] # a struct has fields
+        self._dtype = np.dtype([(name, dtype[name]) for name in dtype.names or () if name != "bytes"])
+        self._boot = time.time_ns() - time.monotonic_ns()
+
+    def read(self, raw: bytes) -> Visit:
+        head = np.frombuffer(raw, self._dtype, count=1)[0]
+        before, after = int(head["before_kept"]), int(head["after_kept"])
+        data = raw[self._head :]
+        return Visit(
+            self._interface,
+            self._program,
+            int(head["time"]) + self._boot,
+            self._verdicts[int(head["verdict"])],
+            Frame(data[:before], int(head["before_len"])),
+            Frame(data[before : before + after], int(head["after_len"])),
+        )

@@ -1,0 +1,134 @@
+"""A capture: as long as it lasts, a twin that tells of packets stands in the place of each attached program."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Protocol, TypeVar
+
+from glb.capture.errors import CaptureError
+from glb.capture.records import NANOSECONDS, Reader, Visit
+from glb.capture.wish import Wish, packed
+from glb.datapath import libbpf
+from glb.datapath.kernel import link_info, object_id
+from glb.datapath.maps import Map
+from glb.datapath.pins import pin_dir
+from glb.datapath.ring import Rings
+from glb.datapath.running import open_running
+from glb.datapath.twin import Twin, load_twins
+from glb.datapath.verdicts import verdicts_of
+
+_LEASE_SECONDS = 5  # after which the twin of a watcher that died falls silent
+_POLL_SECONDS = 0.2
+_KEY = 0
+
+
+class Capture:
+    """Watches attached datapaths within a `with` block; no packet is lost at its beginning or end.
+
+    Two captures of one interface follow one another: the later takes the earlier's place, which ends.
+    """
+
+    def __init__(self, interfaces: Sequence[str], wish: Wish, show: Callable[[Visit], None]) -> None:
+        """show: is called with each visit, in `poll`. Raises DatapathError, CaptureError."""
+        if not interfaces:
+            raise CaptureError("no datapath is attached on this host: there is nothing to capture")
+        self.interfaces = tuple(interfaces)
+        with contextlib.ExitStack() as stack:
+            originals = [_owned(stack, open_running(interface)) for interface in interfaces]
+            twins = [_owned(stack, twin) for twin in load_twins(originals, {"CAPTURE": libbpf.possible_cpus()})]
+            twin_of = {twin.original: twin for twin in twins}
+            self._watches = [
+                _Watch(interface, twin_of[original], wish)
+                for interface, original in zip(interfaces, originals, strict=True)
+            ]
+            self._rings = _owned(stack, Rings([(watch.ring, _hand_on(watch.reader, show)) for watch in self._watches]))
+            for watch in self._watches:
+                stack.enter_context(watch)
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> "Capture":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def poll(self) -> None:
+        """Show what has come; waits for a moment at most. To be called again and again.
+
+        Raises CaptureError if another program has taken a twin's place.
+        """
+        for watch in self._watches:
+            watch.renew()
+        self._rings.poll(_POLL_SECONDS)
+
+    def lost(self) -> int:
+        """Visits that were to be shown, and for which the ring had no room."""
+        return sum(watch.lost() for watch in self._watches)
+
+
+def _hand_on(reader: Reader, show: Callable[[Visit], None]) -> Callable[[bytes], None]:
+    return lambda raw: show(reader.read(raw))
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=_Closable)
+
+
+def _owned(stack: contextlib.ExitStack, thing: C) -> C:
+    """To be closed with the stack."""
+    stack.callback(thing.close)
+    return thing
+
+
+class _Watch:
+    """One interface's twin, in the program's place within the `with` block."""
+
+    def __init__(self, interface: str, twin: Twin, wish: Wish) -> None:
+        self._interface = interface
+        self._twin = twin
+        self._wish = wish
+        self.reader = Reader(interface, twin.original.name, self._visits.value["record"])
+        self.ring = twin.maps["capture_ring"].fd
+
+    def __enter__(self) -> "_Watch":
+        self._write_wish()
+        self._link = libbpf.open_pin(pin_dir(self._interface) / "link")
+        libbpf.update_link(self._link, self._twin.fd)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._is_attached():
+            libbpf.update_link(self._link, self._twin.original.fd)
+        os.close(self._link)
+
+    def renew(self) -> None:
+        if not self._is_attached():
+            raise CaptureError(
+                f"{self._interface}: the capture has ended: the daemon, or another capture, has put in its own program"
+            )
+        self._write_wish()
+
+    def lost(self) -> int:
+        return sum(int(self._visits[cpu]["lost"]) for cpu in range(libbpf.possible_cpus()))
+
+    @property
+    def _visits(self) -> Map:
+        return self._twin.maps["capture_visit"]
+
+    def _write_wish(self) -> None:
+        """With a lease from now on: the twin of a watcher that has died tells nothing more."""
+        table = self._twin.maps["capture_wish"]
+        until = time.monotonic_ns() + _LEASE_SECONDS * NANOSECONDS
+        table[_KEY] = packed(self._wish, table.value, verdicts_of(self._twin.original.name), until)
+
+    def _is_attached(self) -> bool:
+        return link_info(self._link).program_id == object_id(self._twin.fd)

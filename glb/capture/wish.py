@@ -1,0 +1,144 @@
+"""What a capture is to show: a filter in words, as people type it."""
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import Any
+
+import numpy as np
+
+from glb.capture.errors import CaptureError
+from glb.datapath.verdicts import Verdict, verdicts_of
+
+Network = IPv4Network | IPv6Network
+
+PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
+PROGRAMS = ("director", "proxy")
+MAX_BYTES = 2047
+GRAMMAR = (
+    "client NET, vip NET, port N (the VIP's), client-port N, proto tcp|udp|icmp|icmpv6, verdict NAME "
+    '(or the beginning of some, such as "drop"); "and" between them may be left out'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which packets: all that is given must hold; None, or no verdict: any. Ports of ICMP are 0.
+
+    client, client_port, vip, port: of the connection as the client's packets show it, in the tunnel as well.
+    verdicts: names. one_in: how many of those that match are shown; 1: each. bytes: of each frame, 1
+    to 2047.
+    """
+
+    client: Network | None = None
+    client_port: int | None = None
+    vip: Network | None = None
+    port: int | None = None
+    protocol: int | None = None
+    verdicts: frozenset[str] = frozenset()
+    one_in: int = 1
+    bytes: int = MAX_BYTES
+
+    @property
+    def is_of_flows(self) -> bool:
+        """Whether it asks for something that only a packet with a flow has."""
+        return any(part is not None for part in (self.client, self.client_port, self.vip, self.port, self.protocol))
+
+    def __post_init__(self) -> None:
+        if self.client and self.vip and self.client.version != self.vip.version:
+            raise CaptureError(f"client {self.client} and vip {self.vip} are of two families: nothing can be both")
+
+
+def parse(words: Sequence[str]) -> Wish:
+    """Read a filter such as `client 198.51.100.0/24 and port 443`. Raises CaptureError that says what is allowed."""
+    wish = Wish()
+    rest = [word for text in words for word in text.split() if word != "and"]
+    while rest:
+        keyword, *rest = rest
+        if keyword not in _KEYWORDS:
+            raise CaptureError(f'"{keyword}" is not part of a filter. There are: {GRAMMAR}')
+        if not rest:
+            raise CaptureError(f'"{keyword}" lacks its value. There are: {GRAMMAR}')
+        value, *rest = rest
+        wish = _KEYWORDS[keyword](wish, value)
+    return wish
+
+
+def _client(wish: Wish, value: str) -> Wish:
+    return replace(wish, client=_network("client", value))
+
+
+def _vip(wish: Wish, value: str) -> Wish:
+    return replace(wish, vip=_network("vip", value))
+
+
+def _port(wish: Wish, value: str) -> Wish:
+    return replace(wish, port=_number("port", value))
+
+
+def _client_port(wish: Wish, value: str) -> Wish:
+    return replace(wish, client_port=_number("client-port", value))
+
+
+def _proto(wish: Wish, value: str) -> Wish:
+    if value not in PROTOCOLS:
+        raise CaptureError(f'proto "{value}" is not one of {", ".join(PROTOCOLS)}')
+    return replace(wish, protocol=PROTOCOLS[value])
+
+
+def _verdict(wish: Wish, value: str) -> Wish:
+    names = {verdict.name for program in PROGRAMS for verdict in verdicts_of(program)}
+    meant = {value} if value in names else {name for name in names if name.startswith(f"{value}_")}
+    if not meant:
+        raise CaptureError(f'verdict "{value}" is neither a name nor the beginning of one: see `glbctl explain`')
+    return replace(wish, verdicts=wish.verdicts | meant)
+
+
+def packed(wish: Wish, dtype: "np.dtype[Any]", verdicts: Sequence[Verdict], until: int) -> Any:
+    """The wish as struct capture_wish in bpf/capture.h, which dtype describes.
+
+    verdicts: those of the program, in the order of their numbers. until: when it ends, in ns of the monotonic clock.
+    """
+    told = np.zeros((), dtype)
+    told["until"] = until
+    for side, network in (("src", wish.client), ("dst", wish.vip)):
+        if network is not None:
+            told[side], told[f"{side}_mask"] = _words(network.network_address), _words(network.netmask)
+            told["family"] = network.version
+    told["src_port"], told["dst_port"] = socket.htons(wish.client_port or 0), socket.htons(wish.port or 0)
+    told["protocol"] = wish.protocol or 0
+    told["flows_only"] = wish.is_of_flows
+    told["verdicts"] = sum(
+        1 << number for number, verdict in enumerate(verdicts) if not wish.verdicts or verdict.name in wish.verdicts
+    )
+    told["one_in"], told["bytes"] = wish.one_in, wish.bytes
+    return told
+
+
+def _words(address: IPv4Address | IPv6Address) -> "np.ndarray[Any, Any]":
+    """Two words as in struct flow: bytes as they are sent, an IPv4 address in the lower half of the first."""
+    return np.frombuffer(address.packed.ljust(16, b"\0"), np.uint64)
+
+
+_KEYWORDS: dict[str, Callable[[Wish, str], Wish]] = {
+    "client": _client,
+    "client-port": _client_port,
+    "vip": _vip,
+    "port": _port,
+    "proto": _proto,
+    "verdict": _verdict,
+}
+
+
+def _network(keyword: str, text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise CaptureError(f'{keyword} "{text}" is not an address or network: {error}') from None
+
+
+def _number(keyword: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 65535):
+        raise CaptureError(f'{keyword} "{text}" is not a port (1 to 65535)')
+    return int(text)

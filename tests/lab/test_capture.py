@@ -1,0 +1,147 @@
+"""`glbctl capture` and `glbctl trace` on a lab under traffic."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from scapy.utils import PcapNgReader
+
+from glb.lab import Lab, hosts
+from glb.lab.events import Finished, Opened
+from glb.lab.process import argv_in
+from glb.scapy import GLBGUE
+from tests.lab.helpers.commands import drained, glbctl
+from tests.lab.helpers.kernel import pinned_id, xdp_program
+
+CLIENT = "198.18.0.7"
+DATAPATHS = ("director1", "director2", "proxy1", "proxy2", "proxy3")
+BOUND_S = 120
+
+
+@contextmanager
+def running(lab: Lab, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    """glbctl on director1, from when it says that it captures; it is interrupted at the end, unless it has ended."""
+    argv = argv_in(lab.namespace("director1"), ["glbctl", *arguments])
+    with subprocess.Popen(argv, env=lab.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        assert said.startswith("capturing on"), said + process.stderr.read()
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                process.communicate(timeout=BOUND_S)  # reads on: a full pipe would keep it from ending
+
+
+def fetch(lab: Lab, path: str = "") -> str:
+    url = f"http://{hosts.VIP4}/{path}"
+    return lab.run("client", ["curl", "-sf", "--max-time", "10", "--interface", CLIENT, url]).stdout.strip()
+
+
+def lines(process: "subprocess.Popen[str]") -> list[dict[str, Any]]:
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=BOUND_S)
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def plain(lab: Lab) -> bool:
+    """Whether each datapath's own program is attached."""
+    return all(xdp_program(lab, host) == pinned_id(lab.pin_dir / host / "program") for host in DATAPATHS)
+
+
+def test_a_trace_tells_each_decision_on_a_connections_way(lab: Lab) -> None:
+    with running(lab, "trace", CLIENT, f"{hosts.VIP4}:80", "-o", "json") as process:
+        proxy = fetch(lab)
+        told = lines(process)
+
+    [syn, taken, *_] = told
+    assert (syn["program"], syn["verdict"], syn["packet"]["what"]) == ("director", "encapsulated", "SYN")
+    assert syn["row"]["bind"] == f"{hosts.VIP4}:80/tcp"
+    assert (taken["interface"], taken["verdict"]) == (proxy, "taken_syn")
+    assert syn["left_in"]["target"] == taken["came_in"]["target"]
+    assert {fact["verdict"] for fact in told[2:]} == {"encapsulated", "taken_established"}
+    assert plain(lab)
+
+
+def test_a_trace_shows_the_second_chance(lab: Lab) -> None:
+    """A connection that is there when its proxy is drained: the new first hop sends its packets on."""
+    proxy = fetch(lab)
+    one_slow_download = ("--client", CLIENT, "--count", "1", "--in-flight", "1", "--file", "4m", "--rate", "32k")
+    with (
+        lab.traffic("download", *one_slow_download) as traffic,
+        running(lab, "trace", CLIENT, "-o", "json") as process,
+    ):
+        traffic.wait_for(lambda event: isinstance(event, Opened))
+        with drained(lab, proxy):
+            told = read(process)
+            sent_on = next(fact for fact in told if fact["verdict"] == "forwarded")
+            taken = sent_on
+            while taken["verdict"] == "forwarded":  # from hop to hop
+                taken = next(fact for fact in told if fact["came_in"] == taken["left_in"])
+
+    assert sent_on["left_in"]["next_hop"] == 1
+    assert sent_on["interface"] != proxy
+    assert (taken["interface"], taken["verdict"]) == (proxy, "taken_established")
+
+
+def read(process: "subprocess.Popen[str]") -> Iterator[dict[str, Any]]:
+    """What is told, as it comes."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        yield json.loads(line)
+
+
+def test_captured_packets_open_as_a_file_each_as_it_came_and_as_it_left(lab: Lab, tmp_path: Path) -> None:
+    file = tmp_path / "capture.pcapng"
+    with running(lab, "capture", f"client {CLIENT}", "-w", str(file)) as process:
+        fetch(lab)
+        lines(process)
+
+    packets = list(PcapNgReader(str(file)))
+    comments = [packet.comments[0].decode() for packet in packets]
+    came, left = packets[0], packets[1]
+    assert comments[0].startswith("director ")
+    assert ": encapsulated: " in comments[0]
+    assert GLBGUE not in came
+    assert bytes(left[GLBGUE].payload) == bytes(came.payload)
+
+
+def test_capturing_begins_and_ends_without_a_packet_lost(lab: Lab) -> None:
+    with lab.traffic("spread", "--until-stopped", "--in-flight", "20", "--stall", "2") as traffic:
+        traffic.wait_for(lambda event: isinstance(event, Finished))
+        with running(lab, "capture", "--sample", "10", "--seconds", "1", "-o", "json") as process:
+            process.communicate(timeout=BOUND_S)
+        summary = traffic.stop()
+
+    assert summary.requests > 0
+    assert summary.flawless
+    assert plain(lab)
+
+
+def test_a_capture_that_is_killed_disturbs_nothing_and_the_next_takes_its_place(lab: Lab) -> None:
+    with running(lab, "capture", "-o", "json", "--iface", "proxy1") as process:
+        process.kill()
+        process.wait(BOUND_S)
+    assert not plain(lab)
+    assert fetch(lab)
+
+    with running(lab, "capture", f"client {CLIENT}", "-o", "json") as process:
+        fetch(lab)
+        assert lines(process)
+    assert plain(lab)
+
+
+def test_a_filter_that_means_nothing_is_told(lab: Lab) -> None:
+    refused("capture", "host", "1.2.3.4", lab=lab, saying='"host" is not part of a filter')
+    refused("capture", "--iface", "eth7", lab=lab, saying="no datapath is attached to eth7")
+
+
+def refused(*arguments: str, lab: Lab, saying: str) -> None:
+    done = glbctl(lab, "director1", *arguments)
+    assert done.returncode != 0
+    assert saying in done.stderr
