@@ -42,7 +42,7 @@ struct capture_record {
 	__u8 bytes[2 * CAPTURE_BYTES]; /* as it came, then directly as it left */
 };
 
-#define CAPTURE_HEAD __builtin_offsetof(struct capture_record, bytes)
+#define CAPTURE_HEAD offsetof(struct capture_record, bytes)
 
 /* A packet's visit, between its first look and its end. */
 struct capture_visit {

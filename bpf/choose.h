@@ -99,6 +99,7 @@ __inline struct hops choose(const struct state *now, const struct settings *sett
 	hops.count = number_of_hops(settings, bind, usual);
 	hops.row = read_row(bind, hops.hash, usual);
 	hops.first = find_backend(now, &hops, &hops.row, 0);
+	hops.alternative = (struct row){}; /* no verifier lets what was never written be read, needed or not */
 	if (!usual && settings->alt_hash_fields)
 		hops.alternative = read_row(bind, flow_hash(bind, flow, settings->alt_hash_fields), usual);
 	return hops;
