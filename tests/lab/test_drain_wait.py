@@ -309,11 +309,11 @@ def test_an_agent_answers_to_its_sources_only_and_on_the_port_that_is_configured
     assert "10.76.0.2 is not one of the sources" in refusal.json()["detail"]
 
 
-def test_an_agent_whose_port_is_taken_waits_for_it_while_the_proxy_works(lab: Lab, tmp_path: Path) -> None:
-    taken = lab.within("proxy3", lambda: socket.create_server((PROXY3, 19523)))
+def test_an_agent_whose_port_is_taken_waits_for_it_while_the_proxy_works(lab: Lab) -> None:
     lab.stop("proxy3")
-    lab.start_proxy("proxy3")
+    taken = lab.within("proxy3", lambda: socket.create_server((PROXY3, 19523)))
     try:
+        lab.start_proxy("proxy3")
         wait_for(lambda: "the agent does not answer" in lab.log("proxy3"), "the agent cannot have its port")
         wait_for(lambda: serves(lab, "proxy3"), "the directors have found proxy3 healthy again, and it works")
     finally:
