@@ -24,7 +24,7 @@ class Reporter:
     def change_trouble(self, trouble: str | None) -> None:
         """Say what is wrong around the datapath, or that nothing is any more: once, not at each look."""
         if trouble is not None and trouble != self.report.trouble:
-            log.error("%s: %s", self.report.interface, trouble)
+            log.error("%s: the datapath stays as it is: %s", self.report.interface, trouble)
         if trouble is None and self.report.trouble is not None:
             log.warning("%s: all is well again after: %s", self.report.interface, self.report.trouble)
         if trouble != self.report.trouble:

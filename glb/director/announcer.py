@@ -172,7 +172,7 @@ class Announcer:
 
     def _note_silence(self, fault: str | None) -> None:
         if fault and fault != self._silent:
-            log.error("routing: %s", fault)
+            log.error("routing: the speaker is not led, which is tried again: %s", fault)
         self._silent = fault
 
     def _follow(self, situation: Situation) -> None:

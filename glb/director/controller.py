@@ -160,7 +160,7 @@ class Controller:
             self.version = self.history.record(self.loaded.source, origin)
         except HistoryError as error:
             self.version = None
-            log.error("%s", error)
+            log.error("history: this version is not kept, traffic goes on: %s", error)
 
     def _reject(self, error: GlbError) -> list[Outcome]:
         self._refused = self._digest_now()

@@ -35,7 +35,7 @@ async def remember_health(monitor: Monitor, path: Path, stop: asyncio.Event) -> 
         try:
             await asyncio.to_thread(save, path, monitor.ledger.memory())
         except HealthError as error:
-            log.error("%s", error)
+            log.error("health: not remembered, the checks go on: %s", error)
         await _wait_for_any(stop, seconds=_BETWEEN_SAVES)
 
 

@@ -141,7 +141,7 @@ class Monitor:
         except TimeoutError:
             return Result(False, TIMEOUT)
         except Exception as error:  # a check that goes wrong here must not end all others
-            log.exception("health: %s of %s", probe.check.label, probe.check.address)
+            log.exception("health: %s of %s went wrong in glb itself", probe.check.label, probe.check.address)
             return failure(error)
 
     def _take(self, probe: Probe, result: Result) -> float:

@@ -1,16 +1,34 @@
 """Every verdict and warning is explained, and the page says the same."""
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
+import typer
 
 import glb
+from glb.ctl.main import app
 from glb.datapath.verdicts import verdicts_of
 from glb.explain.page import page
 from glb.explain.texts import PROGRAMS, WARNINGS, ExplainError, Text, find, texts
 
 ROOT = Path(glb.__file__).parents[1]
 SOURCES = "".join(path.read_text() for path in (ROOT / "glb").rglob("*.py"))
+LOUD = {"warning", "error", "exception", "critical"}
+
+
+def warnings_in(path: Path) -> list[str]:
+    """The messages that a file logs as a warning or worse, with their places for values; "" where it is not a text."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    return [
+        call.args[0].value if isinstance(call.args[0], ast.Constant) else ""
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr in LOUD and ast.unparse(call.func.value) == "log"
+    ]
+
+
+MESSAGES = [message for path in (ROOT / "glb").rglob("*.py") for message in warnings_in(path)]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -26,6 +44,25 @@ def test_every_verdict_has_its_text_and_no_text_is_of_a_verdict_that_is_gone(pro
 def test_a_warning_is_recognized_by_words_that_glb_says(text: Text) -> None:
     assert text.says is not None
     assert text.says in SOURCES
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_every_warning_in_a_log_has_its_text(message: str) -> None:
+    said = [text.says for text in texts() if text.says is not None]
+
+    assert any(piece in message for piece in said), "write what it means in glb/explain/warnings.toml"
+
+
+@pytest.mark.parametrize("text", texts(), ids=lambda text: f"{text.subject}-{text.name}")
+def test_the_commands_that_a_text_names_are_there(text: Text) -> None:
+    for words in re.findall(r"`glbctl ([a-z -]+)", f"{text.causes} {text.remedy}"):
+        command = typer.main.get_command(app)
+        for word in words.split():
+            commands = getattr(command, "commands", {})
+            if not commands or word.startswith("-"):
+                break
+            assert word in commands, f"glbctl {words}"
+            command = commands[word]
 
 
 def test_the_page_is_built_from_the_texts() -> None:
