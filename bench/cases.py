@@ -41,3 +41,10 @@ class Case:
     flows: Flows | None = None
     namespace: str | None = None
     """Where the sockets are that the program asks about."""
+    twin: int | None = None
+    """What runs in the program's place, by its descriptor; it counts in the program's maps."""
+
+    @property
+    def fd(self) -> int:
+        """Of what runs."""
+        return self.program.fd if self.twin is None else self.twin

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bench import directors, proxies
+from bench import captures, directors, proxies
 from bench.cases import Case, Harness
 from bench.cpus import on_one_cpu
 from bench.harness import FLOOR_AT_ONCE, FLOOR_HEADERS, FLOOR_LOOKUP, FLOOR_WORDS, XDP_PASS, Floor, Measuring
@@ -65,7 +65,9 @@ def run(effort: Effort, progress: Progress) -> dict[str, Any]:
     with on_one_cpu(), ExitStack() as held:
         measuring = held.enter_context(Measuring())
         progress("datapath: loading the directors and the proxy")
-        cases = [*_director_cases(held), *held.enter_context(proxies.cases())]
+        director = _director_cases(held)
+        plain = next(case for case in director if case.name == _ONE)
+        cases = [*director, *held.enter_context(captures.cases(plain)), *held.enter_context(proxies.cases())]
         for case in cases:
             measuring.check(case)
         subjects = _subjects(measuring, cases)

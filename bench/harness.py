@@ -70,7 +70,7 @@ class Measuring:
         frame = case.frame()
 
         def measure() -> float:
-            self._set_up(case.program.fd, frame, case.flows)
+            self._set_up(case.fd, frame, case.flows)
             before = counters_of(case.program).get(case.verdict, 0)
             taken = testrun.time_run(self._harness.fds[case.harness], frame, repeat)
             done = counters_of(case.program).get(case.verdict, 0) - before
@@ -85,10 +85,10 @@ class Measuring:
         frame = case.frame()
 
         def compare() -> None:
-            self._set_up(case.program.fd, frame, case.flows)
+            self._set_up(case.fd, frame, case.flows)
             harness = self._harness.fds[case.harness]
             if case.harness is not Harness.FLOWS and (
-                testrun.run(harness, frame, _TRIAL_RUNS) != testrun.run(case.program.fd, frame, 1)
+                testrun.run(harness, frame, _TRIAL_RUNS) != testrun.run(case.fd, frame, 1)
             ):
                 raise BenchError(f"{case.name}: the harness changes what becomes of the packet")
 

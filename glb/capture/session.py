@@ -113,7 +113,8 @@ class _Watch:
     def renew(self) -> None:
         if not self._is_attached():
             raise CaptureError(
-                f"{self._interface}: the capture has ended: the daemon, or another capture, has put in its own program"
+                f"{self._interface}: the capture has ended: the daemon has detached its program or put in another, "
+                "or another capture has begun"
             )
         self._write_wish()
 
@@ -131,4 +132,5 @@ class _Watch:
         table[_KEY] = packed(self._wish, table.value, verdicts_of(self._twin.original.name), until)
 
     def _is_attached(self) -> bool:
-        return link_info(self._link).program_id == object_id(self._twin.fd)
+        link = link_info(self._link)
+        return link.ifindex != 0 and link.program_id == object_id(self._twin.fd)
