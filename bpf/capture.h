@@ -9,7 +9,7 @@
 
 #ifdef CAPTURE
 
-#define CAPTURE_BYTES 2048 /* of a frame less than these; a power of two, for the verifier */
+#define CAPTURE_BYTES 2048 /* of a frame, at most; a power of two, for the verifier */
 #define CAPTURE_PAGES 1024 /* of the ring, a power of two */
 
 #ifndef PAGE_SIZE
@@ -97,10 +97,8 @@ __inline __u32 keep_bytes(struct xdp_md *ctx, const struct capture_wish *wish, s
 		len = wish->bytes;
 	barrier_var(len);
 	barrier_var(at);
-	len &= CAPTURE_BYTES - 1;
+	len = ((len - 1) & (CAPTURE_BYTES - 1)) + 1; /* not 0, as verifiers before 6.8 would not believe a test */
 	at &= CAPTURE_BYTES - 1;
-	if (!len)
-		return 0;
 	return bpf_xdp_load_bytes(ctx, 0, record->bytes + at, len) ? 0 : len;
 }
 
