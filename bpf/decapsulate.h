@@ -199,6 +199,18 @@ __inline __u64 mac_towards(const struct proxy_settings *settings, __be32 hop, co
 	return settings->gateway_mac ? settings->gateway_mac : source_mac(eth);
 }
 
+/* A packet goes on whether there is room for its counter or not. */
+__inline void count_forward(__be32 hop)
+{
+	__u64 *count = forwards.lookup(&hop);
+	__u64 first = 1;
+
+	if (likely(count))
+		(*count)++;
+	else
+		forwards.update(&hop, &first);
+}
+
 /* Where nobody here knows the packet. */
 __inline enum verdict send_on(struct xdp_md *ctx, const struct proxy_settings *settings, const struct link *link,
 			     const struct tunnel_end *end)
@@ -226,5 +238,6 @@ __inline enum verdict send_on(struct xdp_md *ctx, const struct proxy_settings *s
 		return decapsulate(ctx, link, end, TAKEN_SELF);
 	readdress(tunnel, *hop);
 	write_macs(eth, mac_towards(settings, tunnel->ip.daddr, eth), link->destination);
+	count_forward(tunnel->ip.daddr);
 	return FORWARDED;
 }

@@ -44,3 +44,6 @@ BPF_HASH(addresses, __be32, __u8, MAX_ADDRESSES);
  * the least recently used ones are forgotten. */
 BPF_HASH(next_hops, __be32, __u64, MAX_HOPS_KNOWN);
 BPF_TABLE("lru_hash", __be32, __u8, wanted_hops, MAX_HOPS_KNOWN);
+
+/* Packets that were sent on, by the hop that they went to; of more hops than these, the least recently used begin anew. */
+BPF_TABLE("lru_percpu_hash", __be32, __u64, forwards, MAX_HOPS_KNOWN);

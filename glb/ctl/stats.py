@@ -11,6 +11,7 @@ from rich.text import Text
 from glb.ctl.output import Format, Output, emit, grid
 from glb.daemon.report import all_reports
 from glb.datapath.counters import attached_program, read_counters, read_pinned_traffic
+from glb.datapath.forwards import read_forwards
 from glb.datapath.pins import attached_interfaces
 from glb.datapath.verdicts import verdicts_of
 
@@ -20,7 +21,8 @@ def stats_command(
     all_verdicts: Annotated[bool, typer.Option("--all", "-a", help="Also what has not happened yet.")] = False,
     output: Output = Format.TEXT,
 ) -> None:
-    """Count the packets of this host's datapaths: by verdict with what each means, by table, bind and backend.
+    """Count the packets of this host's datapaths: by verdict with what each means, by table, bind and backend;
+    a proxy's second chances by the hop that they were sent on to.
 
     Read from the kernel without disturbing it, whether a daemon runs or not. Bytes are those of the clients' packets,
     without the tunnel.
@@ -32,7 +34,7 @@ def stats_command(
 def _facts(interface: str) -> dict[str, Any]:
     program = attached_program(interface)
     facts = {"interface": interface, "program": program, "packets": read_counters(interface, program)}
-    return facts | (_traffic(interface) if program == "director" else {})
+    return facts | (_traffic(interface) if program == "director" else {"next_hops": _forwards(interface)})
 
 
 def _traffic(interface: str) -> dict[str, Any]:
@@ -56,6 +58,10 @@ def _traffic(interface: str) -> dict[str, Any]:
     return {"tables": sums, "binds": binds, "backends": backends}
 
 
+def _forwards(interface: str) -> list[dict[str, Any]]:
+    return [{"next_hop": str(hop), "packets": packets} for hop, packets in read_forwards(interface).items()]
+
+
 def _render(facts: list[dict[str, Any]], all_verdicts: bool) -> RenderableType:
     if not facts:
         return "no datapath is attached on this host"
@@ -71,6 +77,8 @@ def _interface(fact: dict[str, Any], everything: bool) -> Group:
         rows = [row for row in fact.get(f"{kind}s", []) if row["packets"] or everything]
         if rows:
             parts += ["", _traffic_table(kind, rows)]
+    if fact.get("next_hops"):
+        parts += ["", _forwards_table(fact["next_hops"])]
     return Group(*parts, "")
 
 
@@ -89,4 +97,11 @@ def _traffic_table(kind: str, rows: list[dict[str, Any]]) -> Table:
     table = grid("packets", "bytes", *named, numbers=("packets", "bytes"))
     for row in rows:
         table.add_row(f"{row['packets']:,}", f"{row['bytes']:,}", *(row[name] for name in named))
+    return table
+
+
+def _forwards_table(rows: list[dict[str, Any]]) -> Table:
+    table = grid("packets", "sent on to", numbers=("packets",))
+    for row in rows:
+        table.add_row(f"{row['packets']:,}", row["next_hop"])
     return table

@@ -7,6 +7,7 @@ much of each as `sz` says, so older and newer versions agree.
 
 import ctypes as ct
 import errno
+from collections.abc import Iterator
 from pathlib import Path
 
 from glb.datapath.errors import DatapathError, check
@@ -168,6 +169,16 @@ def lookup(map_fd: int, key: bytes, value_size: int) -> bytes:
     return value.raw
 
 
+def lookup_if_there(map_fd: int, key: bytes, value_size: int) -> bytes | None:
+    """As lookup; None where the map does not have the key."""
+    value = ct.create_string_buffer(value_size)
+    result = lib.bpf_map_lookup_elem(map_fd, key, value)
+    if result == -errno.ENOENT:
+        return None
+    check(result, "read of a map")
+    return value.raw
+
+
 def create_map(
     name: str,
     map_type: int,
@@ -199,6 +210,14 @@ def next_key(map_fd: int, key: bytes | None, key_size: int) -> bytes | None:
     if lib.bpf_map_get_next_key(map_fd, key, following) == -errno.ENOENT:
         return None
     return following.raw
+
+
+def keys(map_fd: int, key_size: int) -> Iterator[bytes]:
+    """The keys that are in a map now, each once, unless it is changed meanwhile."""
+    key = next_key(map_fd, None, key_size)
+    while key is not None:
+        yield key
+        key = next_key(map_fd, key, key_size)
 
 
 def possible_cpus() -> int:

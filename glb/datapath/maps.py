@@ -45,10 +45,8 @@ class Map:
 
     def __iter__(self) -> Iterator[Any]:
         """The keys that are there now, each once, unless it is changed meanwhile."""
-        key = libbpf.next_key(self.fd, None, self.key.itemsize)
-        while key is not None:
+        for key in libbpf.keys(self.fd, self.key.itemsize):
             yield np.frombuffer(key, self.key)[0]
-            key = libbpf.next_key(self.fd, key, self.key.itemsize)
 
     def close(self) -> None:
         os.close(self.fd)

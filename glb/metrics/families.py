@@ -34,6 +34,8 @@ def families(samples: Sequence[Sample]) -> Iterator[Metric]:
         yield _tables(samples)
         yield from _traffic(samples)
         yield from _backends(samples)
+    else:
+        yield _forwards(samples)
 
 
 def _packets(prefix: str, samples: Sequence[Sample]) -> Metric:
@@ -85,6 +87,18 @@ def _traffic(samples: Sequence[Sample]) -> Iterator[Metric]:
                     size.add_metric((sample.report.interface, table, name), octets)
         yield packets
         yield size
+
+
+def _forwards(samples: Sequence[Sample]) -> Metric:
+    family = CounterMetricFamily(
+        "glb_proxy_second_chance_forwards",
+        "Packets that were sent on, by the address of the hop that they went to.",
+        labels=("interface", "next_hop"),
+    )
+    for sample in samples:
+        for hop, count in sample.forwards.items():
+            family.add_metric((sample.report.interface, str(hop)), count)
+    return family
 
 
 def _tables(samples: Sequence[Sample]) -> Metric:

@@ -5,21 +5,25 @@ Nothing is counted twice: the datapath counts for itself, and is not disturbed b
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 
 from glb.daemon.report import Report, read_report, report_path
 from glb.datapath.attachment import is_attached
 from glb.datapath.counters import read_counters, read_pinned_traffic
+from glb.datapath.forwards import read_forwards
 from glb.datapath.traffic import Counted
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One interface's datapath. packets: by verdict. traffic: packets and bytes by bind and backend (director)."""
+    """One interface's datapath. packets: by verdict. traffic: packets and bytes by bind and backend (director).
+    forwards: packets that were sent on, by next hop (proxy)."""
 
     report: Report
     attached: bool
     packets: Mapping[str, int] = field(default_factory=dict)
     traffic: Mapping[Counted, tuple[int, int]] = field(default_factory=dict)
+    forwards: Mapping[IPv4Address, int] = field(default_factory=dict)
 
 
 def take(interface: str) -> Sample:
@@ -33,4 +37,5 @@ def take(interface: str) -> Sample:
         attached=True,
         packets=read_counters(interface, report.role),
         traffic=read_pinned_traffic(interface, entries) if entries else {},
+        forwards=read_forwards(interface) if report.role == "proxy" else {},
     )

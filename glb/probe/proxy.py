@@ -2,6 +2,7 @@
 
 import os
 from ipaddress import IPv4Address
+from pathlib import Path
 
 from glb.config.model import Proto
 from glb.datapath import libbpf
@@ -14,7 +15,7 @@ from glb.probe.frames import client_packet, pinned_program, run, tunnelled
 
 # A fellow that does not exist (RFC 5737), so that a packet which is sent on can be told from one that is taken.
 _FELLOW = IPv4Address("192.0.2.1")
-
+_MAPS_OF_HOPS = ("wanted_hops", "forwards")
 
 _DECISIONS = {"pass": Decision.TAKEN, "tx": Decision.SENT_ON, "drop": Decision.DROPPED}
 
@@ -37,19 +38,17 @@ def probe_proxy(interface: str, source: IPv4Address | None, flow: Flow, proto: P
 
 
 def _forget_fellow(interface: str) -> None:
-    """The program has asked its agent for the way to the fellow, which there is not."""
-    wanted = libbpf.open_pin(pin_dir(interface) / "wanted_hops")
+    """The program has asked its agent for the way to the fellow, which there is not, and counts it among the hops."""
+    for name in _MAPS_OF_HOPS:
+        path = pin_dir(interface) / name
+        if path.exists():  # an earlier glb's program does not have all of them
+            _forget(path)
+
+
+def _forget(path: Path) -> None:
+    table = libbpf.open_pin(path)
     try:
-        if any(key == _FELLOW.packed for key in _keys(wanted)):
-            libbpf.delete(wanted, _FELLOW.packed)
+        if _FELLOW.packed in libbpf.keys(table, len(_FELLOW.packed)):
+            libbpf.delete(table, _FELLOW.packed)
     finally:
-        os.close(wanted)
-
-
-def _keys(table: int) -> list[bytes]:
-    keys: list[bytes] = []
-    key = libbpf.next_key(table, None, 4)
-    while key is not None:
-        keys.append(key)
-        key = libbpf.next_key(table, key, 4)
-    return keys
+        os.close(table)

@@ -1,6 +1,7 @@
 """The proxy program, frame by frame. The sockets it asks are real ones, of this process, on loopback."""
 
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from ipaddress import ip_address, ip_network
@@ -12,6 +13,8 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
+from glb.datapath import libbpf
+from glb.datapath.forwards import forwards_of
 from glb.lab import netns
 from glb.network.errors import NetworkError
 from glb.network.namespaces import namespace_ids
@@ -21,6 +24,7 @@ from .conftest import ProxyBench
 
 DIRECTOR, FIRST, SECOND, THIRD = "10.0.0.1", "10.0.0.11", "10.0.0.12", "10.0.0.13"
 PROXY_MAC, ROUTER_MAC = "02:00:00:00:00:0b", "02:00:00:00:00:fe"
+XDP_TX = 3
 LISTENING = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
 
 
@@ -91,6 +95,32 @@ def test_the_udp_checksum_stays_right_when_there_is_one(proxy: ProxyBench) -> No
     assert told != 0
     packet[UDP].chksum = None
     assert Ether(bytes(packet))[UDP].chksum == told
+
+
+def test_what_is_sent_on_is_counted_by_the_hop_that_it_goes_to(proxy: ProxyBench) -> None:
+    unknown = IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags="A")
+    taken = IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags="S")
+    before = Counter(forwards_of(proxy.program))
+
+    for inner, next_hop in ((unknown, 0), (unknown, 0), (unknown, 1), (unknown, 2), (taken, 0)):
+        proxy.run(tunnelled(inner, next_hop=next_hop))
+
+    assert Counter(forwards_of(proxy.program)) - before == {ip_address(SECOND): 2, ip_address(THIRD): 1}
+
+
+def test_a_packet_is_sent_on_to_more_hops_than_there_are_counters_for(proxy: ProxyBench) -> None:
+    inner = IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags="A")
+    frame = bytes(tunnelled(inner, hops=("203.0.113.200", THIRD)))
+    many = proxy.program.maps["forwards"].info.entries + 1
+
+    for number in range(many):
+        hop = (ip_address("10.128.0.0") + number).packed
+        action, _ = libbpf.run_on_frame(proxy.program.fd, frame.replace(ip_address("203.0.113.200").packed, hop))
+        assert action == XDP_TX
+
+    counted = forwards_of(proxy.program)
+    assert counted[ip_address("10.128.0.0") + many - 1] == 1
+    assert len(counted) < many
 
 
 def test_the_second_hop_sends_on_to_the_third(proxy: ProxyBench) -> None:

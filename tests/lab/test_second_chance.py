@@ -4,6 +4,7 @@ Clients made by hand decide which segment is sent when; the counters of `glbctl 
 """
 
 import socket
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import pairwise, permutations
@@ -18,7 +19,7 @@ from glb.lab import Lab, hosts
 from glb.lab.hosts import IPAddress
 from glb.scapy import check_tunnel
 from tests.conftest import unique_name
-from tests.lab.helpers.commands import Counts, counts, drained, growth, lookups
+from tests.lab.helpers.commands import Counts, counts, drained, facts, growth, lookups
 from tests.lab.helpers.handmade import Connection, connection, payload_of, states_at
 from tests.lab.helpers.packets import Sender, Tap, Tunnel, endpoint, ip_layer, wait_for
 from tests.lab.helpers.sockets import ESTABLISHED, SYN_RECEIVED, TIME_WAIT
@@ -43,6 +44,12 @@ def route_of(lab: Lab, flow: tuple[str, str]) -> tuple[str, ...]:
     [choice] = lookups(lab, [flow], "tcp")
     assert choice is not None
     return choice.proxies
+
+
+def forwards(lab: Lab, name: str) -> Counter[str]:
+    """What a proxy has sent on, by the hop that it went to, as `glbctl stats` tells it."""
+    [fact] = facts(lab, name, "stats", name)
+    return Counter({hop["next_hop"]: hop["packets"] for hop in fact["next_hops"]})
 
 
 class Witness:
@@ -134,16 +141,19 @@ def test_an_established_connection_goes_on_when_its_row_begins_with_another_prox
         home = ask(opened)
         with drained(lab, home):
             way = route_of(lab, (endpoint(client, 1), endpoint(hosts.vip_for(client), 80)))
-            witness = Witness(lab)
+            before, witness = forwards(lab, way[0]), Witness(lab)
             with lab.capture("dc", way[0]) as one, lab.capture("dc", way[1]) as two:
                 answers = [ask(opened) for _ in range(20)]
             seen = witness.seen()
+            sent_on = forwards(lab, way[0]) - before
             packets = seen[home].get("taken_established", 0)
 
             assert answers == [home] * 20
             assert way[-1] == home
             assert packets >= 20
             check_way(seen, way, home, {"taken_established": packets})
+            assert list(sent_on) == [str(lab.host(way[1]).addresses[0].ip)]
+            assert sent_on.total() >= packets
     check_forwarded(lab, Tap(one).tunnels(), way, way[0])
     check_forwarded(lab, Tap(two).tunnels(), way, way[1])
 

@@ -1,6 +1,7 @@
 """Samples as Prometheus and statsd are told of them."""
 
 from dataclasses import replace
+from ipaddress import IPv4Address
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.registry import Collector
@@ -63,6 +64,12 @@ def test_counters_and_states_are_told_with_their_labels() -> None:
         'glb_director_tables_info{digest="abc",interface="eth0"} 1.0',
     ):
         assert line in text.splitlines()
+
+
+def test_a_proxys_forwards_are_told_by_hop() -> None:
+    text = shown(Sample(replace(REPORT, role="proxy"), attached=True, forwards={IPv4Address("10.0.0.2"): 7}))
+
+    assert 'glb_proxy_second_chance_forwards_total{interface="eth0",next_hop="10.0.0.2"} 7.0' in text.splitlines()
 
 
 def test_files_that_were_refused_and_a_datapath_that_is_gone_show() -> None:
