@@ -13,6 +13,8 @@ from tests.lab.helpers.kernel import xdp_program
 from tests.lab.helpers.packets import wait_for
 from tests.lab.helpers.sockets import connections
 
+pytestmark = pytest.mark.alone
+
 IN_FLIGHT = 200
 PROXIES = ("proxy1", "proxy2", "proxy3")
 LONGEST_DOWNLOAD_S = 60.0

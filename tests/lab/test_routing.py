@@ -27,6 +27,8 @@ from tests.lab.helpers.director import replace_text, table
 from tests.lab.helpers.packets import Inner, inner_of, tunnels, wait_for
 from tests.lab.helpers.routing import BOTH, nothing_cut, routing_of, wait_for_sessions
 
+pytestmark = pytest.mark.alone
+
 TOO_BIG = {IPPROTO_ICMP: 3, IPPROTO_ICMPV6: 2}
 """The types of the errors, by protocol; the directors' own health checks are echoes."""
 CONNECTIONS = 100

@@ -18,6 +18,8 @@ from tests.lab.helpers.commands import backend, counts
 from tests.lab.helpers.director import Director
 from tests.lab.helpers.packets import wait_for
 
+pytestmark = pytest.mark.alone
+
 CONNECTIONS = 300
 TOLERANCE = 0.12
 """Of shares of 300 connections: more than four standard deviations."""
