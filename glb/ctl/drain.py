@@ -1,5 +1,6 @@
 """`glbctl backend drain`: drain a backend, and wait for its last connection if so told."""
 
+import signal
 import time
 from dataclasses import dataclass
 from enum import StrEnum
@@ -121,6 +122,7 @@ def _wait(
     address = made.edit.changes[0].address
     left = None if timeout is None else began + timeout - time.monotonic()
     progress, interrupted = Progress(waited_for), False
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which scripts have ignored by what they run beside them
     with Agent(address, port) as agent, view_of(output, f"{address}") as view:
         try:
             for progress in watch(agent, wanted, left, waited_for):

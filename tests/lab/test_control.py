@@ -163,7 +163,7 @@ def test_a_member_of_a_bridge_finds_its_next_hops_by_the_bridge(network: Lab, da
         f"addr add {home} dev agg",
     )
     for words in commands:
-        subprocess.run(["ip", "-n", name, *words.split()], check=True)
+        subprocess.run(argv_in(name, ["ip", *words.split()]), check=True)
     script = (
         "from ipaddress import IPv4Address; from glb.network.interface import find_interface; "
         "from glb.network.next_hops import resolve; "
