@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from glb.capture.story import Inner, Story
-from glb.config.model import DirectorConfig, Proto
+from glb.config.model import Proto
 from glb.daemon.report import read_report, report_path
 from glb.director.sources import Loaded, Sources, read
 from glb.hashing.flow import Flow
@@ -55,7 +55,7 @@ def _files_of(interface: str) -> Loaded | None:
 
 
 def _row(loaded: Loaded, inner: Inner) -> Row | None:
-    config: DirectorConfig = loaded.config
+    config = loaded.config
     flow = Flow(ip_address(inner.src), ip_address(inner.dst), inner.src_port or 0, inner.dst_port or 0)
     found = lookup(
         loaded.tables,

@@ -8,6 +8,8 @@ import os
 import select
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,6 +29,20 @@ _TCP_LISTEN = "0A"
 def argv_in(namespace: str, argv: Sequence[str]) -> list[str]:
     """The command that runs `argv` in a namespace, and leaves mounts like /sys/fs/bpf as they are."""
     return ["nsenter", f"--net={netns.path(namespace)}", "--", *argv]
+
+
+def start_telling(
+    namespace: str, module: str, arguments: Sequence[str], env: Mapping[str, str]
+) -> "subprocess.Popen[str]":
+    """Start a Python module in a namespace, in a session of its own; it tells what happens on standard output."""
+    return subprocess.Popen(
+        argv_in(namespace, [sys.executable, "-m", module, *arguments]),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env=env,
+        text=True,
+        start_new_session=True,
+    )
 
 
 class Program:

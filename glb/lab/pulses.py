@@ -2,8 +2,6 @@
 
 import json
 import queue
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from glb.lab.errors import LabError
-from glb.lab.process import argv_in
+from glb.lab.process import start_telling
 
 _BOUND_S = 60.0
 
@@ -50,14 +48,7 @@ class Pulses:
     def __init__(self, namespace: str, connections: int, env: Mapping[str, str]) -> None:
         self.connections = connections
         self._beats: queue.SimpleQueue[Beat | None] = queue.SimpleQueue()
-        self._child = subprocess.Popen(
-            argv_in(namespace, [sys.executable, "-m", "glb.lab.pulse", "--connections", str(connections)]),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            env=env,
-            text=True,
-            start_new_session=True,
-        )
+        self._child = start_telling(namespace, "glb.lab.pulse", ["--connections", str(connections)], env)
         threading.Thread(target=self._read, daemon=True).start()
 
     def __enter__(self) -> "Pulses":

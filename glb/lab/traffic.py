@@ -2,8 +2,6 @@
 
 import queue
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +9,7 @@ from types import TracebackType
 
 from glb.lab.errors import LabError
 from glb.lab.events import Event, Finished, Opened, Summary, from_line
-from glb.lab.process import argv_in
+from glb.lab.process import start_telling
 
 _END_BOUND_S = 120.0
 
@@ -23,14 +21,7 @@ class Traffic:
         self._arguments = " ".join(arguments)
         self._arrived: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._events: list[Event] = []
-        self._child = subprocess.Popen(
-            argv_in(namespace, [sys.executable, "-m", "glb.lab.load", *arguments]),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            env=env,
-            text=True,
-            start_new_session=True,
-        )
+        self._child = start_telling(namespace, "glb.lab.load", arguments, env)
         threading.Thread(target=self._read, daemon=True).start()
 
     def __enter__(self) -> "Traffic":
