@@ -119,6 +119,8 @@ __inline enum verdict set_ipv4_ecn(struct cursor *c, __u8 outer_tos)
 	tos = ip->tos;
 	if (combine_ecn(outer_tos, &tos))
 		return DROP_CONGESTION;
+	if (tos == ip->tos)
+		return CONTINUE;
 	before = *(__u16 *)ip;
 	ip->tos = tos;
 	after = *(__u16 *)ip;

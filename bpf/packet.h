@@ -33,6 +33,13 @@ struct flow {
 	__u8 family; /* 4 or 6 */
 };
 
+/* What an ICMP error quotes of TCP and UDP alike: the ports stand first (RFC 792 promises 8 bytes). */
+struct quoted_l4 {
+	__be16 source;
+	__be16 dest;
+	__be32 seq; /* of TCP */
+};
+
 struct packet {
 	struct flow flow;
 	enum kind kind;
@@ -41,7 +48,8 @@ struct packet {
 	__be16 entropy; /* what the tunnel's source port takes from the packet beside the hash */
 	__u8 tos;	/* DSCP and ECN, of either family */
 	void *ip;
-	struct tcphdr *tcp; /* of KIND_TCP */
+	struct tcphdr *tcp;	 /* of KIND_TCP */
+	struct quoted_l4 *quote; /* of KIND_ICMP_ERROR */
 };
 
 __inline void set_ipv4(__u64 *address, __be32 value)
@@ -96,13 +104,6 @@ __inline enum fault parse_udp(struct cursor *c, struct packet *pkt)
 	return NO_FAULT;
 }
 
-/* What an ICMP error quotes of TCP and UDP alike: the ports stand first (RFC 792 promises 8 bytes). */
-struct quoted_l4 {
-	__be16 source;
-	__be16 dest;
-	__be32 rest;
-};
-
 /* The quoted packet went from the VIP to the client. */
 __inline enum fault parse_quoted_ports(struct cursor *c, struct packet *pkt)
 {
@@ -115,6 +116,7 @@ __inline enum fault parse_quoted_ports(struct cursor *c, struct packet *pkt)
 	if (!l4)
 		return BAD_QUOTE;
 	pkt->kind = KIND_ICMP_ERROR;
+	pkt->quote = l4;
 	pkt->flow.src_port = l4->dest;
 	pkt->flow.dst_port = l4->source;
 	pkt->entropy = l4->dest;

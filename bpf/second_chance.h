@@ -7,6 +7,7 @@
 
 /* From the kernel's include/net/tcp_states.h. */
 #define TCP_LISTEN_STATE 10
+#define TCP_NEW_SYN_RECV_STATE 12 /* half-open */
 
 /* A flow as the helper takes it. */
 __inline void set_tuple(struct bpf_sock_tuple *tuple, const struct flow *flow)
@@ -47,20 +48,46 @@ __inline bool holds_cookie(struct bpf_sock *listener, const struct packet *pkt)
 	return !bpf_tcp_check_syncookie(listener, pkt->ip, sizeof(struct ipv6hdr), pkt->tcp, sizeof(*pkt->tcp));
 }
 
+/* A client repeats its SYN when the answer was lost. If its row has changed meanwhile, two proxies hold the connection
+ * half-open, each with a sequence number of its own, and the client goes on with one of them: that whose number it
+ * acknowledges. The other would answer with RST. */
+__inline bool is_of_half_open(struct bpf_sock *sk, const struct packet *pkt)
+{
+	struct tcp_request_sock *request = bpf_skc_to_tcp_request_sock(sk);
+	__u32 start;
+
+	if (!request)
+		return true;
+	start = *(__u32 *)((void *)request + REQUEST_SNT_ISN);
+	if (pkt->kind == KIND_ICMP_ERROR)
+		return pkt->quote->seq == bpf_htonl(start);
+	return !pkt->tcp->ack || pkt->tcp->ack_seq == bpf_htonl(start + 1);
+}
+
+/* Why a socket of the packet's addresses and ports takes it; CONTINUE if it does not. */
+__inline enum verdict judge(struct bpf_sock *sk, const struct packet *pkt)
+{
+	switch (sk->state) {
+	case TCP_LISTEN_STATE:
+		return holds_cookie(sk, pkt) ? TAKEN_SYNCOOKIE : CONTINUE;
+	case TCP_NEW_SYN_RECV_STATE:
+		return is_of_half_open(sk, pkt) ? TAKEN_ESTABLISHED : CONTINUE;
+	default:
+		return TAKEN_ESTABLISHED;
+	}
+}
+
 /* In one network namespace; CONTINUE if nobody there knows the packet. */
 __inline enum verdict seek_in(struct xdp_md *ctx, const struct packet *pkt, struct bpf_sock_tuple *tuple,
 			      __u64 namespace)
 {
-	enum verdict verdict = CONTINUE;
+	enum verdict verdict;
 	struct bpf_sock *sk;
 
 	sk = find_socket(ctx, tuple, pkt->flow.family, namespace);
 	if (!sk)
 		return CONTINUE;
-	if (sk->state != TCP_LISTEN_STATE)
-		verdict = TAKEN_ESTABLISHED;
-	else if (holds_cookie(sk, pkt))
-		verdict = TAKEN_SYNCOOKIE;
+	verdict = judge(sk, pkt);
 	bpf_sk_release(sk);
 	return verdict;
 }

@@ -8,10 +8,19 @@ from typing import Any
 import numpy as np
 
 from glb.datapath import program as programs
+from glb.datapath.btf import member_offset
 from glb.datapath.mac import UNKNOWN_MAC, mac_word
-from glb.datapath.program import Program
+from glb.datapath.program import Constants, Program
 
 _NOBODY = 0xFFFFFFFF  # an address that no packet comes from
+
+
+def constants() -> Constants:
+    """What the program is compiled with: where the running kernel keeps what it reads of a half-open connection.
+
+    Raises DatapathError where the kernel does not tell.
+    """
+    return {"REQUEST_SNT_ISN": member_offset("tcp_request_sock", "snt_isn")}
 
 
 class ProxyDatapath:
@@ -30,7 +39,7 @@ class ProxyDatapath:
     @classmethod
     def load(cls) -> "ProxyDatapath":
         """Load the program, not attached yet."""
-        return cls(programs.load("proxy", {}, {}))
+        return cls(programs.load("proxy", constants(), {}))
 
     @classmethod
     def adopt(cls, fd: int) -> "ProxyDatapath | None":

@@ -60,6 +60,6 @@ def _btf(facts: HostFacts) -> Finding:
         _HOST,
         "btf",
         Level.WARNING,
-        "no /sys/kernel/btf/vmlinux: programs cannot be traced while they run",
-        "a kernel with CONFIG_DEBUG_INFO_BTF, if you want to",
+        "no /sys/kernel/btf/vmlinux: a proxy does not start here (a director does)",
+        "a kernel with CONFIG_DEBUG_INFO_BTF, such as Debian's",
     )

@@ -177,6 +177,32 @@ def test_a_half_open_connection_is_finished_at_the_proxy_that_took_the_syn(lab: 
 
 
 @FAMILIES
+@pytest.mark.parametrize("goes_on_with", ["the first proxy", "the second proxy"])
+def test_a_client_whose_syn_two_proxies_have_answered_goes_on_with_the_one_that_it_acknowledges(
+    lab: Lab, family: int, goes_on_with: str
+) -> None:
+    """The row changed before the client repeated its SYN, since the answer to the first had been lost."""
+    with connection(lab, silent_client(family, 20), 40_020) as conn:
+        first = route_of(lab, conn.flow)[0]
+        conn.send_syn()
+        conn.wait_for_syn_ack()
+        with drained(lab, first):
+            second = route_of(lab, conn.flow)[0]
+            conn.repeat_syn()
+            other = conn.wait_for(lambda tcp: tcp.flags == "SA" and tcp.seq + 1 != conn.peer_start)
+            assert (states_at(lab, first, conn), states_at(lab, second, conn)) == ({SYN_RECEIVED}, {SYN_RECEIVED})
+            if goes_on_with == "the second proxy":
+                conn.peer_start = other.seq + 1
+            conn.acknowledge()
+            conn.request("/")
+            home = first if goes_on_with == "the first proxy" else second
+            conn.wait_for_text(f"\r\n\r\n{home}\n".encode())
+
+            conn.give_up_half_open()
+        conn.give_up_half_open()
+
+
+@FAMILIES
 def test_a_late_segment_is_taken_where_the_connection_is_in_time_wait(lab: Lab, family: int) -> None:
     with connection(lab, silent_client(family, 3), 40_003) as conn:
         home = route_of(lab, conn.flow)[0]

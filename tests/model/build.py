@@ -58,12 +58,22 @@ def fragment_header(next_header: int, offset: int, more: bool, ident: int = 1) -
     return struct.pack("!BBHI", next_header, 0, offset << 3 | more, ident)
 
 
-def tcp(src: bytes, dst: bytes, sport: int, dport: int, flags: int, options: bytes = b"", data: bytes = b"") -> bytes:
+def tcp(
+    src: bytes,
+    dst: bytes,
+    sport: int,
+    dport: int,
+    flags: int,
+    options: bytes = b"",
+    data: bytes = b"",
+    sequence: int = 1,
+    acknowledged: int = 1,
+) -> bytes:
     options += bytes(-len(options) % 4)
-    offset = (20 + len(options)) // 4 << 4
+    fixed = sport, dport, sequence, acknowledged, (20 + len(options)) // 4 << 4
 
     def segment(check: int) -> bytes:
-        return struct.pack("!HHIIBBHHH", sport, dport, 1, 1, offset, flags, 1024, check, 0) + options + data
+        return struct.pack("!HHIIBBHHH", *fixed, flags, 1024, check, 0) + options + data
 
     return segment(checksum(pseudo_header(src, dst, TCP, 20 + len(options) + len(data)) + segment(0)))
 

@@ -3,9 +3,14 @@
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from ipaddress import ip_address
 
 from .headers import TCP, Flow
+
+_TCP_REPAIR, _TCP_REPAIR_QUEUE, _TCP_QUEUE_SEQ = 19, 20, 21
+_TCP_RECV_QUEUE = 1
+_TCP_REPAIR_OFF_NO_WP = -1  # without a probe of the window, which the server would take for the ACK
 
 FAMILIES = (
     (socket.AF_INET, "127.0.0.1", ("127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5")),
@@ -39,13 +44,34 @@ def backward(flow: Flow) -> Flow:
     return Flow(flow.protocol, flow.dst, flow.src, flow.dport, flow.sport)
 
 
+@dataclass(frozen=True, slots=True)
+class HalfOpen:
+    """A connection that its server does not count as open, and the sequence number of the SYN-ACK."""
+
+    flow: Flow
+    sent: int
+
+
 @contextmanager
-def half_open() -> Iterator[Flow]:
-    """A connection that its server does not count as open: it waits for data before it takes the client's ACK."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)
-        with socket.create_connection(listener.getsockname()) as client:
-            yield flow_of(client)
+def half_open() -> Iterator[tuple[HalfOpen, ...]]:
+    """One of each family. The server waits for data before it takes the client's ACK."""
+    with ExitStack() as stack:
+        found = []
+        for family, server, _ in FAMILIES:
+            listener = stack.enter_context(socket.create_server((server, 0), family=family))
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)
+            client = stack.enter_context(socket.create_connection(listener.getsockname()[:2]))
+            found.append(HalfOpen(flow_of(client), expected_by(client) - 1 & 0xFFFFFFFF))
+        yield tuple(found)
+
+
+def expected_by(client: socket.socket) -> int:
+    """The sequence number that a socket expects next: tcp(7) tells it of one that is under repair."""
+    client.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 1)
+    client.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR_QUEUE, _TCP_RECV_QUEUE)
+    number = client.getsockopt(socket.IPPROTO_TCP, _TCP_QUEUE_SEQ)
+    client.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, _TCP_REPAIR_OFF_NO_WP)
+    return number & 0xFFFFFFFF
 
 
 def closed() -> Flow:

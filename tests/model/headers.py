@@ -226,3 +226,12 @@ def parse_quote(quote: bytes, version: int) -> tuple[Kind, Flow]:
         raise Fault("drop_bad_icmp_quote")
     sport, dport = struct.unpack_from("!HH", quote, ip.length)
     return Kind.ERROR, Flow(ip.protocol, ip.dst, ip.src, dport, sport)
+
+
+def quoted_sequence(error: Packet) -> int:
+    """The sequence number of the TCP segment that an ICMP error quotes."""
+    quote = error.data[error.l4 + 8 :]
+    ip = ipv4_header(quote) if error.version == 4 else ipv6_header(quote, through_first_piece=True)
+    assert ip is not None
+    (sequence,) = struct.unpack_from("!I", quote, ip.length + 4)
+    return int(sequence)

@@ -33,6 +33,7 @@ from .headers import (
     ipv4_header,
     parse_link,
     parse_packet,
+    quoted_sequence,
 )
 from .setup import Document
 
@@ -67,14 +68,16 @@ class Tunnel:
 @dataclass(frozen=True)
 class Proxy:
     """`addresses` are this host's (none: any will do); `next_hops` has the MAC on the way to each hop, where it is
-    known; `sockets` are the flows, from the client's side, that a socket here knows; `has_cookie` says whether a
-    listener here finds a valid SYN cookie in a packet.
+    known; `sockets` are the flows, from the client's side, that a socket here knows; `half_open` are those that are not
+    finished, with the sequence number of the SYN-ACK; `has_cookie` says whether a listener here finds a valid SYN
+    cookie in a packet.
     """
 
     config: Document = field(default_factory=dict)
     addresses: tuple[bytes, ...] = ()
     next_hops: Mapping[bytes, bytes] = field(default_factory=dict)
     sockets: frozenset[Flow] = frozenset()
+    half_open: Mapping[Flow, int] = field(default_factory=dict)
     has_cookie: Callable[[Packet], bool] = no_cookies
 
     def run(self, frame: bytes) -> Result:
@@ -118,6 +121,8 @@ class Proxy:
             return "taken_syn"
         if inner.flow in self.sockets:
             return "taken_established"
+        if inner.flow in self.half_open:
+            return "taken_established" if is_about(inner, self.half_open[inner.flow]) else None
         if flags & (ACK | RST | FIN) == ACK and self.has_cookie(inner):
             return "taken_syncookie"
         return None
@@ -131,6 +136,15 @@ class Proxy:
     def forward(self, link: Link, tunnel: Tunnel, data: bytes) -> bytes:
         mac = self.next_hops.get(tunnel.hops[tunnel.next_hop], link.src)
         return link.header(mac, link.dst, ETHERTYPE_IPV4) + sent_on(tunnel, data)
+
+
+def is_about(inner: Packet, sent: int) -> bool:
+    """Whether a packet belongs to a half-open connection whose SYN-ACK had this sequence number."""
+    if inner.kind is Kind.ERROR:
+        return quoted_sequence(inner) == sent
+    flags = inner.data[inner.l4 + 13]
+    (acknowledged,) = struct.unpack_from("!I", inner.data, inner.l4 + 8)
+    return not flags & ACK or acknowledged == (sent + 1) & 0xFFFFFFFF
 
 
 def is_tunnel(data: bytes) -> bool:

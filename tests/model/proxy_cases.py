@@ -65,7 +65,7 @@ def changed(packet: Packet, at: int, value: bytes) -> bytes:
     return bytes(data)
 
 
-IP_LENGTH, UDP_LENGTH, GUE, FLAGS, PRIVATE = 16, 38, 42, 44, 46
+IP_LENGTH, UDP_LENGTH, GUE, FLAGS, PRIVATE, INNER_CHECKSUM = 16, 38, 42, 44, 46, 68
 WHOLE = tunnelled(IP4 / SYN)
 QUERY = UDP(sport=4711, dport=53)
 THREE_TAGS = Dot1AD(vlan=1), Dot1Q(vlan=2), Dot1Q(vlan=3)
@@ -264,6 +264,12 @@ CONGESTION = [
     for outer in range(4)
     for inner in range(4)
 ] + [
+    Case(
+        "ecn-unchanged-checksum-of-ones",
+        "A header that does not change keeps its checksum also where that has two forms.",
+        changed(with_ecn(1, 0, 4), INNER_CHECKSUM, b"\xff\xff"),
+        "taken_syn",
+    ),
     Case("ce-sent-on", "Sent on, a packet keeps its marks where they are.", with_ecn(3, 2, 4, ACK), "forwarded"),
     Case("ce-sent-on-not-ect", "The tunnel goes on: its end will tell.", with_ecn(3, 0, 4, ACK), "forwarded"),
     Case("outer-dscp", "The tunnel's DSCP stays outside.", tunnelled(IP4 / SYN, tos=0xB8), "taken_syn"),

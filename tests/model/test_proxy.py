@@ -12,7 +12,7 @@ from glb.datapath.proxy import ProxyDatapath
 
 from . import build
 from .cases import Case
-from .connections import backward, closed, connections, half_open
+from .connections import HalfOpen, backward, closed, connections, half_open
 from .generate import CLIENTS, DIRECTOR, GUE_PORT, PROXY, ROUTER_MAC, Aim, Target, proxy_batch
 from .harness import Kernel, proxy_comparison
 from .headers import TCP, UDP, Flow
@@ -23,6 +23,7 @@ from .proxy_cases import CASES, SETUPS
 WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
 SEEDS = st.integers(min_value=0, max_value=2**64 - 1)
 OTHER_ADDRESS = b"\x0a\0\0\x6f"
+WORD = 0xFFFFFFFF
 MAC = b"\x02\0\0\0\0\x0b"
 TARGETS = tuple(
     Target(address, protocol, port)
@@ -41,6 +42,25 @@ def known() -> Iterator[tuple[Flow, ...]]:
 @pytest.fixture(scope="module")
 def kernel(proxy: ProxyDatapath) -> Kernel:
     return Kernel(proxy.program)
+
+
+def error(flow: Flow, kind: int, code: int, quote: bytes) -> bytes:
+    """An ICMP error about a connection, from a router on the way to its client."""
+    router = CLIENTS[flow.version][0]
+    put = build.ipv4 if flow.version == 4 else build.ipv6
+    return put(router, flow.dst, build.icmp_protocol(router), build.icmp(router, flow.dst, kind, code, 0, quote))
+
+
+def too_big(flow: Flow, quote: bytes) -> bytes:
+    return error(flow, 3, 4, quote) if flow.version == 4 else error(flow, 2, 0, quote)
+
+
+def with_half_open(unfinished: tuple[HalfOpen, ...]) -> Proxy:
+    """On loopback, the clients' ends are here as well."""
+    return Proxy(
+        sockets=frozenset(backward(each.flow) for each in unfinished),
+        half_open={each.flow: each.sent for each in unfinished},
+    )
 
 
 def with_sockets(known: tuple[Flow, ...], **settings: Any) -> Proxy:
@@ -71,8 +91,10 @@ def tunnelled(version: int, inner: bytes) -> bytes:
     return build.ethernet(MAC, ROUTER_MAC, 0x0800) + build.ipv4(DIRECTOR, PROXY, UDP, datagram)
 
 
-def segment(flow: Flow, flags: int) -> bytes:
-    tcp = build.tcp(flow.src, flow.dst, flow.sport, flow.dport, flags)
+def segment(flow: Flow, flags: int, sequence: int = 1, acknowledged: int = 1) -> bytes:
+    tcp = build.tcp(
+        flow.src, flow.dst, flow.sport, flow.dport, flags, sequence=sequence & WORD, acknowledged=acknowledged & WORD
+    )
     return (build.ipv4 if flow.version == 4 else build.ipv6)(flow.src, flow.dst, TCP, tcp)
 
 
@@ -86,11 +108,30 @@ def test_segments_of_known_connections_are_taken_in_both_directions(
         assert result.verdict == "taken_established"
 
 
-def test_a_segment_of_a_half_open_connection_is_taken(proxy: ProxyDatapath, kernel: Kernel) -> None:
-    with half_open() as flow:
-        comparison = proxy_comparison(proxy, kernel, with_sockets((flow,)))
-        result = comparison.check(tunnelled(4, segment(flow, 0x18)))
-    assert result.verdict == "taken_established"
+@pytest.mark.parametrize("flags", [0x10, 0x18, 0x11, 0x14])
+def test_a_half_open_connection_takes_what_acknowledges_its_syn_ack_and_no_other(
+    proxy: ProxyDatapath, kernel: Kernel, flags: int
+) -> None:
+    """Another proxy has answered the same SYN, too, when a segment acknowledges another number."""
+    with half_open() as unfinished:
+        comparison = proxy_comparison(proxy, kernel, with_half_open(unfinished))
+        for each in unfinished:
+            for off, verdict in ((1, "taken_established"), (0, "forwarded"), (2, "forwarded"), (1 << 31, "forwarded")):
+                inner = segment(each.flow, flags, acknowledged=each.sent + off)
+                assert comparison.check(tunnelled(each.flow.version, inner)).verdict == verdict
+            without_ack = segment(each.flow, flags & ~0x10)
+            assert comparison.check(tunnelled(each.flow.version, without_ack)).verdict == "taken_established"
+
+
+def test_an_error_about_a_half_open_connection_is_taken_if_it_quotes_its_syn_ack(
+    proxy: ProxyDatapath, kernel: Kernel
+) -> None:
+    with half_open() as unfinished:
+        comparison = proxy_comparison(proxy, kernel, with_half_open(unfinished))
+        for each in unfinished:
+            for sequence, verdict in ((each.sent, "taken_established"), (each.sent + 1, "forwarded")):
+                quote = segment(backward(each.flow), 0x12, sequence=sequence)
+                assert comparison.check(tunnelled(each.flow.version, too_big(each.flow, quote))).verdict == verdict
 
 
 def test_a_segment_for_a_socket_in_time_wait_is_taken(proxy: ProxyDatapath, kernel: Kernel) -> None:
@@ -106,11 +147,8 @@ def test_an_error_about_a_known_connection_is_taken_whatever_its_type(
 ) -> None:
     comparison = proxy_comparison(proxy, kernel, with_sockets(known))
     for flow in known:
-        router = CLIENTS[flow.version][0]
         for kind in (3, 11, 12) if flow.version == 4 else (1, 2, 3, 4):
-            message = build.icmp(router, flow.dst, kind, 0, 0, segment(backward(flow), 0x10))
-            put = build.ipv4 if flow.version == 4 else build.ipv6
-            inner = put(router, flow.dst, build.icmp_protocol(router), message)
+            inner = error(flow, kind, 0, segment(backward(flow), 0x10))
             assert comparison.check(tunnelled(flow.version, inner)).verdict == "taken_established"
 
 

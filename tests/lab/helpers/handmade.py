@@ -19,6 +19,7 @@ from tests.lab.helpers.sockets import client_sockets
 
 _LOCAL_TABLE = 255
 _MASK = 0xFFFFFFFF
+_START = 1000  # a client's first sequence number
 
 
 @contextmanager
@@ -48,7 +49,7 @@ class Connection:
         self.client = client
         self.vip = hosts.vip_for(client)
         self.port = port
-        self.sent = 1000
+        self.sent = _START
         """The next sequence number to send."""
         self.peer_start = 0
         """The server's first sequence number of data."""
@@ -73,8 +74,16 @@ class Connection:
         self._sender.send(ip_layer(self.client, self.vip) / segment / payload)
 
     def send_syn(self) -> None:
-        self.send("S", options=[("MSS", self._mss)])
+        self.repeat_syn()
         self.sent += 1
+
+    def repeat_syn(self) -> None:
+        """The same as before, as if no answer had come."""
+        self.send("S", seq=_START, options=[("MSS", self._mss)])
+
+    def give_up_half_open(self) -> None:
+        """Reset the connection where the packet's first proxy holds it half-open."""
+        self.send("R", seq=_START + 1)
 
     def wait_for_syn_ack(self) -> None:
         segment = self.wait_for(lambda tcp: tcp.flags == "SA")

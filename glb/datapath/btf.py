@@ -1,0 +1,74 @@
+"""Where the running kernel keeps the members of its structs, by its own description of its types.
+
+BTF: the kernel's Documentation/bpf/btf.rst; libbpf's btf.h reads it. bcc resolves no members of kernel structs in an
+XDP program, so it gets their places as constants.
+"""
+
+import ctypes as ct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from glb.datapath.errors import DatapathError, check
+from glb.datapath.libbpf import lib
+
+_KIND_STRUCT = 4
+_BITFIELDS = 1 << 31  # of btf_type.info: members' offsets hold a bit field's size as well
+_NUM_MEMBERS = 0xFFFF
+_BIT_OFFSET = 0xFFFFFF
+
+
+class _Type(ct.Structure):
+    """The kernel's struct btf_type; behind a struct's, its members follow."""
+
+    _fields_ = (("name", ct.c_uint32), ("info", ct.c_uint32), ("size", ct.c_uint32))
+
+
+class _Member(ct.Structure):
+    """The kernel's struct btf_member; the offset is in bits."""
+
+    _fields_ = (("name", ct.c_uint32), ("type", ct.c_uint32), ("offset", ct.c_uint32))
+
+
+lib.btf__load_vmlinux_btf.restype = ct.c_void_p
+lib.btf__free.argtypes = (ct.c_void_p,)
+lib.btf__find_by_name_kind.argtypes = (ct.c_void_p, ct.c_char_p, ct.c_uint32)
+lib.btf__type_by_id.argtypes = (ct.c_void_p, ct.c_uint32)
+lib.btf__type_by_id.restype = ct.POINTER(_Type)
+lib.btf__name_by_offset.argtypes = (ct.c_void_p, ct.c_uint32)
+lib.btf__name_by_offset.restype = ct.c_char_p
+
+
+def member_offset(struct: str, member: str) -> int:
+    """Bytes from the start of a struct of the running kernel to one of its own members.
+
+    Raises DatapathError where the kernel does not describe its types, or not these.
+    """
+    with _kernel_types() as types:
+        number = lib.btf__find_by_name_kind(types, struct.encode(), _KIND_STRUCT)
+        check(number, f"search for the kernel's struct {struct}")
+        kind = lib.btf__type_by_id(types, number)
+        for found in _members(kind):
+            if lib.btf__name_by_offset(types, found.name) == member.encode():
+                bits = found.offset & _BIT_OFFSET if kind.contents.info & _BITFIELDS else found.offset
+                return int(bits // 8)
+    raise DatapathError(f"the kernel's struct {struct} has no member {member}")
+
+
+@contextmanager
+def _kernel_types() -> Iterator[int]:
+    types = lib.btf__load_vmlinux_btf()
+    if not types:
+        raise DatapathError(
+            "the kernel does not describe its types (no /sys/kernel/btf/vmlinux): the proxy needs one built with "
+            "CONFIG_DEBUG_INFO_BTF, as distributions' kernels are"
+        )
+    try:
+        yield types
+    finally:
+        lib.btf__free(types)
+
+
+def _members(kind: "ct._Pointer[_Type]") -> "ct.Array[_Member]":
+    behind = ct.addressof(kind.contents) + ct.sizeof(_Type)
+    members: ct.Array[_Member] = (_Member * (kind.contents.info & _NUM_MEMBERS)).from_address(behind)
+    return members
