@@ -1,6 +1,7 @@
 """One thing to measure on the datapath: a program, a frame, and what the program must do with it."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -43,6 +44,8 @@ class Case:
     """Where the sockets are that the program asks about."""
     twin: int | None = None
     """What runs in the program's place, by its descriptor; it counts in the program's maps."""
+    beside: Callable[[], AbstractContextManager[None]] = nullcontext
+    """What goes on while it is measured."""
 
     @property
     def fd(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bench import captures, directors, proxies
+from bench import captures, directors, proxies, scrapes
 from bench.cases import Case, Harness
 from bench.cpus import on_one_cpu
 from bench.harness import FLOOR_AT_ONCE, FLOOR_HEADERS, FLOOR_LOOKUP, FLOOR_WORDS, XDP_PASS, Floor, Measuring
@@ -82,7 +82,9 @@ def _director_cases(held: ExitStack) -> list[Case]:
     found: list[Case] = []
     for sample in directors.samples():
         datapath = held.enter_context(directors.director(sample.tables))
-        found += directors.cases(sample, datapath)
+        cases = directors.cases(sample, datapath)
+        found += cases
+        found += [held.enter_context(scrapes.case(case, datapath)) for case in cases if case.name == _ONE]
     return sorted(found, key=lambda case: case.flows is not None)
 
 

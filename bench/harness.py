@@ -72,7 +72,8 @@ class Measuring:
         def measure() -> float:
             self._set_up(case.fd, frame, case.flows)
             before = counters_of(case.program).get(case.verdict, 0)
-            taken = testrun.time_run(self._harness.fds[case.harness], frame, repeat)
+            with case.beside():
+                taken = testrun.time_run(self._harness.fds[case.harness], frame, repeat)
             done = counters_of(case.program).get(case.verdict, 0) - before
             if done != repeat:
                 raise BenchError(f"{case.name}: {done} of {repeat} packets met {case.verdict}")

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import cycle
@@ -19,9 +19,9 @@ from scapy.packet import Raw
 
 from glb.datapath import libbpf
 from glb.datapath.kernel import link_info, map_info
-from glb.lab import Lab, hosts, links, routes, xdp_pass
-from glb.lab.hosts import IPAddress
+from glb.lab import Lab, hosts, xdp_pass
 from tests.conftest import unique_name
+from tests.lab.helpers.cables import plug_in_again, unplug
 from tests.lab.helpers.choices import check_stream, choice_of, choices
 from tests.lab.helpers.commands import glbctl
 from tests.lab.helpers.director import HOST, Director, replace, table
@@ -136,12 +136,12 @@ def test_an_interface_that_vanishes_is_told_and_served_again_when_it_is_back_wit
 ) -> None:
     director.start()
     lab = director.lab
-    lab.within(HOST, partial(delete, HOST))
+    unplug(lab, HOST)
     director.wait_until(lambda report: f"no interface {HOST} here" in (report.trouble or ""))
     replace(director.table, *TABLE_B)
     director.wait_until(lambda report: f"no interface {HOST} here" in (report.error or ""))
 
-    plug_in_again(lab)
+    plug_in_again(lab, HOST)
 
     director.wait_until(lambda report: report.trouble is None and report.error is None and not report.unreachable)
     assert f"{HOST}: attached to the interface that has come back" in director.log.read_text()
@@ -151,35 +151,6 @@ def test_an_interface_that_vanishes_is_told_and_served_again_when_it_is_back_wit
     with Stream(lab, PORTS, CLIENTS) as stream:
         stream.wait_for_rounds(1)
     check_stream(stream.tunnelled, stream.passed, choices(director, stream))
-
-
-def delete(interface: str) -> None:
-    with IPRoute() as ip:
-        ip.link("del", index=ip.link_lookup(ifname=interface)[0])
-
-
-NEW_MAC = "02:00:0a:4d:ff:02"
-
-
-def plug_in_again(lab: Lab) -> None:
-    """A new interface of director1's name, with another index and MAC; the router notices at once."""
-    host, switch = lab.namespace(HOST), lab.namespace("dc")
-    links.add_veth(host, HOST, NEW_MAC, hosts.DC_MTU, peer_namespace=switch, peer=HOST)
-    links.join_bridge(switch, "dc", HOST)
-    links.attach_pass_program(switch, HOST)
-    links.add_addresses(host, HOST, lab.host(HOST).addresses)
-    for network in (routes.EVERYWHERE4, routes.EVERYWHERE6):
-        gateway = next(a.ip for a in hosts.ROUTER.addresses if a.version == network.version)
-        routes.add(host, network, gateway)
-    lab.within("router", partial(learn_mac, [address.ip for address in lab.host(HOST).addresses]))
-
-
-def learn_mac(addresses: Sequence[IPAddress]) -> None:
-    """As by an announcement of the new MAC."""
-    with IPRoute() as ip:
-        for address in addresses:
-            index = ip.link_lookup(ifname=hosts.ROUTER.name)[0]
-            ip.neigh("replace", dst=str(address), lladdr=NEW_MAC, ifindex=index, state="reachable")
 
 
 def test_a_change_of_the_mtu_is_followed(director: Director) -> None:
