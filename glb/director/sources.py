@@ -11,7 +11,7 @@ from glb.config.model import NO_TABLES, DirectorConfig, ForwardingTables, requir
 from glb.daemon.report import TableSummary
 from glb.datapath.layout import Layout, plan
 from glb.health.view import HealthView, with_health, with_known_health
-from glb.table.build import BuiltTable, build_all, load_bytes
+from glb.table.build import BuiltTable, build_all, load_bytes, prepare
 from glb.table.builder import RowBuilder
 
 
@@ -87,6 +87,8 @@ def read(sources: Sources, builder: RowBuilder | None = None, follow: Follow | N
     config_data, table_data = read_file(sources.config), read_file(sources.table)
     config = parse_director(decode_text(config_data, str(sources.config)), str(sources.config))
     given = _given(table_data, str(sources.table))
+    if given is not None and builder is not None:
+        prepare(given, builder)  # before the checks begin: they and Python's lock would slow it down
     view = follow(given or NO_TABLES, config.outbound_src_ip) if follow is not None else None
     judged = with_health(given, view) if given is not None and view is not None else given
     tables = _built(judged, table_data, str(sources.table), builder)

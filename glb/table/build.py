@@ -9,7 +9,18 @@ from glb.table.builder import RowBuilder
 from glb.table.model import NO_HOP, BuiltTable, TableError
 from glb.table.rows import build_rows
 
-__all__ = ["NO_HOP", "BuiltTable", "RowBuilder", "TableError", "build", "build_all", "build_rows", "load", "load_bytes"]
+__all__ = [
+    "NO_HOP",
+    "BuiltTable",
+    "RowBuilder",
+    "TableError",
+    "build",
+    "build_all",
+    "build_rows",
+    "load",
+    "load_bytes",
+    "prepare",
+]
 
 
 def build(table: Table, builder: RowBuilder | None = None) -> BuiltTable:
@@ -28,6 +39,11 @@ def build(table: Table, builder: RowBuilder | None = None) -> BuiltTable:
 def build_all(tables: ForwardingTables, builder: RowBuilder | None = None) -> tuple[BuiltTable, ...]:
     """Build all tables of a source, in its order. Raises TableError."""
     return tuple(build(table, builder) for table in tables.tables)
+
+
+def prepare(tables: ForwardingTables, builder: RowBuilder) -> None:
+    """Have a builder do the costly part, which does not depend on the backends' health, on all CPUs."""
+    builder.prepare((table.backends, table.seed, table.depth) for table in tables.tables)
 
 
 def load(path: Path, builder: RowBuilder | None = None) -> tuple[BuiltTable, ...]:

@@ -1,14 +1,16 @@
 """Building rows again and again, with only what has changed worked out anew."""
 
+import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from glb.config.model import Backend, State
 from glb.hashing.ranking import Ranking
-from glb.hashing.rendezvous import Candidate, is_weighted
-from glb.table.model import Rows
+from glb.hashing.rendezvous import ROWS, Candidate, is_weighted
+from glb.table.model import Rows, TableError
 from glb.table.rows import arrange, candidates_of, members
 
 SPARE = 4
@@ -20,6 +22,9 @@ MEMORY = 256 << 20
 _Place = tuple[bytes, float, str | None, bool]
 _Key = tuple[bytes, int, tuple[_Place, ...]]
 _Status = tuple[tuple[State, bool], ...]
+
+Shape = tuple[Sequence[Backend], bytes, int]
+"""What rows are built of: backends, seed, depth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +53,24 @@ class RowBuilder:
         self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
         self._made: WeakValueDictionary[tuple[_Key, _Status], Rows] = WeakValueDictionary()
 
+    def prepare(self, shapes: Iterable[Shape]) -> None:
+        """Do the costly part of what `rows` does for each of these, on all CPUs; what cannot be built is left to it.
+
+        Those that are new are hashed as a whole, whether or not they are like one another; no more of them than will
+        be kept.
+        """
+        known = {*self._entries, *(key for key, _ in self._made)}
+        wanted = {_key(*shape): shape[0] for shape in shapes}
+        missing = {key: wanted[key] for key in self._that_fit(key for key in wanted if key not in known)}
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy works without Python's lock
+            made = list(pool.map(self._made_if_possible, missing, missing.values()))
+        for key, entry in zip(missing, made, strict=True):
+            if entry is not None:
+                self._keep(key, entry)
+
     def rows(self, backends: Sequence[Backend], seed: bytes, depth: int) -> Rows:
         """As `build_rows`, and read-only."""
-        key = (seed, depth, tuple(_place(backend) for backend in backends))
+        key = _key(backends, seed, depth)
         status = tuple((backend.state, backend.healthy) for backend in backends)
         rows = self._made.get((key, status))
         if rows is None:
@@ -61,14 +81,25 @@ class RowBuilder:
         return rows
 
     def _entry(self, key: _Key, backends: Sequence[Backend]) -> _Entry:
-        entry = self._entries.get(key)
-        if entry is None:
-            seed, depth, _ = key
-            ranking = self._ranking(candidates_of(backends, depth), seed, depth)
-            entry = self._entries[key] = _Entry(ranking, members(backends, ranking))
+        entry = self._entries.get(key) or self._make(key, backends)
+        self._keep(key, entry)
+        return entry
+
+    def _make(self, key: _Key, backends: Sequence[Backend]) -> _Entry:
+        seed, depth, _ = key
+        ranking = self._ranking(candidates_of(backends, depth), seed, depth)
+        return _Entry(ranking, members(backends, ranking))
+
+    def _made_if_possible(self, key: _Key, backends: Sequence[Backend]) -> _Entry | None:
+        try:
+            return self._make(key, backends)
+        except TableError:
+            return None
+
+    def _keep(self, key: _Key, entry: _Entry) -> None:
+        self._entries[key] = entry
         self._entries.move_to_end(key)
         self._forget()
-        return entry
 
     def _ranking(self, candidates: Sequence[Candidate], seed: bytes, depth: int) -> Ranking:
         """From the ranking that differs least, unless it differs so much that hashing all is as cheap."""
@@ -84,11 +115,29 @@ class RowBuilder:
             return Ranking.of(candidates, seed, depth, SPARE)
         return nearest.changed(candidates) if changes else nearest
 
+    def _that_fit(self, keys: Iterable[_Key]) -> Iterator[_Key]:
+        """The first of these, as many as may be kept at the same time."""
+        left = self._memory
+        for key in keys:
+            left -= _most_bytes(depth=key[1])
+            if left < 0:
+                return
+            yield key
+
     def _forget(self) -> None:
         used = sum(entry.nbytes for entry in self._entries.values())
         while used > self._memory and len(self._entries) > 1:
             _, entry = self._entries.popitem(last=False)
             used -= entry.nbytes
+
+
+def _most_bytes(depth: int) -> int:
+    """What an entry takes: words of the ranking, and the members' indices."""
+    return ROWS * (8 * (depth + SPARE + 2) + 2 * depth)
+
+
+def _key(backends: Sequence[Backend], seed: bytes, depth: int) -> _Key:
+    return seed, depth, tuple(_place(backend) for backend in backends)
 
 
 def _place(backend: Backend) -> _Place:

@@ -231,6 +231,42 @@ def test_a_builder_forgets_what_it_used_least_recently_when_memory_is_short(
     assert len(counting.hashed) == hashings
 
 
+def test_what_is_prepared_is_not_hashed_again_and_gives_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    builder = RowBuilder()
+    tables = [[numbered(i) for i in range(first, first + 5)] for first in range(3)]
+    builder.prepare((table, SEED, 3) for table in [*tables, tables[0]])
+    counting = Counting(monkeypatch)
+
+    rows = [builder.rows([replace(table[0], healthy=False), *table[1:]], SEED, 3) for table in tables]
+
+    assert counting.hashed == []
+    for table, made in zip(tables, rows, strict=True):
+        assert (made == build_rows([replace(table[0], healthy=False), *table[1:]], SEED, 3)).all()
+
+
+def test_nothing_is_prepared_that_is_in_use_or_would_not_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    builder = RowBuilder(memory=0)
+    table = [numbered(i) for i in range(4)]
+    in_use = builder.rows(table, SEED, 3)
+    builder.rows(table[:3], SEED, 3)
+    counting = Counting(monkeypatch)
+
+    builder.prepare([(table, SEED, 3), (table, bytes(16), 3)])
+
+    assert counting.hashed == []
+    assert builder.rows(table, SEED, 3) is in_use
+
+
+def test_what_cannot_be_built_is_told_when_it_is_built() -> None:
+    builder = RowBuilder()
+    impossible = [replace(numbered(0), state=State.INACTIVE)]
+
+    builder.prepare([(impossible, SEED, 3)])
+
+    with pytest.raises(TableError, match="at least one backend that is not inactive"):
+        builder.rows(impossible, SEED, 3)
+
+
 def test_a_builder_refuses_what_cannot_be_built() -> None:
     with pytest.raises(TableError, match="at least one backend that is not inactive"):
         RowBuilder().rows([replace(numbered(0), state=State.INACTIVE)], SEED, 3)
