@@ -9,7 +9,7 @@ from bench import testrun
 from bench.cases import Case, Flows, Harness
 from bench.programs import Programs
 from glb.datapath.counters import counters_of
-from glb.lab import netns
+from glb.network.namespaces import within
 
 FLOOR_AT_ONCE = "floor_at_once"
 FLOOR_HEADERS = "floor_headers"
@@ -115,5 +115,5 @@ def set_frame(harness: Programs, frame: bytes, flows: Flows | None) -> None:
 
 def _within(namespace: str | None, action: Callable[[], float | None]) -> float:
     """Act in a namespace, or here."""
-    result = netns.run_in(namespace, action) if namespace else action()
+    result = within(namespace, action) if namespace else action()
     return result or 0.0

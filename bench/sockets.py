@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from scapy.layers.inet import IP, TCP
 
 from glb.lab import links, netns
+from glb.network.namespaces import within
 
 SERVER = "127.0.0.1"
 _COOKIE_CLIENT = "127.0.0.2"
@@ -30,7 +31,7 @@ class Sockets:
 
     def cookie(self) -> IP:
         """The ACK of a handshake of which the listener kept nothing: its acknowledgement is a fresh cookie."""
-        return netns.run_in(self.namespace, self._handshake)
+        return within(self.namespace, self._handshake)
 
     def _handshake(self) -> IP:
         number = 1000
@@ -52,9 +53,9 @@ def sockets() -> Iterator[Sockets]:
     try:
         links.set_up(namespace, "lo")
         with ExitStack() as held:
-            listeners = [held.enter_context(netns.run_in(namespace, _listener)) for _ in range(2)]
+            listeners = [held.enter_context(within(namespace, _listener)) for _ in range(2)]
             port, cookie_port = (listener.getsockname()[1] for listener in listeners)
-            client = held.enter_context(netns.run_in(namespace, lambda: socket.create_connection((SERVER, port))))
+            client = held.enter_context(within(namespace, lambda: socket.create_connection((SERVER, port))))
             held.enter_context(listeners[0].accept()[0])
             netns.set_sysctls(namespace, {"net.ipv4.tcp_syncookies": 2})
             yield Sockets(namespace, port, cookie_port, client.getsockname()[1])

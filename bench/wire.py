@@ -17,6 +17,7 @@ from bench.harness import set_frame
 from bench.programs import Programs
 from glb.datapath import libbpf
 from glb.lab import links, netns
+from glb.network.namespaces import within
 
 _NEAR, _HOST = "near", "host"
 _NEAR_ADDRESS, _HOST_ADDRESS = IPv4Interface("10.9.0.1/24"), IPv4Interface("10.9.0.2/24")
@@ -55,7 +56,7 @@ class Wire:
     @contextmanager
     def attached(self, program: int) -> Iterator[None]:
         """With an XDP program at the host's end."""
-        link = netns.run_in(self._host, lambda: libbpf.create_xdp_link(program, if_nametoindex(_HOST)))
+        link = within(self._host, lambda: libbpf.create_xdp_link(program, if_nametoindex(_HOST)))
         try:
             yield
         finally:
@@ -66,7 +67,7 @@ class Wire:
         set_frame(self._generator, frame, flows)
         before = self._received()
         begun = time.perf_counter()
-        netns.run_in(self._near, partial(self._send, frame, number))
+        within(self._near, partial(self._send, frame, number))
         ended = time.perf_counter()
         came_back = self._received() - before
         while came_back < number:
@@ -96,9 +97,9 @@ def wire() -> Iterator[Wire]:
         links.add_veth(host, _HOST, frames.HOST_MAC, 1500, peer_namespace=near, peer=_NEAR)
         links.add_addresses(near, _NEAR, [_NEAR_ADDRESS])
         links.add_addresses(host, _HOST, [_HOST_ADDRESS])
-        netns.run_in(host, _route_back)
+        within(host, _route_back)
         sink = partial(_attach, ends.fds["count_and_drop"])
-        link = netns.run_in(near, sink)
+        link = within(near, sink)
         try:
             yield Wire(near, host, generator, ends)
         finally:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from glb.lab import netns
 from glb.lab.errors import LabError
+from glb.network.namespaces import within
 
 _EVERY_PROTOCOL = 3
 _SO_RCVBUFFORCE = 33
@@ -47,7 +47,7 @@ class Capture:
         self._frames: list[Frame] = []
 
     def __enter__(self) -> "Capture":
-        self._socket = netns.run_in(self._namespace, self._open)
+        self._socket = within(self._namespace, self._open)
         return self
 
     def __exit__(

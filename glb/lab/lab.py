@@ -35,6 +35,7 @@ from glb.lab.routing import Routing
 from glb.lab.state import Running, State
 from glb.lab.status import LabStatus, describe
 from glb.lab.traffic import Traffic
+from glb.network.namespaces import within
 
 DEFAULT_NAME = "lab"
 DAEMON = "glbctl"
@@ -325,7 +326,7 @@ class Lab:
 
     def within(self, host: str, action: Callable[[], T]) -> T:
         """Run a function inside a host's namespace, in a thread of its own."""
-        return netns.run_in(self.namespace(host), action)
+        return within(self.namespace(host), action)
 
     def open_socket(self, host: str, family: int, kind: int, protocol: int = 0) -> socket.socket:
         """A socket that lives in a host's namespace, to be used from here."""

@@ -6,7 +6,8 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 from pyroute2 import Ethtool, IPRoute
 
-from glb.lab import netns, xdp_pass
+from glb.lab import xdp_pass
+from glb.network.namespaces import within
 
 _NO_DUPLICATE_DETECTION = 0x02
 
@@ -23,9 +24,9 @@ def add_veth(namespace: str, name: str, mac: str, mtu: int, *, peer_namespace: s
             far_end = {"ifname": peer, "mtu": mtu, "net_ns_fd": peer_namespace}
             ip.link("add", kind="veth", ifname=name, address=mac, mtu=mtu, peer=far_end)
 
-    netns.run_in(namespace, add)
+    within(namespace, add)
     for where, end in ((namespace, name), (peer_namespace, peer)):
-        netns.run_in(where, partial(_complete_packets, end))
+        within(where, partial(_complete_packets, end))
         set_up(where, end)
 
 
@@ -40,7 +41,7 @@ def set_up(namespace: str, interface: str) -> None:
         with IPRoute() as ip:
             ip.link("set", index=_index(ip, interface), state="up")
 
-    netns.run_in(namespace, up)
+    within(namespace, up)
 
 
 def set_down(namespace: str, interface: str) -> None:
@@ -50,7 +51,7 @@ def set_down(namespace: str, interface: str) -> None:
         with IPRoute() as ip:
             ip.link("set", index=_index(ip, interface), state="down")
 
-    netns.run_in(namespace, down)
+    within(namespace, down)
 
 
 def add_bridge(namespace: str, name: str, mtu: int) -> None:
@@ -60,7 +61,7 @@ def add_bridge(namespace: str, name: str, mtu: int) -> None:
         with IPRoute() as ip:
             ip.link("add", kind="bridge", ifname=name, mtu=mtu, br_stp_state=0, br_mcast_snooping=0)
 
-    netns.run_in(namespace, add)
+    within(namespace, add)
     set_up(namespace, name)
 
 
@@ -69,7 +70,7 @@ def join_bridge(namespace: str, bridge: str, port: str) -> None:
         with IPRoute() as ip:
             ip.link("set", index=_index(ip, port), master=_index(ip, bridge))
 
-    netns.run_in(namespace, join)
+    within(namespace, join)
 
 
 def attach_pass_program(namespace: str, interface: str) -> None:
@@ -79,7 +80,7 @@ def attach_pass_program(namespace: str, interface: str) -> None:
         with IPRoute() as ip, xdp_pass.loaded() as program:
             ip.link("set", index=_index(ip, interface), xdp_fd=program)
 
-    netns.run_in(namespace, attach)
+    within(namespace, attach)
 
 
 def add_addresses(namespace: str, interface: str, addresses: Iterable[IPv4Interface | IPv6Interface]) -> None:
@@ -97,7 +98,7 @@ def add_addresses(namespace: str, interface: str, addresses: Iterable[IPv4Interf
                     **flags,
                 )
 
-    netns.run_in(namespace, add)
+    within(namespace, add)
 
 
 def _index(ip: IPRoute, interface: str) -> int:

@@ -1,28 +1,22 @@
-"""Network namespaces: make, remove, act inside, and find who lives in one.
-
-A thread can enter a namespace on its own; so what must be done inside one is done by a thread made for it,
-and the caller never moves.
-"""
+"""Network namespaces: make, remove, change settings inside, and find who lives in one."""
 
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 from pyroute2 import netns as _netns
 
-T = TypeVar("T")
+from glb.network.namespaces import NAMED, within
 
-_RUN = Path("/run/netns")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def path(name: str) -> Path:
-    return _RUN / name
+    return NAMED / name
 
 
 def create(name: str) -> None:
@@ -33,7 +27,8 @@ def create(name: str) -> None:
             raise OSError(ctypes.get_errno(), f"cannot make the network namespace {name}")
         _netns.attach(name, threading.get_native_id())
 
-    _in_a_thread(part_and_name)
+    with ThreadPoolExecutor(1) as thread:  # one that leaves the caller's namespace for good
+        thread.submit(part_and_name).result()
 
 
 def remove(name: str) -> None:
@@ -46,32 +41,6 @@ def names(prefix: str) -> list[str]:
     return sorted(name for name in _netns.listnetns() if name.startswith(prefix))
 
 
-def run_in(name: str, action: Callable[[], T]) -> T:
-    """Run `action` inside a namespace and return what it returns; what it raises is raised here."""
-
-    def enter_and_act() -> T:
-        _netns.setns(str(path(name)), flags=0)
-        return action()
-
-    return _in_a_thread(enter_and_act)
-
-
-def _in_a_thread(action: Callable[[], T]) -> T:
-    """Run `action` in a new thread, which may leave the caller's namespace for good."""
-    result: Future[T] = Future()
-
-    def act() -> None:
-        try:
-            result.set_result(action())
-        except BaseException as error:
-            result.set_exception(error)
-
-    thread = threading.Thread(target=act)
-    thread.start()
-    thread.join()
-    return result.result()
-
-
 def set_sysctls(name: str, settings: Mapping[str, int | str]) -> None:
     """Set e.g. `net.ipv4.tcp_syncookies` inside a namespace."""
 
@@ -79,7 +48,7 @@ def set_sysctls(name: str, settings: Mapping[str, int | str]) -> None:
         for key, value in settings.items():
             Path("/proc/sys", key.replace(".", "/")).write_text(f"{value}\n")
 
-    run_in(name, write)
+    within(name, write)
 
 
 def processes_in(name: str) -> list[int]:

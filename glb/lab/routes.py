@@ -9,8 +9,8 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl import rt_scope, rt_type
 
-from glb.lab import netns
 from glb.lab.hosts import IPAddress
+from glb.network.namespaces import within
 
 IPNetwork = IPv4Network | IPv6Network
 
@@ -35,7 +35,7 @@ def add_local(namespace: str, network: IPNetwork) -> None:
                 table=_LOCAL_TABLE,
             )
 
-    netns.run_in(namespace, add)
+    within(namespace, add)
 
 
 def add(namespace: str, network: IPNetwork, gateway: IPAddress) -> None:
@@ -43,7 +43,7 @@ def add(namespace: str, network: IPNetwork, gateway: IPAddress) -> None:
         with IPRoute() as ip:
             ip.route("add", dst=str(network), gateway=str(gateway))
 
-    netns.run_in(namespace, add_one)
+    within(namespace, add_one)
 
 
 def gateways(namespace: str, network: IPNetwork) -> set[IPAddress]:
@@ -56,7 +56,7 @@ def gateways(namespace: str, network: IPNetwork) -> set[IPAddress]:
             hops = [hop for route in there for hop in route.get("multipath") or [route]]
             return {ip_address(gateway) for hop in hops if (gateway := hop.get("gateway"))}
 
-    return netns.run_in(namespace, look)
+    return within(namespace, look)
 
 
 def set_multipath(namespace: str, network: IPNetwork, gateways: Sequence[IPAddress]) -> None:
@@ -75,7 +75,7 @@ def set_multipath(namespace: str, network: IPNetwork, gateways: Sequence[IPAddre
                 if error.code != _NO_SUCH_ROUTE:
                     raise
 
-    netns.run_in(namespace, replace if gateways else delete)
+    within(namespace, replace if gateways else delete)
 
 
 def _leads_to(route: Any, network: IPNetwork) -> bool:

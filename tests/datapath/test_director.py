@@ -29,6 +29,7 @@ from glb.datapath.counters import read_traffic
 from glb.datapath.director import Surroundings
 from glb.hashing.flow import Flow
 from glb.lab import netns
+from glb.network.namespaces import within
 from glb.scapy import GLBGUE, check_tunnel
 from glb.table.lookup import Lookup, lookup
 
@@ -539,9 +540,9 @@ def test_packets_leave_where_the_kernel_routes_them_if_that_is_asked_for(directo
     netns.create(lab_name)
     try:
         netns.set_sysctls(lab_name, {"net.ipv4.conf.all.forwarding": 1})
-        assert netns.run_in(lab_name, lambda: bench.run(frame(inner))).verdict == "drop_no_route"
-        netns.run_in(lab_name, set_up_a_way_out)
-        outcome = netns.run_in(lab_name, lambda: bench.run(frame(inner)))
+        assert within(lab_name, lambda: bench.run(frame(inner))).verdict == "drop_no_route"
+        within(lab_name, set_up_a_way_out)
+        outcome = within(lab_name, lambda: bench.run(frame(inner)))
     finally:
         netns.remove(lab_name)
     assert (outcome.action, outcome.verdict) == ("redirect", "redirected")

@@ -17,7 +17,7 @@ from glb.datapath import libbpf
 from glb.datapath.forwards import forwards_of
 from glb.lab import netns
 from glb.network.errors import NetworkError
-from glb.network.namespaces import namespace_ids
+from glb.network.namespaces import namespace_ids, within
 from glb.scapy import GLBGUE, check_tunnel
 
 from .conftest import ProxyBench
@@ -331,7 +331,7 @@ def namespace_with_listener(name: str) -> Iterator[tuple[str, int, int]]:
     netns.create(name)
     try:
         with ExitStack() as sockets:
-            yield name, *netns.run_in(name, lambda: connect_on_loopback(sockets))
+            yield name, *within(name, lambda: connect_on_loopback(sockets))
     finally:
         netns.remove(name)
 

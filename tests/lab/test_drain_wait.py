@@ -17,6 +17,7 @@ from pyroute2 import IPRoute
 from glb.daemon.report import read_report
 from glb.lab import Lab, hosts, netns
 from glb.lab.process import Daemon, argv_in, end
+from glb.network.namespaces import within
 from glb.network.sockets import TcpState, count_sockets
 from tests.conftest import unique_name
 from tests.lab.helpers.commands import backend, facts, glbctl, lookups
@@ -255,7 +256,7 @@ def box(lab: Lab) -> Iterator[str]:
     name = unique_name()
     netns.create(name)
     try:
-        netns.run_in(name, _bring_up_the_vip)
+        within(name, _bring_up_the_vip)
         with _sockets_in(name):
             yield name
     finally:
@@ -271,8 +272,8 @@ def _bring_up_the_vip() -> None:
 @contextmanager
 def _sockets_in(name: str) -> Iterator[None]:
     vip = (str(hosts.VIP4), hosts.HTTP_PORT)
-    listener = netns.run_in(name, lambda: socket.create_server(vip))
-    clients = [netns.run_in(name, lambda: socket.create_connection(vip)) for _ in range(2)]
+    listener = within(name, lambda: socket.create_server(vip))
+    clients = [within(name, lambda: socket.create_connection(vip)) for _ in range(2)]
     servers = [listener.accept()[0] for _ in clients]
     clients[1].close()
     states = {TcpState.ESTABLISHED, TcpState.FIN_WAIT2}

@@ -3,6 +3,8 @@
 import ctypes
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pyroute2 import IPRoute
@@ -12,34 +14,34 @@ from glb.lab import Lab
 _libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
 
 
-def pinned_id(path: Path) -> int:
-    """The kernel's number of a pinned program, map or link: each kind's info has it behind its type."""
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[int, bytes]]:
+    """A descriptor of what is pinned, and the kernel's info about it."""
     fd = _libbpf.bpf_obj_get(str(path).encode())
     assert fd >= 0, f"{path}: {os.strerror(-fd)}"
     try:
         info = ctypes.create_string_buffer(256)
         size = ctypes.c_uint32(len(info))
         assert _libbpf.bpf_obj_get_info_by_fd(fd, info, ctypes.byref(size)) == 0
-        (number,) = struct.unpack_from("=I", info.raw, 4)
-        return int(number)
+        yield fd, info.raw
     finally:
         os.close(fd)
+
+
+def pinned_id(path: Path) -> int:
+    """The kernel's number of a pinned program, map or link: each kind's info has it behind its type."""
+    with _opened(path) as (_, info):
+        (number,) = struct.unpack_from("=I", info, 4)
+    return int(number)
 
 
 def generation(path: Path) -> int:
     """Which generation of its maps a director uses, by its pinned `state`: each write of tables switches it."""
-    fd = _libbpf.bpf_obj_get(str(path).encode())
-    assert fd >= 0, f"{path}: {os.strerror(-fd)}"
-    try:
-        info = ctypes.create_string_buffer(256)
-        size = ctypes.c_uint32(len(info))
-        assert _libbpf.bpf_obj_get_info_by_fd(fd, info, ctypes.byref(size)) == 0
-        (value_size,) = struct.unpack_from("=I", info.raw, 12)
+    with _opened(path) as (fd, info):
+        (value_size,) = struct.unpack_from("=I", info, 12)
         value = ctypes.create_string_buffer(value_size)
         assert _libbpf.bpf_map_lookup_elem(fd, struct.pack("=I", 0), value) == 0
-        return int.from_bytes(value.raw[:4], "little")
-    finally:
-        os.close(fd)
+    return int.from_bytes(value.raw[:4], "little")
 
 
 def xdp_program(lab: Lab, host: str) -> int | None:
