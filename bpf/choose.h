@@ -83,9 +83,10 @@ __inline struct row read_row(const struct bind *bind, __u64 hash, bool usual)
 __inline const struct backend *find_backend(const struct state *now, const struct hops *hops, const struct row *row,
 					    int number)
 {
+	const struct backend *backends = (const void *)now->backends;
 	__u64 backend = row->slot[number / HOPS_PER_SLOT] >> (16 * (number % HOPS_PER_SLOT)) & 0xffff;
 
-	return &now->backends[(hops->first_backend + backend) & (MAX_BACKENDS * GENERATIONS - 1)];
+	return &backends[(hops->first_backend + backend) & (MAX_BACKENDS * GENERATIONS - 1)];
 }
 
 __inline struct hops choose(const struct state *now, const struct settings *settings, const struct bind *bind,

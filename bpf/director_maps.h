@@ -86,13 +86,16 @@ struct backend {
 	__u32 traffic;	/* in `traffic` */
 };
 
-_Static_assert(sizeof(struct backend) == 32, "two backends are a cache line");
+#define BACKEND_BYTES 32
+_Static_assert(sizeof(struct backend) == BACKEND_BYTES, "two backends are a cache line");
 
-/* One value, so that one lookup reaches all of it: a power of two of backends, behind what is asked of every packet. */
+/* One value, so that one lookup reaches all of it: a power of two of backends, behind what is asked of every packet. They
+ * are bytes here since bcc compiles code of its own for each member of each element of an array that is not. */
 struct state {
 	__u32 generation;
 	struct settings settings[GENERATIONS];
-	struct backend backends[MAX_BACKENDS * GENERATIONS];
+	struct backend backend; /* not used: tells userspace what each of the backends below looks like */
+	__u8 backends[MAX_BACKENDS * GENERATIONS * BACKEND_BYTES];
 };
 
 /* Binds with more than one address or port. The trie gives the longest prefix; its intervals of ports are disjoint,

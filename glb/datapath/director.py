@@ -131,7 +131,8 @@ class DirectorDatapath:
         self, layout: Layout, generation: int, config: DirectorConfig, surroundings: Surroundings
     ) -> None:
         start = generation * self.capacity.backends
-        entries = self._views["state"][0]["backends"][start : start + len(layout.backends)]
+        state = self._views["state"][0]
+        entries = state["backends"].view(state["backend"].dtype)[start : start + len(layout.backends)]
         hops = _hops_in_header(layout, config)
         for entry, backend in zip(entries, layout.backends, strict=True):
             next_hop = surroundings.next_hops.get(backend.address)
