@@ -24,6 +24,8 @@ def history_command(
     output: Output = Format.TEXT,
 ) -> None:
     """List the versions of the tables that were loaded, or show one."""
+    if diff and version is None:
+        raise typer.BadParameter("--diff needs a version")
     past = past_of(table, iface)
     if version is None:
         for fault in past.damaged():
@@ -53,9 +55,10 @@ def _difference(past: Past, kept: Kept) -> str:
     older = next((version.number for version in past.versions() if version.number < number), None)
     before = past.read(older).source if older is not None else ""
     lines = difflib.unified_diff(
-        (before or "").splitlines(keepends=True),
-        (kept.source or "").splitlines(keepends=True),
+        (before or "").splitlines(),
+        (kept.source or "").splitlines(),
         f"version {older}" if older is not None else "nothing",
         f"version {number}",
+        lineterm="",
     )
-    return "".join(lines)
+    return "\n".join(lines)

@@ -2,21 +2,19 @@
 
 from collections.abc import Sequence
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 
 from glb import __version__
 from glb.config.errors import ConfigError
+from glb.control.refusal import answer_refusals, refusals
 from glb.daemon.lifecycle import Actions
 from glb.director import api_daemon, api_health, api_metrics, api_routing, api_tables
 from glb.director.announcer import Announcer
 from glb.director.controller import Controller
-from glb.errors import GlbError
 from glb.health.monitor import Monitor
 from glb.metrics.exporter import Exporter
 from glb.table.model import TableError
 
-_BAD_INPUT = 422
 _FAILED = 409
 
 
@@ -33,6 +31,7 @@ def create_app(
         description='What `glbctl` asks a director\'s daemon, on its control socket. Errors are {"detail": text}.',
         docs_url=None,
         redoc_url=None,
+        responses=refusals(_FAILED),
     )
     app.state.actions = actions
     app.state.announcer = announcer
@@ -43,10 +42,5 @@ def create_app(
     app.include_router(api_health.router, prefix="/v1")
     app.include_router(api_routing.router, prefix="/v1")
     app.include_router(api_metrics.router)
-    app.add_exception_handler(GlbError, _answer_error)
+    answer_refusals(app, (ConfigError, TableError), _FAILED)
     return app
-
-
-async def _answer_error(_: Request, error: Exception) -> JSONResponse:
-    bad_input = isinstance(error, ConfigError | TableError)
-    return JSONResponse({"detail": str(error)}, _BAD_INPUT if bad_input else _FAILED)

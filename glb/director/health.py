@@ -9,6 +9,7 @@ from glb.daemon.lifecycle import Actions
 from glb.director.controller import Controller
 from glb.director.sources import Follow
 from glb.health.errors import HealthError
+from glb.health.ledger import Ledger
 from glb.health.memory import save
 from glb.health.monitor import Monitor
 
@@ -33,10 +34,14 @@ async def remember_health(monitor: Monitor, path: Path, stop: asyncio.Event) -> 
     """Keep the file up to date, to the end."""
     async for _ in _whenever(monitor.unsaved, stop):
         try:
-            await asyncio.to_thread(save, path, monitor.ledger.memory())
+            await asyncio.to_thread(_save, path, monitor.ledger.copy())
         except HealthError as error:
             log.error("health: not remembered, the checks go on: %s", error)
         await _wait_for_any(stop, seconds=_BETWEEN_SAVES)
+
+
+def _save(path: Path, ledger: Ledger) -> None:
+    save(path, ledger.memory())
 
 
 async def _whenever(event: asyncio.Event, stop: asyncio.Event) -> AsyncIterator[None]:

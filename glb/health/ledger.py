@@ -1,11 +1,13 @@
 """What is known of the backends' health, kept over reloads; and each change of it, with its reason."""
 
+import copy
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from glb.config.model import Address, State
+from glb.health.check import Check
 from glb.health.damping import Damped
 from glb.health.errors import HealthError
 from glb.health.hold import Hold
@@ -63,10 +65,10 @@ class Ledger:
 
     def follow(self, plan: Plan) -> None:
         """Take over other tables, to be settled. What is known of them stays, and what they lack is forgotten."""
-        by_key = self._checks()
+        by_check = {probe.check: health for probe, health in self.probes.items()}
         self.plan = plan
         self._tables = plan.tables_by_probe()
-        self.probes = {probe: self.probes.get(probe) or _begin(probe, by_key) for probe in self._tables}
+        self.probes = {probe: self.probes.get(probe) or self._begin(probe, by_check) for probe in self._tables}
         self._remembered = {}
         self._forget_strangers()
         self._unsettled = {table.name: table for table in plan.tables}
@@ -125,16 +127,33 @@ class Ledger:
     def hold(self, table: str) -> Hold | None:
         return self._holds.get(table)
 
+    def copy(self) -> "Ledger":
+        """The account as it is now, for a thread that takes its time: what is noted here later does not change it."""
+        other = copy.copy(self)
+        other.probes = dict(self.probes)
+        other._backends = {table: dict(backends) for table, backends in self._backends.items()}
+        other._history = dict(self._history)
+        other._orders = dict(self._orders)
+        other._holds = dict(self._holds)
+        return other
+
     def memory(self) -> Memory:
-        """A copy of what is to outlive the daemon."""
-        checks = {key: health for key, health in self._checks().items() if health.damped.checked}
+        """What is to outlive the daemon."""
+        known = {probe.check.key: health for probe, health in self.probes.items()}
+        checks = {key: health for key, health in {**self._remembered, **known}.items() if health.damped.checked}
         backends = {
             (table, address): health for table, known in self._backends.items() for address, health in known.items()
         }
         return Memory(checks, backends, dict(self._history), dict(self._orders), dict(self._holds))
 
-    def _checks(self) -> dict[str, ProbeHealth]:
-        return {**self._remembered, **{probe.check.key: health for probe, health in self.probes.items()}}
+    def _begin(self, probe: Probe, known: Mapping[Check, ProbeHealth]) -> ProbeHealth:
+        """A probe's health at its beginning: the same check's as it was by another policy, or before a restart."""
+        before = known.get(probe.check)
+        if before is None and self._remembered:
+            before = self._remembered.get(probe.check.key)
+        if before is None or not before.damped.checked:
+            return ProbeHealth(Damped.unchecked(probe.policy))
+        return ProbeHealth(Damped(before.damped.up), before.found, before.fell)
 
     def _forget_strangers(self) -> None:
         there = {(table.name, backend.address) for table in self.plan.tables for backend in table.backends}
@@ -214,11 +233,3 @@ def _tells(health: ProbeHealth) -> tuple[bool, bool, str]:
 def _of_serving(table: TablePlan, known: Mapping[Address, BackendHealth]) -> dict[Address, BackendHealth]:
     serving = (backend.address for backend in table.backends if backend.state is not State.INACTIVE)
     return {address: known[address] for address in serving if address in known}
-
-
-def _begin(probe: Probe, by_key: Mapping[str, ProbeHealth]) -> ProbeHealth:
-    """A probe's health at its beginning: the same check's as it was by another policy, or before a restart."""
-    known = by_key.get(probe.check.key)
-    if known is None or not known.damped.checked:
-        return ProbeHealth(Damped.unchecked(probe.policy))
-    return ProbeHealth(Damped(known.damped.up), known.found, known.fell)

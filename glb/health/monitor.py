@@ -70,7 +70,8 @@ class Monitor:
         """
         self._pulse.begin()
         asker = await self._asker_at(source)
-        wanted = plan(tables, await asker.get_ready(_needs_tunnel(tables)))
+        why_not = await asker.get_ready(_needs_tunnel(tables))
+        wanted = await asyncio.to_thread(plan, tables, why_not)  # of thousands of backends it takes a while
         for problem in sorted(wanted.impossible() - self.ledger.plan.impossible()):
             log.error("health: not checked: %s", problem)
         self.ledger.follow(wanted)

@@ -98,15 +98,21 @@ class History:
             raise HistoryError(f"{path}: the version cannot be kept: {error.strerror}") from error
 
     def _give_up_oldest(self) -> None:
-        """Make room for one more. What a killed process left half-written goes, too."""
-        for draft in self.folder.glob(".*.tmp"):
-            draft.unlink(missing_ok=True)
-        paths = [self._path(number) for number in self._numbers()]  # the newest first
+        """Make room for one more. What a killed process left half-written goes, too. Raises HistoryError."""
+        try:
+            for path in (*self.folder.glob(".*.tmp"), *self._surplus()):
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise HistoryError(f"{error.filename}: an old version cannot be removed: {error.strerror}") from error
+
+    def _surplus(self) -> Iterator[Path]:
+        """The versions for which there is no room beside one more."""
         size = 0
-        for position, path in enumerate(paths, start=1):
+        for position, number in enumerate(self._numbers(), start=1):  # the newest first
+            path = self._path(number)
             size += path.stat().st_size
             if position >= self._kept or size > self._kept_bytes:
-                path.unlink(missing_ok=True)
+                yield path
 
     def _latest(self) -> Kept | None:
         return next(self._readable(), None)

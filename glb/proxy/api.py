@@ -6,20 +6,18 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from glb import __version__
 from glb.config.bind_text import parse_bind
 from glb.config.errors import ConfigError
 from glb.config.model import Proto
+from glb.control.refusal import answer_refusals
 from glb.daemon.report import read_report, report_path
 from glb.datapath.counters import read_counters
-from glb.errors import GlbError
 from glb.proxy.connections import count_connections
 
 _MAX_BINDS = 1024
-_BAD_INPUT = 422
 _FAILED = 503
 
 
@@ -74,7 +72,7 @@ def create_app(settings: AgentSettings) -> FastAPI:
         named = {str(b): {state.name.lower(): number for state, number in counts[b].items()} for b in binds}
         return Connections(interface=settings.interface, binds=named, packets=packets)
 
-    app.add_exception_handler(GlbError, _answer_error)
+    answer_refusals(app, (ConfigError,), _FAILED)
     return app
 
 
@@ -85,7 +83,3 @@ def _only(sources: tuple[IPv4Network, ...]) -> Any:
             raise HTTPException(403, f"{asker} is not one of the sources in this proxy's configuration")
 
     return check
-
-
-async def _answer_error(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, _BAD_INPUT if isinstance(error, ConfigError) else _FAILED)

@@ -243,7 +243,12 @@ def test_health_is_set_from_outside_and_left_to_the_checks_again_with_its_histor
 
 @pytest.mark.parametrize(
     ("table", "backend", "told"),
-    [("wep", "10.77.0.101", 'no table "wep"; there are web'), ("web", "10.77.0.9", "has no backend 10.77.0.9")],
+    [
+        ("wep", "10.77.0.101", 'no table "wep"; there are web'),
+        ("a/b", "10.77.0.101", 'no table "a/b"; there are web'),
+        ("web", "10.77.0.9", "has no backend 10.77.0.9"),
+        ("web", "10.77.0.999", "error: address: value is not a valid IPv4 or IPv6 address\n"),
+    ],
 )
 def test_what_is_not_there_is_told(lab: Lab, table: str, backend: str, told: str) -> None:
     done = glbctl(lab, DIRECTOR, "backend", "set-health", table, backend, "down")

@@ -335,6 +335,20 @@ def test_what_is_set_down_does_not_count_as_failed() -> None:
     assert world.ledger.hold("one") is None
 
 
+def test_a_copy_for_another_thread_stays_as_it_was() -> None:
+    world = all_up()
+    world.follow(tables(state="inactive"))
+    world.ledger.set("one", B, False, "disk change")
+    before = world.ledger.memory()
+
+    copy = world.ledger.copy()
+    world.ledger.set("one", B, None, "")
+    for address in (A, B, C):
+        world.result(address, False)
+
+    assert copy.memory() == before != world.ledger.memory()
+
+
 def test_the_account_tells_what_each_check_found_last() -> None:
     world = all_up()
     world.result(A, False, "timeout")

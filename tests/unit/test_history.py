@@ -125,6 +125,14 @@ def test_what_a_killed_process_left_is_cleared_away(history: History) -> None:
     assert not draft.exists()
 
 
+def test_an_old_version_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
+    history = History(tmp_path, kept=1)
+    (tmp_path / "000001.json").mkdir()
+
+    with pytest.raises(HistoryError, match=r"000001\.json: an old version cannot be removed: Is a directory"):
+        history.record(b"one", ALICE)
+
+
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("in the way")
     history = History(tmp_path / "state" / "history")
