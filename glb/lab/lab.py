@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from glb.daemon.process import ProcessId
-from glb.lab import glbfiles, hosts, leftovers, links, netns, nginx, process, router, routes, state, topology
+from glb.lab import glbfiles, hosts, leftovers, netns, nginx, process, router, routes, state, topology
 from glb.lab.capture import Capture
 from glb.lab.errors import LabError
 from glb.lab.files import write_all
@@ -241,7 +241,7 @@ class Lab:
     def remove_director(self, name: str) -> None:
         """Take a director away with all that runs on it, as if its machine had lost power: nobody is told."""
         host = self._with_role(name, Role.DIRECTOR)
-        links.set_down(self.namespace(hosts.SWITCH.name), host.name)
+        topology.unplug(self.name, host)
         process.kill_all_in(self.namespace(host.name))
         netns.remove(self.namespace(host.name))
         self._change(self._state.without_host(host.name))
@@ -271,8 +271,9 @@ class Lab:
         return host
 
     def remove_proxy(self, name: str) -> None:
-        """Take a proxy away with all that runs on it, as if its machine were gone."""
+        """Take a proxy away with all that runs on it, as if its machine were gone: nobody is told."""
         host = self._with_role(name, Role.PROXY)
+        topology.unplug(self.name, host)
         process.kill_all_in(self.namespace(host.name))
         netns.remove(self.namespace(host.name))
         self._change(self._state.without_host(host.name))

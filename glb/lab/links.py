@@ -44,14 +44,14 @@ def set_up(namespace: str, interface: str) -> None:
     within(namespace, up)
 
 
-def set_down(namespace: str, interface: str) -> None:
-    """Pull the cable out."""
+def remove(namespace: str, interface: str) -> None:
+    """Remove an interface; of a veth, its other end goes at once too, wherever that is."""
 
-    def down() -> None:
+    def delete() -> None:
         with IPRoute() as ip:
-            ip.link("set", index=_index(ip, interface), state="down")
+            ip.link("del", index=_index(ip, interface))
 
-    within(namespace, down)
+    within(namespace, delete)
 
 
 def add_bridge(namespace: str, name: str, mtu: int) -> None:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -63,11 +63,21 @@ class Program:
 
         Raises LabError with the end of the program's log if it ends, or does not listen in time.
         """
+        self._wait_until(lambda: all(_listens(self.id.pid, table, port) for table in ("tcp", "tcp6")))
+
+    def wait_until_accepting(self, path: Path) -> None:
+        """Wait until connections to a UNIX socket are accepted: an earlier program may have left its file there.
+
+        Raises LabError with the end of the program's log if it ends, or does not listen in time.
+        """
+        self._wait_until(lambda: _accepts(path))
+
+    def _wait_until(self, listens: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_BOUND_S
         with _pidfd(self.id.pid) as handle:
             ended = select.poll()
             ended.register(handle, select.POLLIN)
-            while not all(_listens(self.id.pid, table, port) for table in ("tcp", "tcp6")):
+            while not listens():
                 if ended.poll(_LOOK_AGAIN_S * 1000):
                     raise LabError(self._report(_how_it_ended(handle)))
                 if time.monotonic() > deadline:
@@ -156,6 +166,15 @@ def _listens(pid: int, table: str, port: int) -> bool:
         return False
     sockets = (line.split() for line in lines)
     return any(fields[1].endswith(f":{port:04X}") and fields[3] == _TCP_LISTEN for fields in sockets)
+
+
+def _accepts(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def _how_it_ended(handle: int) -> str:

@@ -18,6 +18,7 @@ from glb.lab.routing import Router, Routing
 
 _BGP_PORT = 179
 _FRR = Path("/usr/lib/frr")
+_ZEBRA = "zebra.api"
 
 
 def programs(kind: Router) -> tuple[str, ...]:
@@ -32,9 +33,14 @@ def start(lab: str, directors: Sequence[Host], how: Routing, *, again: bool = Fa
     Raises LabError if one does not start.
     """
     _write(lab, directors, how)
-    started = {name: _start(lab, name, again) for name in programs(how.router)}
-    started["bird" if how.router is Router.BIRD else "bgpd"].wait_until_listening(_BGP_PORT)
-    return {name: program.id for name, program in started.items()}
+    started: dict[str, ProcessId] = {}
+    for name in programs(how.router):
+        program = _start(lab, name, again)
+        if name == "zebra":  # the others try to reach it once, and then not again for 10 seconds
+            program.wait_until_accepting(run_dir(lab) / "frr" / _ZEBRA)
+        started[name] = program.id
+    program.wait_until_listening(_BGP_PORT)
+    return started
 
 
 def kill(running: Mapping[str, ProcessId]) -> None:
@@ -96,6 +102,6 @@ def _frr(program: str, folder: Path) -> list[str]:
         "bfdd": ["--bfdctl", str(folder / "bfdd.sock")],
         "bgpd": [],
     }
-    common = ["--socket", str(folder / "zebra.api")]
+    common = ["--socket", str(folder / _ZEBRA)]
     files = ["--pid_file", str(folder / f"{program}.pid"), "--vty_socket", str(folder), "--vty_port", "0"]
     return [str(_FRR / program), *common, *files, "--config_file", str(folder / "frr.conf"), *own[program]]

@@ -80,6 +80,11 @@ def add_proxy(lab: str, proxy: Host) -> None:
     links.add_addresses(namespace(lab, proxy.name), "lo", vips)
 
 
+def unplug(lab: str, host: Host) -> None:
+    """Pull out a host's cable, so that it can tell nobody anything any more."""
+    links.remove(namespace(lab, SWITCH.name), host.name)
+
+
 def announce(lab: str, directors: Sequence[Host]) -> None:
     """Let the router spread the VIPs over these directors, and no others."""
     router = namespace(lab, ROUTER.name)

@@ -185,6 +185,7 @@ def test_a_proxy_can_be_added_and_removed(bare_lab: Lab) -> None:
 
     assert added.name not in [host.name for host in Lab.load(bare_lab.name).proxies]
     assert not netns.path(f"glb-{bare_lab.name}-{added.name}").exists()
+    assert added.name not in bare_lab.within("dc", lambda: [name for _, name in socket.if_nameindex()])
 
 
 def test_a_command_in_the_lab_has_its_environment_and_its_status_comes_back(bare_lab: Lab) -> None:
