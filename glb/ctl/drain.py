@@ -18,6 +18,7 @@ from glb.ctl.which import table_file
 from glb.drain.agent import Agent
 from glb.drain.binds import Wanted, wanted_binds
 from glb.drain.progress import HOLDING, OVER, Progress
+from glb.drain.standing import Standing
 from glb.drain.wait import watch
 from glb.errors import GlbError
 
@@ -34,18 +35,24 @@ class Then(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """How a wait has ended. agent: who was asked. seconds: how long the whole took."""
+    """How a wait has ended. agent: who was asked. seconds: how long the whole took. moves: what others have made of the
+    backend meanwhile, if that has ended it."""
 
     agent: str
     progress: Progress
     seconds: float
     interrupted: bool = False
+    moves: tuple[str, ...] = ()
+
+    @property
+    def drained(self) -> bool:
+        return self.progress.drained and not self.moves
 
     def facts(self) -> dict[str, Any]:
         progress = self.progress
         return {
             "agent": self.agent,
-            "drained": progress.drained,
+            "drained": self.drained,
             "connections": progress.left,
             "most": progress.most,
             "sockets": dict(progress.answer.sockets) if progress.answer else None,
@@ -53,6 +60,7 @@ class Waited:
             "new_packets_per_second": progress.new_rate,
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,
+            "moves": self.moves,
             "error": progress.error,
         }
 
@@ -89,7 +97,7 @@ def drain_command(
 
     With --wait, the agent on the backend's host is asked how many connections it still holds for the table's binds,
     until there is none. Interrupting the wait (Ctrl-C) changes nothing: the backend stays draining. Exit status 1 if
-    the time passes first.
+    the time passes first, or if somebody puts the backend back, or takes it away, meanwhile.
 
     glbctl backend drain web 10.0.0.11 --wait --timeout 600 --then remove
     """
@@ -106,7 +114,7 @@ def drain_command(
     if output is Format.TEXT:
         console.print(made.render())
     waited = _wait(made, began, timeout, agent_port, HOLDING | {OVER} if time_wait else HOLDING, output)
-    gone = _go_on(then, made) if then and waited.progress.drained else None
+    gone = _go_on(then, made) if then and waited.drained else None
     if output is Format.JSON:
         emit(output, {**made.facts(), "wait": waited.facts(), "then": gone.facts() if gone else None}, "")
     elif gone:
@@ -117,9 +125,10 @@ def drain_command(
 def _wait(
     made: Made, began: float, timeout: float | None, port: int, waited_for: frozenset[str], output: Format
 ) -> Waited:
-    """Look until no connection is left, the time is up, or the user has had enough."""
+    """Look until no connection is left, the time is up, somebody has changed the table, or the user has had enough."""
     wanted = _wanted(made.edit)
     address = made.edit.changes[0].address
+    standing = Standing(made.edit.path, address, [change.table for change in made.edit.changes])
     left = None if timeout is None else began + timeout - time.monotonic()
     progress, interrupted = Progress(waited_for), False
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which scripts have ignored by what they run beside them
@@ -127,10 +136,12 @@ def _wait(
         try:
             for progress in watch(agent, wanted, left, waited_for):
                 view.show(progress)
+                if standing.moves():
+                    break
         except KeyboardInterrupt:
             interrupted = True
         view.end(progress)
-        return Waited(agent.place, progress, time.monotonic() - began, interrupted)
+        return Waited(agent.place, progress, time.monotonic() - began, interrupted, standing.moves())
 
 
 def _wanted(edit: Edit) -> Wanted:
@@ -157,7 +168,10 @@ def _judge(waited: Waited, made: Made, gone: Made | None) -> None:
     if waited.interrupted:
         errors.print(f"interrupted: {_state(made.edit)}; {_left(waited.progress)}")
         raise typer.Exit(_EXIT_INTERRUPTED)
-    if not waited.progress.drained:
+    if waited.moves:
+        moves = "; ".join(waited.moves)
+        raise GlbError(f"not waited for any longer, since somebody has changed it: {moves}; {_left(waited.progress)}")
+    if not waited.drained:
         raise GlbError(f"the time is up after {waited.seconds:.0f} s: {_state(made.edit)}; {_left(waited.progress)}")
     if gone:
         gone.require_takeover()

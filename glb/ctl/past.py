@@ -41,7 +41,7 @@ class ToldPast:
         return _kept.validate_python(self._client.get(f"/v1/tables/history/{number}"))
 
     def before(self) -> Kept:
-        """The newest version with other tables than those that are loaded."""
+        """What a rollback goes back to: the newest version with other tables than the file has."""
         return _kept.validate_python(self._client.get("/v1/tables/history/before"))
 
 

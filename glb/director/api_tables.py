@@ -29,7 +29,7 @@ class Change(Source, By):
 class Rollback(By):
     """An older version to go back to."""
 
-    version: int | None = Field(None, description="Its number; without one, the version before the loaded one.")
+    version: int | None = Field(None, description="Its number; without one, the newest that differs from the file.")
     force: bool = Field(False, description="Also if that cuts established connections.")
 
 
@@ -63,8 +63,8 @@ async def history(worker: Worker) -> Versions:
 
 @router.get("/history/before")
 async def version_before(worker: Worker) -> Kept:
-    """The newest version with other tables than those that are loaded: what a rollback goes back to."""
-    return await worker(lambda controller: controller.history.before(controller.loaded.source))
+    """What a rollback goes back to: the newest version with other tables than the file has."""
+    return await worker(changes.version_before)
 
 
 @router.get("/history/{number}")

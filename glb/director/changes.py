@@ -9,7 +9,7 @@ from glb.config.errors import ConfigError
 from glb.config.load import GLBD_MAGIC, read_file
 from glb.director.controller import Controller, Outcome
 from glb.errors import GlbError
-from glb.history.version import How, Origin, Version
+from glb.history.version import How, Kept, Origin, Version
 from glb.table.plan import Plan, plan_change
 
 
@@ -52,14 +52,20 @@ def apply(controller: Controller, source: str, name: str, origin: Origin, force:
     return Applied(planned, controller.version, tuple(outcomes))
 
 
+def version_before(controller: Controller) -> Kept:
+    """The newest version with other tables than the file has: the loaded ones, if the file is bad or gone.
+
+    Raises HistoryError if there is none.
+    """
+    return controller.history.before(_content(controller.table) or b"")
+
+
 def roll_back(controller: Controller, number: int | None, origin: Origin, force: bool) -> Applied:
-    """Apply an older version, by the same rules; without a number, the one before that which is loaded.
+    """Apply an older version, by the same rules; without a number, the one before that which the file has.
 
     Raises HistoryError if there is none, and as `apply` does.
     """
-    kept = (
-        controller.history.read(number) if number is not None else controller.history.before(controller.loaded.source)
-    )
+    kept = controller.history.read(number) if number is not None else version_before(controller)
     if kept.source is None:
         raise ChangeError(f"version {kept.version.number} was a GLBD binary, of which only the digest is kept")
     note = origin.note or f"back to version {kept.version.number}"
@@ -71,15 +77,27 @@ def _replace(controller: Controller, data: bytes, origin: Origin) -> list[Outcom
     """Replace the table file and load it; if either fails, all is as before."""
     path = controller.table
     with locked(path):
-        before = read_file(path)
+        before = _content(path)
         _write(path, data)
         outcomes = controller.reload(origin)
         failed = [f"{outcome.interface}: {outcome.error}" for outcome in outcomes if not outcome.reloaded]
         if not failed:
             return outcomes
-        _write(path, before)
+        _put_back(path, before)
     controller.reload()
     raise ChangeError("\n".join([f"{path}: not changed, since the new tables are not taken:", *failed]))
+
+
+def _content(path: Path) -> bytes | None:
+    """None if there is no file. Raises ConfigError if it cannot be read."""
+    return read_file(path) if path.exists() else None
+
+
+def _put_back(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+    else:
+        _write(path, content)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -248,6 +248,19 @@ def test_tables_that_are_not_taken_leave_the_old_file(lab: Lab, draft: Callable[
     wait_for(lambda: loaded_states(lab) == ["active", "active"], "both directors have the old tables")
 
 
+@pytest.mark.parametrize("spoil", [lambda path: path.write_text("{"), Path.unlink], ids=["bad", "gone"])
+def test_a_rollback_after_a_file_was_spoilt_brings_back_what_is_loaded(
+    lab: Lab, spoil: Callable[[Path], object]
+) -> None:
+    before, known = lab.table_path.read_text(), numbers(lab)
+    spoil(lab.table_path)
+
+    done = told(lab, "rollback")
+
+    assert lab.table_path.read_text() == before
+    assert (done["plan"]["changes"], numbers(lab)) == (False, known)
+
+
 def test_a_damaged_version_is_told_and_the_others_are_listed(lab: Lab) -> None:
     versions = told(lab, "history")
     [folder] = (lab.run_dir / "state" / "history").iterdir()

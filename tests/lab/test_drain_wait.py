@@ -196,6 +196,19 @@ def test_a_drain_that_is_interrupted_leaves_the_backend_draining(lab: Lab) -> No
 
 
 @pytest.mark.usefixtures("_put_back")
+def test_a_drain_is_not_waited_for_once_somebody_puts_the_backend_back(lab: Lab) -> None:
+    with held(lab, "proxy1", 2):
+        drain = Drain(lab, PROXY1, "--then", "remove")
+        drain.wait_for_line("2 of 2 connections left")
+        backend(lab, "activate", "proxy1")
+        status, _, error = drain.finish()
+
+    assert status == FAILED
+    assert f"somebody has changed it: web: {PROXY1} is active; 2 connections are left" in error
+    assert state_of(lab, PROXY1) == "active"
+
+
+@pytest.mark.usefixtures("_put_back")
 def test_an_agent_that_is_killed_is_asked_again_and_its_packets_flow_on(lab: Lab) -> None:
     lab.kill("proxy1")
     with held(lab, "proxy1", 2) as connections:
