@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -46,12 +48,12 @@ def openapi() -> None:
     """Print the description (OpenAPI, JSON) of the API that the daemon serves on its control socket."""
     from glb.director.announcer import Announcer
     from glb.director.api import create_app  # here, since most commands do without a web framework
+    from glb.director.health import Keeper
     from glb.health.ledger import Memory
     from glb.health.monitor import Monitor
 
-    typer.echo(
-        json.dumps(create_app(asyncio.Queue(), Announcer((), keep=False), Monitor(Memory())).openapi(), indent=2)
-    )
+    app = create_app(asyncio.Queue(), Announcer((), keep=False), Keeper(Monitor(Memory()), Path(os.devnull)))
+    typer.echo(json.dumps(app.openapi(), indent=2))
 
 
 app.command()(drain)

@@ -11,7 +11,7 @@ from glb.daemon.lifecycle import Actions
 from glb.director import api_daemon, api_health, api_metrics, api_routing, api_tables
 from glb.director.announcer import Announcer
 from glb.director.controller import Controller
-from glb.health.monitor import Monitor
+from glb.director.health import Keeper
 from glb.metrics.exporter import Exporter
 from glb.table.model import TableError
 
@@ -19,9 +19,9 @@ _FAILED = 409
 
 
 def create_app(
-    actions: Actions[Controller], announcer: Announcer, monitor: Monitor, interfaces: Sequence[str] = ()
+    actions: Actions[Controller], announcer: Announcer, keeper: Keeper, interfaces: Sequence[str] = ()
 ) -> FastAPI:
-    """The application. What it is asked to do, the daemon's worker does; the monitor tells and sets health.
+    """The application. What it is asked to do, the daemon's worker does; the keeper's monitor tells and sets health.
 
     interfaces: whose metrics are shown.
     """
@@ -36,7 +36,7 @@ def create_app(
     app.state.actions = actions
     app.state.announcer = announcer
     app.state.exporter = Exporter(interfaces)
-    app.state.monitor = monitor
+    app.state.keeper = keeper
     app.include_router(api_daemon.router, prefix="/v1")
     app.include_router(api_tables.router, prefix="/v1")
     app.include_router(api_health.router, prefix="/v1")

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field, IPvAnyAddress
 
+from glb.director.health import Keeper
 from glb.health.account import BackendAccount, account, account_of
 from glb.health.ledger import HealthChange, Ledger
 from glb.health.monitor import Monitor
@@ -16,12 +17,17 @@ router = APIRouter(tags=["health"])
 _SET_BY_HAND = "set from outside"
 
 
-def _monitor(request: Request) -> Monitor:
-    monitor: Monitor = request.app.state.monitor
-    return monitor
+def _keeper(request: Request) -> Keeper:
+    keeper: Keeper = request.app.state.keeper
+    return keeper
+
+
+def _monitor(keeper: Annotated[Keeper, Depends(_keeper)]) -> Monitor:
+    return keeper.monitor
 
 
 Health = Annotated[Monitor, Depends(_monitor)]
+Kept = Annotated[Keeper, Depends(_keeper)]
 
 
 class Wanted(StrEnum):
@@ -75,10 +81,12 @@ async def backend_health(table: str, address: IPvAnyAddress, monitor: Health) ->
 
 
 @router.put("/tables/{table:path}/backends/{address}/health")
-async def set_health(table: str, address: IPvAnyAddress, order: Order, monitor: Health) -> History:
+async def set_health(table: str, address: IPvAnyAddress, order: Order, keeper: Kept) -> History:
     """Set a backend's health, or leave it to its checks again. It outlives reloads and restarts."""
+    monitor = keeper.monitor
     healthy = None if order.health is Wanted.AUTO else order.health is Wanted.UP
     monitor.set(table, address, healthy, order.reason)
+    await keeper.save()  # before it is answered: a daemon may be killed
     return _history(monitor, table, address)
 
 

@@ -7,6 +7,7 @@ from glb.director import changes
 from glb.director.author import By, Peer
 from glb.director.changes import Applied
 from glb.director.worker import Worker
+from glb.history.store import KEPT_BYTES
 from glb.history.version import How, Kept, Origin, Version
 from glb.table.plan import Plan
 
@@ -16,8 +17,10 @@ router = APIRouter(prefix="/tables", tags=["tables"])
 class Source(BaseModel):
     """Forwarding tables that are not loaded yet."""
 
-    source: str = Field(description="The JSON source, as the table file is to hold it.")
-    name: str = Field("the source given", description="What error messages call it: the name of its file.")
+    source: str = Field(max_length=KEPT_BYTES, description="The JSON source, as the table file is to hold it.")
+    name: str = Field(
+        "the source given", max_length=4096, description="What error messages call it: the name of its file."
+    )
 
 
 class Change(Source, By):

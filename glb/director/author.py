@@ -21,8 +21,10 @@ Peer = Annotated[str | None, Depends(_peer)]
 class By(BaseModel):
     """Who changes the tables, and what for."""
 
-    author: str | None = Field(None, description="For whom root acts. Others are known by their connection.")
-    note: str = Field("", description="Kept with the version.")
+    author: str | None = Field(
+        None, max_length=200, description="For whom root acts. Others are known by their connection."
+    )
+    note: str = Field("", max_length=1 << 16, description="Kept with the version.")
 
     def name_of(self, peer: str | None) -> str:
         """The author's name as the history has it."""

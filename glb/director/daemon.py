@@ -14,7 +14,7 @@ from glb.daemon.report import socket_path
 from glb.director.announcer import Announcer
 from glb.director.api import create_app
 from glb.director.controller import Controller
-from glb.director.health import apply_health, follower, remember_health
+from glb.director.health import Keeper, apply_health, follower, remember_health
 from glb.director.sources import Sources
 from glb.health.memory import load
 from glb.health.monitor import Monitor
@@ -38,13 +38,14 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
     announcer = Announcer(interfaces, keep)
     health_file = state_dir() / f"{interfaces[0]}.health.json"
     monitor = Monitor(load(health_file))
+    keeper = Keeper(monitor, health_file)
     follow = follower(monitor)
 
     async def watch_files(actions: Actions[Controller], stop: asyncio.Event) -> None:
         await _watch_files(sources, actions, stop)
 
     async def answer(actions: Actions[Controller], stop: asyncio.Event) -> None:
-        await serve(create_app(actions, announcer, monitor, interfaces), listening.pop(), stop)
+        await serve(create_app(actions, announcer, keeper, interfaces), listening.pop(), stop)
 
     async def measure(_: Actions[Controller], stop: asyncio.Event) -> None:
         await serve_metrics(started[0].loaded.config.metrics, interfaces, stop)
@@ -56,7 +57,7 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
         await apply_health(monitor, actions, stop)
 
     async def keep_health(_: Actions[Controller], stop: asyncio.Event) -> None:
-        await remember_health(monitor, health_file, stop)
+        await remember_health(keeper, stop)
 
     listening: list[Listener] = []
     started: list[Controller] = []

@@ -30,13 +30,27 @@ async def apply_health(monitor: Monitor, actions: Actions[Controller], stop: asy
         actions.put_nowait(lambda controller: controller.set_health(monitor.view))
 
 
-async def remember_health(monitor: Monitor, path: Path, stop: asyncio.Event) -> None:
+class Keeper:
+    """Keeps the file by which health outlives the daemon."""
+
+    def __init__(self, monitor: Monitor, path: Path) -> None:
+        self.monitor = monitor
+        self._path = path
+        self._turn = asyncio.Lock()
+
+    async def save(self) -> None:
+        """Write down all that is known now. If that cannot be done, it is told in the log, and the checks go on."""
+        async with self._turn:
+            try:
+                await asyncio.to_thread(_save, self._path, self.monitor.ledger.copy())
+            except HealthError as error:
+                log.error("health: not remembered, the checks go on: %s", error)
+
+
+async def remember_health(keeper: Keeper, stop: asyncio.Event) -> None:
     """Keep the file up to date, to the end."""
-    async for _ in _whenever(monitor.unsaved, stop):
-        try:
-            await asyncio.to_thread(_save, path, monitor.ledger.copy())
-        except HealthError as error:
-            log.error("health: not remembered, the checks go on: %s", error)
+    async for _ in _whenever(keeper.monitor.unsaved, stop):
+        await keeper.save()
         await _wait_for_any(stop, seconds=_BETWEEN_SAVES)
 
 

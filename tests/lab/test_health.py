@@ -10,6 +10,7 @@ import pytest
 from pyroute2 import IPRoute
 
 from glb.control.client import Client
+from glb.health.memory import load
 from glb.lab import Lab, hosts
 from tests.conftest import unique_name
 from tests.lab.helpers.commands import facts, glbctl
@@ -224,6 +225,17 @@ def marked_rules(lab: Lab) -> int:
             return sum(bool(rule.get("fwmark")) for family in (2, 10) for rule in ip.get_rules(family=family))
 
     return lab.within(DIRECTOR, count)
+
+
+def test_what_is_set_from_outside_is_on_disk_before_it_is_answered(lab: Lab) -> None:
+    api, place = Client(lab.run_dir / f"{DIRECTOR}.sock"), f"/v1/tables/web/backends/{address('proxy3')}/health"
+    healths: list[str | None] = []
+    for wanted in ("down", "up", "auto"):
+        api.put(place, {"health": wanted})
+        orders = load(lab.run_dir / "state" / f"{DIRECTOR}.health.json").orders.values()
+        healths.append(next(("up" if order.healthy else "down" for order in orders), None))
+
+    assert healths == ["down", "up", None]
 
 
 def test_health_is_set_from_outside_and_left_to_the_checks_again_with_its_history(lab: Lab) -> None:

@@ -1,6 +1,7 @@
 """Who has changed the tables."""
 
 import pytest
+from pydantic import ValidationError
 
 from glb.director.author import By
 
@@ -18,3 +19,9 @@ from glb.director.author import By
 )
 def test_only_root_may_say_for_whom_it_acts(peer: str | None, claimed: str | None, author: str) -> None:
     assert By(author=claimed).name_of(peer) == author
+
+
+@pytest.mark.parametrize("field", ["author", "note"])
+def test_what_is_no_text_does_not_get_into_the_history(field: str) -> None:
+    with pytest.raises(ValidationError, match="valid string"):
+        By.model_validate({field: "\ud800"})
