@@ -17,6 +17,7 @@ class CaptureFile:
 
     def __init__(self, path: Path) -> None:
         """Raises CaptureError if the file cannot be written."""
+        self._path = path
         try:
             self._writer = PcapNgWriter(str(path))
         except OSError as error:
@@ -28,9 +29,14 @@ class CaptureFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
+        try:
+            self._writer.close()
+        except OSError as fault:
+            if error is None:  # what failed before fails here again
+                raise self._unwritable(fault) from fault
 
     def add(self, visit: Visit) -> None:
+        """Raises CaptureError if there is no room for it."""
         verdict = f"{visit.program} {visit.interface}: {visit.verdict.name}: {visit.verdict.meaning}"
         self._write(visit, visit.before, _IN, verdict)
         if visit.leaves:
@@ -45,5 +51,11 @@ class CaptureFile:
         packet.sniffed_on = visit.interface
         packet.direction = direction
         packet.comments = [comment]
-        self._writer.write(packet)
-        self._writer.flush()
+        try:
+            self._writer.write(packet)
+            self._writer.flush()
+        except OSError as fault:
+            raise self._unwritable(fault) from fault
+
+    def _unwritable(self, fault: OSError) -> CaptureError:
+        return CaptureError(f"{self._path}: {fault.strerror}: what was captured until now is in it")

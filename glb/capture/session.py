@@ -1,19 +1,17 @@
 """A capture: as long as it lasts, a twin that tells of packets stands in the place of each attached program."""
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, TypeVar
 
 from glb.capture.errors import CaptureError
+from glb.capture.place import Place
 from glb.capture.records import NANOSECONDS, Reader, Visit
 from glb.capture.wish import Wish, packed
 from glb.datapath import libbpf
-from glb.datapath.kernel import link_info, object_id
 from glb.datapath.maps import Map
-from glb.datapath.pins import pin_dir
 from glb.datapath.ring import Rings
 from glb.datapath.running import open_running
 from glb.datapath.twin import Twin, load_twins
@@ -36,12 +34,12 @@ class Capture:
             raise CaptureError("no datapath is attached on this host: there is nothing to capture")
         self.interfaces = tuple(interfaces)
         with contextlib.ExitStack() as stack:
+            places = [_owned(stack, Place(interface)) for interface in interfaces]  # before it is looked at what runs
             originals = [_owned(stack, open_running(interface)) for interface in interfaces]
             twins = [_owned(stack, twin) for twin in load_twins(originals, {"CAPTURE": libbpf.possible_cpus()})]
             twin_of = {twin.original: twin for twin in twins}
             self._watches = [
-                _Watch(interface, twin_of[original], wish)
-                for interface, original in zip(interfaces, originals, strict=True)
+                _Watch(place, twin_of[original], wish) for place, original in zip(places, originals, strict=True)
             ]
             self._rings = _owned(stack, Rings([(watch.ring, _hand_on(watch.reader, show)) for watch in self._watches]))
             for watch in self._watches:
@@ -90,30 +88,27 @@ def _owned(stack: contextlib.ExitStack, thing: C) -> C:
 class _Watch:
     """One interface's twin, in the program's place within the `with` block."""
 
-    def __init__(self, interface: str, twin: Twin, wish: Wish) -> None:
-        self._interface = interface
+    def __init__(self, place: Place, twin: Twin, wish: Wish) -> None:
+        self._place = place
         self._twin = twin
         self._wish = wish
-        self.reader = Reader(interface, twin.original.name, self._visits.value["record"])
+        self.reader = Reader(place.interface, twin.original.name, self._visits.value["record"])
         self.ring = twin.maps["capture_ring"].fd
 
     def __enter__(self) -> "_Watch":
         self._write_wish()
-        self._link = libbpf.open_pin(pin_dir(self._interface) / "link")
-        libbpf.update_link(self._link, self._twin.fd)
+        self._place.put(self._twin)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._is_attached():
-            libbpf.update_link(self._link, self._twin.original.fd)
-        os.close(self._link)
+        self._place.put_back(self._twin)
 
     def renew(self) -> None:
-        if not self._is_attached():
+        if not self._place.holds(self._twin):
             raise CaptureError(
-                f"{self._interface}: the capture has ended: the daemon has detached its program or put in another, "
+                f"{self._place.interface}: the capture has ended: the daemon has detached its program or put one in, "
                 "or another capture has begun"
             )
         self._write_wish()
@@ -130,7 +125,3 @@ class _Watch:
         table = self._twin.maps["capture_wish"]
         until = time.monotonic_ns() + _LEASE_SECONDS * NANOSECONDS
         table[_KEY] = packed(self._wish, table.value, verdicts_of(self._twin.original.name), until)
-
-    def _is_attached(self) -> bool:
-        link = link_info(self._link)
-        return link.ifindex != 0 and link.program_id == object_id(self._twin.fd)

@@ -15,10 +15,11 @@ Network = IPv4Network | IPv6Network
 
 PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
 PROGRAMS = ("director", "proxy")
+_MAY_REPEAT = "verdict"  # any of those that are named
 MAX_BYTES = 2047
 GRAMMAR = (
     "client NET, vip NET, port N (the VIP's), client-port N, proto tcp|udp|icmp|icmpv6, verdict NAME "
-    '(or the beginning of some, such as "drop"); "and" between them may be left out'
+    '(or the beginning of some, such as "drop"; again for further ones); "and" between them may be left out'
 )
 
 
@@ -53,6 +54,7 @@ class Wish:
 def parse(words: Sequence[str]) -> Wish:
     """Read a filter such as `client 198.51.100.0/24 and port 443`. Raises CaptureError that says what is allowed."""
     wish = Wish()
+    seen: set[str] = set()
     rest = [word for text in words for word in text.split() if word != "and"]
     while rest:
         keyword, *rest = rest
@@ -60,6 +62,9 @@ def parse(words: Sequence[str]) -> Wish:
             raise CaptureError(f'"{keyword}" is not part of a filter. There are: {GRAMMAR}')
         if not rest:
             raise CaptureError(f'"{keyword}" lacks its value. There are: {GRAMMAR}')
+        if keyword in seen and keyword != _MAY_REPEAT:
+            raise CaptureError(f'"{keyword}" is there twice, and a packet has one')
+        seen.add(keyword)
         value, *rest = rest
         wish = _KEYWORDS[keyword](wish, value)
     return wish

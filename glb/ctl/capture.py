@@ -144,9 +144,12 @@ def _run(
 
 @contextmanager
 def _until_signal() -> Iterator[Event]:
-    """An event that SIGINT and SIGTERM set: a KeyboardInterrupt might come within libbpf's callbacks, and be lost."""
+    """An event that SIGINT, SIGTERM and a terminal's end set: a KeyboardInterrupt might come within libbpf's callbacks,
+    and be lost."""
     stop = Event()
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        numbers.append(signal.SIGHUP)
     before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
     try:
         yield stop

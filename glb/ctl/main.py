@@ -84,3 +84,6 @@ def run() -> None:
     except GlbError as error:
         errors.print(f"error: {error}", style="red")
         sys.exit(EXIT_BAD_INPUT if isinstance(error, ConfigError | TableError) else EXIT_FAILED)
+    except PermissionError as error:
+        errors.print(f"error: {error.filename or error}: {error.strerror} (most commands need root)", style="red")
+        sys.exit(EXIT_FAILED)

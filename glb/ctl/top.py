@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -12,12 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from glb.ctl.output import Format, Output, console, emit, grid, share
-from glb.daemon.report import all_reports
+from glb.daemon.report import ReportError
+from glb.datapath.errors import DatapathError
 from glb.datapath.pins import attached_interfaces
 from glb.errors import GlbError
 from glb.metrics.rates import HISTORY, Key, Rate, Rates, rates, sparkline
 from glb.metrics.sample import Sample, take
 
+_FURNITURE = 10  # lines of a view that are not a row: headings, lines between, "and N more"
 _STYLES = {"drop": "red", "pass": "dim", "forwarded": "yellow"}
 
 
@@ -33,35 +36,47 @@ def top_command(
 
     Ends with Ctrl-C. For scripts: --once -o json.
     """
-    looks = _looks(interfaces or attached_interfaces(), interval)
+    looks = _looks(interfaces or (), interval)
     if once or output is Format.JSON:
         samples, found = next(looks)
         emit(output, _facts(found), _view(samples, found, _History()))
         return
+    with suppress(KeyboardInterrupt):
+        _watch(looks)
+
+
+def _watch(looks: Iterator[tuple[list[Sample], Rates]]) -> None:
+    """On a terminal the last look, elsewhere one after the other."""
     history = _History()
-    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
-        try:
-            for samples, found in looks:
-                history.add(found)
-                live.update(_view(samples, found, history), refresh=True)
-        except KeyboardInterrupt:
-            return
+    if not console.is_terminal:
+        for samples, found in looks:
+            history.add(found)
+            console.print(_view(samples, found, history))
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        for samples, found in looks:
+            history.add(found)
+            live.update(_view(samples, found, history, console.height), refresh=True)
 
 
 def _looks(interfaces: Sequence[str], interval: float) -> Iterator[tuple[list[Sample], Rates]]:
-    known = {report.interface for report in all_reports()}
-    if not known.intersection(interfaces):
+    """interfaces: none means all, those included that come later."""
+    before, then = _take(interfaces), time.monotonic()
+    if not before:
         raise GlbError("no daemon's datapath is attached on this host; `glbctl doctor` says more")
-    before, then = _take(interfaces, known), time.monotonic()
     while True:
         time.sleep(interval)
-        samples, now = _take(interfaces, known), time.monotonic()
+        samples, now = _take(interfaces), time.monotonic()
         yield samples, rates(before, samples, now - then)
         before, then = samples, now
 
 
-def _take(interfaces: Sequence[str], known: set[str]) -> list[Sample]:
-    return [take(interface) for interface in interfaces if interface in known]
+def _take(interfaces: Sequence[str]) -> list[Sample]:
+    """Of those that there are at this moment: a daemon that is started anew is not for some seconds."""
+    samples = []
+    for interface in interfaces or attached_interfaces():
+        with suppress(ReportError, DatapathError):
+            samples.append(take(interface))
+    return samples
 
 
 class _History:
@@ -99,31 +114,38 @@ def _facts(found: Rates) -> dict[str, Any]:
     }
 
 
-def _view(samples: Sequence[Sample], found: Rates, history: _History) -> RenderableType:
+def _view(samples: Sequence[Sample], found: Rates, history: _History, height: int | None = None) -> RenderableType:
+    """height: lines that there are; what has the least traffic is left out for them. None: as many as it takes."""
     states: dict[Key, str] = {
         (table.name, address): state
         for sample in samples
         for table in sample.report.tables
         for address, state in table.backends.items()
     }
-    names = ", ".join(f"{sample.report.role} {sample.report.interface}" for sample in samples)
+    names = ", ".join(f"{sample.report.role} {sample.report.interface}" for sample in samples) or "no datapath just now"
+    verdicts = _verdicts(found.verdicts, history)
+    most = max((height - _FURNITURE - verdicts.row_count) // 2, 1) if height is not None else None
     parts: list[RenderableType] = [Text(f"{time.strftime('%H:%M:%S')}  {names}", style="bold"), ""]
     if found.backends:
         met = _met("bind", found.binds, history)
-        parts += [_traffic("bind", met, {}, history) if met else "no packet for a VIP", ""]
-        parts += [_traffic("backend", found.backends, states, history), ""]
-    parts.append(_verdicts(found.verdicts, history))
+        parts += [_traffic("bind", met, {}, history, most) if met else "no packet for a VIP", ""]
+        parts += [_traffic("backend", found.backends, states, history, most), ""]
+    parts.append(verdicts)
     return Group(*parts)
 
 
-def _traffic(kind: str, group: Mapping[Key, Rate], states: Mapping[Key, str], history: _History) -> Table:
+def _traffic(
+    kind: str, group: Mapping[Key, Rate], states: Mapping[Key, str], history: _History, most: int | None
+) -> Table:
     numbers = ("packets/s", "bits/s", "share")
     table = grid("table", kind, *(["state"] if states else []), *numbers, "", numbers=numbers)
     whole = sum(rate.packets for rate in group.values())
-    for key, rate in sorted(group.items(), key=lambda pair: -pair[1].packets):
+    for key, rate in sorted(group.items(), key=lambda pair: -pair[1].packets)[:most]:
         portion = share(round(rate.packets), round(whole))
         state = [states.get(key, "-")] if states else []
         table.add_row(*key, *state, _count(rate.packets), _bits(rate.bits), portion, history.line(kind, key))
+    if most is not None and len(group) > most:
+        table.add_row("", f"and {len(group) - most} more")
     return table
 
 

@@ -7,7 +7,7 @@ import os
 
 from glb.datapath import libbpf
 from glb.datapath.errors import DatapathError
-from glb.datapath.kernel import link_info, object_id, open_program
+from glb.datapath.kernel import link_info, object_id, open_program, share_maps
 from glb.datapath.occupant import occupant
 from glb.datapath.pins import PinDir, pin_dir
 from glb.datapath.program import Program
@@ -42,8 +42,15 @@ class Attachment:
 
     def running_program(self) -> int | None:
         """A descriptor of the program that an earlier daemon left attached, for the caller to close; None if there is
-        none."""
-        return None if self._link is None else open_program(link_info(self._link).program_id)
+        none. Where a capture that was killed has left its twin in the program's place, it is the program."""
+        if self._link is None:
+            return None
+        attached, pinned = open_program(link_info(self._link).program_id), self._pins.open("program")
+        if pinned is None:
+            return attached
+        ours, other = (pinned, attached) if share_maps(pinned, attached) else (attached, pinned)
+        os.close(other)
+        return ours
 
     def put(self, program: Program) -> None:
         """Attach the program, or replace the one that is attached: ours, or what an earlier daemon left.
@@ -83,7 +90,7 @@ class Attachment:
         self._pins.release()
 
     def _inherited_link(self) -> int | None:
-        link = self._pins.open_link()
+        link = self._pins.open("link")
         if link is None:
             return None
         if link_info(link).ifindex == self.interface.index:

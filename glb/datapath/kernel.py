@@ -116,6 +116,11 @@ def object_id(fd: int) -> int:
     return int(found.id)
 
 
+def share_maps(one: int, other: int) -> bool:
+    """Whether two programs work on the same maps, as a program and its twin do (twin.py), and no others."""
+    return not set(program_info(one).map_ids).isdisjoint(program_info(other).map_ids)
+
+
 def open_program(number: int) -> int:
     """A descriptor of the program of this number."""
     return check(lib.bpf_prog_get_fd_by_id(number), f"open of the program {number}")

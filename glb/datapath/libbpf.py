@@ -18,6 +18,7 @@ BPF_PROG_TYPE_XDP = 6
 BPF_XDP = 37
 BPF_F_XDP_HAS_FRAGS = 1 << 5
 BPF_F_MMAPABLE = 1 << 10
+_BPF_F_REPLACE = 1 << 2
 _LOG_SIZE = 1 << 20
 _ROOM_FOR_HEADERS = 256  # what a program may put in front of a frame: the kernel's headroom for XDP
 
@@ -60,6 +61,10 @@ class _MapCreateOpts(ct.Structure):
         ("numa_node", ct.c_uint32),
         ("map_ifindex", ct.c_uint32),
     )
+
+
+class _LinkUpdateOpts(ct.Structure):
+    _fields_ = (("sz", ct.c_size_t), ("flags", ct.c_uint32), ("old_prog_fd", ct.c_uint32))
 
 
 class _XdpMd(ct.Structure):
@@ -145,6 +150,19 @@ def bind_map(program: int, map_fd: int) -> None:
 def update_link(link: int, program: int) -> None:
     """Put another program in the place of the one that a link holds; no packet sees neither or both."""
     check(lib.bpf_link_update(link, program, None), "replacement of the attached XDP program")
+
+
+def exchange_in_link(link: int, expected: int, program: int) -> bool:
+    """The same, if it is the expected program that the link holds; the kernel compares and replaces in one step.
+
+    Returns whether it was; not so either if the link's interface is gone.
+    """
+    options = _LinkUpdateOpts(sz=ct.sizeof(_LinkUpdateOpts), flags=_BPF_F_REPLACE, old_prog_fd=expected)
+    result = lib.bpf_link_update(link, program, ct.byref(options))
+    if result in (-errno.EPERM, -errno.ENOLINK):
+        return False
+    check(result, "replacement of the attached XDP program")
+    return True
 
 
 def detach_link(link: int) -> None:

@@ -94,9 +94,9 @@ class PinDir:
         finally:
             os.close(pinned)
 
-    def open_link(self) -> int | None:
-        """The link that an earlier daemon left, if any."""
-        path = self.path / "link"
+    def open(self, name: str) -> int | None:
+        """A descriptor of what an earlier daemon left under a name, if anything."""
+        path = self.path / name
         return libbpf.open_pin(path) if path.exists() else None
 
     def clear(self) -> None:

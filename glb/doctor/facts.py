@@ -53,7 +53,8 @@ class Way(StrEnum):
 class DaemonFacts:
     """A daemon, its interface (None: it is gone), and what there is around it.
 
-    pinned: the number of the program that is pinned for it. current: whether its files are as they were loaded; None if
+    pinned: the number of the program that is pinned for it. twin: whether what is attached is that program's twin,
+    which a capture puts in its place. current: whether its files are as they were loaded; None if
     they cannot be read. sysctls: under net.ipv4.conf, the stricter of `all` and the interface's where the kernel takes
     the stricter. addresses: this host's. probed: what the program did otherwise than the tables say.
     """
@@ -68,5 +69,6 @@ class DaemonFacts:
     loopback: frozenset[IPv4Address | IPv6Address]
     config: DirectorConfig | None = None
     ways: Mapping[str, Way] = field(default_factory=dict)
+    twin: bool = False
     probed: int = 0
     deviations: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from glb.config.load import load_director
 from glb.config.model import DirectorConfig, Egress
 from glb.daemon.report import Report
-from glb.datapath.kernel import object_id
+from glb.datapath.kernel import object_id, open_program, share_maps
 from glb.datapath.libbpf import open_pin
 from glb.datapath.pins import BPFFS, pin_dir
 from glb.director.sources import Sources
@@ -52,11 +53,14 @@ def daemon_facts(report: Report) -> DaemonFacts:
     probed, deviations = 0, tuple[str, ...]()
     if interface and config and current and not report.error and config.egress is not Egress.FIB:
         probed, deviations = probe_tables(interface, Path(report.table_file or ""), config)
+    link = _link(interface) if interface else None
+    pinned, twin = _pinned(report.interface, link.program if link else None)
     return DaemonFacts(
         report=report,
         alive=report.process.is_alive(),
-        link=_link(interface) if interface else None,
-        pinned=_pinned(report.interface),
+        link=link,
+        pinned=pinned,
+        twin=twin,
         current=current,
         sysctls=_sysctls(report.interface) if interface else {},
         addresses=addresses,
@@ -125,15 +129,20 @@ def _features(name: str) -> frozenset[str]:
         return frozenset(feature for feature, state in ethtool.get_features(name).features.items() if state.enable)
 
 
-def _pinned(interface: str) -> int | None:
+def _pinned(interface: str, attached: int | None) -> tuple[int | None, bool]:
+    """The number of the program that is pinned, and whether the attached one is another, but its twin."""
     path = pin_dir(interface) / "program"
     if not path.exists():
-        return None
-    fd = open_pin(path)
-    try:
-        return object_id(fd)
-    finally:
-        os.close(fd)
+        return None, False
+    with ExitStack() as opened:
+        fd = open_pin(path)
+        opened.callback(os.close, fd)
+        number = object_id(fd)
+        if attached in (None, number):
+            return number, False
+        other = open_program(attached)
+        opened.callback(os.close, other)
+        return number, share_maps(fd, other)
 
 
 def _sysctls(interface: str) -> Mapping[str, int]:

@@ -12,7 +12,7 @@ _VLAN_STRIPPING = "rx-vlan-hw-parse"
 
 def judge_interface(facts: DaemonFacts) -> Iterator[Finding]:
     """Ends with the first finding that makes further ones meaningless."""
-    name, role = facts.report.interface, facts.report.role
+    name = facts.report.interface
     if facts.link is None:
         yield Finding(
             name, "interface", Level.ERROR, "there is no such interface here", "bring it back, or stop the daemon"
@@ -21,7 +21,7 @@ def judge_interface(facts: DaemonFacts) -> Iterator[Finding]:
     yield _daemon(facts)
     yield _files(facts)
     yield _link(name, facts.link)
-    yield _program(name, role, facts.link, facts.pinned)
+    yield _program(facts, facts.link)
     yield from _mode(name, facts.link)
     yield from _veth(name, facts.link)
     yield from _offloads(name, facts.link)
@@ -60,7 +60,11 @@ def _link(name: str, link: LinkFacts) -> Finding:
     return Finding(name, "link", Level.ERROR, "the interface is down", f"ip link set {name} up; look at the cable")
 
 
-def _program(name: str, role: str, link: LinkFacts, pinned: int | None) -> Finding:
+def _program(facts: DaemonFacts, link: LinkFacts) -> Finding:
+    name, role, pinned = facts.report.interface, facts.report.role, facts.pinned
+    if facts.twin:
+        what = f"a capture's program stands in for the {role}'s (id {link.program} for {pinned}), and does its work"
+        return Finding(name, "program", Level.OK, f"{what}; where no capture runs, the next one puts it back")
     if link.program is None:
         remedy = f"start the daemon anew: `glbctl {role} run --iface {name} ...`"
         return Finding(name, "program", Level.ERROR, "no XDP program is attached: no packet is balanced", remedy)

@@ -4,17 +4,23 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from scapy.utils import PcapNgReader
 
+from glb.capture.errors import CaptureError
+from glb.capture.place import Place
+from glb.datapath import libbpf
+from glb.datapath.running import open_running
+from glb.datapath.twin import load_twins
 from glb.lab import Lab, hosts
 from glb.lab.events import Finished, Opened
 from glb.lab.process import argv_in
 from glb.scapy import GLBGUE
-from tests.lab.helpers.commands import drained, glbctl
+from tests.lab.helpers.commands import counts, drained, faults, glbctl
 from tests.lab.helpers.kernel import pinned_id, xdp_program
 
 CLIENT = "198.18.0.7"
@@ -134,6 +140,49 @@ def test_a_capture_that_is_killed_disturbs_nothing_and_the_next_takes_its_place(
         fetch(lab)
         assert lines(process)
     assert plain(lab)
+
+
+def test_a_daemon_that_is_started_anew_takes_over_from_a_capture_that_was_killed(lab: Lab) -> None:
+    assert fetch(lab)
+    with running(lab, "capture", "-o", "json", "--iface", "proxy1") as process:
+        process.kill()
+        process.wait(BOUND_S)
+    taken = counts(lab)["proxy1"]["taken_established"]
+    assert ("program", "error") not in faults(lab, "proxy1")
+
+    lab.kill("proxy1")
+    lab.start_proxy("proxy1")
+
+    assert plain(lab)
+    assert counts(lab)["proxy1"]["taken_established"] >= taken > 0
+
+
+def test_a_program_that_came_while_the_twin_was_built_stays(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLB_PIN_DIR", str(lab.pin_dir))
+    with closing(Place("proxy1")) as place, closing(open_running("proxy1")) as program:
+        [twin] = load_twins([program], {"CAPTURE": libbpf.possible_cpus()})
+        with closing(twin), running(lab, "capture", "--iface", "proxy1"):
+            there = xdp_program(lab, "proxy1")
+            with pytest.raises(CaptureError, match="begin again"):
+                place.put(twin)
+            place.put_back(twin)
+            assert xdp_program(lab, "proxy1") == there
+    assert plain(lab)
+
+
+def test_a_user_who_may_not_look_is_told(lab: Lab) -> None:
+    nobody = ["setpriv", "--reuid=65534", "--clear-groups", "glbctl", "top"]
+    done = subprocess.run(
+        argv_in(lab.namespace("proxy1"), nobody),
+        env=lab.env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=BOUND_S,
+    )
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "need root" in done.stderr
 
 
 def test_a_filter_that_means_nothing_is_told(lab: Lab) -> None:

@@ -1,6 +1,5 @@
 """`glbctl doctor` and `glbctl probe` on hosts of the lab that are well, and on hosts with a fault that was made."""
 
-import json
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,19 +7,10 @@ from contextlib import contextmanager
 from pyroute2 import IPRoute
 
 from glb.lab import Lab, hosts
-from tests.lab.helpers.commands import facts, glbctl, lookups
+from tests.lab.helpers.commands import facts, faults, lookups
 
 CLIENT = ("198.18.0.77", 47110)
 GONE = "10.77.0.103"  # proxy3
-
-
-def faults(lab: Lab, host: str) -> set[tuple[str, str]]:
-    done = glbctl(lab, host, "doctor", "-o", "json")
-    findings = json.loads(done.stdout)
-    wrong = {(finding["check"], finding["level"]) for finding in findings if finding["level"] != "ok"}
-    assert done.returncode == int(any(level == "error" for _, level in wrong))
-    assert any(finding["subject"] == host for finding in findings)
-    return wrong
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Filters in words, and what a visit is told as."""
 
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
@@ -8,6 +9,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
 from glb.capture.errors import CaptureError
+from glb.capture.pcapng import CaptureFile
 from glb.capture.records import Frame, Visit
 from glb.capture.story import tell
 from glb.capture.wish import Wish, parse
@@ -25,6 +27,7 @@ def test_a_filter_is_read_word_by_word() -> None:
     )
     assert parse(["verdict forwarded"]).verdicts == {"forwarded"}
     assert {"drop_bad_ip", "drop_bad_hops"} < parse(["verdict drop"]).verdicts
+    assert parse(["verdict forwarded and verdict taken_syn"]).verdicts == {"forwarded", "taken_syn"}
 
 
 @pytest.mark.parametrize(
@@ -37,6 +40,7 @@ def test_a_filter_is_read_word_by_word() -> None:
         ("port 65536", 'port "65536" is not a port'),
         ("proto sctp", 'proto "sctp" is not one of tcp, udp, icmp, icmpv6'),
         ("verdict dropped", 'verdict "dropped" is neither a name nor the beginning of one'),
+        ("port 80 and port 443", '"port" is there twice, and a packet has one'),
         ("client 198.51.100.7 vip 2001:db8::1", "are of two families"),
     ],
 )
@@ -79,3 +83,13 @@ def test_a_proxys_decision_names_the_reason() -> None:
 def test_a_cut_frame_is_told_as_far_as_it_goes(length: int) -> None:
     story = tell(visit("proxy", "drop_bad_tunnel", tunnelled()[:length], b""))
     assert story.decision.startswith("drop_bad_tunnel")
+
+
+def test_a_disk_that_is_full_ends_the_file_with_a_message() -> None:
+    frame = bytes(Ether() / CLIENT_PACKET)
+
+    with (
+        pytest.raises(CaptureError, match="/dev/full: No space left on device"),
+        CaptureFile(Path("/dev/full")) as file,
+    ):
+        file.add(visit("director", "pass_no_bind", frame, frame))

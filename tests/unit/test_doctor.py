@@ -9,7 +9,7 @@ import pytest
 from glb.config.model import DirectorConfig, Egress, HashFields
 from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, TableSummary
-from glb.doctor.examine import judge_daemon
+from glb.doctor.examine import judge_daemon, judge_daemons
 from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer, Way
 from glb.doctor.finding import Finding, Level
 from glb.doctor.host import judge_host
@@ -82,6 +82,17 @@ def test_faults_of_the_host(changes: dict[str, Any], fault: tuple[str, Level]) -
 )
 def test_faults_of_a_directors_interface(changes: dict[str, Any], fault: tuple[str, Level]) -> None:
     assert faults(judge_daemon(replace(DIRECTOR, link=replace(LINK, **changes)))) == [fault]
+
+
+def test_a_host_without_a_daemon_is_told() -> None:
+    assert faults(list(judge_daemons([]))) == [("daemons", Level.WARNING)]
+    assert faults(list(judge_daemons([REPORT]))) == []
+
+
+def test_a_captures_twin_in_the_programs_place_is_no_fault() -> None:
+    capturing = replace(DIRECTOR, link=replace(LINK, program=8), twin=True)
+
+    assert faults(judge_daemon(capturing)) == []
 
 
 def test_an_mtu_that_holds_the_tunnel_and_the_clients_packets_is_enough() -> None:

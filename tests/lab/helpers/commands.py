@@ -96,3 +96,13 @@ def drained(lab: Lab, proxy: str) -> Iterator[None]:
         yield
     finally:
         backend(lab, "activate", proxy)
+
+
+def faults(lab: Lab, host: str) -> set[tuple[str, str]]:
+    """What `glbctl doctor` finds wrong on a host: check and level."""
+    done = glbctl(lab, host, "doctor", "-o", "json")
+    findings = json.loads(done.stdout)
+    wrong = {(finding["check"], finding["level"]) for finding in findings if finding["level"] != "ok"}
+    assert done.returncode == int(any(level == "error" for _, level in wrong))
+    assert any(finding["subject"] == host for finding in findings)
+    return wrong
