@@ -1,6 +1,7 @@
 """`glbctl proxy`."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,15 @@ def run(
 
     set_up_logging()
     asyncio.run(daemon.run(iface, config, keep))
+
+
+@app.command()
+def openapi() -> None:
+    """Print the description (OpenAPI, JSON) of the API that the proxy's agent serves by TCP."""
+    from glb.proxy.api import AgentSettings, create_app  # here, since most commands do without a web framework
+
+    nowhere = AgentSettings(interface="", addresses=(), port=0, sources=(), namespaces=())
+    typer.echo(json.dumps(create_app(nowhere).openapi(), indent=2))
 
 
 @app.command()

@@ -53,6 +53,8 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
         lines.add_row("refused", Text(facts["error"], style="red"))
     if facts["trouble"]:
         lines.add_row("trouble", Text(facts["trouble"], style="red"))
+    if facts["role"] == "proxy" and facts["running"]:
+        lines.add_row("agent", _agent(facts))
     for table in facts["tables"]:
         lines.add_row("table", f"{table['name']}, {table['depth']} hops a row")
         lines.add_row("  binds", "\n".join(table["binds"]))
@@ -62,3 +64,9 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
     packets = {name: count for name, count in facts["packets"].items() if count}
     lines.add_row("packets", "\n".join(f"{count:>12,}  {name}" for name, count in packets.items()) or "none yet")
     return Group(Text(f"{facts['role']} {facts['interface']}", style="bold"), lines)
+
+
+def _agent(facts: dict[str, Any]) -> RenderableType:
+    if facts["agent_trouble"]:
+        return Text(f"does not answer: {facts['agent_trouble']}", style="red")
+    return f"answers on {', '.join(facts['agent'])}" if facts["agent"] else "off"

@@ -59,6 +59,10 @@ class Report:
     """Which entry of the map `traffic` counts for whom: ("bind" or "backend", table, bind or address, entry)."""
     unreachable: tuple[str, ...] = ()
     """Backends to which no next hop is known."""
+    agent: tuple[str, ...] = ()
+    """Where the proxy's agent answers: addresses with their port."""
+    agent_trouble: str | None = None
+    """Why it does not, where it is to."""
     trouble: str | None = None
     """What keeps the datapath from its work just now, such as that the interface is gone."""
 
@@ -108,6 +112,7 @@ def read_report(path: Path) -> Report:
         data["tables"] = tuple(TableSummary(**{**table, "binds": tuple(table["binds"])}) for table in data["tables"])
         data["unreachable"] = tuple(data["unreachable"])
         data["traffic"] = tuple(tuple(entry) for entry in data["traffic"])
+        data["agent"] = tuple(data.get("agent", ()))  # a daemon that was started before the upgrade does not tell
         return Report(**data)
     except OSError as error:
         raise ReportError(f"{path}: {error.strerror}") from error

@@ -12,6 +12,8 @@ def judge_proxy(facts: DaemonFacts) -> Iterator[Finding]:
     yield _vips(facts)
     yield from _arp(facts)
     yield _rp_filter(facts)
+    if facts.alive:
+        yield _agent(facts)
 
 
 def _vips(facts: DaemonFacts) -> Finding:
@@ -55,3 +57,13 @@ def _rp_filter(facts: DaemonFacts) -> Finding:
         "rp_filter is strict: clients' packets are dropped unless the route back to them leaves by this interface",
         f"sysctl net.ipv4.conf.all.rp_filter=2 net.ipv4.conf.{name}.rp_filter=2",
     )
+
+
+def _agent(facts: DaemonFacts) -> Finding:
+    name, report = facts.report.interface, facts.report
+    if report.agent_trouble is not None:
+        what = f"the agent does not answer, so that no drain can wait for this proxy: {report.agent_trouble}"
+        remedy = "mend that, or give `agent` in proxy.conf another port or address; it tries again each second"
+        return Finding(name, "agent", Level.WARNING, what, remedy)
+    answers = f"answers on {', '.join(report.agent)}" if report.agent else "switched off in proxy.conf"
+    return Finding(name, "agent", Level.OK, answers)

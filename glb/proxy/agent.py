@@ -41,20 +41,25 @@ class _Agent:
         self._settings: AgentSettings | None = None
         self._servers: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
-        self._problem = ""
+        self._trouble: str | None = None
 
     async def follow(self, actions: Actions[Proxy]) -> None:
-        """Serve what the proxy wants served now. Anything that goes wrong is logged once, and tried again."""
+        """Serve what the proxy wants served now. Anything that goes wrong is logged once, reported, and tried again."""
+        trouble = None
         try:
             wanted = await ask(actions, Proxy.agent_settings)
             if wanted != self._settings or any(server.done() for server in self._servers):
                 await self.stop()
                 self._start(wanted)
-            self._problem = ""
+            if wanted is not None and not wanted.addresses:
+                trouble = f"{wanted.interface} has no IPv4 address"
         except Exception as error:  # whatever it is: the guest must not bring down its host
-            if str(error) != self._problem:
-                log.error("the agent does not answer; packets go on as before: %s", error)
-            self._problem = str(error)
+            trouble = str(error)
+        if trouble is not None and trouble != self._trouble:
+            log.error("the agent does not answer; packets go on as before: %s", trouble)
+        self._trouble = trouble
+        places = self._settings.places if self._settings and not trouble else ()
+        await ask(actions, lambda proxy: proxy.note_agent(places, trouble))
 
     async def stop(self) -> None:
         self._stop.set()
@@ -68,8 +73,8 @@ class _Agent:
             app = create_app(wanted)
             for listener in _listeners(wanted):
                 self._servers.append(asyncio.create_task(serve_on(app, listener, self._stop)))
-            places = ", ".join(f"{address}:{wanted.port}" for address in wanted.addresses)
-            log.info("%s: the agent answers on %s", wanted.interface, places or "no address: the interface has none")
+            if wanted.places:
+                log.info("%s: the agent answers on %s", wanted.interface, ", ".join(wanted.places))
         self._settings = wanted
 
 

@@ -1,7 +1,7 @@
 """What a proxy's agent answers: HTTP and JSON, for reading only. Errors are {"detail": text}."""
 
 import asyncio
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any
 
@@ -12,11 +12,15 @@ from glb import __version__
 from glb.config.bind_text import parse_bind
 from glb.config.errors import ConfigError
 from glb.config.model import Proto
-from glb.control.refusal import answer_refusals
-from glb.daemon.report import read_report, report_path
+from glb.control.refusal import answer_refusals, refusals
+from glb.daemon.report import Report, read_report, report_path
 from glb.datapath.counters import read_counters
 from glb.proxy.connections import count_connections
 
+_DESCRIPTION = (
+    "What a proxy's agent answers by TCP, for reading only, to those who are among the proxy's `sources`; "
+    'to others 403. Errors are {"detail": text}.'
+)
 _MAX_BINDS = 1024
 _FAILED = 503
 
@@ -30,6 +34,19 @@ class AgentSettings:
     port: int
     sources: tuple[IPv4Network, ...]
     namespaces: tuple[str, ...]
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Address and port of each listener."""
+        return tuple(f"{address}:{self.port}" for address in self.addresses)
+
+
+@dataclass(frozen=True, slots=True)
+class Status(Report):
+    """The proxy's report of itself, the version that runs, and its packets by verdict since it was attached."""
+
+    version: str = __version__
+    packets: dict[str, int] = field(default_factory=dict)
 
 
 class Connections(BaseModel):
@@ -45,19 +62,21 @@ def create_app(settings: AgentSettings) -> FastAPI:
     app = FastAPI(
         title="glb proxy agent",
         version=__version__,
+        description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        responses=refusals(_FAILED),
         dependencies=[Depends(_only(settings.sources))],
     )
     one_at_a_time = asyncio.Lock()  # a count of many sockets takes the processor's time: askers wait for one another
 
     @app.get("/v1/status")
-    async def status() -> dict[str, Any]:
+    async def status() -> Status:
         """The proxy's report, and its packets by verdict."""
         report = read_report(report_path(settings.interface))
         packets = await asyncio.to_thread(read_counters, settings.interface, "proxy")
-        return {"version": __version__, **asdict(report), "packets": packets}
+        return Status(**asdict(report), packets=packets)
 
     @app.get("/v1/connections")
     async def connections(bind: Annotated[list[str], Query(max_length=_MAX_BINDS)]) -> Connections:

@@ -95,6 +95,11 @@ class Proxy:
             namespaces=self.settings.namespaces,
         )
 
+    def note_agent(self, places: tuple[str, ...], trouble: str | None) -> None:
+        """Tell in the report where the agent answers, or why it does not."""
+        if (places, trouble) != (self.report.agent, self.report.agent_trouble):
+            self._reporter.change(agent=places, agent_trouble=trouble)
+
     def detach(self) -> None:
         """Take the program off the interface and remove every trace."""
         self._attachment.remove()

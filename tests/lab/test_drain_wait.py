@@ -20,7 +20,7 @@ from glb.lab.process import Daemon, argv_in, end
 from glb.network.namespaces import within
 from glb.network.sockets import TcpState, count_sockets
 from tests.conftest import unique_name
-from tests.lab.helpers.commands import backend, facts, glbctl, lookups
+from tests.lab.helpers.commands import backend, facts, faults, glbctl, lookups
 from tests.lab.helpers.packets import endpoint, wait_for
 
 DRAINED, FAILED, INTERRUPTED = 0, 1, 130
@@ -233,7 +233,10 @@ def test_an_agent_counts_only_what_it_is_asked_for(lab: Lab) -> None:
 
 @pytest.mark.parametrize("query", ["bind=here", f"bind={hosts.VIP4}:53/udp", ""])
 def test_an_agent_refuses_what_is_no_question(lab: Lab, query: str) -> None:
-    assert ask_agent(lab, "director1", PROXY3, f"/v1/connections?{query}").status_code == 422
+    refusal = ask_agent(lab, "director1", PROXY3, f"/v1/connections?{query}")
+
+    assert refusal.status_code == 422
+    assert isinstance(refusal.json()["detail"], str)
 
 
 def test_an_agent_tells_its_proxys_status(lab: Lab) -> None:
@@ -245,6 +248,7 @@ def test_an_agent_tells_its_proxys_status(lab: Lab) -> None:
         lab.process_id("proxy3").pid,
     )
     assert told["packets"]["drop_bad_tunnel"] == 0
+    assert told["agent"] == [f"{PROXY3}:19523"]
 
 
 @contextmanager
@@ -329,6 +333,7 @@ def test_an_agent_whose_port_is_taken_waits_for_it_while_the_proxy_works(lab: La
     try:
         lab.start_proxy("proxy3")
         wait_for(lambda: "the agent does not answer" in lab.log("proxy3"), "the agent cannot have its port")
+        wait_for(lambda: ("agent", "warning") in faults(lab, "proxy3"), "the doctor knows it")
         wait_for(lambda: serves(lab, "proxy3"), "the directors have found proxy3 healthy again, and it works")
     finally:
         taken.close()

@@ -132,6 +132,7 @@ def test_faults_of_a_director(changes: dict[str, Any], fault: tuple[str, Level])
     ("changes", "fault"),
     [
         ({"loopback": frozenset({IPv4Address("127.0.0.1")})}, ("vip", Level.ERROR)),
+        ({"report": replace(PROXY.report, agent_trouble="10.0.0.1:19523: in use")}, ("agent", Level.WARNING)),
         ({"sysctls": {"arp_ignore": 0, "arp_announce": 2}}, ("arp_ignore", Level.WARNING)),
         ({"sysctls": {"arp_ignore": 1, "arp_announce": 1}}, ("arp_announce", Level.WARNING)),
         ({"sysctls": {"arp_ignore": 1, "arp_announce": 2, "rp_filter": 1}}, ("rp_filter", Level.WARNING)),

@@ -1,21 +1,31 @@
-"""docs/openapi.json is what the director's daemon serves."""
+"""docs/openapi.json is what the director's daemon serves, docs/openapi-proxy.json what the proxy's agent does."""
 
 import asyncio
 import json
 import os
 from pathlib import Path
 
+from glb.director import api as director_api
 from glb.director.announcer import Announcer
-from glb.director.api import create_app
 from glb.director.health import Keeper
 from glb.health.ledger import Memory
 from glb.health.monitor import Monitor
+from glb.proxy import api as proxy_api
 
-WRITTEN = Path(__file__).parents[2] / "docs" / "openapi.json"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_the_api_is_written_out_as_it_is() -> None:
+def test_the_directors_api_is_written_out_as_it_is() -> None:
     """After a change: glbctl director openapi > docs/openapi.json"""
-    app = create_app(asyncio.Queue(), Announcer((), keep=False), Keeper(Monitor(Memory()), Path(os.devnull)))
+    app = director_api.create_app(
+        asyncio.Queue(), Announcer((), keep=False), Keeper(Monitor(Memory()), Path(os.devnull))
+    )
 
-    assert json.loads(WRITTEN.read_text()) == app.openapi()
+    assert json.loads((DOCS / "openapi.json").read_text()) == app.openapi()
+
+
+def test_the_agents_api_is_written_out_as_it_is() -> None:
+    """After a change: glbctl proxy openapi > docs/openapi-proxy.json"""
+    nowhere = proxy_api.AgentSettings(interface="", addresses=(), port=0, sources=(), namespaces=())
+
+    assert json.loads((DOCS / "openapi-proxy.json").read_text()) == proxy_api.create_app(nowhere).openapi()
