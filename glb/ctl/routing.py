@@ -24,8 +24,8 @@ def drain(iface: Interface = None, timeout: Timeout = 30, output: Output = Forma
 
     Its VIPs are announced with the graceful shutdown community (RFC 8326), then withdrawn; then its packets are
     counted until none comes. Where routing is the operator's ("none"), withdraw the VIPs yourself: it waits and
-    counts. The director goes on, announcing nothing, until `glbctl director announce` or its next start. Exit status 1
-    if packets still came at the end.
+    counts. The director goes on, announcing nothing, until `glbctl director announce`, which also calls off a drain
+    that is still on, or its next start. Exit status 1 if packets still came at the end.
     """
     client = Client(_socket(iface), timeout + _ANSWER_SECONDS)
     facts = client.post("/v1/routing/drain", {"timeout": timeout})
@@ -80,5 +80,10 @@ def _socket(iface: str | None) -> Path:
 
 
 def _drained(facts: dict[str, Any]) -> str:
-    end = "no packet comes any more" if facts["quiet"] else "packets still come"
+    if facts["quiet"]:
+        end = "no packet comes any more"
+    elif facts["called_off"]:
+        end = "called off: the director is to announce again, or to stop"
+    else:
+        end = "packets still come"
     return f"{end}, after {facts['seconds']:.1f} s and {facts['packets']:,} packets"

@@ -59,11 +59,13 @@ class RoutingStatus:
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """How a drain went: whether no packet came any more at its end, how many came during it, and its seconds."""
+    """How a drain went: whether no packet came any more at its end, how many came during it, and its seconds; whether
+    its wait was called off, because the director is to announce again, or to stop."""
 
     quiet: bool
     packets: int
     seconds: float
+    called_off: bool
 
 
 class Announcer:
@@ -73,12 +75,14 @@ class Announcer:
         self._interfaces = interfaces
         self._keep = keep
         self._turn = asyncio.Lock()
+        self._stop = asyncio.Event()
         self._routing: Routing | None = None
         self._speaker: Speaker | None = None
         self._started = False
         self._announced: tuple[Network, ...] | None = None  # None: not known, as of a speaker that was adopted
         self._sessions: tuple[Session, ...] = ()
         self._draining = False
+        self._left = True  # whether no packet came any more at the end of the last drain
         self._broken: str | None = None  # what the self-test says
         self._silent: str | None = None  # what the speaker, or its absence, says
 
@@ -97,6 +101,7 @@ class Announcer:
 
     async def duty(self, actions: Actions[Controller], stop: asyncio.Event) -> None:
         """Look each second; at the end, unless the datapath is to stay, withdraw and wait until traffic has gone."""
+        self._stop = stop
         looks = 0
         while not stop.is_set():
             situation = await _unless(stop, ask(actions, _look))
@@ -104,7 +109,8 @@ class Announcer:
                 if situation.is_announced and looks % _LOOKS_PER_TEST == 0 and not self._draining:
                     await _unless(stop, self._test(actions))
                 async with self._turn:
-                    await asyncio.to_thread(self._follow, situation)
+                    if not stop.is_set():  # a drain, which has held the turn, may have been called off
+                        await asyncio.to_thread(self._follow, situation)
             looks += 1
             await _pause(stop, _LOOK_SECONDS)
         if not self._keep:
@@ -117,41 +123,50 @@ class Announcer:
         """
         async with self._turn:
             self._draining = True
-            return await self._drain(timeout)
+            return await self._drain(timeout, lambda: self._stop.is_set() or not self._draining)
 
     def end_drain(self) -> None:
-        """Announce again, from the next look on."""
-        self._draining = False
+        """Announce again, from the next look on. A drain that is still on is called off."""
+        if self._draining:
+            self._draining = False
+            self._announced = None  # what is announced may have the community still
 
-    async def _drain(self, timeout: float) -> Drained:
+    async def _drain(self, timeout: float, called_off: Callable[[], bool] = lambda: False) -> Drained:
         began = time.monotonic()
         before = packets_taken(self._interfaces)
-        if self._announced:
-            log.info("routing: graceful shutdown of %s", _listed(self._announced))
-            await self._tell(lambda speaker: speaker.announce(self._announced or (), graceful_shutdown=True))
-            await wait_until_quiet(self._interfaces, min(_PREFERENCE_SECONDS, timeout / 2))
-        await self._tell(lambda speaker: speaker.withdraw())
-        self._announced = ()
-        quiet = await wait_until_quiet(self._interfaces, max(timeout - (time.monotonic() - began), 0))
-        drained = Drained(quiet, packets_taken(self._interfaces) - before, round(time.monotonic() - began, 3))
-        if quiet:
-            log.info("routing: drained in %.1f s", drained.seconds)
+        if prefixes := self._announced:
+            log.info("routing: graceful shutdown of %s", _listed(prefixes))
+            await self._tell(lambda speaker: speaker.announce(prefixes, graceful_shutdown=True))
+            await wait_until_quiet(self._interfaces, min(_PREFERENCE_SECONDS, timeout / 2), called_off)
+        if not called_off():
+            self._announced = () if await self._tell(lambda speaker: speaker.withdraw()) else None
+        left = timeout - (time.monotonic() - began)
+        self._left = await wait_until_quiet(self._interfaces, max(left, 0), called_off)
+        seconds = round(time.monotonic() - began, 3)
+        drained = Drained(self._left, packets_taken(self._interfaces) - before, seconds, called_off())
+        if drained.quiet:
+            log.info("routing: drained in %.1f s", seconds)
+        elif drained.called_off:
+            log.info("routing: the drain is called off after %.1f s", seconds)
         else:
-            log.warning("routing: packets still come %.1f s after the withdrawal began", drained.seconds)
+            log.warning("routing: packets still come %.1f s after the withdrawal began", seconds)
         return drained
 
-    async def _tell(self, what: Callable[[Speaker], None]) -> None:
+    async def _tell(self, what: Callable[[Speaker], None]) -> bool:
+        """Whether the speaker, if there is one, did what it was told."""
         if self._speaker is not None:
             try:
                 await asyncio.to_thread(what, self._speaker)
             except (GlbError, OSError) as error:
                 self._note_silence(str(error))
+                return False
+        return True
 
     async def _take_leave(self) -> None:
         async with self._turn:
             if self._speaker is None or self._routing is None:
                 return
-            if self._announced != ():
+            if self._announced != () or not self._left:
                 await self._drain(self._routing.drain_timeout)
             await self._tell(lambda speaker: speaker.stop())
 
@@ -179,9 +194,9 @@ class Announcer:
         """Have the speaker announce what is to be announced now; what goes wrong is tried again at the next look."""
         try:
             self._follow_configuration(situation)
-            if self._speaker is not None and not self._draining:
-                self._follow_prefixes(self._speaker, () if self._broken else situation.prefixes)
             if self._speaker is not None:
+                nothing = self._broken or self._draining
+                self._follow_prefixes(self._speaker, () if nothing else situation.prefixes)
                 self._note_sessions(self._speaker.sessions())
         except (GlbError, OSError) as error:
             self._started = False  # it may have died

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from glb.datapath.counters import read_counters
 
@@ -17,12 +17,17 @@ def packets_taken(interfaces: Sequence[str]) -> int:
     return sum(count[verdict] for count in counts for verdict in _TAKEN)
 
 
-async def wait_until_quiet(interfaces: Sequence[str], bound: float) -> bool:
-    """Wait until no packet has come for a while. Returns false if there were still some after `bound` seconds."""
+async def wait_until_quiet(
+    interfaces: Sequence[str], bound: float, called_off: Callable[[], bool] = lambda: False
+) -> bool:
+    """Wait until no packet has come for a while.
+
+    Returns false if there were still some after `bound` seconds, or when the wait was called off.
+    """
     deadline = time.monotonic() + bound
     last, since = packets_taken(interfaces), time.monotonic()
     while (now := time.monotonic()) - since < _QUIET_SECONDS:
-        if now > deadline:
+        if now > deadline or called_off():
             return False
         await asyncio.sleep(_LOOK_AGAIN_SECONDS)
         if (count := packets_taken(interfaces)) != last:

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
 from socket import IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP
 from typing import Any
@@ -99,6 +100,22 @@ def test_a_director_is_drained_and_comes_back(lab: Lab, live: Pulses) -> None:
         assert routing_of(lab, "director2")["draining"]
 
         assert glbctl(lab, "director2", "director", "announce", "--iface", "director2").returncode == 0
+        lab.wait_until_announced(BOTH)
+
+
+def test_a_drain_that_cannot_end_is_called_off_by_an_announcement(lab: Lab, live: Pulses) -> None:
+    """The router has a route of its own to the director, so that packets come whatever it announces."""
+    route = [f"{hosts.VIP4}/32", "via", str(lab.host("director2").addresses[0].ip), "metric", "1"]
+    with nothing_cut(live), ThreadPoolExecutor() as beside:
+        assert lab.run("router", ["ip", "route", "add", *route]).returncode == 0
+        try:
+            drain = ["glbctl", "director", "drain", "--iface", "director2", "--timeout", "600", "-o", "json"]
+            drained = beside.submit(lab.run, "director2", drain)
+            wait_for(lambda: lab.announced() == {"director1"}, "director2 has withdrawn")
+            assert glbctl(lab, "director2", "director", "announce", "--iface", "director2").returncode == 0
+            assert json.loads(drained.result().stdout)["called_off"]
+        finally:
+            lab.run("router", ["ip", "route", "del", *route])
         lab.wait_until_announced(BOTH)
 
 
