@@ -228,8 +228,9 @@ class Announcer:
             log.warning("routing: no session carries %s: routing.peers has no peer of that family", _listed(lost))
 
     def _note_sessions(self, sessions: tuple[Session, ...]) -> None:
-        for session in set(sessions) - set(self._sessions):
-            log.info("routing: session with %s: %s", session.peer, session.state)
+        for session in sessions:
+            if session not in self._sessions:
+                log.info("routing: session with %s: %s", session.peer, session.state)
         self._sessions = sessions
 
 
