@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from glb.daemon.durations import NONE_YET, Durations
 from glb.daemon.process import ProcessId
 from glb.errors import GlbError
 
@@ -51,6 +52,10 @@ class Report:
     loaded: str | None = None
     load_seconds: float | None = None
     """How long the last load took, from reading the files to the switch."""
+    load_times: Durations = NONE_YET
+    """The same of each load since the daemon's start."""
+    health_times: Durations = NONE_YET
+    """How long it took to take over each change of health: to build the rows anew, and to switch."""
     rejected_digest: str | None = None
     """The same of files that were refused since; None once good ones are loaded."""
     error: str | None = None
@@ -105,19 +110,25 @@ def now() -> str:
 
 
 def read_report(path: Path) -> Report:
-    """Raises ReportError."""
+    """A daemon that was started before an upgrade does not tell all that there is. Raises ReportError."""
     try:
         data = json.loads(path.read_text())
         data["process"] = ProcessId(**data["process"])
         data["tables"] = tuple(TableSummary(**{**table, "binds": tuple(table["binds"])}) for table in data["tables"])
         data["unreachable"] = tuple(data["unreachable"])
         data["traffic"] = tuple(tuple(entry) for entry in data["traffic"])
-        data["agent"] = tuple(data.get("agent", ()))  # a daemon that was started before the upgrade does not tell
+        for name in ("load_times", "health_times"):
+            data[name] = _durations(data.get(name))
+        data["agent"] = tuple(data.get("agent", ()))
         return Report(**data)
     except OSError as error:
         raise ReportError(f"{path}: {error.strerror}") from error
     except (ValueError, TypeError, KeyError) as error:
         raise ReportError(f"{path}: not a report of this version of glb: {error}") from error
+
+
+def _durations(data: dict[str, Any] | None) -> Durations:
+    return Durations(tuple(data["counts"]), data["total"]) if data else NONE_YET
 
 
 def all_reports(role: str | None = None) -> list[Report]:

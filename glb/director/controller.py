@@ -105,10 +105,11 @@ class Controller:
         if view is self._view:
             return
         self._view = view
+        started = time.monotonic()
         try:
             self.loaded = self.loaded.with_health(view, self._builder)
             for director in self.directors:
-                director.apply_health(self.loaded)
+                director.apply_health(self.loaded, started)
         except GlbError as error:
             log.error("health: the old tables go on: %s", error)
 

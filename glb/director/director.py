@@ -81,8 +81,10 @@ class Director:
         self._write(loaded, surroundings)
         self._in_use(loaded, surroundings, started)
 
-    def apply_health(self, loaded: Loaded) -> None:
+    def apply_health(self, loaded: Loaded, started: float) -> None:
         """Put tables that differ by their backends' health only in the place of those that are in use.
+
+        started: when they began to be built, by time.monotonic().
 
         It does not wait for neighbours, of whom one may have just died. Where the rows are the same, nothing is
         written. Raises DatapathError; the old tables then go on, until another look around succeeds.
@@ -90,7 +92,8 @@ class Director:
         self._wanted = loaded
         self._write(loaded, self._surroundings)
         self._loaded = loaded
-        self._reporter.change(tables=loaded.summary())
+        times = self.report.health_times.with_one(time.monotonic() - started)
+        self._reporter.change(tables=loaded.summary(), health_times=times)
 
     def reject(self, error: GlbError, digest: str | None) -> None:
         """Note that files with this digest were refused; None: they cannot be read."""
@@ -160,11 +163,13 @@ class Director:
 
     def _in_use(self, loaded: Loaded, surroundings: Surroundings, started: float) -> None:
         self._loaded = loaded
+        seconds = round(time.monotonic() - started, 6)
         self._reporter.change(
             digest=loaded.digest,
             tables_digest=loaded.tables_digest,
             loaded=now(),
-            load_seconds=round(time.monotonic() - started, 6),
+            load_seconds=seconds,
+            load_times=self.report.load_times.with_one(seconds),
             rejected_digest=None,
             error=None,
             tables=loaded.summary(),

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import accumulate
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from glb import __version__
+from glb.daemon.durations import BOUNDS
 from glb.datapath.verdicts import verdicts_of
 from glb.metrics.sample import Sample
 
@@ -32,6 +34,7 @@ def families(samples: Sequence[Sample]) -> Iterator[Metric]:
     yield from _loads(prefix, samples)
     if samples[0].report.role == "director":
         yield _tables(samples)
+        yield _load_times(samples)
         yield from _traffic(samples)
         yield from _backends(samples)
     else:
@@ -71,6 +74,19 @@ def _loads(prefix: str, samples: Sequence[Sample]) -> Iterator[Metric]:
         ("interface",),
         ([report.interface, report.load_seconds] for report in reports if report.load_seconds is not None),
     )
+
+
+def _load_times(samples: Sequence[Sample]) -> Metric:
+    family = HistogramMetricFamily(
+        "glb_director_load_duration_seconds",
+        "How long it took to put tables in force since the daemon's start, by what had changed: the files, or health.",
+        labels=("interface", "cause"),
+    )
+    for report in (sample.report for sample in samples):
+        for cause, times in (("files", report.load_times), ("health", report.health_times)):
+            buckets = zip((*map(str, BOUNDS), "+Inf"), accumulate(times.counts), strict=True)
+            family.add_metric((report.interface, cause), [*buckets], times.total)
+    return family
 
 
 def _traffic(samples: Sequence[Sample]) -> Iterator[Metric]:

@@ -129,11 +129,20 @@ def test_the_control_socket_answers_with_the_same_metrics(lab: Lab) -> None:
     assert "process_cpu_seconds_total" in done.stdout
 
 
-def test_a_load_tells_how_long_it_took(lab: Lab) -> None:
+def test_loads_and_changes_of_health_tell_how_long_they_took(lab: Lab) -> None:
     client = Client(lab.run_dir / "director1.sock")
+    health = "/v1/tables/web/backends/10.77.0.103/health"
 
+    def count(times: str) -> int:
+        return sum(client.get("/v1/status")[0][times]["counts"])
+
+    loads, rebuilds = count("load_times"), count("health_times")
     client.post("/v1/reload")
+    client.put(health, {"health": "down"})
+    wait_for(lambda: count("health_times") > rebuilds, "the change of health is taken over")
+    client.put(health, {"health": "auto"})
 
+    assert count("load_times") == loads + 1
     assert 0 < client.get("/v1/status")[0]["load_seconds"] < 60
 
 

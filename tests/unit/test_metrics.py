@@ -6,6 +6,7 @@ from ipaddress import IPv4Address
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.registry import Collector
 
+from glb.daemon.durations import NONE_YET
 from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, TableSummary
 from glb.metrics.families import families
@@ -20,6 +21,7 @@ REPORT = Report(
     loaded="2026-11-25T05:00:00.000+00:00",
     tables_digest="abc",
     load_seconds=0.25,
+    load_times=NONE_YET.with_one(0.25).with_one(0.3).with_one(60),
     tables=(
         TableSummary("web", ("203.0.113.10:80/tcp",), {"10.0.0.1": "active", "10.0.0.2": "draining, unhealthy"}, 3),
     ),
@@ -62,6 +64,22 @@ def test_counters_and_states_are_told_with_their_labels() -> None:
         'glb_director_last_load_timestamp_seconds{interface="eth0"} 1.7955828e+09',
         'glb_director_last_load_duration_seconds{interface="eth0"} 0.25',
         'glb_director_tables_info{digest="abc",interface="eth0"} 1.0',
+    ):
+        assert line in text.splitlines()
+
+
+def test_loads_are_told_as_a_histogram() -> None:
+    text = shown(SAMPLE)
+
+    name, labels = "glb_director_load_duration_seconds", 'cause="files",interface="eth0"'
+    for line in (
+        f'{name}_bucket{{cause="files",interface="eth0",le="0.1"}} 0.0',
+        f'{name}_bucket{{cause="files",interface="eth0",le="0.25"}} 1.0',
+        f'{name}_bucket{{cause="files",interface="eth0",le="10.0"}} 2.0',
+        f'{name}_bucket{{cause="files",interface="eth0",le="+Inf"}} 3.0',
+        f"{name}_count{{{labels}}} 3.0",
+        f"{name}_sum{{{labels}}} 60.55",
+        f'{name}_count{{cause="health",interface="eth0"}} 0.0',
     ):
         assert line in text.splitlines()
 
