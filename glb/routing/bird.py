@@ -7,7 +7,7 @@ from pathlib import Path
 from glb.config.atomic import replace_file
 from glb.config.model import Network
 from glb.config.routing import Routing
-from glb.routing import bird_control
+from glb.routing import bird_control, leftover
 from glb.routing.bird_config import STATIC, bird_config, bird_routes, peer_of
 from glb.routing.errors import RoutingError
 from glb.routing.speaker import Session
@@ -21,9 +21,10 @@ class OwnBird:
     """A BIRD process of glb's own, in the background: it is found again by its control socket."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        """`folder` gets the files `<name>.bird.conf`, `.bird.ctl` (the socket) and `.bird.log`."""
+        """`folder` gets the files `<name>.bird.conf`, `.ctl` (the socket), `.pid` and `.log`."""
         self._config = folder / f"{name}.bird.conf"
         self._control = folder / f"{name}.bird.ctl"
+        self._pid = folder / f"{name}.bird.pid"
         self._log = folder / f"{name}.bird.log"
         self._routing: Routing | None = None
 
@@ -32,11 +33,11 @@ class OwnBird:
         if bird_control.answers(self._control):
             return True
         self._write((), False)
+        leftover.end(self._pid, self._control)
         self._control.unlink(missing_ok=True)
+        command: list[str | Path] = [_BIRD, "-c", self._config, "-s", self._control, "-P", self._pid]
         try:
-            done = subprocess.run(
-                [_BIRD, "-c", self._config, "-s", self._control], capture_output=True, text=True, check=False
-            )
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
         except FileNotFoundError:
             raise RoutingError("bird is not installed: `apt-get install bird2`") from None
         if done.returncode:
@@ -85,7 +86,7 @@ class OperatorsBird:
                 bird_control.ask(self._control, f"show protocols {name}")
             except RoutingError as error:
                 raise RoutingError(
-                    f'{self._control}: this BIRD has no protocol {name}: add `include "{self._routes}";`'
+                    f'{self._control}: this BIRD has no protocol {name}: add `include "{self._routes}*";`'
                     " to its configuration"
                 ) from error
         return True

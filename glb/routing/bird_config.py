@@ -14,6 +14,7 @@ from glb.routing.speaker import GRACEFUL_SHUTDOWN
 STATIC = {4: "glb4", 6: "glb6"}
 """The names of the two protocols that hold the prefixes: an operator's own BIRD exports them by these."""
 
+_LOG_BYTES = 1 << 20  # then it becomes the old one: it lies in memory, under /run
 _HEADER = "# Written by glb, and again at each change: edit the director's configuration instead."
 
 
@@ -27,7 +28,7 @@ def bird_config(routing: Routing, prefixes: Sequence[Network], log: Path, gracef
     )
     parts = [
         _HEADER,
-        f'log "{log}" {{ info, warning, error, fatal, bug, remote, auth }};',
+        f'log "{log}" {_LOG_BYTES} "{log}.old" {{ info, warning, error, fatal, bug, remote, auth }};',
         f"router id {routing.router_id};",
         "protocol device {\n}",
         *([bfd] if any(peer.bfd for peer in routing.peers) else []),

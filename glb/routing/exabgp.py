@@ -15,6 +15,7 @@ from typing import Any
 from glb.config.atomic import replace_file
 from glb.config.model import Network
 from glb.config.routing import Routing
+from glb.routing import leftover
 from glb.routing.errors import RoutingError
 from glb.routing.exabgp_config import exabgp_config, exabgp_routes
 from glb.routing.speaker import ESTABLISHED, Session
@@ -27,18 +28,21 @@ _SETTINGS = {
     "exabgp_daemon_drop": "false",
     "exabgp_api_ack": "true",
     "exabgp_api_cli": "false",
+    "exabgp_api_respawn": "false",
     "exabgp_log_statistics": "false",
 }
-"""Its user must be able to make the agent's socket; nobody else is to steer it."""
+"""Its user must be able to make the agent's socket; nobody else is to steer it. A second agent would not know what
+the first has announced: without its agent, an ExaBGP does not answer, and is begun anew."""
 
 
 class ExaBgp:
     """An ExaBGP of glb's own, in a session of its own: it is found again by its agent's socket."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        """`folder` gets the files `<name>.exabgp.conf`, `.exabgp.ctl` (the agent's socket) and `.exabgp.log`."""
+        """`folder` gets the files `<name>.exabgp.conf`, `.ctl` (the agent's socket), `.pid` and `.log`."""
         self._config = folder / f"{name}.exabgp.conf"
         self._agent = folder / f"{name}.exabgp.ctl"
+        self._pid = folder / f"{name}.exabgp.pid"
         self._log = folder / f"{name}.exabgp.log"
         self._child: subprocess.Popen[bytes] | None = None
         self._routing: Routing | None = None
@@ -88,6 +92,7 @@ class ExaBgp:
         program = shutil.which("exabgp", path=path)
         if program is None:
             raise RoutingError("exabgp is not installed: `pip install 'glb[exabgp]'`")
+        leftover.end(self._pid, self._config)
         with self._log.open("ab") as log:
             self._child = subprocess.Popen(
                 [program, str(self._config)],
@@ -97,6 +102,7 @@ class ExaBgp:
                 env=os.environ | _SETTINGS,
                 start_new_session=True,
             )
+        self._pid.write_text(str(self._child.pid))
         deadline = time.monotonic() + _BOUND_S
         while not self._answers():
             if self._child.poll() is not None:

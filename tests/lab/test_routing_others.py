@@ -1,10 +1,13 @@
 """The same of ExaBGP as the directors' speaker, with FRR on the router and no BFD: sessions end by their hold time."""
 
+import os
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from glb.lab import Lab
+from glb.lab import Lab, netns
 from glb.lab.pulses import Pulses
 from glb.lab.routing import Router, Routing, Speaker
 from tests.conftest import unique_name
@@ -44,6 +47,26 @@ def test_exabgp_goes_on_when_the_daemon_is_killed_and_is_adopted(lab: Lab, live:
         wait_for_sessions(lab, "director1")
         assert lab.announced() == BOTH
     assert "routing: exabgp adopted" in lab.log("director1")
+
+
+def test_an_exabgp_without_its_agent_is_begun_anew(lab: Lab, live: Pulses) -> None:
+    """An agent of its own making would not know what to withdraw."""
+    control = lab.run_dir / "director1.exabgp.ctl"
+    (agent,) = [pid for pid in netns.processes_in(lab.namespace("director1")) if has_argument(pid, str(control))]
+    before = (lab.run_dir / "director1.exabgp.pid").read_text()
+    with nothing_cut(live):
+        os.kill(agent, signal.SIGKILL)
+        wait_for(lambda: lab.log("director1").count("routing: exabgp started") == 2, "another ExaBGP", 60)
+        wait_for_sessions(lab, "director1")
+        lab.wait_until_announced(BOTH)
+    assert not Path("/proc", before).exists()
+
+
+def has_argument(pid: int, argument: str) -> bool:
+    try:
+        return argument.encode() in Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
 
 
 def test_a_director_on_exabgp_is_drained_and_stopped(lab: Lab, live: Pulses) -> None:

@@ -13,7 +13,7 @@ from glb.config.load import parse_director
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "ecmp.md"
 FRR = Path("/usr/lib/frr/bgpd")
-INCLUDED = "/run/glb/eth0.bird.conf"
+INCLUDED = "/run/glb/eth0.bird.conf*"
 
 needs_bird = pytest.mark.skipif(shutil.which("bird") is None, reason="needs bird2, which script/install --dev installs")
 needs_frr = pytest.mark.skipif(not FRR.exists(), reason="needs frr, which script/install --dev installs")
