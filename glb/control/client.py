@@ -34,6 +34,8 @@ class Client:
     def _ask(self, method: str, path: str, body: Any) -> Any:
         try:
             answer = self._http.request(method, path, json=body)
+        except UnicodeEncodeError as error:
+            raise ControlError(f"{error.object!r} is no text that could be sent: it is not UTF-8") from error
         except httpx.TimeoutException as error:
             raise ControlError(f"{self._socket}: the daemon has not answered in time") from error
         except httpx.TransportError as error:

@@ -28,17 +28,17 @@ def history_command(
         raise typer.BadParameter("--diff needs a version")
     past = past_of(table, iface)
     if version is None:
-        for fault in past.damaged():
+        listing = past.listing()
+        for fault in listing.damaged:
             warn(fault)
-        versions = past.versions()
-        emit(output, [asdict(each) for each in versions], _listing(versions))
+        emit(output, [asdict(each) for each in listing.versions], _render(listing.versions))
         return
     kept = past.read(version)
     text = _difference(past, kept) if diff else kept.source or "(a GLBD binary, of which only the digest is kept)"
     emit(output, {**asdict(kept.version), "source": kept.source, **({"diff": text} if diff else {})}, text.rstrip())
 
 
-def _listing(versions: list[Version]) -> RenderableType:
+def _render(versions: list[Version]) -> RenderableType:
     if not versions:
         return "no version is kept yet"
     lines = grid("version", "time (UTC)", "how", "author", "digest", "note", numbers=("version",))
@@ -52,7 +52,7 @@ def _listing(versions: list[Version]) -> RenderableType:
 def _difference(past: Past, kept: Kept) -> str:
     """What a version changed, as a unified diff against the one before that can be read."""
     number = kept.version.number
-    older = next((version.number for version in past.versions() if version.number < number), None)
+    older = next((version.number for version in past.listing().versions if version.number < number), None)
     before = past.read(older).source if older is not None else ""
     lines = difflib.unified_diff(
         (before or "").splitlines(),

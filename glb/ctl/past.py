@@ -8,19 +8,17 @@ from pydantic import TypeAdapter
 from glb.control.client import Client
 from glb.ctl.takeover import running_directors
 from glb.ctl.which import client_of, last_director, table_of
-from glb.history.store import History
-from glb.history.version import Kept, Version
+from glb.history.store import History, Listing
+from glb.history.version import Kept
 
-_versions = TypeAdapter(list[Version])
+_listing = TypeAdapter(Listing)
 _kept = TypeAdapter(Kept)
 
 
 class Past(Protocol):
     """What can be asked of a history."""
 
-    def versions(self) -> list[Version]: ...
-
-    def damaged(self) -> list[str]: ...
+    def listing(self) -> Listing: ...
 
     def read(self, number: int) -> Kept: ...
 
@@ -31,11 +29,8 @@ class ToldPast:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def versions(self) -> list[Version]:
-        return _versions.validate_python(self._client.get("/v1/tables/history")["versions"])
-
-    def damaged(self) -> list[str]:
-        return [str(fault) for fault in self._client.get("/v1/tables/history")["damaged"]]
+    def listing(self) -> Listing:
+        return _listing.validate_python(self._client.get("/v1/tables/history"))
 
     def read(self, number: int) -> Kept:
         return _kept.validate_python(self._client.get(f"/v1/tables/history/{number}"))

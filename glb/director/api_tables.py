@@ -1,5 +1,7 @@
 """The tables: what a change would do, changing them, and the versions that there were."""
 
+import asyncio
+
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
@@ -59,9 +61,9 @@ async def apply(body: Change, worker: Worker, peer: Peer) -> Applied:
 @router.get("/history")
 async def history(worker: Worker) -> Versions:
     """The versions of the table file that were loaded."""
-    return await worker(
-        lambda controller: Versions(versions=controller.history.versions(), damaged=controller.history.damaged())
-    )
+    kept = await worker(lambda controller: controller.history)
+    listing = await asyncio.to_thread(kept.listing)  # which takes a while, and the worker has health to apply
+    return Versions(versions=listing.versions, damaged=listing.damaged)
 
 
 @router.get("/history/before")

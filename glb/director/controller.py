@@ -108,10 +108,14 @@ class Controller:
         started = time.monotonic()
         try:
             self.loaded = self.loaded.with_health(view, self._builder)
-            for director in self.directors:
-                director.apply_health(self.loaded, started)
         except GlbError as error:
             log.error("health: the old tables go on: %s", error)
+            return
+        for director in self.directors:
+            try:
+                director.apply_health(self.loaded, started)
+            except GlbError as error:
+                log.error("%s: health: the old tables go on: %s", director.interface, error)
 
     def look_around(self) -> None:
         """Take over what has changed around the interfaces."""

@@ -89,6 +89,10 @@ class Director:
         It does not wait for neighbours, of whom one may have just died. Where the rows are the same, nothing is
         written. Raises DatapathError; the old tables then go on, until another look around succeeds.
         """
+        if self._wanted is not self._loaded:  # what could not be written before comes with all that belongs to it
+            self._wanted = loaded
+            self.look_around()
+            return
         self._wanted = loaded
         self._write(loaded, self._surroundings)
         self._loaded = loaded

@@ -9,7 +9,7 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +25,14 @@ KEPT = 100
 KEPT_BYTES = 64 << 20
 
 _NAME = re.compile(r"[0-9]{6,}\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The versions that can be read, the newest first, and what is wrong with the others' files."""
+
+    versions: list[Version]
+    damaged: list[str]
 
 
 class History:
@@ -57,13 +65,16 @@ class History:
             self._write(replace(latest, version=known))
             return known
 
-    def versions(self) -> list[Version]:
-        """All versions, the newest first; damaged ones are left out."""
-        return [kept.version for kept in self._readable()]
-
-    def damaged(self) -> list[str]:
-        """What is wrong with the files that hold no version that can be read."""
-        return [str(error) for error in map(self._fault, self._numbers()) if error is not None]
+    def listing(self) -> Listing:
+        """All versions. Each file is read as a whole, so many large ones take a second or more."""
+        listing = Listing([], [])
+        for number in self._numbers():
+            try:
+                listing.versions.append(self.read(number).version)
+            except HistoryError as error:
+                if self._path(number).exists():  # else it was given up meanwhile
+                    listing.damaged.append(str(error))
+        return listing
 
     def read(self, number: int) -> Kept:
         """One version with its content. Raises HistoryError if it is not there, or damaged."""
@@ -77,9 +88,10 @@ class History:
 
     def before(self, data: bytes) -> Kept:
         """The newest version with another content than this. Raises HistoryError if there is none."""
-        for version in self.versions():
-            if version.digest != digest_of(data):
-                return self.read(version.number)
+        digest = digest_of(data)
+        for kept in self._readable():
+            if kept.version.digest != digest:
+                return kept
         raise HistoryError(f"{self.folder}: no version is kept but the one that is loaded")
 
     def _add(self, data: bytes, origin: Origin) -> Version:
@@ -121,13 +133,6 @@ class History:
         for number in self._numbers():
             with contextlib.suppress(HistoryError):
                 yield self.read(number)
-
-    def _fault(self, number: int) -> HistoryError | None:
-        try:
-            self.read(number)
-        except HistoryError as error:
-            return error
-        return None
 
     def _numbers(self) -> list[int]:
         """The newest first."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from glb.history.store import History
+from glb.history.store import History, Listing
 from glb.history.version import HistoryError, How, Origin
 
 ALICE = Origin(How.APPLY, "alice", "a second proxy")
@@ -21,7 +21,7 @@ def test_versions_are_numbered_and_the_newest_comes_first(history: History) -> N
     for content in (b"one", b"two", b"three"):
         history.record(content, ALICE)
 
-    versions = history.versions()
+    versions = history.listing().versions
 
     assert [version.number for version in versions] == [3, 2, 1]
     assert (versions[0].how, versions[0].author, versions[0].note) == (How.APPLY, "alice", "a second proxy")
@@ -33,16 +33,16 @@ def test_the_same_content_is_one_version_as_long_as_no_other_comes_between(histo
     for content in (b"one", b"one", b"two", b"one"):
         history.record(content, ALICE)
 
-    assert [version.number for version in history.versions()] == [3, 2, 1]
+    assert [version.number for version in history.listing().versions] == [3, 2, 1]
 
 
 def test_what_looked_like_an_edit_is_said_later_to_have_been_a_command(history: History) -> None:
     history.record(b"one", Origin())
-    before = history.versions()[0]
+    before = history.listing().versions[0]
     history.record(b"one", ALICE)
     history.record(b"one", Origin(How.BACKEND, "bob"))
 
-    [version] = history.versions()
+    [version] = history.listing().versions
 
     assert (before.how, before.author) == (How.EDIT, "file edited")
     assert (version.how, version.author, version.time) == (How.APPLY, "alice", before.time)
@@ -54,7 +54,7 @@ def test_only_the_last_ones_are_kept_and_numbers_go_on(tmp_path: Path) -> None:
     for number in range(5):
         history.record(str(number).encode(), ALICE)
 
-    assert [version.number for version in history.versions()] == [5, 4, 3]
+    assert [version.number for version in history.listing().versions] == [5, 4, 3]
     with pytest.raises(HistoryError, match="there is no version 2; there are 3 to 5"):
         history.read(2)
 
@@ -65,20 +65,20 @@ def test_large_versions_are_given_up_sooner(tmp_path: Path) -> None:
     for letter in "abcdef":
         history.record(letter.encode() * 10_000, ALICE)
 
-    assert [version.number for version in history.versions()] == [6, 5, 4]
+    assert [version.number for version in history.listing().versions] == [6, 5, 4]
 
 
 def test_of_a_binary_only_the_digest_is_kept(history: History) -> None:
     history.record(b"GLBD\2\0\0\0\xff", ALICE)
     history.record(b"GLBD\2\0\0\0\xff", ALICE)
 
-    [version] = history.versions()
+    [version] = history.listing().versions
 
     assert history.read(version.number).source is None
 
 
 def test_there_may_be_no_history_yet(history: History) -> None:
-    assert (history.versions(), history.damaged()) == ([], [])
+    assert history.listing() == Listing([], [])
     with pytest.raises(HistoryError, match="there is no version 1; none is kept yet"):
         history.read(1)
 
@@ -100,8 +100,8 @@ def test_a_damaged_version_is_told_and_the_others_stay(history: History, damage:
     path = history.folder / "000002.json"
     path.write_bytes(damage)
 
-    assert [version.number for version in history.versions()] == [1]
-    assert [str(path) in fault and told in fault for fault in history.damaged()] == [True]
+    assert [version.number for version in history.listing().versions] == [1]
+    assert [str(path) in fault and told in fault for fault in history.listing().damaged] == [True]
     with pytest.raises(HistoryError, match="damaged"):
         history.read(2)
     assert history.record(b"two", ALICE).number == 3
@@ -166,7 +166,7 @@ def test_daemons_that_load_the_same_file_at_once_write_each_version_once(history
             daemon.join()
         assert [daemon.exitcode for daemon in daemons] == [0] * 4
 
-    assert [version.number for version in history.versions()] == [3, 2, 1]
+    assert [version.number for version in history.listing().versions] == [3, 2, 1]
 
 
 def test_each_table_file_has_a_history_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
