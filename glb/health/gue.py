@@ -34,6 +34,15 @@ def echo_reply(packet: bytes) -> tuple[IPv4Address, int, int] | None:
     return IPv4Address(packet[12:16]), identifier, sequence
 
 
+def with_lifetime(packet: bytes) -> bytes:
+    """The packet with as many hops to live as one that a host sends itself."""
+    if packet[0] >> 4 == 6:
+        return packet[:7] + bytes((_TTL,)) + packet[8:]
+    length = (packet[0] & 0xF) * 4
+    head = packet[:8] + bytes((_TTL, packet[9], 0, 0)) + packet[12:length]
+    return head[:10] + checksum(head) + packet[10 + 2 :]
+
+
 def source_port(packet: bytes) -> tuple[int, int] | None:
     """IP version and TCP source port of a packet; None for any other one."""
     version = packet[0] >> 4

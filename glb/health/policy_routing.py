@@ -7,6 +7,7 @@ numbers spell "glb" and leave 256 devices room. This is the only place that know
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
@@ -14,7 +15,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 MARK = 0x676C6200
 MAX_DEVICES = 256
 _PRIORITY = 19523
-_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+_ANYWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
+_FAMILIES = tuple(_ANYWHERE)
 
 
 def mark(number: int) -> int:
@@ -22,18 +24,27 @@ def mark(number: int) -> int:
     return MARK + number
 
 
-def lead_into(number: int, index: int) -> None:
-    """Route what has the device's mark into the device; `index` is its ifindex.
+def lead_into(number: int, device: str) -> None:
+    """Route what has the number's mark into the device of this name.
 
     Rules that a killed daemon has left for the number are taken over. Raises NetlinkError.
     """
     table = MARK + number
     with IPRoute() as netlink:
+        index = socket.if_nametoindex(device)
         for family in _families(netlink):
             _remove_rules(netlink, family, number)
+        for family in _families_of(device):
             default = "0.0.0.0/0" if family == socket.AF_INET else "::/0"
             netlink.route("replace", family=family, dst=default, oif=index, table=table)
             netlink.rule("add", family=family, fwmark=mark(number), table=table, priority=_PRIORITY)
+
+
+def leads_into(number: int, device: str) -> bool:
+    """Whether what has the mark still goes into the device of this name. Others remove rules that they do not know."""
+    with IPRoute() as netlink:
+        index = next(iter(netlink.link_lookup(ifname=device)), None)
+        return index is not None and all(_way(netlink, family, number) == index for family in _families_of(device))
 
 
 def lead_away(number: int) -> None:
@@ -51,7 +62,25 @@ def _families(netlink: IPRoute) -> Iterator[socket.AddressFamily]:
             yield family
 
 
+def _families_of(device: str) -> Iterator[socket.AddressFamily]:
+    """Those that the device may be used for: IPv6 may be switched off, for all devices or for this one."""
+    yield socket.AF_INET
+    with suppress(FileNotFoundError):
+        if Path(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6").read_text() == "0\n":
+            yield socket.AF_INET6
+
+
+def _way(netlink: IPRoute, family: socket.AddressFamily, number: int) -> int | None:
+    """The ifindex of the device that a packet with the mark leaves by; None if it cannot leave."""
+    try:
+        [route, *_] = netlink.route("get", family=family, dst=_ANYWHERE[family], mark=mark(number))
+    except NetlinkError:
+        return None
+    index: int | None = route.get("oif")
+    return index
+
+
 def _remove_rules(netlink: IPRoute, family: int, number: int) -> None:
     for rule in netlink.get_rules(family=family):
-        if rule.get("fwmark") == mark(number):
+        if (rule.get("fwmark"), rule.get_attr("FRA_TABLE")) == (mark(number), MARK + number):
             netlink.rule("del", family=family, fwmark=mark(number), table=MARK + number, priority=_PRIORITY)

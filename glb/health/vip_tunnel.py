@@ -3,6 +3,9 @@
 The kernel has no GUE tunnel that would do. So the connection's packets are led into a TUN device by their socket's
 mark, this process reads them there, and sends each through the tunnel to the backend for which its source port stands.
 The answers come straight back to the director's own address, as a client's do.
+
+A check that leaves the host by any other way might be answered by any backend. So its packets have a single hop to live
+until they are in the tunnel, and the way into it is looked after.
 """
 
 import asyncio
@@ -19,8 +22,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from glb.config.model import Address
 from glb.health.errors import HealthError
-from glb.health.gue import GUE_PORT, source_port, tunnelled
-from glb.health.policy_routing import MAX_DEVICES, lead_away, lead_into, mark
+from glb.health.gue import GUE_PORT, source_port, tunnelled, with_lifetime
+from glb.health.policy_routing import MAX_DEVICES, lead_away, lead_into, leads_into, mark
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +34,22 @@ _IFF_NO_PI = 0x1000
 _IFF_TUN_EXCL = 0x8000
 _MTU = 1280  # what IPv6 needs; a check's packets are small, and the answers do not come this way
 _PACKETS_AT_ONCE = 64  # before others get their turn
+_LOOK_SECONDS = 2.0
+_ONE_HOP = {4: (socket.IPPROTO_IP, socket.IP_TTL, 1), 6: (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 1)}
 
 
 class VipTunnel:
     """Sends what is written to prepared sockets through the tunnel, each to its backend. Made by `open`."""
 
     def __init__(self, device: int, number: int, out: socket.socket) -> None:
-        self._device = device
+        self._device: int | None = None
         self._number = number
         self._out = out
         self._backends: dict[tuple[int, int], Address] = {}
-        asyncio.get_running_loop().add_reader(device, self._forward)
+        self._problem = ""
+        self._turn = asyncio.Lock()
+        self._take(device)
+        self._keeping = asyncio.create_task(self._keep_up())
 
     @classmethod
     async def open(cls, source: IPv4Address) -> "VipTunnel":
@@ -58,20 +66,61 @@ class VipTunnel:
     def prepare(self, connection: socket.socket, source: Address, backend: Address) -> None:
         """Let a socket that will be connected reach the backend, and the answers come to `source`. Raises OSError."""
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark(self._number))
+        connection.setsockopt(*_ONE_HOP[source.version])
         connection.bind((str(source), 0))
         self._backends[source.version, connection.getsockname()[1]] = backend
 
     async def close(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._device)
-        await asyncio.to_thread(lead_away, self._number)
-        os.close(self._device)
-        self._out.close()
+        async with self._turn:
+            self._keeping.cancel()
+            self._let_go()
+            await asyncio.to_thread(lead_away, self._number)
+            self._out.close()
 
-    def _forward(self) -> None:
+    async def _keep_up(self) -> None:
+        """Set up anew what somebody takes away: the device, or its rules and routes. What goes wrong is told once."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                async with self._turn:
+                    await self._mend()
+                self._problem = ""
+            except (HealthError, OSError, NetlinkError) as error:
+                if str(error) != self._problem:
+                    log.error("health: checks of VIPs fail until they have their device again: %s", error)
+                self._problem = str(error)
+
+    async def _mend(self) -> None:
+        if await self._is_whole():
+            return
+        self._let_go()
+        device, self._number = await asyncio.to_thread(_device_in_use)
+        self._take(device)
+        if not await self._is_whole():
+            raise HealthError(f"another rule leads away what has the mark {mark(self._number):#x}")
+        log.warning("health: %s%d or the way into it was taken away, and is set up anew", DEVICE, self._number)
+
+    async def _is_whole(self) -> bool:
+        return await asyncio.to_thread(leads_into, self._number, f"{DEVICE}{self._number}")
+
+    def _take(self, device: int) -> None:
+        self._device = device
+        asyncio.get_running_loop().add_reader(device, self._forward, device)
+
+    def _let_go(self) -> None:
+        if self._device is not None:
+            asyncio.get_running_loop().remove_reader(self._device)
+            os.close(self._device)
+            self._device = None
+
+    def _forward(self, device: int) -> None:
         for _ in range(_PACKETS_AT_ONCE):
             try:
-                packet = os.read(self._device, 65536)
+                packet = os.read(device, 65536)
             except BlockingIOError:
+                return
+            except OSError:  # somebody has deleted it, which will be seen soon
+                asyncio.get_running_loop().remove_reader(device)
                 return
             self._send(packet)
 
@@ -82,7 +131,7 @@ class VipTunnel:
         if backend is None:
             return
         try:
-            self._out.sendto(tunnelled(packet), (str(backend), GUE_PORT))
+            self._out.sendto(tunnelled(with_lifetime(packet)), (str(backend), GUE_PORT))
         except OSError as error:
             log.debug("%s: %s", backend, error)
 
@@ -90,14 +139,14 @@ class VipTunnel:
 def _device_in_use() -> tuple[int, int]:
     """A new device's descriptor and number, with the checks' packets led into it."""
     device, number = _new_device()
+    name = f"{DEVICE}{number}"
     try:
-        index = socket.if_nametoindex(f"{DEVICE}{number}")
         with IPRoute() as netlink:
-            netlink.link("set", index=index, state="up", mtu=_MTU)
-        lead_into(number, index)
+            netlink.link("set", index=socket.if_nametoindex(name), state="up", mtu=_MTU)
+        lead_into(number, name)
     except (OSError, NetlinkError) as error:
         os.close(device)
-        raise HealthError(f"{DEVICE}{number}: VIPs cannot be checked: {error}") from error
+        raise HealthError(f"{name}: VIPs cannot be checked: {error}") from error
     return device, number
 
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from pyroute2 import IPRoute
 
 from glb.control.client import Client
 from glb.health.memory import load
+from glb.health.policy_routing import MARK
 from glb.lab import Lab, hosts
 from tests.conftest import unique_name
 from tests.lab.helpers.commands import facts, glbctl
@@ -23,6 +25,7 @@ PROXIES = ("proxy1", "proxy2", "proxy3", "proxy4")
 POLICY = {"interval_ms": 200, "timeout_ms": 500, "trigger": 2, "slow_interval_ms": 200}
 CHECKS = {"gue": 19523, "http": 80, "vip_http": 80}
 REQUESTS = 30
+MAIN_TABLE = 254
 
 
 @pytest.fixture(scope="module")
@@ -251,6 +254,34 @@ def test_health_is_set_from_outside_and_left_to_the_checks_again_with_its_histor
         (False, "set", "disk change"),
         (True, "checks", "all checks pass"),
     ]
+
+
+def test_a_device_of_the_checks_that_is_deleted_is_set_up_anew(lab: Lab) -> None:
+    def delete() -> int:
+        with IPRoute() as ip:
+            [index] = ip.link_lookup(ifname="glbhc0")
+            ip.link("del", index=index)
+            return index
+
+    deleted = lab.within(DIRECTOR, delete)
+    wait_for(lambda: "glbhc0 or the way into it was taken away" in lab.log(DIRECTOR), "it is missed")
+
+    assert lab.within(DIRECTOR, lambda: socket.if_nametoindex("glbhc0")) != deleted
+    with without_vip(lab, "proxy3"):
+        wait_until(lab, "proxy3", healthy=False, reason="host up, VIP not served: timeout")
+
+
+def test_checks_that_are_led_past_the_tunnel_are_answered_by_nobody(lab: Lab) -> None:
+    def change(verb: str) -> None:
+        with IPRoute() as ip:
+            ip.rule(verb, family=socket.AF_INET, fwmark=MARK, table=MAIN_TABLE, priority=100)
+
+    lab.within(DIRECTOR, lambda: change("add"))
+    try:
+        wait_until(lab, "proxy1", healthy=True, source="held")
+        wait_for(lambda: "another rule leads away what has the mark 0x676c6200" in lab.log(DIRECTOR), "it is told")
+    finally:
+        lab.within(DIRECTOR, lambda: change("del"))
 
 
 @pytest.mark.parametrize(

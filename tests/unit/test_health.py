@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP
 from scapy.layers.inet6 import IPv6
+from scapy.packet import Packet
 
 from glb.config.health import HealthCheckPolicy, Initial
 from glb.config.load import parse_tables
@@ -20,7 +21,7 @@ from glb.health.account import account
 from glb.health.check import Check, Kind
 from glb.health.damping import Damped, pause
 from glb.health.errors import HealthError
-from glb.health.gue import echo_reply, echo_request, source_port, tunnelled
+from glb.health.gue import echo_reply, echo_request, source_port, tunnelled, with_lifetime
 from glb.health.hold import Hold, hold
 from glb.health.ledger import HISTORY, Ledger, Memory
 from glb.health.memory import decode, encode, load, save
@@ -460,6 +461,18 @@ def test_an_echo_reply_tells_from_whom_and_to_which_request() -> None:
     assert echo_reply(bytes(IP(src=str(B)) / ICMP(type=0, id=4711, seq=42))) == (B, 4711, 42)
     assert echo_reply(bytes(IP(src=str(B)) / ICMP(type=8, id=4711, seq=42))) is None
     assert echo_reply(bytes(IP(src=str(B)) / ICMP(type=0))[:24]) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (IP(ttl=1, options=b"\1\1\1\1") / TCP(), IP(ttl=64, options=b"\1\1\1\1") / TCP()),
+        (IPv6(hlim=1) / TCP(), IPv6(hlim=64) / TCP()),
+    ],
+    ids=["IPv4", "IPv6"],
+)
+def test_a_packet_gets_its_hops_to_live_in_the_tunnel(before: Packet, after: Packet) -> None:
+    assert with_lifetime(bytes(before)) == bytes(after)
 
 
 def test_a_tunnelled_packet_is_known_by_its_tcp_source_port() -> None:
