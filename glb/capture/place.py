@@ -28,7 +28,7 @@ class Place:
         """Raises CaptureError if the place is not as it was."""
         as_looked_at = share_maps(self._held, twin.original.fd)  # the program, or the twin of a capture before this one
         if not (as_looked_at and libbpf.exchange_in_link(self._link, self._held, twin.fd)):
-            raise CaptureError(f"{self.interface}: the daemon has just put in another program; begin again")
+            raise CaptureError(f"{self.interface}: what is attached has just changed; begin again")
 
     def put_back(self, twin: Twin) -> None:
         """Put the twin's original in its place, if it is there still."""

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -90,7 +91,10 @@ def trace_command(
 
     A director says which bind and row it is, and whom it tunnels the packet to; a proxy, why it took it (a new
     connection, one that it has, a SYN cookie) or whom it sent it on to. Run it on each host that the packets may pass,
-    at the same time: the lines carry the time.
+    at the same time: the lines carry the time, and with -o json what several hosts tell is put together:
+
+    for host in director1 proxy1 proxy2; do ssh $host glbctl trace 198.51.100.7 --seconds 30 -o json & done |
+    jq -rs 'sort_by(.time)[].told'
     """
     from glb.ctl.rows import TableRows
 
@@ -100,16 +104,17 @@ def trace_command(
         vip, port = parse_endpoint(destination)
         wish = replace(wish, vip=parse((f"vip {vip}",)).vip, port=port)
     rows = TableRows()
+    host = socket.gethostname()
 
     def show(story: "Story") -> None:
         row = rows.of(story)
+        lines = [Text(f"    {row}")] * (row is not None) + [Text(f"    {story.decision}", _style(story))]
         if output is Format.JSON:
-            _print_json(_facts(story) | {"row": row.facts() if row else None})
+            told = "\n".join([f"{_heading(story)}  at {host}", *map(str, lines)])
+            _print_json(_facts(story) | {"row": row.facts() if row else None, "host": host, "told": told})
             return
-        console.print(_heading(story), soft_wrap=True)
-        if row is not None:
-            console.print(f"    {row}", soft_wrap=True)
-        console.print(f"    {story.decision}", style=_style(story), soft_wrap=True)
+        for line in (_heading(story), *lines):
+            console.print(line, soft_wrap=True)
 
     _run(wish, iface, count, seconds, show)
 

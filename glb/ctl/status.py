@@ -46,8 +46,8 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
     daemon = f"running, pid {facts['process']}, since {facts['started']}" if facts["running"] else "not running"
     lines.add_row("daemon", daemon if facts["running"] else Text(daemon, style="red"))
     lines.add_row("datapath", f"attached, pinned in {facts['pins']}" if facts["attached"] else "not attached")
-    if facts["table_file"]:
-        lines.add_row("files", f"{facts['config_file']}\n{facts['table_file']}")
+    if facts["digest"]:
+        lines.add_row("files", "\n".join(filter(None, (facts["config_file"], facts["table_file"]))))
         lines.add_row("loaded", f"{facts['loaded']}, {facts['digest'][:12]}")
     if facts["error"]:
         lines.add_row("refused", Text(facts["error"], style="red"))

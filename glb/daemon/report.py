@@ -46,7 +46,7 @@ class Report:
     socket: str | None = None
     """Where the daemon's API listens."""
     digest: str | None = None
-    """SHA-256 of the two files as they were last loaded."""
+    """SHA-256 of the files as they were last loaded: a director's two, or the proxy's one."""
     tables_digest: str | None = None
     """The same of the table file alone, which is the same on all directors."""
     loaded: str | None = None

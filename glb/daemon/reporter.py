@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from glb.daemon.report import Report
+from glb.daemon.report import Report, report_path
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,8 @@ class Reporter:
             self.change(trouble=trouble)
 
     def catch_up(self) -> None:
-        """Write what could not be written before."""
-        if self._failure is not None:
+        """Write what could not be written before, or is gone."""
+        if self._failure is not None or not report_path(self.report.interface).exists():
             self._write()
 
     def remove(self) -> None:

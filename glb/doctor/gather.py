@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from pyroute2 import Ethtool, IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from glb.config.load import load_director
+from glb.config.load import load_director, read_file
 from glb.config.model import DirectorConfig, Egress
 from glb.daemon.report import Report
 from glb.datapath.kernel import object_id, open_program, share_maps
@@ -85,7 +86,9 @@ def _current(report: Report) -> bool | None:
     try:
         if report.role == "director":
             return Sources(Path(report.config_file or ""), Path(report.table_file or "")).digest() == report.digest
-        return report.config_file is None or Path(report.config_file).is_file() or None
+        if report.config_file is None:
+            return True
+        return sha256(read_file(Path(report.config_file))).hexdigest() == report.digest
     except GlbError:
         return None
 

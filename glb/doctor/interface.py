@@ -50,7 +50,8 @@ def _files(facts: DaemonFacts) -> Finding:
         return Finding(name, "files", Level.ERROR, what, "bring them back: without them the daemon cannot be restarted")
     if not facts.current:
         what = "the files have changed since they were loaded"
-        return Finding(name, "files", Level.WARNING, what, "wait a moment; if it stays, send the daemon SIGHUP")
+        remedy = "send the daemon SIGHUP" + ("; a director also sees it by itself" if report.role == "director" else "")
+        return Finding(name, "files", Level.WARNING, what, remedy)
     return Finding(name, "files", Level.OK, f"as they were loaded {report.loaded}")
 
 

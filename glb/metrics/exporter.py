@@ -11,9 +11,12 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from glb.config.model import Listen
+from glb.control.refusal import answer_refusals
 from glb.control.server import serve_on
 from glb.metrics.families import families
 from glb.metrics.sample import take
+
+_FAILED = 503
 
 log = logging.getLogger(__name__)
 
@@ -60,5 +63,6 @@ async def serve_metrics(listen: Listen | None, interfaces: Sequence[str], stop: 
     exporter = Exporter(interfaces)
     app = FastAPI(openapi_url=None)
     app.get("/metrics")(exporter.answer)
+    answer_refusals(app, (), _FAILED)
     with listener:
         await serve_on(app, listener, stop)

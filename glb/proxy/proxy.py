@@ -1,9 +1,10 @@
 """One interface's proxy: what is attached, whom it takes packets from, and the ways to its fellows."""
 
 import logging
+from hashlib import sha256
 from pathlib import Path
 
-from glb.config.load import load_proxy
+from glb.config.load import decode_text, parse_proxy, read_file
 from glb.config.model import ProxyConfig
 from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, now
@@ -31,7 +32,7 @@ class Proxy:
 
         Raises ConfigError, NetworkError or DatapathError.
         """
-        settings = _read(config)
+        settings, digest = _read(config)
         self._interface = interface
         self._config = config
         self._attachment = Attachment(find_interface(interface))
@@ -53,7 +54,7 @@ class Proxy:
                 config_file=str(config.resolve()) if config else None,
             )
         )
-        self._loaded(settings)
+        self._loaded(settings, digest)
 
     @property
     def report(self) -> Report:
@@ -62,14 +63,14 @@ class Proxy:
     def reload(self) -> None:
         """Put the configuration as it is now in the place of the old one; a bad one changes nothing but the report."""
         try:
-            settings = _read(self._config)
+            settings, digest = _read(self._config)
             self._write(settings)
         except GlbError as error:
             self._reporter.change(error=str(error))
             for line in str(error).splitlines():
                 log.error("%s: not reloaded, the old settings go on: %s", self._interface, line)
         else:
-            self._loaded(settings)
+            self._loaded(settings, digest)
 
     def look_around(self) -> None:
         """Take over this host's addresses, and find the ways to fellow proxies: those that packets were sent on to, and
@@ -125,12 +126,16 @@ class Proxy:
         namespaces = namespace_ids(settings.namespaces)
         self._datapath.write(settings.sources, namespaces, ipv4_addresses(interface), gateway)
 
-    def _loaded(self, settings: ProxyConfig) -> None:
+    def _loaded(self, settings: ProxyConfig, digest: str | None) -> None:
         self.settings = settings
-        self._reporter.change(loaded=now(), error=None)
+        self._reporter.change(loaded=now(), digest=digest, error=None)
         if not settings.sources:
             log.warning("%s: no sources are configured: tunnelled packets are taken from anybody", self._interface)
 
 
-def _read(config: Path | None) -> ProxyConfig:
-    return load_proxy(config) if config else ProxyConfig()
+def _read(config: Path | None) -> tuple[ProxyConfig, str | None]:
+    """The settings, and their file's SHA-256. Raises ConfigError."""
+    if config is None:
+        return ProxyConfig(), None
+    data = read_file(config)
+    return parse_proxy(decode_text(data, str(config)), str(config)), sha256(data).hexdigest()

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -69,6 +70,8 @@ def test_a_trace_tells_each_decision_on_a_connections_way(lab: Lab) -> None:
     assert (syn["program"], syn["verdict"], syn["packet"]["what"]) == ("director", "encapsulated", "SYN")
     assert syn["row"]["bind"] == f"{hosts.VIP4}:80/tcp"
     assert (taken["interface"], taken["verdict"]) == (proxy, "taken_syn")
+    assert "taken_syn: a new connection" in taken["told"]
+    assert f" at {socket.gethostname()}" in taken["told"]
     assert syn["left_in"]["target"] == taken["came_in"]["target"]
     assert {fact["verdict"] for fact in told[2:]} == {"encapsulated", "taken_established"}
     assert plain(lab)

@@ -1,5 +1,7 @@
 """`glbctl doctor` and `glbctl probe` on hosts of the lab that are well, and on hosts with a fault that was made."""
 
+import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +10,7 @@ from pyroute2 import IPRoute
 
 from glb.lab import Lab, hosts
 from tests.lab.helpers.commands import facts, faults, lookups
+from tests.lab.helpers.packets import wait_for
 
 CLIENT = ("198.18.0.77", 47110)
 GONE = "10.77.0.103"  # proxy3
@@ -35,6 +38,16 @@ def index(ip: IPRoute, name: str) -> int:
 def test_a_lab_is_well(lab: Lab) -> None:
     assert faults(lab, "director1") == set()
     assert faults(lab, "proxy1") == set()
+
+
+def test_a_proxys_file_that_was_not_loaded_is_told(lab: Lab) -> None:
+    config = lab.run_dir / "proxy2.conf"
+
+    config.write_text(config.read_text() + "\n")
+    assert faults(lab, "proxy2") == {("files", "warning")}
+
+    os.kill(lab.process_id("proxy2").pid, signal.SIGHUP)
+    wait_for(lambda: not faults(lab, "proxy2"), "the file is loaded")
 
 
 def test_a_connections_way_is_told_without_a_packet_sent(lab: Lab) -> None:

@@ -129,6 +129,14 @@ def test_the_control_socket_answers_with_the_same_metrics(lab: Lab) -> None:
     assert "process_cpu_seconds_total" in done.stdout
 
 
+def test_a_report_that_was_removed_is_written_again(lab: Lab) -> None:
+    report = lab.run_dir / "director2.status.json"
+
+    report.unlink()
+
+    wait_for(report.exists, "the report is there again")
+
+
 def test_loads_and_changes_of_health_tell_how_long_they_took(lab: Lab) -> None:
     client = Client(lab.run_dir / "director1.sock")
     health = "/v1/tables/web/backends/10.77.0.103/health"
