@@ -56,8 +56,8 @@ def _moves(scenario: Scenario) -> Iterator[Problem]:
         if what:
             yield place, f"{event.number} {what}"
         there.take(event)
-        if not there.directors:
-            yield place, f"{event.number} is the last director; somebody has to be left"
+        if there.nobody:
+            yield place, f"{event.number} is the last {place[2]}; somebody has to be left"
             return
 
 
@@ -65,16 +65,21 @@ class _There:
     """Who is there as the events go by."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self.directors = set(range(1, scenario.directors + 1))
+        self._directors = set(range(1, scenario.directors + 1))
         self._states = dict.fromkeys(range(1, scenario.backends + 1), State.ACTIVE)
         self._failed: set[int] = set()
+
+    @property
+    def nobody(self) -> bool:
+        """Whether the last director or the last backend is gone."""
+        return not (self._directors and self._states)
 
     def take(self, event: Event) -> None:
         match event.move:
             case Move.DIRECTOR_ADD:
-                self.directors.add(event.number)
+                self._directors.add(event.number)
             case Move.DIRECTOR_STOP | Move.DIRECTOR_LOSS:
-                self.directors.discard(event.number)
+                self._directors.discard(event.number)
             case Move.BACKEND_FAIL:
                 self._failed.add(event.number)
             case Move.BACKEND_RECOVER:
@@ -87,7 +92,7 @@ class _There:
     def objection(self, event: Event) -> str | None:
         """Why the event cannot happen now; None if it can."""
         if event.move.of_director:
-            there = event.number in self.directors
+            there = event.number in self._directors
             if event.move is Move.DIRECTOR_ADD:
                 return "is there already" if there else None
             return None if there else f"is not there at {event.at_s:g} s"

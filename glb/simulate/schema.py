@@ -25,7 +25,7 @@ def positive(value: object) -> float:
     return float(value)
 
 
-def shape(value: object) -> float:
+def above_one(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 < value <= 100:
         raise values.refuse(value, "a number above 1, at most 100: at 1 or below, a Pareto distribution has no mean")
     return float(value)
@@ -33,6 +33,7 @@ def shape(value: object) -> float:
 
 Seconds = Annotated[float, PlainValidator(seconds)]
 Positive = Annotated[float, PlainValidator(positive)]
+Shape = Annotated[float, PlainValidator(above_one)]
 DirectorNumber = Annotated[int, PlainValidator(values.integer(1, MOST_DIRECTORS))]
 BackendNumber = Annotated[int, PlainValidator(values.integer(1, MOST_BACKENDS))]
 Buckets = Annotated[int, PlainValidator(values.integer(1, 65536))]
@@ -41,7 +42,7 @@ Buckets = Annotated[int, PlainValidator(values.integer(1, 65536))]
 class LifetimeSource(Source):
     distribution: Annotated[Distribution, PlainValidator(values.one_of(Distribution))] = Distribution.EXPONENTIAL
     mean_s: Positive = 30.0
-    shape: Annotated[float, PlainValidator(shape)] = 1.5
+    shape: Shape = 1.5
 
     def to_model(self) -> Lifetime:
         return Lifetime(self.distribution, self.mean_s, self.shape)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from glb.config.errors import ConfigError
 from glb.ctl.main import app
 from glb.simulate import scenarios
+from glb.simulate.model import Distribution, Lifetime
 from glb.simulate.picture import picture
 from glb.simulate.run import simulate
 from glb.simulate.timeline import timeline
@@ -45,6 +46,11 @@ def test_the_scenarios_that_come_with_glb_are_good(name: str) -> None:
         ({"ecmp": []}, "s.json: ecmp: name each kind once, at least one"),
         ({"lifetime": {"mean_s": 0}}, "s.json: lifetime.mean_s: 0 is not a number above 0, at most 1000000"),
         ({"lifetime": {"men_s": 3}}, 's.json: lifetime.men_s: unknown key; did you mean "mean_s"?'),
+        (
+            {"lifetime": {"distribution": "pareto", "shape": 1}},
+            "s.json: lifetime.shape: 1 is not a number above 1, at most 100:"
+            " at 1 or below, a Pareto distribution has no mean",
+        ),
         ({"arrivals_per_s": 1e6}, "s.json: arrivals_per_s: makes 170,000,000 connections; at most 50,000,000"),
         ({"late": [{"director": 3, "by_s": 1}]}, "s.json: late[0].director: 3 is not there; the last is 2"),
         ({"events": []}, "s.json: events: no event; without one nothing happens to any connection"),
@@ -53,6 +59,13 @@ def test_the_scenarios_that_come_with_glb_are_good(name: str) -> None:
 )
 def test_a_wrong_value_is_named_with_its_place(changes: dict[str, Any], problem: str) -> None:
     assert problem in problems(**changes)
+
+
+def test_lifetimes_may_have_a_shape() -> None:
+    lifetime = {"distribution": "pareto", "mean_s": 10, "shape": 2}
+    document = {"duration_s": 20, "lifetime": lifetime, "events": [LOSS]}
+
+    assert scenarios.parse(json.dumps(document), "s.json", "s").lifetime == Lifetime(Distribution.PARETO, 10.0, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +80,10 @@ def test_a_wrong_value_is_named_with_its_place(changes: dict[str, Any], problem:
         (
             [event("director_loss", 1), event("director_stop", 2, 6)],
             "events[1].director: 2 is the last director; somebody has to be left",
+        ),
+        (
+            [event("backend_remove", number, 4 + number) for number in (1, 2, 3)],
+            "events[2].backend: 3 is the last backend; somebody has to be left",
         ),
         ([event("backend_drain", 4)], "events[0].backend: 4 is not in the table at 5 s"),
         ([event("backend_add", 3)], "events[0].backend: 3 is in the table already, active"),
