@@ -6,6 +6,7 @@
 #include "proxy_maps.h"
 
 /* From the kernel's include/net/tcp_states.h. */
+#define TCP_TIME_WAIT_STATE 6
 #define TCP_LISTEN_STATE 10
 #define TCP_NEW_SYN_RECV_STATE 12 /* half-open */
 
@@ -64,6 +65,19 @@ __inline bool is_of_half_open(struct bpf_sock *sk, const struct packet *pkt)
 	return !pkt->tcp->ack || pkt->tcp->ack_seq == bpf_htonl(start + 1);
 }
 
+/* A connection in TIME-WAIT has heard all that its client had to say. Later numbers are those of a new connection with the
+ * same ports (RFC 1122, 4.2.2.13), which lives elsewhere: its SYN would have ended the TIME-WAIT. */
+__inline bool is_of_time_wait(struct bpf_sock *sk, const struct packet *pkt)
+{
+	struct tcp_timewait_sock *waiting = bpf_skc_to_tcp_timewait_sock(sk);
+	__u32 end;
+
+	if (!waiting || pkt->kind == KIND_ICMP_ERROR)
+		return true;
+	end = *(__u32 *)((void *)waiting + TIME_WAIT_RCV_NXT);
+	return (__s32)(bpf_ntohl(pkt->tcp->seq) - end) <= 0;
+}
+
 /* Why a socket of the packet's addresses and ports takes it; CONTINUE if it does not. */
 __inline enum verdict judge(struct bpf_sock *sk, const struct packet *pkt)
 {
@@ -72,6 +86,8 @@ __inline enum verdict judge(struct bpf_sock *sk, const struct packet *pkt)
 		return holds_cookie(sk, pkt) ? TAKEN_SYNCOOKIE : CONTINUE;
 	case TCP_NEW_SYN_RECV_STATE:
 		return is_of_half_open(sk, pkt) ? TAKEN_ESTABLISHED : CONTINUE;
+	case TCP_TIME_WAIT_STATE:
+		return is_of_time_wait(sk, pkt) ? TAKEN_ESTABLISHED : CONTINUE;
 	default:
 		return TAKEN_ESTABLISHED;
 	}

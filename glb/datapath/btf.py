@@ -39,19 +39,18 @@ lib.btf__name_by_offset.restype = ct.c_char_p
 
 
 def member_offset(struct: str, member: str) -> int:
-    """Bytes from the start of a struct of the running kernel to one of its own members.
+    """Bytes from the start of a struct of the running kernel to one of its own members, those of unnamed structs and
+    unions in it among them.
 
     Raises DatapathError where the kernel does not describe its types, or not these.
     """
     with _kernel_types() as types:
         number = lib.btf__find_by_name_kind(types, struct.encode(), _KIND_STRUCT)
         check(number, f"search for the kernel's struct {struct}")
-        kind = lib.btf__type_by_id(types, number)
-        for found in _members(kind):
-            if lib.btf__name_by_offset(types, found.name) == member.encode():
-                bits = found.offset & _BIT_OFFSET if kind.contents.info & _BITFIELDS else found.offset
-                return int(bits // 8)
-    raise DatapathError(f"the kernel's struct {struct} has no member {member}")
+        bits = dict(_named_members(types, number)).get(member)
+    if bits is None:
+        raise DatapathError(f"the kernel's struct {struct} has no member {member}")
+    return bits // 8
 
 
 @contextmanager
@@ -66,6 +65,18 @@ def _kernel_types() -> Iterator[int]:
         yield types
     finally:
         lib.btf__free(types)
+
+
+def _named_members(types: int, number: int) -> Iterator[tuple[str, int]]:
+    """Names and offsets in bits."""
+    kind = lib.btf__type_by_id(types, number)
+    for member in _members(kind):
+        offset = member.offset & _BIT_OFFSET if kind.contents.info & _BITFIELDS else member.offset
+        name = lib.btf__name_by_offset(types, member.name).decode()
+        if name:
+            yield name, offset
+        else:
+            yield from ((inner, offset + further) for inner, further in _named_members(types, member.type))
 
 
 def _members(kind: "ct._Pointer[_Type]") -> "ct.Array[_Member]":

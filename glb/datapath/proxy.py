@@ -16,11 +16,14 @@ _NOBODY = 0xFFFFFFFF  # an address that no packet comes from
 
 
 def constants() -> Constants:
-    """What the program is compiled with: where the running kernel keeps what it reads of a half-open connection.
+    """What the program is compiled with: where the running kernel keeps what it reads of connections that begin or end.
 
     Raises DatapathError where the kernel does not tell.
     """
-    return {"REQUEST_SNT_ISN": member_offset("tcp_request_sock", "snt_isn")}
+    return {
+        "REQUEST_SNT_ISN": member_offset("tcp_request_sock", "snt_isn"),
+        "TIME_WAIT_RCV_NXT": member_offset("sock_common", "skc_tw_rcv_nxt"),  # which tcp_timewait_sock begins with
+    }
 
 
 class ProxyDatapath:

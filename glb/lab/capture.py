@@ -68,6 +68,11 @@ class Capture:
             pass
         return list(self._frames)
 
+    def forget(self) -> None:
+        """Begin anew: what has come so far is not looked at any more."""
+        self.frames()
+        self._frames.clear()
+
     def wait_for(self, wanted: Callable[[Frame], bool], bound_s: float = 10.0) -> Frame:
         """The first frame that is wanted, also one recorded already.
 

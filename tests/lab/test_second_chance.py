@@ -202,17 +202,22 @@ def test_a_client_whose_syn_two_proxies_have_answered_goes_on_with_the_one_that_
         conn.give_up_half_open()
 
 
+def end_connection(lab: Lab, conn: Connection, home: str) -> None:
+    """Have the server close first, so that it keeps the connection in TIME-WAIT."""
+    conn.open()
+    conn.request("/")
+    conn.wait_for(lambda tcp: tcp.flags.F)
+    conn.acknowledge()
+    conn.send("FA", ack=conn.expected)
+    conn.sent += 1
+    wait_for(lambda: states_at(lab, home, conn) == {TIME_WAIT}, f"TIME-WAIT at {home}")
+
+
 @FAMILIES
 def test_a_late_segment_is_taken_where_the_connection_is_in_time_wait(lab: Lab, family: int) -> None:
     with connection(lab, silent_client(family, 3), 40_003) as conn:
         home = route_of(lab, conn.flow)[0]
-        conn.open()
-        conn.request("/")
-        conn.wait_for(lambda tcp: tcp.flags.F)
-        conn.acknowledge()
-        conn.send("FA", ack=conn.expected)
-        conn.sent += 1
-        wait_for(lambda: states_at(lab, home, conn) == {TIME_WAIT}, f"TIME-WAIT at {home}")
+        end_connection(lab, conn, home)
         with drained(lab, home):
             way = route_of(lab, conn.flow)
             witness = Witness(lab)
@@ -222,6 +227,25 @@ def test_a_late_segment_is_taken_where_the_connection_is_in_time_wait(lab: Lab, 
 
             assert [str(segment.flags) for segment in conn.segments()[before:]] == ["A"]
             check_way(witness.seen(), way, home, {"taken_established": 1})
+
+
+@FAMILIES
+def test_a_connection_in_time_wait_lets_a_new_one_with_the_same_ports_pass_to_where_it_lives(
+    lab: Lab, family: int
+) -> None:
+    """A backend that is drained and is back within a minute still has the ports of what ended there before."""
+    with connection(lab, silent_client(family, 21), 40_021) as conn:
+        before = route_of(lab, conn.flow)[0]
+        end_connection(lab, conn, before)
+        with drained(lab, before):
+            home = route_of(lab, conn.flow)[0]
+            old = conn.start_again()
+            wait_for(lambda: states_at(lab, home, conn) == {ESTABLISHED}, f"a connection to {home}")
+        assert route_of(lab, conn.flow)[:2] == (before, home)
+
+        conn.request("/")
+        conn.wait_for_text(f"\r\n\r\n{home}\n".encode())
+        conn.send("R", seq=old)
 
 
 @contextmanager

@@ -74,15 +74,28 @@ def expected_by(client: socket.socket) -> int:
     return number & 0xFFFFFFFF
 
 
-def closed() -> Flow:
-    """A connection that its client closed first, so that the client's side alone stays, in TIME-WAIT."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = socket.create_connection(listener.getsockname())
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A connection of which one end is left, in TIME-WAIT: what comes to it, and the number that would come next."""
+
+    flow: Flow
+    expected: int
+
+
+def closed() -> tuple[Closed, ...]:
+    """One of each family. The client closed first, so its end stays: what comes to it came from the server."""
+    return tuple(_closed(family, server) for family, server, _ in FAMILIES)
+
+
+def _closed(family: socket.AddressFamily, address: str) -> Closed:
+    with socket.create_server((address, 0), family=family) as listener:
+        client = socket.create_connection(listener.getsockname()[:2])
         flow = flow_of(client)
         server = listener.accept()[0]
         client.shutdown(socket.SHUT_WR)
         assert server.recv(1) == b""
+        expected = expected_by(client)
         server.close()
         assert client.recv(1) == b""
         client.close()
-    return flow
+    return Closed(backward(flow), expected + 1 & 0xFFFFFFFF)

@@ -69,8 +69,9 @@ class Tunnel:
 class Proxy:
     """`addresses` are this host's (none: any will do); `next_hops` has the MAC on the way to each hop, where it is
     known; `sockets` are the flows, from the client's side, that a socket here knows; `half_open` are those that are not
-    finished, with the sequence number of the SYN-ACK; `has_cookie` says whether a listener here finds a valid SYN
-    cookie in a packet.
+    finished, with the sequence number of the SYN-ACK; `time_wait` are those that have ended a moment ago, with the
+    number that their clients would send next; `has_cookie` says whether a listener here finds a valid SYN cookie in a
+    packet.
     """
 
     config: Document = field(default_factory=dict)
@@ -78,6 +79,7 @@ class Proxy:
     next_hops: Mapping[bytes, bytes] = field(default_factory=dict)
     sockets: frozenset[Flow] = frozenset()
     half_open: Mapping[Flow, int] = field(default_factory=dict)
+    time_wait: Mapping[Flow, int] = field(default_factory=dict)
     has_cookie: Callable[[Packet], bool] = no_cookies
 
     def run(self, frame: bytes) -> Result:
@@ -123,6 +125,8 @@ class Proxy:
             return "taken_established"
         if inner.flow in self.half_open:
             return "taken_established" if is_about(inner, self.half_open[inner.flow]) else None
+        if inner.flow in self.time_wait:
+            return "taken_established" if is_over(inner, self.time_wait[inner.flow]) else None
         if flags & (ACK | RST | FIN) == ACK and self.has_cookie(inner):
             return "taken_syncookie"
         return None
@@ -145,6 +149,14 @@ def is_about(inner: Packet, sent: int) -> bool:
     flags = inner.data[inner.l4 + 13]
     (acknowledged,) = struct.unpack_from("!I", inner.data, inner.l4 + 8)
     return not flags & ACK or acknowledged == (sent + 1) & 0xFFFFFFFF
+
+
+def is_over(inner: Packet, expected: int) -> bool:
+    """Whether a connection that ended with this number expected has seen a packet like this one, or might have."""
+    if inner.kind is Kind.ERROR:
+        return True
+    (sequence,) = struct.unpack_from("!I", inner.data, inner.l4 + 4)
+    return not 0 < (sequence - expected) % 2**32 < 2**31
 
 
 def is_tunnel(data: bytes) -> bool:

@@ -134,12 +134,26 @@ def test_an_error_about_a_half_open_connection_is_taken_if_it_quotes_its_syn_ack
                 assert comparison.check(tunnelled(each.flow.version, too_big(each.flow, quote))).verdict == verdict
 
 
-def test_a_segment_for_a_socket_in_time_wait_is_taken(proxy: ProxyDatapath, kernel: Kernel) -> None:
-    """Only the client's end is left: what the client sends is not known any more."""
-    flow = closed()
-    comparison = proxy_comparison(proxy, kernel, Proxy(sockets=frozenset({backward(flow)})))
-    assert comparison.check(tunnelled(4, segment(backward(flow), 0x11))).verdict == "taken_established"
-    assert comparison.check(tunnelled(4, segment(flow, 0x11))).verdict == "forwarded"
+def test_a_socket_in_time_wait_takes_what_it_has_heard_already_and_nothing_later(
+    proxy: ProxyDatapath, kernel: Kernel
+) -> None:
+    """What is later belongs to a new connection with the same ports, which another proxy has taken."""
+    ended = closed()
+    comparison = proxy_comparison(proxy, kernel, Proxy(time_wait={each.flow: each.expected for each in ended}))
+    for each in ended:
+        for ahead, verdict in (
+            (-1, "taken_established"),
+            (0, "taken_established"),
+            (1 - (1 << 31), "taken_established"),
+            (1, "forwarded"),
+            (1 << 30, "forwarded"),
+        ):
+            inner = segment(each.flow, 0x11, sequence=each.expected + ahead)
+            assert comparison.check(tunnelled(each.flow.version, inner)).verdict == verdict
+        gone = segment(backward(each.flow), 0x11)
+        assert comparison.check(tunnelled(each.flow.version, gone)).verdict == "forwarded"
+        about = too_big(each.flow, segment(backward(each.flow), 0x10))
+        assert comparison.check(tunnelled(each.flow.version, about)).verdict == "taken_established"
 
 
 def test_an_error_about_a_known_connection_is_taken_whatever_its_type(

@@ -81,6 +81,16 @@ class Connection:
         """The same as before, as if no answer had come."""
         self.send("S", seq=_START, options=[("MSS", self._mss)])
 
+    def start_again(self) -> int:
+        """Open a new connection with the same ports; returns the number that the old one had come to."""
+        old, self.sent = self.sent, self.sent + 1_000_000
+        self._capture.forget()
+        self.send("S", options=[("MSS", self._mss)])
+        self.sent += 1
+        self.wait_for_syn_ack()
+        self.acknowledge()
+        return old
+
     def give_up_half_open(self) -> None:
         """Reset the connection where the packet's first proxy holds it half-open."""
         self.send("R", seq=_START + 1)
