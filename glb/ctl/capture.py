@@ -98,11 +98,10 @@ def trace_command(
     """
     from glb.ctl.rows import TableRows
 
-    client, client_port = parse_endpoint(source)
-    wish = parse((f"client {client}", *([f"client-port {client_port}"] if client_port else [])))
+    ends = [_words("client", "client-port", source)]
     if destination is not None:
-        vip, port = parse_endpoint(destination)
-        wish = replace(wish, vip=parse((f"vip {vip}",)).vip, port=port)
+        ends.append(_words("vip", "port", destination))
+    wish = parse([word for words in ends for word in words])
     rows = TableRows()
     host = socket.gethostname()
 
@@ -117,6 +116,12 @@ def trace_command(
             console.print(line, soft_wrap=True)
 
     _run(wish, iface, count, seconds, show)
+
+
+def _words(address_keyword: str, port_keyword: str, endpoint: str) -> list[str]:
+    """An end of a connection as a part of a filter."""
+    address, port = parse_endpoint(endpoint)
+    return [f"{address_keyword} {address}", *([f"{port_keyword} {port}"] if port is not None else [])]
 
 
 def _run(
