@@ -7,6 +7,7 @@
 import ctypes
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from glb.datapath import libbpf
@@ -101,11 +102,19 @@ class PinDir:
 
     def clear(self) -> None:
         """Remove all pins; programs and maps that nothing else holds vanish with them."""
-        for path in self.path.iterdir():
+        for path in self._there():
             path.unlink()
 
     def release(self) -> None:
         """Give up the lock, and the directory if nothing is pinned in it."""
-        if not any(self.path.iterdir()):
-            self.path.rmdir()
+        if not self._there():
+            with suppress(FileNotFoundError):
+                self.path.rmdir()
         os.close(self._lock)
+
+    def _there(self) -> list[Path]:
+        """What is pinned; nothing if somebody has removed the directory with all that was in it."""
+        try:
+            return list(self.path.iterdir())
+        except FileNotFoundError:
+            return []

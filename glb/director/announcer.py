@@ -166,8 +166,11 @@ class Announcer:
         async with self._turn:
             if self._speaker is None or self._routing is None:
                 return
-            if self._announced != () or not self._left:
-                await self._drain(self._routing.drain_timeout)
+            try:
+                if self._announced != () or not self._left:
+                    await self._drain(self._routing.drain_timeout)
+            except (GlbError, OSError) as error:  # the counters are gone, and perhaps the datapath with them
+                log.error("routing: withdrawn at once, since nothing tells whether packets come: %s", error)
             await self._tell(lambda speaker: speaker.stop())
 
     async def _test(self, actions: Actions[Controller]) -> None:

@@ -5,6 +5,7 @@ The router runs BIRD with multipath and BFD. The same connections live through w
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from pyroute2 import IPRoute
 from glb.config.edit import set_backend_state
 from glb.config.model import State
 from glb.datapath import libbpf
-from glb.lab import Lab, hosts, routes
+from glb.lab import Lab, hosts, links, routes
 from glb.lab.pulses import Pulses
 from glb.lab.routing import Routing
 from tests.conftest import unique_name
@@ -212,11 +213,32 @@ def set_mtu(lab: Lab, interface: str, mtu: int) -> None:
     lab.within("router", change)
 
 
-def test_a_director_whose_datapath_is_gone_withdraws(lab: Lab, live: Pulses) -> None:
+def test_a_director_whose_program_is_taken_off_withdraws_until_it_can_be_attached_again(lab: Lab, live: Pulses) -> None:
     with nothing_cut(live):
-        link = libbpf.open_pin(lab.pin_dir / "director1" / "link")
-        libbpf.detach_link(link)
-        os.close(link)
+        swap_program(lab, "director1")
         lab.wait_until_announced({"director2"})
+        assert "not attached" in routing_of(lab, "director1")["fault"]
+
+        lab.run("director1", ["ip", "link", "set", "director1", "xdp", "off"])
+        lab.wait_until_announced(BOTH)
     assert "the self-test fails, nothing is announced: director1: the program is not attached" in lab.log("director1")
-    assert "not attached" in routing_of(lab, "director1")["fault"]
+    assert "the self-test passes again" in lab.log("director1")
+
+
+def swap_program(lab: Lab, director: str) -> None:
+    """Another tool's program in the place of the director's; the daemon, which would attach it again, must not look."""
+    daemon = lab.process_id(director)
+    daemon.send(signal.SIGSTOP)
+    link = libbpf.open_pin(lab.pin_dir / director / "link")
+    libbpf.detach_link(link)
+    os.close(link)
+    links.attach_pass_program(lab.namespace(director), director)
+    daemon.send(signal.SIGCONT)
+
+
+def test_a_director_without_its_pins_withdraws_when_it_stops(lab: Lab) -> None:
+    shutil.rmtree(lab.pin_dir / "director2")
+    lab.stop("director2")
+
+    assert lab.announced() == {"director1"}
+    assert "Traceback" not in lab.log("director2")

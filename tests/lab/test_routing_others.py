@@ -20,7 +20,7 @@ CONNECTIONS = 50
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    how = Routing(Speaker.EXABGP, Router.FRR, bfd=False, hold_time=3)
+    how = Routing(Speaker.EXABGP, Router.FRR, bfd=False, hold_time=5)  # of 3, a busy machine may miss a beat
     with Lab.up(unique_name(), owned=True, proxies=2, routing=how) as lab:
         yield lab
 
