@@ -82,7 +82,7 @@ async def tell_statsd(port: Callable[[], int | None], interfaces: Sequence[str],
             listener = port()
             now = await _counts_now(interfaces) if listener is not None else None
             if listener is not None and now is not None and before is not None:
-                _send(sender, lines(before, now), listener)
+                send(sender, lines(before, now), listener)
             before = now
             await _wait(stop, INTERVAL_SECONDS)
 
@@ -95,11 +95,19 @@ async def _counts_now(interfaces: Sequence[str]) -> Counts | None:
         return None
 
 
-def _send(sender: socket.socket, said: Sequence[str], port: int) -> None:
-    """A datagram a count, as the original does. If nobody listens, the kernel says so to the next one: no matter."""
+def send(sender: socket.socket, said: Sequence[str], port: int) -> None:
+    """A datagram a count, as the original does. If nobody listens, the kernel says so to the next one: no matter.
+
+    What it refuses otherwise, such as by a firewall's rule, is logged: the daemon has more important things to do.
+    """
     for line in said:
-        with contextlib.suppress(ConnectionRefusedError):
+        try:
             sender.sendto(line.encode(), ("127.0.0.1", port))
+        except ConnectionRefusedError:
+            continue
+        except OSError as error:
+            log.error("statsd is told nothing: 127.0.0.1:%d: %s", port, error.strerror)
+            return
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -1,8 +1,10 @@
 """Samples as Prometheus and statsd are told of them."""
 
+import socket
 from dataclasses import replace
 from ipaddress import IPv4Address
 
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.registry import Collector
 
@@ -11,7 +13,7 @@ from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, TableSummary
 from glb.metrics.families import families
 from glb.metrics.sample import Sample
-from glb.metrics.statsd import counts, lines
+from glb.metrics.statsd import counts, lines, send
 
 REPORT = Report(
     role="director",
@@ -117,3 +119,10 @@ def test_a_counter_that_began_anew_is_told_from_zero_on() -> None:
     fresh = counts([replace(SAMPLE, packets={"encapsulated": 2})])
 
     assert "glb.director.packets.encapsulated:2|c|#glb_engine:xdp" in lines(counts([SAMPLE]), fresh)
+
+
+def test_a_datagram_that_the_kernel_refuses_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        send(sender, ["glb.director.packets.processed:1|c"], 0)  # no port can be 0
+
+    assert "statsd is told nothing: 127.0.0.1:0: Invalid argument" in caplog.text
