@@ -37,6 +37,7 @@ app = typer.Typer(
     name="glbctl",
     help="glb, a layer-4 load balancer: run its daemons, look at its tables, drain its backends.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",  # so that paragraphs are wrapped to the terminal, and lists stay lists
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
