@@ -30,10 +30,10 @@ from glb.lab.process import argv_in
 _LINES = 60
 _END_SECONDS = 60.0
 _TOP_SECONDS = 22.0  # so that the sparklines have some past
-_TRACED_PACKETS = 6  # two of the client's, each at a director and two proxies
+_TRACED_PACKETS = 8  # two of the client's, each at a director and up to three proxies
 _CLIENT = 60_007  # a number that no download uses
 _ASK_SECONDS = 0.5
-_COLUMNS = 112
+_COLUMNS = 118
 _BASE_COLOURS = {"brown": "yellow", "default": None}
 
 

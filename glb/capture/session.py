@@ -44,6 +44,8 @@ class Capture:
             self._rings = _owned(stack, Rings([(watch.ring, _hand_on(watch.reader, show)) for watch in self._watches]))
             for watch in self._watches:
                 stack.enter_context(watch)
+            for watch in sorted(self._watches, key=lambda watch: watch.is_first):
+                watch.renew()
             self._stack = stack.pop_all()
 
     def __enter__(self) -> "Capture":
@@ -86,7 +88,11 @@ def _owned(stack: contextlib.ExitStack, thing: C) -> C:
 
 
 class _Watch:
-    """One interface's twin, in the program's place within the `with` block."""
+    """One interface's twin, in the program's place within the `with` block.
+
+    It is silent until it is told the wish: when all twins are there, those that packets come to first as the last, so
+    that each packet is followed to its end.
+    """
 
     def __init__(self, place: Place, twin: Twin, wish: Wish) -> None:
         self._place = place
@@ -94,9 +100,9 @@ class _Watch:
         self._wish = wish
         self.reader = Reader(place.interface, twin.original.name, self._visits.value["record"])
         self.ring = twin.maps["capture_ring"].fd
+        self.is_first = twin.original.name == "director"
 
     def __enter__(self) -> "_Watch":
-        self._write_wish()
         self._place.put(self._twin)
         return self
 
