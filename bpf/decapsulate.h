@@ -187,30 +187,23 @@ __inline void readdress(struct tunnel *t, __be32 hop)
 	t->glb.next_hop++;
 }
 
-/* Until the way to a hop is known, its packets go to the router; where there is none, back to the host that delivered
- * them, which may be one. */
+/* Counts the packet, too. Until the way to a hop is known, its packets go to the router; where there is none, back to the
+ * host that delivered them, which may be one. */
 __inline __u64 mac_towards(const struct proxy_settings *settings, __be32 hop, const struct ethhdr *eth)
 {
-	__u64 *known = next_hops.lookup(&hop);
-	__u8 wanted = 1;
+	struct next_hop *known = next_hops.lookup(&hop);
+	__u64 *wanted, first = 1;
 
-	if (likely(known))
-		return *known;
-	if (!wanted_hops.lookup(&hop))
-		wanted_hops.update(&hop, &wanted);
-	return settings->gateway_mac ? settings->gateway_mac : source_mac(eth);
-}
-
-/* A packet goes on whether there is room for its counter or not. */
-__inline void count_forward(__be32 hop)
-{
-	__u64 *count = forwards.lookup(&hop);
-	__u64 first = 1;
-
-	if (likely(count))
-		(*count)++;
+	if (likely(known)) {
+		known->packets++;
+		return known->mac;
+	}
+	wanted = wanted_hops.lookup(&hop);
+	if (wanted)
+		__sync_fetch_and_add(wanted, 1);
 	else
-		forwards.update(&hop, &first);
+		wanted_hops.update(&hop, &first);
+	return settings->gateway_mac ? settings->gateway_mac : source_mac(eth);
 }
 
 /* Where nobody here knows the packet. */
@@ -240,6 +233,5 @@ __inline enum verdict send_on(struct xdp_md *ctx, const struct proxy_settings *s
 		return decapsulate(ctx, link, end, TAKEN_SELF);
 	readdress(tunnel, *hop);
 	write_macs(eth, mac_towards(settings, tunnel->ip.daddr, eth), link->destination);
-	count_forward(tunnel->ip.daddr);
 	return FORWARDED;
 }

@@ -40,10 +40,13 @@ BPF_ARRAY(proxy_settings, struct proxy_settings, 1);
 BPF_LPM_TRIE(sources, struct source_key, __u32, MAX_SOURCES);
 BPF_HASH(addresses, __be32, __u8, MAX_ADDRESSES);
 
-/* The MACs (as in parse.h) on the way to fellow proxies, which userspace resolves; and the proxies that it is asked to resolve, of which
- * the least recently used ones are forgotten. */
-BPF_HASH(next_hops, __be32, __u64, MAX_HOPS_KNOWN);
-BPF_TABLE("lru_hash", __be32, __u8, wanted_hops, MAX_HOPS_KNOWN);
+/* The way to a fellow proxy. */
+struct next_hop {
+	__u64 mac;     /* as in parse.h; the same on each CPU */
+	__u64 packets; /* that were sent on to it */
+};
 
-/* Packets that were sent on, by the hop that they went to; of more hops than these, the least recently used begin anew. */
-BPF_TABLE("lru_percpu_hash", __be32, __u64, forwards, MAX_HOPS_KNOWN);
+/* The proxies to which userspace has found the way; and those to which it is asked to find it, with the packets that were
+ * sent on to them meanwhile. Of the latter, the least recently used ones are forgotten. */
+BPF_TABLE("percpu_hash", __be32, struct next_hop, next_hops, MAX_HOPS_KNOWN);
+BPF_TABLE("lru_hash", __be32, __u64, wanted_hops, MAX_HOPS_KNOWN);

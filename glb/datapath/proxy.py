@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from glb.datapath import libbpf
 from glb.datapath import program as programs
 from glb.datapath.btf import member_offset
+from glb.datapath.forwards import NEXT_HOP, packets_to
 from glb.datapath.mac import UNKNOWN_MAC, mac_word
 from glb.datapath.program import Constants, Program
 
@@ -37,7 +39,7 @@ class ProxyDatapath:
         maps = program.maps
         self._sources = {_network(key) for key in maps["sources"]}
         self._addresses = {_address(key) for key in maps["addresses"]}
-        self._next_hops = {_address(key): int(maps["next_hops"][key]) for key in maps["next_hops"]}
+        self._next_hops = {_address(key): _mac(maps["next_hops"][key]) for key in maps["next_hops"]}
 
     @classmethod
     def load(cls) -> "ProxyDatapath":
@@ -94,8 +96,15 @@ class ProxyDatapath:
             del self._next_hops[address]
         for address, mac in next_hops.items():
             if self._next_hops.get(address) != mac_word(mac):
-                table[_word(address)] = mac_word(mac)
-                self._next_hops[address] = mac_word(mac)
+                self._write_next_hop(address, mac_word(mac))
+
+    def _write_next_hop(self, address: IPv4Address, mac: int) -> None:
+        """Packets that are counted at the very moment when a MAC changes may be missing in the count."""
+        table, key = self.program.maps["next_hops"], _word(address)
+        is_known = address in self._next_hops
+        counts = packets_to(table[key].tobytes()) if is_known else [0] * libbpf.possible_cpus()
+        table[key] = b"".join(NEXT_HOP.pack(mac, packets) for packets in counts)
+        self._next_hops[address] = mac
 
     def close(self) -> None:
         """Give up the program; what is attached or pinned of it stays."""
@@ -129,6 +138,12 @@ def _source_key(network: IPv4Network) -> tuple[int, int]:
 
 def _network(key: Any) -> IPv4Network:
     return IPv4Network((_address(key["address"]), int(key["prefix_len"])))
+
+
+def _mac(next_hop: Any) -> int:
+    """The word of a next hop's MAC, which is the same on each CPU."""
+    mac, _ = NEXT_HOP.unpack_from(next_hop.tobytes())
+    return int(mac)
 
 
 def _word(address: IPv4Address) -> int:

@@ -111,7 +111,7 @@ def test_what_is_sent_on_is_counted_by_the_hop_that_it_goes_to(proxy: ProxyBench
 def test_a_packet_is_sent_on_to_more_hops_than_there_are_counters_for(proxy: ProxyBench) -> None:
     inner = IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags="A")
     frame = bytes(tunnelled(inner, hops=("203.0.113.200", THIRD)))
-    many = proxy.program.maps["forwards"].info.entries + 1
+    many = proxy.program.maps["wanted_hops"].info.entries + 1
 
     for number in range(many):
         hop = (ip_address("10.128.0.0") + number).packed
@@ -121,6 +121,22 @@ def test_a_packet_is_sent_on_to_more_hops_than_there_are_counters_for(proxy: Pro
     counted = forwards_of(proxy.program)
     assert counted[ip_address("10.128.0.0") + many - 1] == 1
     assert len(counted) < many
+
+
+def test_what_is_counted_for_a_hop_stays_when_the_way_to_it_is_found_and_when_its_mac_changes(
+    proxy: ProxyBench,
+) -> None:
+    inner = IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags="A")
+    hop = ip_address("10.0.0.77")
+    before = forwards_of(proxy.program).get(hop, 0)
+
+    for mac in (None, b"\x02\0\0\0\0\x0c", b"\x02\0\0\0\0\x0d"):
+        if mac is not None:
+            proxy.datapath.write_next_hops({hop: mac})
+        outcome = proxy.run(tunnelled(inner, hops=(str(hop),)))
+        assert mac is None or outcome.frame[:6] == mac
+
+    assert forwards_of(proxy.program)[hop] == before + 3
 
 
 def test_the_second_hop_sends_on_to_the_third(proxy: ProxyBench) -> None:
