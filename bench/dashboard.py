@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from bench.moves import move
 from bench.panels import Mark, Panel, Series, picture
 from glb.lab import Lab, hosts
 from glb.lab.process import Program, end
@@ -75,10 +76,8 @@ def _wait_for_first_samples(lab: Lab) -> float:
 
 
 def _change(lab: Lab, verb: str, began: float) -> Mark:
-    address = lab.host(_DRAINED).addresses[0].ip
-    done = lab.run("director1", ["glbctl", "backend", verb, str(lab.table_path), str(address)])
-    if done.returncode:
-        raise SystemExit(done.stderr)
+    address = str(lab.host(_DRAINED).addresses[0].ip)
+    move(lab, verb, address)
     return Mark(time.time() - began, f"{verb} {address}")
 
 

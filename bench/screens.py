@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
+from bench.moves import move
 from glb.lab import Lab, hosts
 from glb.lab.process import argv_in
 
@@ -48,7 +49,7 @@ def main(folder: Path) -> None:
         with _one_client(lab) as (client, home), _drained(lab, home):
             command = ["trace", client, str(hosts.VIP4), "--count", str(_TRACED_PACKETS)]
             _take(lab, folder / "trace.svg", command)
-        soon = threading.Timer(_TOP_SECONDS / 2, lambda: _move(lab, "drain", str(lab.proxies[0].addresses[0].ip)))
+        soon = threading.Timer(_TOP_SECONDS / 2, lambda: move(lab, "drain", str(lab.proxies[0].addresses[0].ip)))
         soon.start()
         _take(lab, folder / "top.svg", ["top"], _TOP_SECONDS)
         soon.join()
@@ -56,15 +57,9 @@ def main(folder: Path) -> None:
 
 @contextmanager
 def _drained(lab: Lab, backend: str) -> Iterator[None]:
-    _move(lab, "drain", backend)
+    move(lab, "drain", backend)
     yield
-    _move(lab, "activate", backend)
-
-
-def _move(lab: Lab, verb: str, backend: str) -> None:
-    done = lab.run("director1", ["glbctl", "backend", verb, str(lab.table_path), backend])
-    if done.returncode:
-        raise SystemExit(done.stderr)
+    move(lab, "activate", backend)
 
 
 def _drained_table(lab: Lab) -> Path:

@@ -13,12 +13,7 @@ NEW_MAC = "02:00:0a:4d:ff:02"
 
 def unplug(lab: Lab, name: str) -> None:
     """Take a host's interface away, with its addresses and routes."""
-
-    def delete() -> None:
-        with IPRoute() as ip:
-            ip.link("del", index=ip.link_lookup(ifname=name)[0])
-
-    lab.within(name, delete)
+    links.remove(lab.namespace(name), name)
 
 
 def plug_in_again(lab: Lab, name: str) -> None:
