@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from glb.daemon.process import ProcessId
 from glb.lab import Lab, netns
 from glb.lab.pulses import Pulses
 from glb.lab.routing import Router, Routing, Speaker
@@ -53,13 +54,13 @@ def test_an_exabgp_without_its_agent_is_begun_anew(lab: Lab, live: Pulses) -> No
     """An agent of its own making would not know what to withdraw."""
     control = lab.run_dir / "director1.exabgp.ctl"
     (agent,) = [pid for pid in netns.processes_in(lab.namespace("director1")) if has_argument(pid, str(control))]
-    before = (lab.run_dir / "director1.exabgp.pid").read_text()
+    before = ProcessId.of(int((lab.run_dir / "director1.exabgp.pid").read_text()))
     with nothing_cut(live):
         os.kill(agent, signal.SIGKILL)
         wait_for(lambda: lab.log("director1").count("routing: exabgp started") == 2, "another ExaBGP", 60)
         wait_for_sessions(lab, "director1")
         lab.wait_until_announced(BOTH)
-    assert not Path("/proc", before).exists()
+    assert not before.is_alive()
 
 
 def has_argument(pid: int, argument: str) -> bool:
