@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ from glb.ctl.edits import Address, Force, Made, Source, TableName, make, moving_
 from glb.ctl.output import Format, Output, console, emit, errors
 from glb.ctl.which import table_file
 from glb.drain.agent import Agent
-from glb.drain.binds import Wanted, wanted_binds
+from glb.drain.binds import wanted_binds
 from glb.drain.progress import HOLDING, OVER, Progress
 from glb.drain.standing import Standing
 from glb.drain.wait import watch
@@ -35,10 +36,10 @@ class Then(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """How a wait has ended. agent: who was asked. seconds: how long the whole took. moves: what others have made of the
-    backend meanwhile, if that has ended it."""
+    """How a wait has ended. agent: who was asked; None if there was nothing to ask for, as no table has a tcp bind.
+    seconds: how long the whole took. moves: what others have made of the backend meanwhile, if that has ended it."""
 
-    agent: str
+    agent: str | None
     progress: Progress
     seconds: float
     interrupted: bool = False
@@ -46,14 +47,14 @@ class Waited:
 
     @property
     def drained(self) -> bool:
-        return self.progress.drained and not self.moves
+        return (self.agent is None or self.progress.drained) and not self.moves
 
     def facts(self) -> dict[str, Any]:
         progress = self.progress
         return {
             "agent": self.agent,
             "drained": self.drained,
-            "connections": progress.left,
+            "connections": progress.left if self.agent else 0,
             "most": progress.most,
             "sockets": dict(progress.answer.sockets) if progress.answer else None,
             "established_packets_per_second": progress.established_rate,
@@ -96,8 +97,9 @@ def drain_command(
     """Keep the backend's connections, give it no new ones: they go to the next hop of each row.
 
     With --wait, the agent on the backend's host is asked how many connections it still holds for the table's binds,
-    until there is none. Interrupting the wait (Ctrl-C) changes nothing: the backend stays draining. Exit status 1 if
-    the time passes first, or if somebody puts the backend back, or takes it away, meanwhile.
+    until there is none. Only tcp has connections: where no bind is tcp, there is nothing to wait for. Interrupting the
+    wait (Ctrl-C) changes nothing: the backend stays draining. Exit status 1 if the time passes first, or if somebody
+    puts the backend back, or takes it away, meanwhile.
 
     glbctl backend drain web 10.0.0.11 --wait --timeout 600 --then remove
     """
@@ -126,9 +128,14 @@ def _wait(
     made: Made, began: float, timeout: float | None, port: int, waited_for: frozenset[str], output: Format
 ) -> Waited:
     """Look until no connection is left, the time is up, somebody has changed the table, or the user has had enough."""
-    wanted = _wanted(made.edit)
+    tables = [change.table for change in made.edit.changes]
+    wanted = wanted_binds(load_tables(made.edit.path).tables, tables)
+    if not wanted.own:
+        if output is Format.TEXT:
+            console.print(_nothing_to_wait_for(tables))
+        return Waited(None, Progress(waited_for), time.monotonic() - began)
     address = made.edit.changes[0].address
-    standing = Standing(made.edit.path, address, [change.table for change in made.edit.changes])
+    standing = Standing(made.edit.path, address, tables)
     left = None if timeout is None else began + timeout - time.monotonic()
     progress, interrupted = Progress(waited_for), False
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which scripts have ignored by what they run beside them
@@ -144,15 +151,10 @@ def _wait(
         return Waited(agent.place, progress, time.monotonic() - began, interrupted, standing.moves())
 
 
-def _wanted(edit: Edit) -> Wanted:
-    names = {change.table for change in edit.changes}
-    wanted = wanted_binds(load_tables(edit.path).tables, names)
-    if not wanted.own:
-        raise GlbError(
-            f"{_state(edit)}, and there is nothing to wait for: only tcp has connections, and "
-            f"{', '.join(sorted(names))} has no tcp bind"
-        )
-    return wanted
+def _nothing_to_wait_for(tables: Sequence[str]) -> str:
+    have = "has" if len(tables) == 1 else "have"
+    why = f"{', '.join(tables)} {have} no tcp bind, and udp has no connections: datagrams follow the new rows at once"
+    return f"nothing to wait for: {why}"
 
 
 def _go_on(then: Then, made: Made) -> Made:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from pyroute2 import IPRoute
 
+from glb.control.client import Client
 from glb.daemon.report import read_report
 from glb.lab import Lab, hosts, netns
 from glb.lab.process import Daemon, argv_in, end
@@ -21,6 +22,7 @@ from glb.network.namespaces import within
 from glb.network.sockets import TcpState, count_sockets
 from tests.conftest import unique_name
 from tests.lab.helpers.commands import backend, facts, faults, glbctl, lookups
+from tests.lab.helpers.director import replace_text
 from tests.lab.helpers.packets import endpoint, wait_for
 
 DRAINED, FAILED, INTERRUPTED = 0, 1, 130
@@ -193,6 +195,40 @@ def test_a_drain_that_is_interrupted_leaves_the_backend_draining(lab: Lab) -> No
     assert status == INTERRUPTED
     assert f"interrupted: {PROXY1} stays draining in web; 1 connection is left" in error
     assert (state_of(lab, PROXY1), answering) == ("draining", ["proxy1"])
+
+
+@contextmanager
+def with_table(lab: Lab, name: str, proto: str, port: int) -> Iterator[None]:
+    """For the time of the block, there is a second table, of the same backends, with one bind."""
+    before = lab.table_path.read_text()
+    tables = json.loads(before)
+    bind = {"ip": str(hosts.VIP4), "proto": proto, "port": port}
+    tables["tables"].append({**tables["tables"][0], "name": name, "binds": [bind]})
+    load(lab, json.dumps(tables))
+    try:
+        yield
+    finally:
+        load(lab, before)
+
+
+def load(lab: Lab, text: str) -> None:
+    replace_text(lab.table_path, text)
+    for director in ("director1", "director2"):
+        assert all(outcome["reloaded"] for outcome in Client(lab.run_dir / f"{director}.sock").post("/v1/reload"))
+
+
+def test_of_a_table_of_udp_alone_nothing_is_waited_for_and_the_drain_goes_on(lab: Lab) -> None:
+    with with_table(lab, "dns", "udp", 5353):
+        done = glbctl(lab, "director1", *("backend", "drain", "dns", PROXY1, "--wait", "--then", "remove"))
+        told = facts(lab, "director1", "backend", "drain", "dns", PROXY3, "--wait")
+        [web, dns] = read_report(lab.run_dir / "director2.status.json").tables
+
+    assert (done.returncode, done.stderr) == (DRAINED, "")
+    assert "nothing to wait for: dns has no tcp bind, and udp has no connections" in " ".join(done.stdout.split())
+    assert f"dns: {PROXY1}: draining -> removed" in done.stdout
+    assert (told["wait"]["agent"], told["wait"]["drained"], told["wait"]["connections"]) == (None, True, 0)
+    assert (dns.backends.get(PROXY1), dns.backends[PROXY3]) == (None, "draining")
+    assert web.backends[PROXY1] == "active"
 
 
 @pytest.mark.usefixtures("_put_back")
