@@ -23,6 +23,18 @@ def replace_file(path: Path, data: bytes) -> None:
     _sync_directory(target.parent)
 
 
+def link_beside(path: Path, suffix: str) -> Path:
+    """Give a file that is about to be replaced a second name, by which it stays beside it with its owner and mode.
+
+    Whatever had that name goes. Of a symlink, its target gets the name. Raises OSError.
+    """
+    target = Path(os.path.realpath(path))
+    beside = target.with_name(target.name + suffix)
+    beside.unlink(missing_ok=True)
+    beside.hardlink_to(target)
+    return beside
+
+
 def _write_new(temporary: Path, target: Path, data: bytes) -> None:
     with temporary.open("xb") as file:
         if target.exists():

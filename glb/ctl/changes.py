@@ -103,12 +103,21 @@ def rollback_command(
 
 
 @dataclass(frozen=True, slots=True)
+class _SetAside:
+    """Where what stood in the file is kept, if it was never loaded, and why it was refused, if it was."""
+
+    path: str
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Applied:
     """What the API answers to a change."""
 
     plan: Plan
     version: Version | None
     directors: tuple[Outcome, ...]
+    set_aside: _SetAside | None = None
 
 
 _applied = TypeAdapter(_Applied)
@@ -146,12 +155,20 @@ def _finish(report: Report, answer: Any, timeout: float, output: Format) -> None
         "version": asdict(done.version) if done.version else None,
         "plan": plan_facts(done.plan),
         "directors": [asdict(outcome) for outcome in outcomes],
+        "set_aside": asdict(done.set_aside) if done.set_aside else None,
     }
     emit(output, facts, _render_done(done, outcomes))
+    if done.set_aside is not None:
+        warn(_what_was_there(report, done.set_aside))
     if done.version is None:
         warn("the version could not be kept in the history: the director's log says why")
     if not all(outcome.reloaded for outcome in outcomes):
         raise GlbError(f"{report.table_file} is changed, but not every director has taken it over")
+
+
+def _what_was_there(report: Report, aside: _SetAside) -> str:
+    why = f"it was refused: {aside.fault}" if aside.fault else "no director had loaded it"
+    return f"what stood in {report.table_file} is kept as {aside.path}; {why}"
 
 
 def _render_done(done: _Applied, outcomes: list[Outcome]) -> Group:

@@ -1,9 +1,10 @@
 """Changes of the tables that are asked for: planned, refused if they cut connections, and made as a whole or not."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from glb.config.atomic import replace_file
+from glb.config.atomic import link_beside, replace_file
 from glb.config.edit import locked
 from glb.config.errors import ConfigError
 from glb.config.load import GLBD_MAGIC, read_file
@@ -12,18 +13,38 @@ from glb.errors import GlbError
 from glb.history.version import How, Kept, Origin, Version
 from glb.table.plan import Plan, plan_change
 
+log = logging.getLogger(__name__)
+
+_SET_ASIDE = ".refused"
+
 
 class ChangeError(GlbError):
     """A change that is refused, or could not be made; the old file and the old tables go on."""
 
 
 @dataclass(frozen=True, slots=True)
+class SetAside:
+    """Where the content of a table file is kept that was never loaded, and so is in no history.
+
+    fault: why it was refused; None if nothing is wrong with the tables in it: they came just now, or something else
+    kept them from being loaded.
+    """
+
+    path: str
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
-    """A change that was made. version: under which number it is kept; None if it could not be kept, as the log says."""
+    """A change that was made. version: under which number it is kept; None if it could not be kept, as the log says.
+
+    set_aside: what stood in the file instead of what was loaded; None if that was the same.
+    """
 
     plan: Plan
     version: Version | None
     directors: tuple[Outcome, ...]
+    set_aside: SetAside | None
 
 
 def plan(controller: Controller, source: str, name: str) -> Plan:
@@ -48,8 +69,8 @@ def apply(controller: Controller, source: str, name: str, origin: Origin, force:
     refusal = planned.refusal()
     if refusal is not None and not force:
         raise ChangeError(refusal)
-    outcomes = _replace(controller, source.encode(), origin)
-    return Applied(planned, controller.version, tuple(outcomes))
+    outcomes, aside = _replace(controller, source.encode(), origin)
+    return Applied(planned, controller.version, tuple(outcomes), aside)
 
 
 def version_before(controller: Controller) -> Kept:
@@ -73,19 +94,52 @@ def roll_back(controller: Controller, number: int | None, origin: Origin, force:
     return apply(controller, kept.source, name, Origin(How.ROLLBACK, origin.author, note), force)
 
 
-def _replace(controller: Controller, data: bytes, origin: Origin) -> list[Outcome]:
-    """Replace the table file and load it; if either fails, all is as before."""
+def _replace(controller: Controller, data: bytes, origin: Origin) -> tuple[list[Outcome], SetAside | None]:
+    """Replace the table file and load it; if either fails, all is as before.
+
+    An edit by hand that was never loaded is kept beside it: nobody else may have it.
+    """
     path = controller.table
     with locked(path):
         before = _content(path)
+        is_loaded = before in (None, controller.loaded.source, data)
+        aside = None if is_loaded else _set_aside(path)
         _write(path, data)
         outcomes = controller.reload(origin)
         failed = [f"{outcome.interface}: {outcome.error}" for outcome in outcomes if not outcome.reloaded]
         if not failed:
-            return outcomes
+            return outcomes, _told(aside, controller, before)
         _put_back(path, before)
+        if aside is not None:
+            aside.unlink(missing_ok=True)
     controller.reload()
     raise ChangeError("\n".join([f"{path}: not changed, since the new tables are not taken:", *failed]))
+
+
+def _set_aside(path: Path) -> Path:
+    try:
+        return link_beside(path, _SET_ASIDE)
+    except OSError as error:
+        raise ChangeError(
+            f"{path}: not changed, since what is in it was never loaded, and cannot be kept as {path}{_SET_ASIDE}: "
+            f"{error.strerror}"
+        ) from error
+
+
+def _told(aside: Path | None, controller: Controller, content: bytes | None) -> SetAside | None:
+    if aside is None or content is None:
+        return None
+    fault = _fault(controller, content)
+    log.warning("%s was never loaded, and is kept as %s: %s", controller.table, aside, fault or "another was applied")
+    return SetAside(str(aside), fault)
+
+
+def _fault(controller: Controller, content: bytes) -> str | None:
+    try:
+        controller.build(content, str(controller.table))
+    except GlbError as error:
+        return str(error)
+    return None
 
 
 def _content(path: Path) -> bytes | None:

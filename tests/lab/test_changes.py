@@ -232,20 +232,96 @@ def test_if_the_history_has_no_room_tables_are_loaded_all_the_same_and_it_is_tol
     assert numbers(lab) == known
 
 
-def test_tables_that_are_not_taken_leave_the_old_file(lab: Lab, draft: Callable[..., str]) -> None:
+@contextmanager
+def spoilt_config(lab: Lab) -> Iterator[None]:
+    """For the time of the block, director1 takes no tables, since its configuration is bad."""
     config = lab.run_dir / "director1.conf"
-    good, before = config.read_text(), lab.table_path.read_text()
+    good = config.read_text()
     config.write_text("{}")
     try:
-        done = glbctl(lab, "director1", "table", "apply", draft(proxy1="draining"), "--iface", "director1")
+        yield
     finally:
         config.write_text(good)
+
+
+def test_tables_that_are_not_taken_leave_the_old_file(lab: Lab, draft: Callable[..., str]) -> None:
+    before = lab.table_path.read_text()
+    with spoilt_config(lab):
+        done = glbctl(lab, "director1", "table", "apply", draft(proxy1="draining"), "--iface", "director1")
 
     assert done.returncode == FAILED
     assert "not changed, since the new tables are not taken" in done.stderr
     assert "outbound_src_ip: missing" in done.stderr
     assert lab.table_path.read_text() == before
     wait_for(lambda: loaded_states(lab) == ["active", "active"], "both directors have the old tables")
+
+
+@pytest.fixture
+def refused(lab: Lab) -> Iterator[Path]:
+    """Where a refused edit of the table file is to be found after other tables were applied."""
+    path = lab.table_path.resolve().with_name(f"{lab.table_path.name}.refused")
+    path.unlink(missing_ok=True)
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def edited(lab: Lab) -> str:
+    """The table file, with proxy1 drained by hand and a comma forgotten."""
+    tables = json.loads(lab.table_path.read_text())
+    tables["tables"][0]["backends"][0]["state"] = "draining"
+    return json.dumps(tables, indent=2).replace(",", "", 1)
+
+
+def test_a_refused_edit_is_kept_beside_the_file_when_other_tables_are_applied(
+    lab: Lab, draft: Callable[..., str], refused: Path
+) -> None:
+    path, edit = draft(proxy1="draining"), edited(lab)
+    lab.table_path.resolve().chmod(0o640)
+    lab.table_path.write_text(edit)
+
+    done = glbctl(lab, "director1", "table", "apply", path, "-o", "json")
+
+    assert done.returncode == 0
+    assert loaded_states(lab) == ["draining", "draining"]
+    assert (refused.read_text(), refused.stat().st_mode & 0o777) == (edit, 0o640)
+    aside = json.loads(done.stdout)["set_aside"]
+    assert aside["path"] == str(refused)
+    assert aside["fault"] == f"{lab.table_path}: line 5, column 7: Expecting ',' delimiter"
+    assert f"is kept as {refused}; it was refused: {aside['fault']}" in done.stderr
+    assert f"was never loaded, and is kept as {refused}" in lab.log("director1")
+
+
+def test_a_refused_edit_stays_in_the_file_when_the_applied_tables_are_not_taken(
+    lab: Lab, draft: Callable[..., str], refused: Path
+) -> None:
+    before, path, edit = lab.table_path.read_text(), draft(proxy1="draining"), edited(lab)
+    lab.table_path.write_text(edit)
+    with spoilt_config(lab):
+        done = glbctl(lab, "director1", "table", "apply", path, "--iface", "director1")
+    after = lab.table_path.read_text()
+    lab.table_path.write_text(before)
+
+    assert done.returncode == FAILED
+    assert after == edit
+    assert not refused.exists()
+
+
+def test_what_is_loaded_is_not_kept_beside_the_file(lab: Lab, draft: Callable[..., str], refused: Path) -> None:
+    assert told(lab, "apply", draft(proxy1="draining"))["set_aside"] is None
+    assert not refused.exists()
+
+
+def test_an_edit_by_a_command_leaves_a_refused_file_alone_and_names_its_fault(lab: Lab, refused: Path) -> None:
+    before, edit = lab.table_path.read_text(), edited(lab)
+    lab.table_path.write_text(edit)
+    done = glbctl(lab, "director1", "backend", "drain", "web", PROXY1)
+    after = lab.table_path.read_text()
+    lab.table_path.write_text(before)
+
+    assert done.returncode == BAD_INPUT
+    assert f"{lab.table_path.resolve()}: line 5, column 7: Expecting ',' delimiter" in done.stderr
+    assert after == edit
+    assert not refused.exists()
 
 
 @pytest.mark.parametrize("spoil", [lambda path: path.write_text("{"), Path.unlink], ids=["bad", "gone"])
