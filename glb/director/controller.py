@@ -2,16 +2,17 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from glb.config.model import ForwardingTables
+from glb.config.model import NO_TABLES, ForwardingTables
 from glb.director.director import Director
 from glb.director.sources import Follow, Loaded, Sources, check_tables, read
 from glb.errors import GlbError
+from glb.health.plan import without_repetition
 from glb.health.view import HealthView
 from glb.history.store import History
 from glb.history.version import HistoryError, How, Origin, Version
@@ -50,16 +51,26 @@ class Controller:
         self._follow = follow
         self._view = HealthView()
         self._builder = RowBuilder()
-        self.loaded = read(sources, self._builder, self._followed)
+        self._checked: tuple[ForwardingTables, ...] = ()
+        self.directors: list[Director] = []
+        loaded = read(sources, self._builder, self._followed)
+        self._newest = loaded.digest  # of the newest good files
+        self._seen: str | None = loaded.digest  # of the files as they were seen last; None: they could not be read
+        self._origin = _STARTED
         self.history = History.of(sources.table)
         self.version: Version | None = None
-        self._refused: str | None = None
         with ExitStack() as undo:
-            self.directors = [self._prepared(interface, socket, undo) for interface in interfaces]
+            self.directors = [self._prepared(interface, loaded, socket, undo) for interface in interfaces]
             for director in self.directors:
                 director.attach(started)
             undo.pop_all()
-        self._remember(_STARTED)
+        self._remember()
+
+    @property
+    def loaded(self) -> Loaded:
+        """What is in force: the newest files, as soon as an interface has them, or else those before."""
+        in_force = [director.loaded for director in self.directors]
+        return next((loaded for loaded in in_force if loaded.digest == self._newest), in_force[0])
 
     @property
     def table(self) -> Path:
@@ -82,22 +93,24 @@ class Controller:
         try:
             loaded = read(self._sources, self._builder, self._followed)
         except GlbError as error:
-            return self._reject(error)
-        self.loaded = loaded
-        self._refused = None
-        outcomes = [self._apply(director, loaded, started) for director in self.directors]
-        if any(outcome.reloaded for outcome in outcomes):
-            self._remember(origin)
+            outcomes = self._reject(error)
+        else:
+            self._newest = self._seen = loaded.digest
+            self._origin = origin
+            outcomes = [self._apply(director, loaded, started) for director in self.directors]
+            if any(outcome.reloaded for outcome in outcomes):
+                self._remember()
+        self._check_what_is_in_force()
         return outcomes
 
     def reload_if_changed(self) -> None:
-        """The same, unless the files are what was last loaded or refused."""
+        """The same, unless the files are as they were seen last."""
         try:
             digest = self._sources.digest()
         except GlbError as error:
             self._reject(error)
             return
-        if digest not in (self.loaded.digest, self._refused):
+        if digest != self._seen:
             self.reload()
 
     def set_health(self, view: HealthView) -> None:
@@ -106,21 +119,23 @@ class Controller:
             return
         self._view = view
         started = time.monotonic()
-        try:
-            self.loaded = self.loaded.with_health(view, self._builder)
-        except GlbError as error:
-            log.error("health: the old tables go on: %s", error)
-            return
+        renew = self._renewal(view)
         for director in self.directors:
             try:
-                director.apply_health(self.loaded, started)
+                director.apply_health(renew, started)
             except GlbError as error:
                 log.error("%s: health: the old tables go on: %s", director.interface, error)
 
     def look_around(self) -> None:
-        """Take over what has changed around the interfaces."""
+        """Take over what has changed around the interfaces, and files that could not be taken over before."""
+        before = {director.loaded.digest for director in self.directors}
         for director in self.directors:
             director.look_around()
+        if before == {director.loaded.digest for director in self.directors}:
+            return
+        if self.loaded.digest not in before:
+            self._remember()
+        self._check_what_is_in_force()
 
     def self_test(self) -> None:
         """Raise DatapathError if an interface's datapath fails a test packet."""
@@ -142,12 +157,38 @@ class Controller:
         for director in self.directors:
             director.give_up()
 
-    def _followed(self, tables: ForwardingTables, source: IPv4Address) -> HealthView:
-        self._view = self._follow(tables, source)
+    def _followed(self, newer: Sequence[ForwardingTables], source: IPv4Address) -> HealthView:
+        """The health of newer tables' backends. Those in force are checked as well: they may have to go on."""
+        self._checked = without_repetition([*newer, *self._in_force()])
+        self._view = self._follow(self._checked, source)
         return self._view
 
-    def _prepared(self, interface: str, socket: Path, undo: ExitStack) -> Director:
-        director = Director(interface, self._sources, self.loaded, socket)
+    def _check_what_is_in_force(self) -> None:
+        """Have those backends checked, and no others, to which an interface sends packets now.
+
+        What that changes comes by `set_health`.
+        """
+        wanted = without_repetition(self._in_force())
+        if wanted != self._checked:
+            self._checked = wanted
+            self._follow(wanted, self.loaded.config.outbound_src_ip)
+
+    def _in_force(self) -> list[ForwardingTables]:
+        return [director.loaded.given or NO_TABLES for director in self.directors]
+
+    def _renewal(self, view: HealthView) -> Callable[[Loaded], Loaded]:
+        """What gives files that were loaded that health, and the same files to each interface that has them."""
+        renewed: dict[str, Loaded] = {}
+
+        def renew(loaded: Loaded) -> Loaded:
+            if loaded.digest not in renewed:
+                renewed[loaded.digest] = loaded.with_health(view, self._builder)
+            return renewed[loaded.digest]
+
+        return renew
+
+    def _prepared(self, interface: str, loaded: Loaded, socket: Path, undo: ExitStack) -> Director:
+        director = Director(interface, self._sources, loaded, socket)
         undo.callback(director.give_up)
         return director
 
@@ -159,18 +200,18 @@ class Controller:
             return Outcome(director.interface, False, str(error))
         return Outcome(director.interface, True)
 
-    def _remember(self, origin: Origin) -> None:
+    def _remember(self) -> None:
         """Keep what is loaded as a version. Traffic matters more than its history: a failure is told, and no more."""
         try:
-            self.version = self.history.record(self.loaded.source, origin)
+            self.version = self.history.record(self.loaded.source, self._origin)
         except HistoryError as error:
             self.version = None
             log.error("history: this version is not kept, traffic goes on: %s", error)
 
     def _reject(self, error: GlbError) -> list[Outcome]:
-        self._refused = self._digest_now()
+        self._seen = self._digest_now()
         for director in self.directors:
-            director.reject(error, self._refused)
+            director.reject(error, self._seen)
         return [Outcome(director.interface, False, str(error)) for director in self.directors]
 
     def _digest_now(self) -> str | None:

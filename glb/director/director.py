@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from glb.daemon.process import ProcessId
@@ -10,6 +12,7 @@ from glb.daemon.reporter import Reporter
 from glb.datapath.attachment import Attachment
 from glb.datapath.content import Surroundings
 from glb.datapath.director import DirectorDatapath
+from glb.datapath.errors import DatapathError
 from glb.datapath.layout import Layout
 from glb.director.self_test import self_test
 from glb.director.sources import Loaded, Sources
@@ -20,6 +23,15 @@ from glb.network.next_hops import resolve
 log = logging.getLogger(__name__)
 
 _NEXT_HOP_SECONDS = 1.0  # that a start or a reload waits for neighbours to answer
+_PAUSE_BY_TRY = 9  # a try that loads a program keeps changes of health waiting for seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why the kernel has refused tables. They are not tried again before `until`, by time.monotonic()."""
+
+    reason: str
+    until: float
 
 
 class Director:
@@ -48,7 +60,10 @@ class Director:
                 socket=str(socket),
             )
         )
-        self._wanted = self._loaded = loaded
+        # What the maps hold; the same files with the newest health; and the newest files with it. They are one and the
+        # same object, unless the kernel, or the lack of the interface, keeps one from being written.
+        self._loaded = self._current = self._wanted = loaded
+        self._refusal: _Refusal | None = None
         self._surroundings = surroundings
 
     @property
@@ -58,6 +73,11 @@ class Director:
     @property
     def interface(self) -> str:
         return self.report.interface
+
+    @property
+    def loaded(self) -> Loaded:
+        """What is in force."""
+        return self._loaded
 
     def attach(self, started: float) -> None:
         """Take the interface's packets with the tables, in the place of whatever an earlier daemon left.
@@ -76,28 +96,22 @@ class Director:
 
         Raises NetworkError or DatapathError; the old ones then go on, until another look around succeeds.
         """
-        self._wanted = loaded
-        surroundings = self._look_around(loaded, _NEXT_HOP_SECONDS)
-        self._write(loaded, surroundings)
-        self._in_use(loaded, surroundings, started)
+        self._wanted, self._refusal = loaded, None
+        self._take(loaded, self._look_around(loaded, _NEXT_HOP_SECONDS), started)
 
-    def apply_health(self, loaded: Loaded, started: float) -> None:
+    def apply_health(self, renew: Callable[[Loaded], Loaded], started: float) -> None:
         """Put tables that differ by their backends' health only in the place of those that are in use.
 
-        started: when they began to be built, by time.monotonic().
+        renew: gives that health to files that were loaded; of the same files it makes the same object. started: when
+        this began, by time.monotonic().
 
         It does not wait for neighbours, of whom one may have just died. Where the rows are the same, nothing is
-        written. Raises DatapathError; the old tables then go on, until another look around succeeds.
+        written. Raises TableError or DatapathError; the old tables then go on, until another look around succeeds.
         """
-        if self._wanted is not self._loaded:  # what could not be written before comes with all that belongs to it
-            self._wanted = loaded
-            self.look_around()
-            return
-        self._wanted = loaded
-        self._write(loaded, self._surroundings)
-        self._loaded = loaded
+        self._current, self._wanted = renew(self._current), renew(self._wanted)
+        self._renew(self._surroundings)
         times = self.report.health_times.with_one(time.monotonic() - started)
-        self._reporter.change(tables=loaded.summary(), health_times=times)
+        self._reporter.change(tables=self._loaded.summary(), health_times=times)
 
     def reject(self, error: GlbError, digest: str | None) -> None:
         """Note that files with this digest were refused; None: they cannot be read."""
@@ -110,7 +124,7 @@ class Director:
         the interface, which may vanish and come back."""
         self._reporter.catch_up()
         try:
-            self._follow(self._look_around(self._wanted, 0))
+            self._follow()
         except GlbError as error:
             self._reporter.change_trouble(str(error))
         else:
@@ -145,28 +159,62 @@ class Director:
         next_hops = dict.fromkeys(backends, gateway) if gateway else resolve(interface, backends, wait)
         return Surroundings(interface.mac, loaded.config.mtu or interface.mtu, next_hops)
 
-    def _follow(self, surroundings: Surroundings) -> None:
+    def _follow(self) -> None:
+        try:
+            self._follow_files()
+        finally:  # the tables that are in force have to be right, whatever becomes of newer ones
+            self._follow_network()
+
+    def _follow_files(self) -> None:
+        """Try again what could not be taken over before."""
+        if self._wanted is self._current:
+            return
         started = time.monotonic()
-        if self._wanted is not self._loaded:
-            self._write(self._wanted, surroundings)
-            self._in_use(self._wanted, surroundings, started)
-        elif surroundings != self._surroundings:
-            self._write(self._loaded, surroundings)
+        if self._refusal is not None and started < self._refusal.until:
+            raise DatapathError(self._refusal.reason)
+        self._take(self._wanted, self._look_around(self._wanted, 0), started)
+
+    def _follow_network(self) -> None:
+        surroundings = self._look_around(self._current, 0)
+        if self._current is not self._loaded or surroundings != self._surroundings:
+            self._renew(surroundings)
             self._note_surroundings(surroundings)
+            self._reporter.change(tables=self._loaded.summary())
         if self._attachment.follow(find_interface(self.interface), self._datapath.program):
             log.warning("%s: attached to the interface that has come back", self.interface)
+
+    def _take(self, loaded: Loaded, surroundings: Surroundings, started: float) -> None:
+        """Put newer files in force. Raises DatapathError, having noted when it is worth another try."""
+        began = time.monotonic()
+        try:
+            self._write(loaded, surroundings)
+        except DatapathError as error:
+            ended = time.monotonic()
+            self._refusal = _Refusal(str(error), ended + _PAUSE_BY_TRY * (ended - began))
+            raise
+        self._in_use(loaded, surroundings, started)
+
+    def _renew(self, surroundings: Surroundings) -> None:
+        """Have the files that are in force follow their backends' health and what is around them."""
+        self._write(self._current, surroundings)
+        self._loaded = self._current
 
     def _write(self, loaded: Loaded, surroundings: Surroundings) -> None:
         if self._datapath.capacity.holds(loaded.layout):
             self._datapath.write(loaded.layout, loaded.config, surroundings)
             return
         larger = _filled(loaded, surroundings)
-        self._attachment.put(larger.program)
+        try:
+            self._attachment.put(larger.program)
+        except BaseException:
+            larger.close()
+            raise
         self._datapath.close()
         self._datapath = larger
 
     def _in_use(self, loaded: Loaded, surroundings: Surroundings, started: float) -> None:
-        self._loaded = loaded
+        self._loaded = self._current = loaded
+        self._refusal = None
         seconds = round(time.monotonic() - started, 6)
         self._reporter.change(
             digest=loaded.digest,

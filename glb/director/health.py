@@ -21,7 +21,7 @@ _BETWEEN_SAVES = 1.0  # seconds: where backends come and go, the file is not wri
 def follower(monitor: Monitor) -> Follow:
     """What has the monitor follow tables, for the worker's thread: it waits until their health is known."""
     loop = asyncio.get_running_loop()
-    return lambda tables, source: asyncio.run_coroutine_threadsafe(monitor.follow(tables, source), loop).result()
+    return lambda editions, source: asyncio.run_coroutine_threadsafe(monitor.follow(editions, source), loop).result()
 
 
 async def apply_health(monitor: Monitor, actions: Actions[Controller], stop: asyncio.Event) -> None:

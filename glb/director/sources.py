@@ -1,7 +1,7 @@
 """The director's two files, read and judged together: nothing is applied unless both are good."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -74,8 +74,9 @@ class Loaded:
         return f"{count} table{'s' if count != 1 else ''} ({tables})"
 
 
-Follow = Callable[[ForwardingTables, IPv4Address], HealthView]
-"""Checks the tables' backends from a director's address from now on, and tells their health."""
+Follow = Callable[[Sequence[ForwardingTables], IPv4Address], HealthView]
+"""Checks the backends of tables from a director's address from now on, and tells their health. Of a backend that is in
+several editions of a table, the first one counts."""
 
 
 def read(sources: Sources, builder: RowBuilder | None = None, follow: Follow | None = None) -> Loaded:
@@ -89,7 +90,7 @@ def read(sources: Sources, builder: RowBuilder | None = None, follow: Follow | N
     given = _given(table_data, str(sources.table))
     if given is not None and builder is not None:
         prepare(given, builder)  # before the checks begin: they and Python's lock would slow it down
-    view = follow(given or NO_TABLES, config.outbound_src_ip) if follow is not None else None
+    view = follow([given or NO_TABLES], config.outbound_src_ip) if follow is not None else None
     judged = with_health(given, view) if given is not None and view is not None else given
     tables = _built(judged, table_data, str(sources.table), builder)
     return Loaded(_digest(config_data, table_data), table_data, config, tables, plan(tables, config), given)

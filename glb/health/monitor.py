@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -62,16 +63,16 @@ class Monitor:
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._settling = False
 
-    async def follow(self, tables: ForwardingTables, source: IPv4Address) -> HealthView:
+    async def follow(self, editions: Sequence[ForwardingTables], source: IPv4Address) -> HealthView:
         """Check what these tables ask for, from the director's address `source`; go on with what is the same.
 
-        Returns once each check has a result, be it one from before. Checks that cannot be made here are told of, and
-        left out.
+        editions: as `plan` takes them. Returns once each check has a result, be it one from before. Checks that cannot
+        be made here are told of, and left out.
         """
         self._pulse.begin()
         asker = await self._asker_at(source)
-        why_not = await asker.get_ready(_needs_tunnel(tables))
-        wanted = await asyncio.to_thread(plan, tables, why_not)  # of thousands of backends it takes a while
+        why_not = await asker.get_ready(any(map(_needs_tunnel, editions)))
+        wanted = await asyncio.to_thread(plan, editions, why_not)  # of thousands of backends it takes a while
         for problem in sorted(wanted.impossible() - self.ledger.plan.impossible()):
             log.error("health: not checked: %s", problem)
         self.ledger.follow(wanted)

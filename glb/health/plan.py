@@ -1,7 +1,7 @@
 """Which checks the forwarding tables ask for, each one once. Pure."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from glb.config.health import HealthCheckPolicy
 from glb.config.model import Address, Backend, ForwardingTables, State, Table
@@ -71,15 +71,35 @@ class Plan:
 WhyNot = Callable[[Check], str | None]
 
 
-def plan(tables: ForwardingTables, why_not: WhyNot) -> Plan:
-    """What the tables ask for. `why_not` tells why a check cannot be made on this host, None if it can."""
-    return Plan(tuple(_table(table, why_not) for table in tables.tables))
+def without_repetition(editions: Iterable[ForwardingTables]) -> tuple[ForwardingTables, ...]:
+    """Those of several editions of the tables that list a backend which none before them does."""
+    chosen: list[ForwardingTables] = []
+    listed: set[tuple[str, Address]] = set()
+    for edition in editions:
+        lists = {(table.name, backend.address) for table in edition.tables for backend in table.backends}
+        if lists - listed:
+            chosen.append(edition)
+            listed |= lists
+    return tuple(chosen)
 
 
-def _table(table: Table, why_not: WhyNot) -> TablePlan:
-    return TablePlan(
-        table.name, table.hold_share, tuple(_backend(table, backend, why_not) for backend in table.backends)
-    )
+def plan(editions: Sequence[ForwardingTables], why_not: WhyNot) -> Plan:
+    """What the tables ask for. `why_not` tells why a check cannot be made on this host, None if it can.
+
+    Of a backend that several editions list in the same table, the first one counts.
+    """
+    tables: dict[str, TablePlan] = {}
+    for edition in editions:
+        for table in edition.tables:
+            known = tables.get(table.name, TablePlan(table.name, table.hold_share, ()))
+            tables[table.name] = _with_backends_of(table, known, why_not)
+    return Plan(tuple(tables.values()))
+
+
+def _with_backends_of(table: Table, known: TablePlan, why_not: WhyNot) -> TablePlan:
+    there = {backend.address for backend in known.backends}
+    more = [_backend(table, backend, why_not) for backend in table.backends if backend.address not in there]
+    return replace(known, backends=(*known.backends, *more))
 
 
 def _backend(table: Table, backend: Backend, why_not: WhyNot) -> BackendPlan:

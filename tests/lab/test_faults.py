@@ -26,7 +26,7 @@ from tests.lab.helpers.choices import check_stream, choice_of, choices
 from tests.lab.helpers.commands import glbctl
 from tests.lab.helpers.director import HOST, Director, replace, table
 from tests.lab.helpers.fated import ANOTHER_VERSION
-from tests.lab.helpers.kernel import pinned_id, xdp_program
+from tests.lab.helpers.kernel import pinned_id, without_room, xdp_program
 from tests.lab.helpers.packets import Sender, received, tunnel_of, wait_for
 from tests.lab.helpers.stream import Stream
 
@@ -151,6 +151,29 @@ def test_an_interface_that_vanishes_is_told_and_served_again_when_it_is_back_wit
     with Stream(lab, PORTS, CLIENTS) as stream:
         stream.wait_for_rounds(1)
     check_stream(stream.tunnelled, stream.passed, choices(director, stream))
+
+
+def test_an_interface_that_comes_back_gets_the_tables_in_force_while_the_kernel_refuses_newer_ones(
+    director: Director, tmp_path: Path
+) -> None:
+    director.start()
+    lab, in_force = director.lab, tmp_path / "in_force.json"
+    replace(in_force, *TABLE_A)
+    network = {"ip": "198.51.100.0/24", "proto": "udp", "port": 53}
+    with without_room(pins(lab) / "wide_binds"):
+        replace(director.table, {**TABLE_B[0], "binds": [*TABLE_B[0]["binds"], network]})
+        director.wait_until_refused()
+        unplug(lab, HOST)
+        director.wait_until(lambda report: f"no interface {HOST} here" in (report.trouble or ""))
+        plug_in_again(lab, HOST)
+        director.wait_until(lambda report: "No space left on device" in (report.trouble or ""))
+        director.wait_until(lambda report: not report.unreachable)
+        with Stream(lab, PORTS, CLIENTS) as stream:
+            stream.wait_for_rounds(1)
+    check_stream(stream.tunnelled, stream.passed, choices(director, stream, in_force))
+
+    director.wait_until_loaded()
+    director.wait_until(lambda report: report.trouble is None and report.error is None)
 
 
 def test_a_change_of_the_mtu_is_followed(director: Director) -> None:

@@ -4,7 +4,9 @@ import json
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from glb.lab import Lab, hosts
 from tests.conftest import unique_name
 from tests.lab.helpers.commands import facts, glbctl
 from tests.lab.helpers.director import replace_text
-from tests.lab.helpers.kernel import generation
+from tests.lab.helpers.kernel import generation, without_room
 from tests.lab.helpers.packets import wait_for
 
 DIRECTOR = "director1"
@@ -96,6 +98,40 @@ def served(lab: Lab) -> set[str]:
 
 def signal_server(lab: Lab, proxy: str, number: signal.Signals) -> None:
     assert lab.process_id(proxy, "nginx").send(number)
+
+
+@contextmanager
+def refused_by_the_kernel(lab: Lab) -> Iterator[None]:
+    """The file has tables that the kernel has refused: they have a bind for whose kind there is no room, a new backend
+    in the place of proxy2, and another check of proxy1. At the end of the block they are taken, and undone."""
+    before = json.loads(lab.table_path.read_text())
+    newer = json.loads(lab.table_path.read_text())
+    table = newer["tables"][0]
+    table["binds"].append({"ip": str(hosts.VIP_NET4), "proto": "tcp", "port_start": 8000, "port_end": 8099})
+    table["backends"][0]["healthchecks"] = {"tcp": 81}
+    table["backends"][1] |= {"ip": "10.77.0.99"}
+    try:
+        with without_room(lab.pin_dir / DIRECTOR / "wide_binds"):
+            replace_text(lab.table_path, json.dumps(newer))
+            [outcome] = api(lab).post("/v1/reload")
+            assert "the old tables go on" in outcome["error"]
+            yield
+        wait_for(lambda: address("proxy2") not in in_force(lab), "the newer tables are taken once there is room")
+    finally:
+        reload(lab, before)
+
+
+@contextmanager
+def refused_as_damaged(lab: Lab) -> Iterator[None]:
+    """For the time of the block, the file is a damaged binary, which names no backend."""
+    before = json.loads(lab.table_path.read_text())
+    lab.table_path.write_bytes(b"GLBD and no more")
+    [outcome] = api(lab).post("/v1/reload")
+    try:
+        assert "truncated" in outcome["error"]
+        yield
+    finally:
+        reload(lab, before)
 
 
 @contextmanager
@@ -178,6 +214,56 @@ def test_a_backend_that_fails_gets_no_new_connections_until_it_is_back(lab: Lab,
         assert "proxy1" not in served(lab)
     wait_until(lab, "proxy1", healthy=True, reason="all checks pass")
     assert served(lab) == set(PROXIES)
+
+
+@pytest.mark.parametrize("refused", [refused_by_the_kernel, refused_as_damaged])
+def test_the_tables_in_force_follow_health_while_newer_ones_are_refused(
+    lab: Lab, refused: Callable[[Lab], AbstractContextManager[None]]
+) -> None:
+    known = [backend["address"] for backend in backends(lab)]
+    with set_down(lab, "proxy4"), refused(lab):
+        assert [backend["address"] for backend in backends(lab)] == known
+        assert health(lab, "proxy4")["source"] == "set"
+        with killed(lab, "proxy2"):
+            wait_until(lab, "proxy2", healthy=False)
+            assert served(lab) == {"proxy1", "proxy3"}
+        wait_until(lab, "proxy2", healthy=True)
+        with killed(lab, "proxy1"):
+            wait_until(lab, "proxy1", healthy=False)
+            assert served(lab) == {"proxy2", "proxy3"}
+        wait_until(lab, "proxy1", healthy=True)
+
+
+@contextmanager
+def set_down(lab: Lab, proxy: str) -> Iterator[None]:
+    place = f"/v1/tables/web/backends/{address(proxy)}/health"
+    api(lab).put(place, {"health": "down"})
+    try:
+        yield
+    finally:
+        api(lab).put(place, {"health": "auto"})
+
+
+def test_what_the_kernel_refused_is_a_version_and_what_plans_begin_with_once_it_is_in_force(
+    lab: Lab, tmp_path: Path
+) -> None:
+    before = tmp_path / "before.json"
+    before.write_text(lab.table_path.read_text())
+    with refused_by_the_kernel(lab):
+        newest, newer = versions(lab)[0], lab.table_path.read_text()
+        assert not facts(lab, DIRECTOR, "table", "plan", str(before))["changes"]
+        assert facts(lab, DIRECTOR, "table", "plan", str(lab.table_path))["changes"]
+        [report] = api(lab).get("/v1/status")
+        assert "No space left on device" in report["error"]
+    [later, *_] = [version for version in versions(lab) if version["digest"] == sha256(newer.encode()).hexdigest()]
+
+    assert later["number"] == newest["number"] + 1
+    assert versions(lab)[0]["digest"] == newest["digest"]
+
+
+def versions(lab: Lab) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = api(lab).get("/v1/tables/history")["versions"]
+    return found
 
 
 def test_if_all_backends_fail_at_once_health_is_held_loudly_until_one_is_back(lab: Lab) -> None:

@@ -135,6 +135,17 @@ def test_a_bad_file_at_reload_is_told_and_the_old_table_goes_on_until_a_good_one
     assert [one["name"] for one in status["tables"]] == ["b", "c"]
 
 
+def test_a_bad_edit_that_is_undone_is_not_told_of_any_more(director: Director) -> None:
+    director.start()
+    good = director.table.read_text()
+    replace_text(director.table, "{")
+    director.wait_until_refused()
+
+    replace_text(director.table, good)
+
+    director.wait_until(lambda report: report.error is None and report.rejected_digest is None)
+
+
 def test_a_file_that_vanishes_is_told_and_the_old_table_goes_on(director: Director) -> None:
     director.start()
     with Stream(director.lab, PORTS) as stream:

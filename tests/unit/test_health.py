@@ -25,7 +25,7 @@ from glb.health.gue import echo_reply, echo_request, source_port, tunnelled, wit
 from glb.health.hold import Hold, hold
 from glb.health.ledger import HISTORY, Ledger, Memory
 from glb.health.memory import decode, encode, load, save
-from glb.health.plan import Probe, plan
+from glb.health.plan import Probe, plan, without_repetition
 from glb.health.verdict import ProbeHealth, Verdict, reason
 from glb.health.view import HealthView, Source, with_health
 from tests.unit import sources
@@ -192,7 +192,7 @@ class World:
         self.follow(tables())
 
     def follow(self, followed: ForwardingTables) -> None:
-        self.ledger.follow(plan(followed, lambda _: None))
+        self.ledger.follow(plan([followed], lambda _: None))
         self.ledger.settle()
 
     def result(self, address: IPv4Address, passed: bool, found: str = "refused") -> None:
@@ -241,12 +241,29 @@ def test_the_same_check_by_another_policy_is_one_of_its_own() -> None:
     assert len(world.ledger.probes) == 4
 
 
+def test_of_several_editions_of_a_table_each_backend_is_checked_once_as_the_first_has_it() -> None:
+    newer, older = tables(healthchecks={"tcp": 81}), tables(ip=str(D), healthchecks={"tcp": 82})
+    made = plan(without_repetition([newer, older, newer]), lambda _: None)
+
+    assert [table.name for table in made.tables] == ["one", "two"]
+    assert [(b.address, [p.check.port for p in b.probes]) for b in made.tables[0].backends] == [
+        (A, [81]),
+        (B, [80]),
+        (C, [80]),
+        (D, [82]),
+    ]
+    assert without_repetition([newer, older, newer]) == (newer, older)
+    assert without_repetition([newer, tables(state="draining")]) == (newer,)
+
+
 def test_an_inactive_backend_is_not_checked() -> None:
     world = World()
     world.follow(tables(state="inactive"))
 
     assert world.health(A) is None
-    assert [p.check.address for p in plan(tables(state="inactive"), lambda _: None).tables[0].backends[0].probes] == []
+    assert [
+        p.check.address for p in plan([tables(state="inactive")], lambda _: None).tables[0].backends[0].probes
+    ] == []
 
 
 def test_a_backend_without_checks_is_as_healthy_as_the_file_says() -> None:
@@ -257,7 +274,7 @@ def test_a_backend_without_checks_is_as_healthy_as_the_file_says() -> None:
 
 
 def test_a_check_that_cannot_be_made_here_is_left_out_and_told_of() -> None:
-    made = plan(tables(), lambda check: "no way" if check.address == A else None)
+    made = plan([tables()], lambda check: "no way" if check.address == A else None)
 
     assert made.tables[0].backends[0].probes == ()
     assert made.impossible() == {"one: 10.0.0.1: tcp 80: no way", "two: 10.0.0.1: tcp 80: no way"}

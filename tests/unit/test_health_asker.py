@@ -230,7 +230,7 @@ def test_a_timeout_counts_only_if_the_daemon_had_the_time_to_look() -> None:
     async def run() -> tuple[bool, bool]:
         monitor = Monitor(Memory())
         async with await listening(hang) as server:
-            await monitor.follow(hanging(server.sockets[0].getsockname()[1]), HERE)
+            await monitor.follow([hanging(server.sockets[0].getsockname()[1])], HERE)
             while monitor.not_counted < 5:
                 time.sleep(0.15)  # busy with something else
                 await asyncio.sleep(0)

@@ -5,6 +5,7 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from pyroute2 import IPRoute
@@ -42,6 +43,26 @@ def generation(path: Path) -> int:
         value = ctypes.create_string_buffer(value_size)
         assert _libbpf.bpf_map_lookup_elem(fd, struct.pack("=I", 0), value) == 0
     return int.from_bytes(value.raw[:4], "little")
+
+
+@contextmanager
+def without_room(path: Path) -> Iterator[None]:
+    """The kernel refuses further entries of a pinned LPM trie, which is full of strange ones."""
+    with _opened(path) as (fd, info):
+        key_size, value_size = struct.unpack_from("=II", info, 8)
+        bits = struct.pack("=I", 8 * (key_size - 4))
+        written: list[bytes] = []
+        try:
+            for number in count():
+                key = bits + b"\xff" * (key_size - 8) + struct.pack("=I", number)
+                if _libbpf.bpf_map_update_elem(fd, key, bytes(value_size), ctypes.c_uint64(0)) != 0:
+                    break
+                written.append(key)
+            assert written
+            yield
+        finally:
+            for key in written:
+                _libbpf.bpf_map_delete_elem(fd, key)
 
 
 def xdp_program(lab: Lab, host: str) -> int | None:
