@@ -15,6 +15,7 @@ from glb.datapath.program import Program
 from glb.datapath.proxy import ProxyDatapath
 
 ESTABLISHED = "proxy: established"
+ASKED = "proxy: FIN, the kernel is asked"
 _STRANGER = "198.18.0.1"
 _FELLOWS = (frames.NEXT, frames.LAST)
 _DIRECTORS = IPv4Network("10.0.0.0/24")
@@ -37,7 +38,8 @@ def _proxy(*sources: IPv4Network) -> ProxyDatapath:
 
 def _cases(there: Sockets, program: Program) -> list[Case]:
     found: list[tuple[str, FrameSource, str]] = [
-        (ESTABLISHED, _established(there), "taken_established"),
+        (ESTABLISHED, _established(there, "A"), "taken_established"),
+        (ASKED, _established(there, "FA"), "taken_established"),
         ("proxy: SYN", _fixed(_segment(_STRANGER, SERVER, 1, there.port, "S")), "taken_syn"),
         ("proxy: SYN cookie", lambda: frames.tunnelled(there.cookie()), "taken_syncookie"),
         ("proxy: sent on", _unknown(there.port), "forwarded"),
@@ -51,7 +53,7 @@ def _cases(there: Sockets, program: Program) -> list[Case]:
 def _checked(there: Sockets, program: Program) -> Case:
     """A proxy that takes the tunnel's packets from directors only."""
     name = f"{ESTABLISHED}, source checked"
-    return Case(name, program, Harness.WHOLE, _established(there), "taken_established", namespace=there.namespace)
+    return Case(name, program, Harness.WHOLE, _established(there, "A"), "taken_established", namespace=there.namespace)
 
 
 def _unknown(port: int) -> FrameSource:
@@ -59,8 +61,8 @@ def _unknown(port: int) -> FrameSource:
     return _fixed(_segment(_STRANGER, SERVER, 1, port, "A"))
 
 
-def _established(there: Sockets) -> FrameSource:
-    return _fixed(_segment(SERVER, SERVER, there.connected_port, there.port, "A"))
+def _established(there: Sockets, flags: str) -> FrameSource:
+    return _fixed(_segment(SERVER, SERVER, there.connected_port, there.port, flags))
 
 
 def _segment(source: str, to: str, source_port: int, port: int, flags: str) -> Packet:

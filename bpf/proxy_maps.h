@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The proxy's maps: its settings. What it decides, the kernel's sockets know. These structs have no second definition:
- * Python takes them from the compiled program. */
+/* The proxy's maps: its settings, and what it remembers for a moment of what the kernel's sockets know. These structs have
+ * no second definition: Python takes them from the compiled program. */
 #pragma once
 
 #include "types.h"
@@ -12,6 +12,7 @@
 #define MAX_SOURCES 4096
 #define MAX_ADDRESSES 4096
 #define MAX_HOPS_KNOWN 4096
+#define RECENT_BITS 13 /* of the number of connections that a CPU remembers */
 
 /* Few networks are found faster by a look at each than in a trie. */
 #define FIRST_SOURCES 4
@@ -50,3 +51,13 @@ struct next_hop {
  * sent on to them meanwhile. Of the latter, the least recently used ones are forgotten. */
 BPF_TABLE("percpu_hash", __be32, struct next_hop, next_hops, MAX_HOPS_KNOWN);
 BPF_TABLE("lru_hash", __be32, __u64, wanted_hops, MAX_HOPS_KNOWN);
+
+/* A connection that was established here when the kernel was last asked: recent.h. */
+struct recent {
+	__u64 until; /* in jiffies */
+	__u64 ports; /* and the family */
+	__u64 src[2];
+	__u64 dst[2];
+};
+
+BPF_PERCPU_ARRAY(recent, struct recent, 1 << RECENT_BITS);

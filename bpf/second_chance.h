@@ -4,8 +4,10 @@
 
 #include "packet.h"
 #include "proxy_maps.h"
+#include "recent.h"
 
 /* From the kernel's include/net/tcp_states.h. */
+#define TCP_ESTABLISHED_STATE 1
 #define TCP_TIME_WAIT_STATE 6
 #define TCP_LISTEN_STATE 10
 #define TCP_NEW_SYN_RECV_STATE 12 /* half-open */
@@ -95,7 +97,7 @@ __inline enum verdict judge(struct bpf_sock *sk, const struct packet *pkt)
 
 /* In one network namespace; CONTINUE if nobody there knows the packet. */
 __inline enum verdict seek_in(struct xdp_md *ctx, const struct packet *pkt, struct bpf_sock_tuple *tuple,
-			      __u64 namespace)
+			      __u64 namespace, struct recent *recent)
 {
 	enum verdict verdict;
 	struct bpf_sock *sk;
@@ -104,25 +106,49 @@ __inline enum verdict seek_in(struct xdp_md *ctx, const struct packet *pkt, stru
 	if (!sk)
 		return CONTINUE;
 	verdict = judge(sk, pkt);
+	if (recent && sk->state == TCP_ESTABLISHED_STATE)
+		remember(recent, &pkt->flow);
 	bpf_sk_release(sk);
 	return verdict;
 }
 
-__inline enum verdict seek_socket(struct xdp_md *ctx, const struct proxy_settings *settings, const struct packet *pkt)
+/* recent: where the connection is remembered if it is established; NULL if it is not to be. */
+__inline enum verdict ask_kernel(struct xdp_md *ctx, const struct proxy_settings *settings, const struct packet *pkt,
+				 struct recent *recent)
 {
 	struct bpf_sock_tuple tuple;
 	enum verdict verdict;
 
 	set_tuple(&tuple, &pkt->flow);
-	verdict = seek_in(ctx, pkt, &tuple, BPF_F_CURRENT_NETNS);
+	verdict = seek_in(ctx, pkt, &tuple, BPF_F_CURRENT_NETNS, recent);
 	if (verdict)
 		return verdict;
 	for (int i = 0; i < MAX_NAMESPACES && i < settings->num_namespaces; i++) {
-		verdict = seek_in(ctx, pkt, &tuple, settings->namespaces[i]);
+		verdict = seek_in(ctx, pkt, &tuple, settings->namespaces[i], recent);
 		if (verdict)
 			return verdict;
 	}
 	return FORWARDED;
+}
+
+__inline bool ends_connection(const struct packet *pkt)
+{
+	return pkt->kind == KIND_TCP && (pkt->tcp->fin || pkt->tcp->rst);
+}
+
+__inline enum verdict seek_socket(struct xdp_md *ctx, const struct proxy_settings *settings, const struct packet *pkt)
+{
+	struct recent *place = place_of(&pkt->flow);
+
+	if (!place)
+		return ask_kernel(ctx, settings, pkt, NULL);
+	if (ends_connection(pkt)) {
+		place->until = 0;
+		return ask_kernel(ctx, settings, pkt, NULL);
+	}
+	if (is_recent(place, &pkt->flow))
+		return TAKEN_ESTABLISHED;
+	return ask_kernel(ctx, settings, pkt, place);
 }
 
 /* Who takes the packet here; FORWARDED when nobody does and it deserves its second chance. */

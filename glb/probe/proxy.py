@@ -2,7 +2,6 @@
 
 import os
 from ipaddress import IPv4Address
-from pathlib import Path
 
 from glb.config.model import Proto
 from glb.datapath import libbpf
@@ -15,7 +14,6 @@ from glb.probe.frames import client_packet, pinned_program, run, tunnelled
 
 # A fellow that does not exist (RFC 5737), so that a packet which is sent on can be told from one that is taken.
 _FELLOW = IPv4Address("192.0.2.1")
-_MAPS_OF_HOPS = ("wanted_hops", "forwards")
 
 _DECISIONS = {"pass": Decision.TAKEN, "tx": Decision.SENT_ON, "drop": Decision.DROPPED}
 
@@ -39,14 +37,7 @@ def probe_proxy(interface: str, source: IPv4Address | None, flow: Flow, proto: P
 
 def _forget_fellow(interface: str) -> None:
     """The program has asked its agent for the way to the fellow, which there is not, and counts it among the hops."""
-    for name in _MAPS_OF_HOPS:
-        path = pin_dir(interface) / name
-        if path.exists():  # an earlier glb's program does not have all of them
-            _forget(path)
-
-
-def _forget(path: Path) -> None:
-    table = libbpf.open_pin(path)
+    table = libbpf.open_pin(pin_dir(interface) / "wanted_hops")
     try:
         if _FELLOW.packed in libbpf.keys(table, len(_FELLOW.packed)):
             libbpf.delete(table, _FELLOW.packed)
