@@ -17,6 +17,7 @@ from pyroute2 import IPRoute
 from scapy.layers.inet import IP, UDP
 from scapy.packet import Raw
 
+from glb.control.client import Client
 from glb.datapath import libbpf
 from glb.datapath.kernel import link_info, map_info
 from glb.lab import Lab, hosts, xdp_pass
@@ -174,6 +175,35 @@ def test_an_interface_that_comes_back_gets_the_tables_in_force_while_the_kernel_
 
     director.wait_until_loaded()
     director.wait_until(lambda report: report.trouble is None and report.error is None)
+
+
+def test_the_tables_in_force_follow_health_while_a_larger_program_does_not_load(
+    director: Director, tmp_path: Path
+) -> None:
+    director.env["TMPDIR"] = str(tmp_path)
+    director.start(fate=ANOTHER_VERSION)
+    [source] = tmp_path.glob("*/bpf/types.h")
+    good = source.read_text()
+    source.write_text("#error none today\n" + good)
+    proxies = ("10.77.0.103", "10.77.0.104")
+    replace(director.table, *(table(f"t{p}", (p,), proxies, seed=f"{p:032x}") for p in range(6000, 6005)))
+    director.wait_until_refused()
+
+    set_down(director, "a", "10.77.0.101")
+
+    director.wait_until(lambda report: report.tables[0].backends.get("10.77.0.101") == "active, unhealthy")
+    assert "none today" in str(director.report.error)
+    with Stream(director.lab, PORTS, CLIENTS) as stream:
+        stream.wait_for_rounds(1)
+    assert {tunnel.hops[0] for tunnel in stream.tunnelled} == {"10.77.0.102"}
+
+    source.write_text(good)
+    director.wait_until_loaded()
+
+
+def set_down(director: Director, name: str, backend: str) -> None:
+    place = f"/v1/tables/{name}/backends/{backend}/health"
+    Client(director.lab.run_dir / f"{HOST}.sock").put(place, {"health": "down"})
 
 
 def test_a_change_of_the_mtu_is_followed(director: Director) -> None:
