@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from glb.ctl.takeover import running_directors
+from glb.ctl.takeover import directors_with
 from glb.ctl.which import client_of
 from glb.daemon.report import Report
 from glb.errors import GlbError
@@ -38,7 +38,7 @@ def require_harmless(path: Path, source: str) -> None:
     A running director that follows the file is asked, which knows what is loaded; without one, the file is taken as it
     is.
     """
-    users = [report for report in running_directors() if report.table_file == str(path.resolve())]
+    users = directors_with(path)
     plan = ask_for_plan(users[0], source, str(path)) if users else plan_here(path, source.encode(), str(path))
     refusal = plan.refusal()
     if refusal is not None:

@@ -39,13 +39,16 @@ def running_directors() -> list[Report]:
     return [report for report in all_reports("director") if report.process.is_alive()]
 
 
+def directors_with(table: Path) -> list[Report]:
+    """The same of those that serve from the table file, by whatever name they or the caller know it."""
+    return [report for report in running_directors() if Path(str(report.table_file)).resolve() == table.resolve()]
+
+
 def _daemons_with(table: Path) -> list[list[Report]]:
     """The running directors that serve from the table file: of each daemon the reports of its interfaces."""
-    path = str(table.resolve())
     daemons: dict[str | None, list[Report]] = {}
-    for report in running_directors():
-        if report.table_file == path:
-            daemons.setdefault(report.socket, []).append(report)
+    for report in directors_with(table):
+        daemons.setdefault(report.socket, []).append(report)
     return list(daemons.values())
 
 

@@ -55,8 +55,8 @@ class Director:
                 interface=interface,
                 process=ProcessId.own(),
                 started=now(),
-                table_file=str(sources.table.resolve()),
-                config_file=str(sources.config.resolve()),
+                table_file=str(sources.table.absolute()),
+                config_file=str(sources.config.absolute()),
                 socket=str(socket),
             )
         )

@@ -51,7 +51,7 @@ class Proxy:
                 interface=interface,
                 process=ProcessId.own(),
                 started=now(),
-                config_file=str(config.resolve()) if config else None,
+                config_file=str(config.absolute()) if config else None,
             )
         )
         self._loaded(settings, digest)
