@@ -1,5 +1,6 @@
 """What a visit tells, in the words of someone who looks for a packet."""
 
+import hashlib
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -8,42 +9,14 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from glb.capture.records import Visit
+from glb.capture.records import NANOSECONDS, Visit
+from glb.capture.told import Inner, Row, Told, Tunnel
 from glb.scapy import GLBGUE
 
 _ETHERNET = 14
+_IPV6_HEADER = 40
+_DIGESTED = 256  # bytes of a packet: its headers and some of what is in it, which is kept of it in each tunnel
 _FLAGS = {"S": "SYN", "A": "ACK", "F": "FIN", "R": "RST", "P": "PSH", "U": "URG"}
-
-
-@dataclass(frozen=True, slots=True)
-class Tunnel:
-    """A tunnel's header: whom it is addressed to, and the list of hops of which `next_hop` is the next to be asked."""
-
-    source: IPv4Address
-    target: IPv4Address
-    next_hop: int
-    hops: tuple[IPv4Address, ...]
-
-    @property
-    def rest(self) -> tuple[IPv4Address, ...]:
-        """Who is still to be asked."""
-        return self.hops[self.next_hop :]
-
-
-@dataclass(frozen=True, slots=True)
-class Inner:
-    """A client's packet. Ports are None where it has none; what: flags or kind; size: bytes of payload."""
-
-    src: str
-    dst: str
-    src_port: int | None
-    dst_port: int | None
-    protocol: str
-    what: str
-    size: int
-
-    def __str__(self) -> str:
-        return f"{_endpoint(self.src, self.src_port)} > {_endpoint(self.dst, self.dst_port)} {self.what}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +37,24 @@ class Story:
         then = ", then ".join(str(hop) for hop in self.left_in.rest)
         whither = f"to {self.left_in.target}" + (f"; if it does not know the connection: {then}" if then else "")
         return f"{verdict.name} {whither}" if self.came_in is None else f"{verdict.name} {whither}: {verdict.meaning}"
+
+    def told(self, host: str, row: Row | None = None) -> Told:
+        """host: on which the datapath is. row: which is the packet's, if it has been looked up."""
+        visit = self.visit
+        return Told(
+            host=host,
+            time=visit.time / NANOSECONDS,
+            interface=visit.interface,
+            program=visit.program,
+            verdict=visit.verdict.name,
+            action=visit.verdict.action,
+            length=visit.before.length,
+            decision=self.decision,
+            packet=self.inner,
+            came_in=self.came_in,
+            left_in=self.left_in,
+            row=row,
+        )
 
 
 def tell(visit: Visit) -> Story:
@@ -101,10 +92,11 @@ def _inner(packet: Packet) -> Inner | None:
 
 
 def _made(ip: Packet, src_port: int | None, dst_port: int | None, protocol: str, what: str, size: int) -> Inner:
-    return Inner(ip.src, ip.dst, src_port, dst_port, protocol, what + (f", {size} bytes" if size else ""), size)
+    told = what + (f", {size} bytes" if size else "")
+    return Inner(ip.src, ip.dst, src_port, dst_port, protocol, told, size, _digest(ip))
 
 
-def _endpoint(address: str, port: int | None) -> str:
-    if port is None:
-        return address
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+def _digest(ip: Packet) -> str:
+    """Of a packet without the padding of its frame."""
+    length = ip.len if IP in ip else _IPV6_HEADER + ip.plen
+    return hashlib.blake2b(ip.original[: min(length, _DIGESTED)], digest_size=8).hexdigest()

@@ -25,6 +25,7 @@ from glb.ctl import (
     stats,
     table,
     top,
+    trace,
 )
 from glb.ctl.output import errors
 from glb.errors import GlbError
@@ -55,7 +56,7 @@ app.command("lookup")(lookup.lookup_command)
 app.command("stats")(stats.stats_command)
 app.command("top")(top.top_command)
 app.command("capture")(capture.capture_command)
-app.command("trace")(capture.trace_command)
+app.command("trace")(trace.trace_command)
 app.command("probe")(probe.probe_command)
 app.command("check")(check.check_command)
 app.command("doctor")(doctor.doctor_command)

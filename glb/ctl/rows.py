@@ -1,31 +1,15 @@
 """Which bind and row a traced packet belongs to, by the files that its director serves from."""
 
-from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
-from glb.capture.story import Inner, Story
+from glb.capture.story import Story
+from glb.capture.told import Inner, Row
 from glb.config.model import Proto
 from glb.daemon.report import read_report, report_path
 from glb.director.sources import Loaded, Sources, read
 from glb.hashing.flow import Flow
 from glb.table.lookup import ICMP, lookup
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Where a packet's flow is in the tables."""
-
-    table: str
-    bind: str
-    row: int
-
-    def __str__(self) -> str:
-        return f"bind {self.bind} of table {self.table}, row {self.row}"
-
-    def facts(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 class TableRows:

@@ -22,11 +22,10 @@ from glb.lab import Lab, hosts
 from glb.lab.events import Finished, Opened
 from glb.lab.process import argv_in
 from glb.scapy import GLBGUE
-from tests.lab.helpers.commands import counts, drained, faults, glbctl
-from tests.lab.helpers.kernel import pinned_id, xdp_program
+from tests.lab.helpers.commands import counts, drained, faults, fetch, glbctl
+from tests.lab.helpers.kernel import plain, xdp_program
 
 CLIENT = "198.18.0.7"
-DATAPATHS = ("director1", "director2", "proxy1", "proxy2", "proxy3")
 BOUND_S = 120
 
 
@@ -46,41 +45,57 @@ def running(lab: Lab, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
                 process.communicate(timeout=BOUND_S)  # reads on: a full pipe would keep it from ending
 
 
-def fetch(lab: Lab, path: str = "") -> str:
-    url = f"http://{hosts.VIP4}/{path}"
-    return lab.run("client", ["curl", "-sf", "--max-time", "10", "--interface", CLIENT, url]).stdout.strip()
-
-
 def lines(process: "subprocess.Popen[str]") -> list[dict[str, Any]]:
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=BOUND_S)
     return [json.loads(line) for line in out.splitlines()]
 
 
-def plain(lab: Lab) -> bool:
-    """Whether each datapath's own program is attached."""
-    return all(xdp_program(lab, host) == pinned_id(lab.pin_dir / host / "program") for host in DATAPATHS)
-
-
 def test_a_trace_tells_each_decision_on_a_connections_way(lab: Lab) -> None:
     with running(lab, "trace", CLIENT, f"{hosts.VIP4}:80", "-o", "json") as process:
-        proxy = fetch(lab)
+        proxy = fetch(lab, CLIENT)
         told = lines(process)
 
     [syn, taken, *_] = told
     assert (syn["program"], syn["verdict"], syn["packet"]["what"]) == ("director", "encapsulated", "SYN")
     assert syn["row"]["bind"] == f"{hosts.VIP4}:80/tcp"
     assert (taken["interface"], taken["verdict"]) == (proxy, "taken_syn")
-    assert "taken_syn: a new connection" in taken["told"]
-    assert f" at {socket.gethostname()}" in taken["told"]
+    assert taken["decision"] == "taken_syn: a new connection: decapsulated here"
+    assert {fact["host"] for fact in told} == {socket.gethostname()}
     assert syn["left_in"]["target"] == taken["came_in"]["target"]
     assert {fact["verdict"] for fact in told[2:]} == {"encapsulated", "taken_established"}
     assert plain(lab)
 
 
+@pytest.mark.parametrize("command", [["trace", CLIENT], ["capture"]])
+def test_it_ends_when_nobody_reads_it_any_more_though_no_packet_comes(lab: Lab, command: list[str]) -> None:
+    with running(lab, *command, "--iface", "proxy1") as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.wait(BOUND_S)
+    assert plain(lab)
+
+
+def test_a_capture_into_a_file_needs_nobody_who_reads(lab: Lab, tmp_path: Path) -> None:
+    file = tmp_path / "capture.pcapng"
+    with running(lab, "capture", f"client {CLIENT}", "-w", str(file)) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        fetch(lab, CLIENT)
+        process.send_signal(signal.SIGINT)
+        process.wait(BOUND_S)
+    assert len(list(PcapNgReader(str(file)))) > 2
+
+
+def test_a_trace_ends_with_its_input_if_it_is_told_to(lab: Lab) -> None:
+    done = glbctl(lab, "director1", "trace", CLIENT, "--until-eof", stdin="anything\n")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert plain(lab)
+
+
 def test_a_trace_shows_the_second_chance(lab: Lab) -> None:
     """A connection that is there when its proxy is drained: the new first hop sends its packets on."""
-    proxy = fetch(lab)
+    proxy = fetch(lab, CLIENT)
     one_slow_download = ("--client", CLIENT, "--count", "1", "--in-flight", "1", "--file", "4m", "--rate", "32k")
     with (
         lab.traffic("download", *one_slow_download) as traffic,
@@ -109,7 +124,7 @@ def read(process: "subprocess.Popen[str]") -> Iterator[dict[str, Any]]:
 def test_captured_packets_open_as_a_file_each_as_it_came_and_as_it_left(lab: Lab, tmp_path: Path) -> None:
     file = tmp_path / "capture.pcapng"
     with running(lab, "capture", f"client {CLIENT}", "-w", str(file)) as process:
-        fetch(lab)
+        fetch(lab, CLIENT)
         lines(process)
 
     packets = list(PcapNgReader(str(file)))
@@ -138,16 +153,16 @@ def test_a_capture_that_is_killed_disturbs_nothing_and_the_next_takes_its_place(
         process.kill()
         process.wait(BOUND_S)
     assert not plain(lab)
-    assert fetch(lab)
+    assert fetch(lab, CLIENT)
 
     with running(lab, "capture", f"client {CLIENT}", "-o", "json") as process:
-        fetch(lab)
+        fetch(lab, CLIENT)
         assert lines(process)
     assert plain(lab)
 
 
 def test_a_daemon_that_is_started_anew_takes_over_from_a_capture_that_was_killed(lab: Lab) -> None:
-    assert fetch(lab)
+    assert fetch(lab, CLIENT)
     with running(lab, "capture", "-o", "json", "--iface", "proxy1") as process:
         process.kill()
         process.wait(BOUND_S)

@@ -1,17 +1,20 @@
 """Filters in words, and what a visit is told as."""
 
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
-from scapy.packet import Raw
+from scapy.packet import Packet, Raw
 
 from glb.capture.errors import CaptureError
+from glb.capture.merge import HOLD_SECONDS, Merge
 from glb.capture.pcapng import CaptureFile
 from glb.capture.records import Frame, Visit
 from glb.capture.story import tell
+from glb.capture.told import Told, of_line, to_line
 from glb.capture.wish import Wish, parse
 from glb.datapath.verdicts import verdicts_of
 from glb.scapy import GLBGUE
@@ -58,9 +61,9 @@ CLIENT_PACKET = IP(src="198.51.100.7", dst="203.0.113.10") / TCP(sport=4711, dpo
 OUTER = {"src": "10.0.0.1", "dst": "10.0.0.11"}
 
 
-def tunnelled(next_hop: int = 0, **outer: str) -> bytes:
+def tunnelled(next_hop: int = 0, packet: Packet = CLIENT_PACKET, **outer: str) -> bytes:
     gue = GLBGUE(hops=["10.0.0.12", "10.0.0.13"], next_hop=next_hop)
-    return bytes(Ether() / IP(**(OUTER | outer)) / UDP(sport=0x8001, dport=19523, chksum=0) / gue / CLIENT_PACKET)
+    return bytes(Ether() / IP(**(OUTER | outer)) / UDP(sport=0x8001, dport=19523, chksum=0) / gue / packet)
 
 
 def test_a_directors_decision_names_the_hops_in_their_order() -> None:
@@ -77,6 +80,94 @@ def test_a_proxys_decision_names_the_reason() -> None:
 
     sent_on = tell(visit("proxy", "forwarded", tunnelled(), tunnelled(1, src="10.0.0.11", dst="10.0.0.12")))
     assert sent_on.decision.startswith("forwarded to 10.0.0.12; if it does not know the connection: 10.0.0.13: unknown")
+
+
+def at_director(packet: Packet = CLIENT_PACKET, *, padding: int = 0) -> Told:
+    before = bytes(Ether() / packet) + bytes(padding)
+    return tell(visit("director", "encapsulated", before, tunnelled(packet=packet))).told("lb1")
+
+
+def at_proxy(packet: Packet = CLIENT_PACKET, *, hop: int = 0) -> Told:
+    came = tunnelled(hop, packet=packet)
+    return tell(visit("proxy", "taken_established", came, bytes(Ether() / packet))).told(f"web{hop}")
+
+
+def test_a_packet_has_the_same_digest_wherever_it_passes_and_another_than_the_next() -> None:
+    passes = (at_director(), at_director(padding=20), at_proxy(), at_proxy(hop=1))
+    assert len({told.packet.digest for told in passes if told.packet}) == 1
+
+    following = CLIENT_PACKET.copy()
+    following[TCP].seq += 1
+    assert at_director(following).packet != at_director().packet
+
+
+def test_what_is_told_goes_through_a_line_of_json() -> None:
+    told = at_proxy(hop=1)
+    assert of_line(to_line(told)) == told
+    assert (told.step, at_proxy().step, at_director().step) == (2, 1, 0)
+
+
+@pytest.mark.parametrize("line", ["{}", '{"host": "lb1"}', "[]", "{", '"bye"'])
+def test_a_line_that_tells_of_no_packet_is_refused(line: str) -> None:
+    with pytest.raises(CaptureError, match="this is not what a trace tells"):
+        of_line(line)
+
+
+def in_order(*told: Told, every: float = 0.01) -> list[tuple[str, float]]:
+    """Host and time of each, as they are put together when they arrive in this order."""
+    merge = Merge()
+    for number, visit in enumerate(told):
+        merge.add(visit, number * every)
+    return [(visit.host, visit.time) for visit in merge.take(float("inf"))]
+
+
+def packet(number: int) -> Packet:
+    return IP(src="198.51.100.7", dst="203.0.113.10") / TCP(sport=4711, dport=80, seq=number)
+
+
+def test_a_packets_visits_stand_together_in_the_order_of_its_way_whatever_the_clocks_say() -> None:
+    first, second = packet(1), packet(2)
+    told = in_order(
+        replace(at_proxy(first, hop=1), time=99.0),  # whose clock is a second behind
+        replace(at_director(second), time=100.2),
+        replace(at_proxy(first), time=100.5),  # whose clock is half a second ahead
+        replace(at_director(first), time=100.0),
+        replace(at_proxy(second), time=100.7),
+    )
+    assert told == [("lb1", 100.0), ("web0", 100.5), ("web1", 99.0), ("lb1", 100.2), ("web0", 100.7)]
+
+
+def test_packets_with_the_same_content_are_told_one_after_the_other() -> None:
+    told = in_order(*(replace(make(), time=time) for time in (1.0, 2.0) for make in (at_director, at_proxy)))
+    assert told == [("lb1", 1.0), ("web0", 1.0), ("lb1", 2.0), ("web0", 2.0)]
+
+
+def test_what_is_no_ip_packet_stands_alone() -> None:
+    told = in_order(*(replace(at_director(), packet=None, host=host, time=1.0) for host in ("lb1", "lb2", "lb3")))
+    assert len(told) == 3
+
+
+def test_a_packet_is_kept_back_until_the_other_hosts_have_told_of_it() -> None:
+    first, second, third = (replace(at_director(packet(number)), time=float(number)) for number in (1, 2, 3))
+    merge = Merge()
+    merge.add(second, 0.0)
+    merge.add(first, 0.2)  # from a host that is a little slower
+    merge.add(third, 0.2)
+
+    assert merge.take(HOLD_SECONDS - 0.1) == []
+    assert merge.take(HOLD_SECONDS) == [first, second]
+    assert merge.take(HOLD_SECONDS + 0.2) == [third]
+    assert merge.take(float("inf")) == []
+
+
+def test_a_host_whose_clock_is_far_behind_is_waited_for_all_the_same() -> None:
+    here, far = replace(at_director(packet(1)), time=100.0), replace(at_director(packet(2)), time=10.0)
+    merge = Merge()
+    merge.add(here, 0.0)
+    merge.add(far, HOLD_SECONDS - 0.1)
+
+    assert merge.take(HOLD_SECONDS) == [here]
+    assert merge.take(2 * HOLD_SECONDS) == [far]
 
 
 @pytest.mark.parametrize("length", range(0, 80, 7))

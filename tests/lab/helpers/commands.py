@@ -27,6 +27,12 @@ def glbctl(lab: Lab, host: str, *arguments: str, stdin: str | None = None) -> su
     )
 
 
+def fetch(lab: Lab, client: str) -> str:
+    """The name of the proxy that answers a client."""
+    command = ["curl", "-sf", "--max-time", "10", "--interface", client, f"http://{hosts.VIP4}/"]
+    return lab.run("client", command).stdout.strip()
+
+
 def facts(lab: Lab, host: str, *arguments: str, stdin: str | None = None) -> Any:
     """What a command that succeeds says with -o json."""
     done = glbctl(lab, host, *arguments, "-o", "json", stdin=stdin)

@@ -75,3 +75,9 @@ def xdp_program(lab: Lab, host: str) -> int | None:
         return xdp.get_attr("IFLA_XDP_PROG_ID") if xdp else None
 
     return lab.within(host, look)
+
+
+def plain(lab: Lab) -> bool:
+    """Whether each datapath's own program is attached, and no capture's."""
+    datapaths = [host.name for host in (*lab.directors, *lab.proxies)]
+    return all(xdp_program(lab, host) == pinned_id(lab.pin_dir / host / "program") for host in datapaths)

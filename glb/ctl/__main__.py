@@ -1,0 +1,5 @@
+"""`python -m glb.ctl` is `glbctl`: how it starts itself."""
+
+from glb.ctl.main import run
+
+run()

@@ -1,0 +1,134 @@
+"""`glbctl trace`: one client's packets on their way, as this host's datapaths see them, and those of other hosts."""
+
+import shlex
+import socket
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from glb.capture.told import Told, to_line
+from glb.capture.wish import Wish, parse
+from glb.ctl.endpoints import parse_endpoint
+from glb.ctl.host_traces import HostTrace, here, on, tell_all
+from glb.ctl.output import Format, Output, console, errors
+from glb.ctl.visit_text import paragraph
+from glb.ctl.watch import Count, Interfaces, Seconds, input_has_ended, nobody_reads, watch
+from glb.datapath.pins import attached_interfaces
+
+if TYPE_CHECKING:  # at run time where it is needed: it brings in scapy, which is slow to come
+    from glb.capture.story import Story
+
+
+def trace_command(
+    source: Annotated[str, typer.Argument(metavar="CLIENT[:PORT]", help="The client.")],
+    destination: Annotated[
+        str | None, typer.Argument(metavar="[VIP[:PORT]]", help="The VIP; any, if left out.")
+    ] = None,
+    hosts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--host",
+            metavar="[USER@]HOST",
+            help="Also the datapaths of this host, by ssh; again for each further one.",
+            show_default=False,
+        ),
+    ] = None,
+    iface: Interfaces = None,
+    count: Count = None,
+    seconds: Seconds = None,
+    until_eof: Annotated[
+        bool, typer.Option("--until-eof", help="Stop when standard input ends. So --host ends it on the other hosts.")
+    ] = False,
+    ssh: Annotated[str, typer.Option("--ssh", metavar="COMMAND", help='With --host: such as "ssh -F FILE".')] = "ssh",
+    remote_glbctl: Annotated[
+        str,
+        typer.Option(
+            "--remote-glbctl", metavar="COMMAND", help='With --host: such as "sudo -n /opt/glb/.venv/bin/glbctl".'
+        ),
+    ] = "glbctl",
+    output: Output = Format.TEXT,
+) -> None:
+    """Follow one client's packets through directors and proxies, with each decision.
+
+    A director says which bind and row it is, and whom it tunnels the packet to; a proxy, why it took it (a new
+    connection, one that it has, a SYN cookie) or whom it sent it on to. It sees the datapaths of this host, if there
+    are any, and of each --host, and tells one story:
+
+    glbctl trace 198.51.100.7 203.0.113.10:443 --host director1 --host proxy1 --host proxy2
+
+    Each packet's lines stand together in the order of its way. Other hosts are asked by `ssh`, which uses your keys
+    and configuration, and asks for no password. A host that cannot be asked is told of, and the others go on; the exit
+    status is 1 then.
+    """
+    ends = [_words("client", "client-port", source)]
+    if destination is not None:
+        ends.append(_words("vip", "port", destination))
+    wish = parse([word for words in ends for word in words])
+
+    def is_over() -> bool:
+        return nobody_reads() or (until_eof and input_has_ended())
+
+    if not hosts:
+        _trace_here(wish, iface, count, seconds, _printer(output, with_host=False), is_over)
+        return
+    arguments = ["trace", source, *([destination] if destination else []), "--output", Format.JSON, "--until-eof"]
+    arguments += [word for name in iface or () for word in ("--iface", name)]
+    arguments += [] if seconds is None else ["--seconds", f"{seconds}"]
+    traces = _traces(hosts, arguments, shlex.split(ssh), remote_glbctl)
+    if not tell_all(traces, _printer(output, with_host=True), count, seconds, is_over):
+        raise typer.Exit(1)
+
+
+def _trace_here(
+    wish: Wish,
+    interfaces: list[str] | None,
+    count: int | None,
+    seconds: float | None,
+    show: Callable[[Told], None],
+    is_over: Callable[[], bool],
+) -> None:
+    from glb.ctl.rows import TableRows
+
+    rows = TableRows()
+    host = socket.gethostname()
+
+    def tell(story: "Story") -> None:
+        show(story.told(host, rows.of(story)))
+
+    watch(wish, interfaces, count, seconds, tell, is_over)
+
+
+def _printer(output: Format, *, with_host: bool) -> Callable[[Told], None]:
+    def show(told: Told) -> None:
+        if output is Format.JSON:
+            typer.echo(to_line(told))
+            return
+        for line in paragraph(told, with_host=with_host):
+            console.print(line, soft_wrap=True)
+
+    return show
+
+
+def _traces(hosts: Sequence[str], arguments: Sequence[str], ssh: Sequence[str], glbctl: str) -> list[HostTrace]:
+    """One of each host, and of this one if there is something to see; ssh is not asked to come back here."""
+    this = socket.gethostname()
+    wanted = list(dict.fromkeys(hosts))
+    if not _is_attached():
+        return [on(host, arguments, ssh, glbctl) for host in wanted]
+    others = [host for host in wanted if host.rpartition("@")[2] != this]
+    return [here(this, arguments), *(on(host, arguments, ssh, glbctl) for host in others)]
+
+
+def _is_attached() -> bool:
+    try:
+        return bool(attached_interfaces())
+    except PermissionError as error:
+        errors.print(f"this host's own datapaths are left out: {error.filename}: {error.strerror}", style="dim")
+        return False
+
+
+def _words(address_keyword: str, port_keyword: str, endpoint: str) -> list[str]:
+    """An end of a connection as a part of a filter."""
+    address, port = parse_endpoint(endpoint)
+    return [f"{address_keyword} {address}", *([f"{port_keyword} {port}"] if port is not None else [])]
