@@ -175,18 +175,32 @@ __inline bool is_extension(__u8 protocol)
 	       protocol == IPPROTO_FRAGMENT;
 }
 
+/* The same place, of which the verifier knows only how far behind the start it may be: so one way there is as good as
+ * another, and it follows what comes next once, not for each number of headers. */
+__inline void *anchored(void *start, const void *pos)
+{
+	__u64 distance = pos - start;
+
+	barrier_var(distance);
+	return start + (distance & 0x3fff);
+}
+
 /* Steps over extension headers, keeping the next header's protocol. `fragmented` are the bits of a fragment header
  * that make the rest unreadable. */
 __inline enum extensions skip_extensions(struct cursor *c, __u8 *protocol, __be16 fragmented)
 {
+	void *start = c->pos;
 	struct extension *ext;
 	__u8 now;
 
 #pragma unroll
 	for (int i = 0; i < MAX_EXTENSIONS; i++) {
 		now = *protocol;
-		if (likely(!is_extension(now)))
+		if (likely(!is_extension(now))) {
+			if (i > 0)
+				c->pos = anchored(start, c->pos);
 			return AT_UPPER_LAYER;
+		}
 		ext = advance(c, sizeof(*ext));
 		if (!ext)
 			return EXTENSIONS_CUT_OFF;
@@ -196,6 +210,7 @@ __inline enum extensions skip_extensions(struct cursor *c, __u8 *protocol, __be1
 		if (now == IPPROTO_FRAGMENT && ext->offset_and_more & fragmented)
 			return AT_FRAGMENT;
 	}
+	c->pos = anchored(start, c->pos);
 	return is_extension(*protocol) ? TOO_MANY_EXTENSIONS : AT_UPPER_LAYER;
 }
 

@@ -136,21 +136,16 @@ __inline bool ends_connection(const struct packet *pkt)
 	return pkt->kind == KIND_TCP && (pkt->tcp->fin || pkt->tcp->rst);
 }
 
-/* A capture's twin asks the kernel for each packet: with both ways in it, it is too large for the verifier. */
-#ifdef CAPTURE
-#define ASKS_ALWAYS true
-#else
-#define ASKS_ALWAYS false
-#endif
-
 __inline enum verdict seek_socket(struct xdp_md *ctx, const struct proxy_settings *settings, const struct packet *pkt)
 {
 	struct recent *place = place_of(&pkt->flow);
 
-	if (place && ends_connection(pkt))
-		place->until = 0;
-	if (ASKS_ALWAYS || !place || ends_connection(pkt))
+	if (!place)
 		return ask_kernel(ctx, settings, pkt, NULL);
+	if (ends_connection(pkt)) {
+		place->until = 0;
+		return ask_kernel(ctx, settings, pkt, NULL);
+	}
 	if (is_recent(place, &pkt->flow))
 		return TAKEN_ESTABLISHED;
 	return ask_kernel(ctx, settings, pkt, place);
