@@ -1,12 +1,10 @@
 """The duty that announces the VIPs: while the datapath works and a table can serve, and not a moment longer."""
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from glb.config.model import Network
 from glb.config.routing import Routing
@@ -19,10 +17,9 @@ from glb.errors import GlbError
 from glb.routing.prefixes import not_carried, prefixes_to_announce
 from glb.routing.speaker import Session, Speaker
 from glb.routing.speakers import speaker_for
+from glb.waiting import unless, wait_for_any
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 _LOOK_SECONDS = 1.0
 _LOOKS_PER_TEST = 3
@@ -104,15 +101,15 @@ class Announcer:
         self._stop = stop
         looks = 0
         while not stop.is_set():
-            situation = await _unless(stop, ask(actions, _look))
+            situation = await unless(stop, ask(actions, _look))
             if situation is not None:
                 if situation.is_announced and looks % _LOOKS_PER_TEST == 0 and not self._draining:
-                    await _unless(stop, self._test(actions))
+                    await unless(stop, self._test(actions))
                 async with self._turn:
                     if not stop.is_set():  # a drain, which has held the turn, may have been called off
                         await asyncio.to_thread(self._follow, situation)
             looks += 1
-            await _pause(stop, _LOOK_SECONDS)
+            await wait_for_any(stop, seconds=_LOOK_SECONDS)
         if not self._keep:
             await self._take_leave()
 
@@ -249,19 +246,3 @@ def _identity(routing: Routing | None) -> object:
 
 def _listed(prefixes: Sequence[Network]) -> str:
     return ", ".join(map(str, prefixes)) or "nothing"
-
-
-async def _unless(stop: asyncio.Event, wanted: Awaitable[T]) -> T | None:
-    """What is wanted, or None once stop is set: the worker answers nobody after that."""
-    working, stopping = asyncio.ensure_future(wanted), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
-    finally:
-        working.cancel()
-        stopping.cancel()
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)

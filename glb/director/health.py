@@ -12,6 +12,7 @@ from glb.health.errors import HealthError
 from glb.health.ledger import Ledger
 from glb.health.memory import save
 from glb.health.monitor import Monitor
+from glb.waiting import wait_for_any
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ async def remember_health(keeper: Keeper, stop: asyncio.Event) -> None:
     """Keep the file up to date, to the end."""
     async for _ in _whenever(keeper.monitor.unsaved, stop):
         await keeper.save()
-        await _wait_for_any(stop, seconds=_BETWEEN_SAVES)
+        await wait_for_any(stop, seconds=_BETWEEN_SAVES)
 
 
 def _save(path: Path, ledger: Ledger) -> None:
@@ -61,14 +62,7 @@ def _save(path: Path, ledger: Ledger) -> None:
 async def _whenever(event: asyncio.Event, stop: asyncio.Event) -> AsyncIterator[None]:
     """Yields each time the event is set, and clears it, until stop is set and nothing is left to do."""
     while event.is_set() or not stop.is_set():
-        await _wait_for_any(event, stop)
+        await wait_for_any(event, stop)
         if event.is_set():
             event.clear()
             yield
-
-
-async def _wait_for_any(*events: asyncio.Event, seconds: float | None = None) -> None:
-    waits = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for wait in waits:
-        wait.cancel()

@@ -6,13 +6,13 @@ not the hops of a second row, with `alt_hash_fields`).
 """
 
 import asyncio
-import contextlib
 import logging
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from glb.errors import GlbError
 from glb.metrics.sample import Sample, take
+from glb.waiting import wait_for_any
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ async def tell_statsd(port: Callable[[], int | None], interfaces: Sequence[str],
             if listener is not None and now is not None and before is not None:
                 send(sender, lines(before, now), listener)
             before = now
-            await _wait(stop, INTERVAL_SECONDS)
+            await wait_for_any(stop, seconds=INTERVAL_SECONDS)
 
 
 async def _counts_now(interfaces: Sequence[str]) -> Counts | None:
@@ -108,11 +108,6 @@ def send(sender: socket.socket, said: Sequence[str], port: int) -> None:
         except OSError as error:
             log.error("statsd is told nothing: 127.0.0.1:%d: %s", port, error.strerror)
             return
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
 
 
 def _names(samples: Sequence[Sample]) -> set[str]:

@@ -18,6 +18,7 @@ from pyroute2.netlink.rtnl import RTMGRP_IPV4_ROUTE, RTMGRP_LINK, RTMGRP_NEIGH
 
 from glb.network.interface import Interface
 from glb.network.netlink import open_netlink
+from glb.waiting import wait_for_any
 
 _NTF_USE = 0x01
 # NUD_*: reachable, stale, delay, probe, noarp, permanent. In the other states the address is not to be relied on.
@@ -73,7 +74,7 @@ async def changes(stop: asyncio.Event, every: float) -> AsyncIterator[None]:
         listener = asyncio.create_task(_set_on_message(netlink, changed))
         try:
             while not stop.is_set():
-                await _wait_for_either(changed, stop, every)
+                await wait_for_any(changed, stop, seconds=every)
                 changed.clear()
                 await asyncio.sleep(_QUIET_SECONDS)
                 if not stop.is_set():
@@ -85,13 +86,6 @@ async def changes(stop: asyncio.Event, every: float) -> AsyncIterator[None]:
 async def _set_on_message(netlink: AsyncIPRoute, changed: asyncio.Event) -> None:
     async for _ in netlink.get():
         changed.set()
-
-
-async def _wait_for_either(first: asyncio.Event, second: asyncio.Event, seconds: float) -> None:
-    waits = [asyncio.create_task(event.wait()) for event in (first, second)]
-    await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for wait in waits:
-        wait.cancel()
 
 
 def _gateway(netlink: IPRoute, interface: Interface, host: IPv4Address) -> IPv4Address | None:

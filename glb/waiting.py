@@ -1,0 +1,28 @@
+"""Waiting in an event loop for whatever comes first."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def wait_for_any(*events: asyncio.Event, seconds: float | None = None) -> None:
+    """Until one of the events is set, or the time is over."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+async def unless(stop: asyncio.Event, wanted: Awaitable[T]) -> T | None:
+    """What is wanted, or None once stop is set: it is cancelled then, as nobody may be there who would answer it."""
+    working, stopping = asyncio.ensure_future(wanted), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        stopping.cancel()
