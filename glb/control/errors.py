@@ -4,4 +4,4 @@ from glb.errors import GlbError
 
 
 class ControlError(GlbError):
-    """A daemon cannot be asked, or has refused. The message says which one, and why."""
+    """A daemon cannot be asked, has refused, or cannot listen. The message says which one or where, and why."""

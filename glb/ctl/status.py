@@ -1,5 +1,6 @@
 """What there is to say of a daemon and its datapath, for `director status` and `proxy status`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -54,7 +55,9 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
     if facts["trouble"]:
         lines.add_row("trouble", Text(facts["trouble"], style="red"))
     if facts["role"] == "proxy" and facts["running"]:
-        lines.add_row("agent", _agent(facts))
+        lines.add_row("agent", _answering(facts["agent"], facts["agent_trouble"]))
+    if facts["running"]:
+        lines.add_row("metrics", _answering(facts["metrics"], facts["metrics_trouble"]))
     for table in facts["tables"]:
         lines.add_row("table", f"{table['name']}, {table['depth']} hops a row")
         lines.add_row("  binds", "\n".join(table["binds"]))
@@ -66,7 +69,7 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
     return Group(Text(f"{facts['role']} {facts['interface']}", style="bold"), lines)
 
 
-def _agent(facts: dict[str, Any]) -> RenderableType:
-    if facts["agent_trouble"]:
-        return Text(f"does not answer: {facts['agent_trouble']}", style="red")
-    return f"answers on {', '.join(facts['agent'])}" if facts["agent"] else "off"
+def _answering(places: Sequence[str], trouble: str | None) -> RenderableType:
+    if trouble:
+        return Text(f"does not answer: {trouble}", style="red")
+    return f"answers on {', '.join(places)}" if places else "off"

@@ -68,6 +68,10 @@ class Report:
     """Where the proxy's agent answers: addresses with their port."""
     agent_trouble: str | None = None
     """Why it does not, where it is to."""
+    metrics: tuple[str, ...] = ()
+    """Where the metrics exporter answers by TCP: addresses with their port."""
+    metrics_trouble: str | None = None
+    """Why it does not, where it is to."""
     trouble: str | None = None
     """What keeps the datapath from its work just now, such as that the interface is gone."""
 
@@ -119,7 +123,8 @@ def read_report(path: Path) -> Report:
         data["traffic"] = tuple(tuple(entry) for entry in data["traffic"])
         for name in ("load_times", "health_times"):
             data[name] = _durations(data.get(name))
-        data["agent"] = tuple(data.get("agent", ()))
+        for name in ("agent", "metrics"):
+            data[name] = tuple(data.get(name, ()))
         return Report(**data)
     except OSError as error:
         raise ReportError(f"{path}: {error.strerror}") from error

@@ -21,6 +21,11 @@ class Reporter:
         self.report = self.report.changed(**changes)
         self._write()
 
+    def note(self, **facts: Any) -> None:
+        """The same, if one of them is another than it was."""
+        if any(getattr(self.report, name) != fact for name, fact in facts.items()):
+            self.change(**facts)
+
     def change_trouble(self, trouble: str | None) -> None:
         """Say what is wrong around the datapath, or that nothing is any more: once, not at each look."""
         if trouble is not None and trouble != self.report.trouble:

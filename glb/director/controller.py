@@ -137,6 +137,11 @@ class Controller:
             self._remember()
         self._check_what_is_in_force()
 
+    def note_metrics(self, places: tuple[str, ...], trouble: str | None) -> None:
+        """Tell in each report where the metrics exporter answers, or why it does not."""
+        for director in self.directors:
+            director.note_metrics(places, trouble)
+
     def self_test(self) -> None:
         """Raise DatapathError if an interface's datapath fails a test packet."""
         for director in self.directors:

@@ -47,8 +47,8 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
     async def answer(actions: Actions[Controller], stop: asyncio.Event) -> None:
         await serve(create_app(actions, announcer, keeper, interfaces), listening.pop(), stop)
 
-    async def measure(_: Actions[Controller], stop: asyncio.Event) -> None:
-        await serve_metrics(started[0].loaded.config.metrics, interfaces, stop)
+    async def measure(actions: Actions[Controller], stop: asyncio.Event) -> None:
+        await serve_metrics(actions, lambda: started[0].loaded.config.metrics, interfaces, stop)
 
     async def measure_for_statsd(_: Actions[Controller], stop: asyncio.Event) -> None:
         await tell_statsd(lambda: started[0].loaded.config.statsd_port, interfaces, stop)

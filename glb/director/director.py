@@ -130,6 +130,10 @@ class Director:
         else:
             self._reporter.change_trouble(None)
 
+    def note_metrics(self, places: tuple[str, ...], trouble: str | None) -> None:
+        """Tell in the report where the metrics exporter answers, or why it does not."""
+        self._reporter.note(metrics=places, metrics_trouble=trouble)
+
     def self_test(self) -> None:
         """Raise DatapathError if what is attached fails a test packet."""
         self_test(self._attachment.interface, self._surroundings.mac, self._loaded.tables, self._loaded.config)

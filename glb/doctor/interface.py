@@ -20,6 +20,8 @@ def judge_interface(facts: DaemonFacts) -> Iterator[Finding]:
         return
     yield _daemon(facts)
     yield _files(facts)
+    if facts.alive:
+        yield _metrics(facts)
     yield _link(name, facts.link)
     yield _program(facts, facts.link)
     yield from _mode(name, facts.link)
@@ -53,6 +55,17 @@ def _files(facts: DaemonFacts) -> Finding:
         remedy = "send the daemon SIGHUP" + ("; a director also sees it by itself" if report.role == "director" else "")
         return Finding(name, "files", Level.WARNING, what, remedy)
     return Finding(name, "files", Level.OK, f"as they were loaded {report.loaded}")
+
+
+def _metrics(facts: DaemonFacts) -> Finding:
+    name, report = facts.report.interface, facts.report
+    if report.metrics_trouble is not None:
+        what = f"the exporter does not answer, so that Prometheus sees nothing of it: {report.metrics_trouble}"
+        another = f"end that, or give `metrics` in {report.role}.conf another; it tries again each second"
+        remedy = f"`ss -ltnp` says who has the port: {another}"
+        return Finding(name, "metrics", Level.WARNING, what, remedy)
+    answers = f"answers on {', '.join(report.metrics)}" if report.metrics else "no port for Prometheus is configured"
+    return Finding(name, "metrics", Level.OK, answers)
 
 
 def _link(name: str, link: LinkFacts) -> Finding:

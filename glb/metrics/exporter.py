@@ -1,9 +1,8 @@
 """What Prometheus is answered, and by TCP where it is told to ask."""
 
 import asyncio
-import logging
-import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
@@ -11,14 +10,13 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from glb.config.model import Listen
+from glb.control.guest import Guest
 from glb.control.refusal import answer_refusals
-from glb.control.server import serve_on
+from glb.daemon.lifecycle import Actions, Service, ask
 from glb.metrics.families import families
 from glb.metrics.sample import take
 
 _FAILED = 503
-
-log = logging.getLogger(__name__)
 
 
 class _Datapaths(Collector):
@@ -48,21 +46,28 @@ class Exporter:
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
 
 
-async def serve_metrics(listen: Listen | None, interfaces: Sequence[str], stop: asyncio.Event) -> None:
-    """Answer GET /metrics by TCP until stop is set. If the port cannot be had, that is logged: traffic goes on."""
-    if listen is None:
-        return
-    try:
-        listener = socket.create_server(
-            (str(listen.address), listen.port),
-            family=socket.AF_INET6 if listen.address.version == 6 else socket.AF_INET,
-        )
-    except OSError as error:
-        log.error("metrics are not served on %s: %s", listen, error.strerror)
-        return
-    exporter = Exporter(interfaces)
+class Measured(Service, Protocol):
+    """What the exporter tells of itself to."""
+
+    def note_metrics(self, places: tuple[str, ...], trouble: str | None) -> None: ...
+
+
+S = TypeVar("S", bound=Measured)
+
+
+async def serve_metrics(
+    actions: Actions[S], listen: Callable[[], Listen | None], interfaces: Sequence[str], stop: asyncio.Event
+) -> None:
+    """Answer GET /metrics by TCP until stop is set. listen: asked at each look where; None: nowhere."""
     app = FastAPI(openapi_url=None)
-    app.get("/metrics")(exporter.answer)
+    app.get("/metrics")(Exporter(interfaces).answer)
     answer_refusals(app, (), _FAILED)
-    with listener:
-        await serve_on(app, listener, stop)
+
+    async def wanted() -> Listen | None:
+        return listen()
+
+    async def note(places: tuple[str, ...], trouble: str | None) -> None:
+        await ask(actions, lambda service: service.note_metrics(places, trouble))
+
+    exporter = Guest[Listen]("the metrics exporter", lambda _: app, lambda place: (place,))
+    await exporter.serve(wanted, note, stop)

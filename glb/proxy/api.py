@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from glb import __version__
 from glb.config.bind_text import parse_bind
 from glb.config.errors import ConfigError
-from glb.config.model import Proto
+from glb.config.model import Listen, Proto
 from glb.control.refusal import answer_refusals, refusals
 from glb.daemon.report import Report, read_report, report_path
 from glb.datapath.counters import read_counters
@@ -36,9 +36,8 @@ class AgentSettings:
     namespaces: tuple[str, ...]
 
     @property
-    def places(self) -> tuple[str, ...]:
-        """Address and port of each listener."""
-        return tuple(f"{address}:{self.port}" for address in self.addresses)
+    def places(self) -> tuple[Listen, ...]:
+        return tuple(Listen(address, self.port) for address in self.addresses)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ async def run(interface: str, config: Path | None, keep: bool) -> None:
         started.append(Proxy(interface, config))
         return started[0]
 
-    async def measure(_: Actions[Proxy], stop: asyncio.Event) -> None:
-        await serve_metrics(started[0].settings.metrics, (interface,), stop)
+    async def measure(actions: Actions[Proxy], stop: asyncio.Event) -> None:
+        await serve_metrics(actions, lambda: started[0].settings.metrics, (interface,), stop)
 
     await live("proxy", (interface,), keep, start, (_watch_network, measure, serve_agent))
 

@@ -13,6 +13,7 @@ from glb.datapath.attachment import Attachment
 from glb.datapath.mac import UNKNOWN_MAC
 from glb.datapath.proxy import ProxyDatapath
 from glb.errors import GlbError
+from glb.network.errors import NetworkError
 from glb.network.interface import addresses_of, find_interface, ipv4_addresses
 from glb.network.namespaces import namespace_ids
 from glb.network.next_hops import resolve, resolve_gateway
@@ -84,13 +85,17 @@ class Proxy:
             self._reporter.change_trouble(None)
 
     def agent_settings(self) -> AgentSettings | None:
-        """What the agent is to answer with; None if none is wanted. Raises NetworkError if the interface is gone."""
+        """What the agent is to answer with; None if none is wanted. Raises NetworkError if the interface is gone, or
+        has no address."""
         config = self.settings.agent
         if config is None:
             return None
+        addresses = config.listen or tuple(addresses_of(find_interface(self._interface)))
+        if not addresses:
+            raise NetworkError(f"{self._interface} has no IPv4 address")
         return AgentSettings(
             interface=self._interface,
-            addresses=config.listen or tuple(addresses_of(find_interface(self._interface))),
+            addresses=addresses,
             port=config.port,
             sources=self.settings.sources,
             namespaces=self.settings.namespaces,
@@ -98,8 +103,11 @@ class Proxy:
 
     def note_agent(self, places: tuple[str, ...], trouble: str | None) -> None:
         """Tell in the report where the agent answers, or why it does not."""
-        if (places, trouble) != (self.report.agent, self.report.agent_trouble):
-            self._reporter.change(agent=places, agent_trouble=trouble)
+        self._reporter.note(agent=places, agent_trouble=trouble)
+
+    def note_metrics(self, places: tuple[str, ...], trouble: str | None) -> None:
+        """The same of the metrics exporter."""
+        self._reporter.note(metrics=places, metrics_trouble=trouble)
 
     def detach(self) -> None:
         """Take the program off the interface and remove every trace."""

@@ -66,7 +66,7 @@ KILLED_IN_A_RELOAD = [
     "after:glb.datapath.director:DirectorDatapath._write_rows",
     "after:glb.datapath.traffic:Assignment.mark",  # all is written, and not switched yet
     "before:glb.datapath.director:wait_for_running_programs",  # just switched
-    "before:glb.daemon.report:Report.write",
+    "before:glb.director.director:Director._in_use",  # the report tells of the table before
 ]
 KILLED_IN_A_START = [
     "before:glb.datapath.program:adopt",
@@ -181,6 +181,7 @@ def test_the_tables_in_force_follow_health_while_a_larger_program_does_not_load(
     director: Director, tmp_path: Path
 ) -> None:
     director.env["TMPDIR"] = str(tmp_path)
+    director.env["GLB_STATE_DIR"] = str(tmp_path / "state")  # what is set down here is not so for the next test
     director.start(fate=ANOTHER_VERSION)
     [source] = tmp_path.glob("*/bpf/types.h")
     good = source.read_text()
@@ -276,6 +277,7 @@ def test_a_full_disk_stops_the_reports_and_not_the_reloads(director: Director, t
     director.env["GLB_RUN_DIR"] = str(run_dir)
     with small_disk(run_dir):
         director.start()
+        director.wait_until(lambda report: bool(report.metrics))  # the last that a start tells
         fill(run_dir / "filler")
         with Stream(director.lab, PORTS, CLIENTS) as stream:
             replace(director.table, *TABLE_B)

@@ -13,7 +13,7 @@ import pytest
 from glb.control.client import Client
 from glb.lab import Lab, hosts
 from glb.lab.process import Program, end
-from tests.lab.helpers.commands import facts, glbctl
+from tests.lab.helpers.commands import facts, faults, glbctl
 from tests.lab.helpers.director import replace_text
 from tests.lab.helpers.packets import wait_for
 
@@ -179,3 +179,43 @@ def test_top_shows_the_rates_of_vip_backends_and_verdicts(lab: Lab) -> None:
     assert sum(backend["bits_per_second"] for backend in told["backends"]) > 0
     assert f"{hosts.VIP4}:80/tcp" in shown
     assert "taken_established" in shown
+
+
+def answers(lab: Lab, host: str, place: str) -> bool:
+    return lab.run(host, ["curl", "-sf", f"http://{place}/metrics"]).returncode == 0
+
+
+@pytest.mark.parametrize(("role", "host"), [("director", "director2"), ("proxy", "proxy3")])
+def test_a_port_that_another_program_has_is_told_and_taken_once_it_is_free(lab: Lab, role: str, host: str) -> None:
+    address = str(lab.host(host).addresses[0].ip)
+    place = f"{address}:{hosts.METRICS_PORT}"
+    trouble = f"{place}: Address already in use"
+
+    def told() -> tuple[list[str], str | None]:
+        (daemon,) = facts(lab, host, role, "status", "--iface", host)
+        return daemon["metrics"], daemon["metrics_trouble"]
+
+    start = lab.start_director if role == "director" else lab.start_proxy
+    lab.stop(host)
+    with lab.within(host, lambda: socket.create_server((address, hosts.METRICS_PORT))):
+        start(host)
+        wait_for(lambda: told() == ([], trouble), "the status tells who has not got the port")
+        shown = " ".join(glbctl(lab, host, role, "status", "--iface", host).stdout.split())
+        assert f"metrics does not answer: {trouble}" in shown
+        assert ("metrics", "warning") in faults(lab, host)
+    wait_for(lambda: told() == ([place], None), "the status tells that it has been had")
+
+    assert answers(lab, host, place)
+    assert ("metrics", "warning") not in faults(lab, host)
+    assert lab.log(host).count(f"the metrics exporter does not answer; packets go on as before: {trouble}") == 1
+
+
+def test_prometheus_is_answered_where_the_file_says_now(lab: Lab) -> None:
+    config = lab.run_dir / "director2.conf"
+    before = config.read_text()
+    place = f"127.0.0.1:{hosts.METRICS_PORT + 1}"
+
+    replace_text(config, json.dumps(json.loads(before) | {"metrics": {"listen": place}}))
+    wait_for(lambda: answers(lab, "director2", place), "the new port answers")
+    replace_text(config, before)
+    wait_for(lambda: not answers(lab, "director2", place), "it does not any more")

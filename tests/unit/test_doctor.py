@@ -116,6 +116,7 @@ def test_two_rows_need_more_room() -> None:
         ({"addresses": frozenset({IPv4Address("203.0.113.10")})}, ("vip", Level.WARNING)),
         ({"ways": {"10.0.0.1": Way.NO_ROUTE}}, ("backend", Level.ERROR)),
         ({"ways": {"10.0.0.1": Way.NO_NEIGHBOUR}}, ("backend", Level.ERROR)),
+        ({"report": replace(REPORT, metrics_trouble="127.0.0.1:9480: in use")}, ("metrics", Level.WARNING)),
         ({"deviations": ("a to b is not tunnelled",)}, ("tables", Level.ERROR)),
         ({"link": None}, ("interface", Level.ERROR)),
         (
@@ -133,6 +134,7 @@ def test_faults_of_a_director(changes: dict[str, Any], fault: tuple[str, Level])
     [
         ({"loopback": frozenset({IPv4Address("127.0.0.1")})}, ("vip", Level.ERROR)),
         ({"report": replace(PROXY.report, agent_trouble="10.0.0.1:19523: in use")}, ("agent", Level.WARNING)),
+        ({"report": replace(PROXY.report, metrics_trouble="127.0.0.1:9480: in use")}, ("metrics", Level.WARNING)),
         ({"sysctls": {"arp_ignore": 0, "arp_announce": 2}}, ("arp_ignore", Level.WARNING)),
         ({"sysctls": {"arp_ignore": 1, "arp_announce": 1}}, ("arp_announce", Level.WARNING)),
         ({"sysctls": {"arp_ignore": 1, "arp_announce": 2, "rp_filter": 1}}, ("rp_filter", Level.WARNING)),
