@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* What stands at the two ends of a wire when packets are sent through it. */
-#include <uapi/linux/bpf.h>
+#include <linux/bpf.h>
 
 BPF_PERCPU_ARRAY(received, __u64, 1);
 

@@ -4,7 +4,7 @@
  * whichever program is under test, and that is measured with one that returns at once (floors.c).
  *
  * What a program put in front of the frame is found by the frame's length; nothing may have changed behind it. */
-#include <uapi/linux/bpf.h>
+#include <linux/bpf.h>
 
 #define HEAD_WORDS 8
 #define ETHERNET_LEN 14

@@ -19,8 +19,8 @@ class Programs:
     def __init__(self, file: str, names: Iterable[str]) -> None:
         from bcc import BPF  # here, since it brings in all of LLVM
 
-        with kernel_headers():
-            self._bpf = BPF(text=(_FOLDER / file).read_bytes(), cflags=["-Wall"])
+        with kernel_headers() as headers:
+            self._bpf = BPF(text=(_FOLDER / file).read_bytes(), cflags=["-Wall", *headers])
         self.fds = {name: self._load(name) for name in names}
 
     def map(self, name: str) -> Any:

@@ -2,15 +2,15 @@
 /* What both programs include first: the kernel's wire formats and the project's few conventions. */
 #pragma once
 
-#include <uapi/linux/bpf.h>
-#include <uapi/linux/icmp.h>
-#include <uapi/linux/icmpv6.h>
-#include <uapi/linux/if_ether.h>
-#include <uapi/linux/in.h>
-#include <uapi/linux/ip.h>
-#include <uapi/linux/ipv6.h>
-#include <uapi/linux/tcp.h>
-#include <uapi/linux/udp.h>
+#include <linux/bpf.h>
+#include <linux/icmp.h>
+#include <linux/icmpv6.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
 
 #define NULL ((void *)0)
 #define true 1

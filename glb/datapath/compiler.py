@@ -53,9 +53,9 @@ def _compile(name: str, flags: list[str]) -> Any:
     from bcc import BPF  # here, since it brings in all of LLVM, which most commands do without
 
     text = read_source(f"xdp_{name}.c").encode()
-    with kernel_headers(), _captured_stderr() as messages:
+    with kernel_headers() as headers, _captured_stderr() as messages:
         try:
-            return BPF(text=text, cflags=["-Wall", *flags])
+            return BPF(text=text, cflags=["-Wall", *headers, *flags])
         except Exception as error:  # bcc has no type of its own
             messages.seek(0)
             said = messages.read().decode(errors="replace").strip()

@@ -1,0 +1,1 @@
+/* bcc includes it, and needs nothing of it. */
