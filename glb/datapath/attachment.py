@@ -4,6 +4,7 @@ The link is the one truth of what runs: it names its program, and the program it
 """
 
 import os
+from enum import StrEnum
 
 from glb.datapath import libbpf
 from glb.datapath.errors import DatapathError
@@ -26,6 +27,14 @@ def is_attached(interface: str) -> bool:
         os.close(link)
 
 
+class Cause(StrEnum):
+    """Why a program had to be attached again."""
+
+    CAME_BACK = "the interface has come back"
+    TAKEN_OFF = "somebody had taken the program off the interface"
+    FREED = "the other XDP program is gone from the interface"
+
+
 class Attachment:
     """The place of one program on one interface. Programs in it are replaced without a packet seeing none."""
 
@@ -37,6 +46,7 @@ class Attachment:
         if self._link is None and (other := occupant(interface)):
             self._pins.release()
             raise DatapathError(other)
+        self._cause = Cause.TAKEN_OFF
         self.is_new = False
         """Whether what is attached was attached by this process, in nobody's place."""
 
@@ -63,17 +73,21 @@ class Attachment:
             libbpf.update_link(self._link, program.fd)
         self._pins.pin_program(program)
 
-    def follow(self, interface: Interface, program: Program) -> bool:
-        """Attach the program to an interface that has come back under its name, which takes a new link. Returns
-        whether it had to be. Raises DatapathError as `put`."""
+    def follow(self, interface: Interface, program: Program) -> Cause | None:
+        """Attach the program again, by a new link, where the old one holds this interface no more. Returns why it had
+        to be; None if it had not. Raises DatapathError as `put`."""
+        is_other = interface.index != self.interface.index
         self.interface = interface
         if self._link is not None:
             if link_info(self._link).ifindex == interface.index:
-                return False
+                return None
             os.close(self._link)
             self._link = None
+            self._cause = Cause.TAKEN_OFF
+        if is_other:
+            self._cause = Cause.CAME_BACK
         self.put(program)
-        return True
+        return self._cause
 
     def remove(self) -> None:
         """Detach the program and remove the pins."""
@@ -102,7 +116,11 @@ class Attachment:
         try:
             link = libbpf.create_xdp_link(program.fd, self.interface.index)
         except DatapathError as error:
-            raise DatapathError(occupant(self.interface) or str(error)) from error
+            other = occupant(self.interface)
+            if other is None:
+                raise
+            self._cause = Cause.FREED
+            raise DatapathError(other) from error
         self.is_new = True
         self._pins.pin("link", link)
         return link

@@ -184,8 +184,8 @@ class Director:
             self._renew(surroundings)
             self._note_surroundings(surroundings)
             self._reporter.change(tables=self._loaded.summary())
-        if self._attachment.follow(find_interface(self.interface), self._datapath.program):
-            log.warning("%s: attached to the interface that has come back", self.interface)
+        if cause := self._attachment.follow(find_interface(self.interface), self._datapath.program):
+            log.warning("%s: attached again: %s", self.interface, cause)
 
     def _take(self, loaded: Loaded, surroundings: Surroundings, started: float) -> None:
         """Put newer files in force. Raises DatapathError, having noted when it is worth another try."""

@@ -125,8 +125,8 @@ class Proxy:
         interface = find_interface(self._interface)
         named = {source.network_address for source in self.settings.sources if source.prefixlen == 32}
         self._datapath.write_next_hops(resolve(interface, self._datapath.wanted_hops() | named))
-        if self._attachment.follow(interface, self._datapath.program):
-            log.warning("%s: attached to the interface that has come back", self._interface)
+        if cause := self._attachment.follow(interface, self._datapath.program):
+            log.warning("%s: attached again: %s", self._interface, cause)
 
     def _write(self, settings: ProxyConfig, wait: float = 0) -> None:
         interface = find_interface(self._interface)

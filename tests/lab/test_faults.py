@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import cycle
 from mmap import PROT_READ, mmap
@@ -156,7 +156,7 @@ def test_an_interface_that_vanishes_is_told_and_served_again_when_it_is_back_wit
     plug_in_again(lab, HOST)
 
     director.wait_until(lambda report: report.trouble is None and report.error is None and not report.unreachable)
-    assert f"{HOST}: attached to the interface that has come back" in director.log.read_text()
+    assert f"{HOST}: attached again: the interface has come back" in director.log.read_text()
     assert (
         director.log.read_text().count(f"ERROR {HOST}: the datapath stays as it is: no interface {HOST} here") == 1
     ), "not at each look"
@@ -334,6 +334,38 @@ def foreign_link(lab: Lab) -> Iterator[int]:
         yield link_info(fd).id
     finally:
         os.close(fd)
+
+
+def test_once_another_tools_program_is_gone_the_interface_is_taken_again(director: Director) -> None:
+    director.start()
+    with ExitStack() as stack:
+        with director.paused():
+            detach(director.lab)
+            stack.enter_context(foreign_link(director.lab))
+        director.wait_until(lambda report: "has another XDP program already, lab_pass" in (report.trouble or ""))
+
+    director.wait_until(lambda report: report.trouble is None)
+    assert f"{HOST}: attached again: the other XDP program is gone from the interface" in director.log.read_text()
+    assert director.log.read_text().count("attached again") == 1
+
+
+def test_a_program_that_was_taken_off_is_attached_again(director: Director) -> None:
+    director.start()
+
+    detach(director.lab)
+
+    wait_for(lambda: "attached again" in director.log.read_text(), "it is attached again")
+    assert f"{HOST}: attached again: somebody had taken the program off the interface" in director.log.read_text()
+    assert pinned_id(pins(director.lab) / "program") == xdp_program(director.lab, HOST)
+
+
+def detach(lab: Lab) -> None:
+    """As by `bpftool link detach`."""
+    link = libbpf.open_pin(pins(lab) / "link")
+    try:
+        libbpf.detach_link(link)
+    finally:
+        os.close(link)
 
 
 def test_a_program_of_another_version_takes_the_place_of_the_one_that_runs_without_losing_a_packet(

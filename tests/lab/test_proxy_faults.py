@@ -39,6 +39,6 @@ def test_an_interface_that_vanishes_is_told_and_served_again_when_it_is_back_wit
     plug_in_again(lab, PROXY)
 
     wait_for(lambda: report(lab).trouble is None, "the proxy's report", _BOUND_S)
-    assert f"{PROXY}: attached to the interface that has come back" in lab.log(PROXY)
+    assert f"{PROXY}: attached again: the interface has come back" in lab.log(PROXY)
     wait_for(lambda: all(healths(lab)), "the directors' checks", _BOUND_S)
     assert answering(lab, 2000) == {"proxy1", "proxy2", "proxy3"}

@@ -103,6 +103,16 @@ class Director:
         assert self._id.is_alive()
         os.kill(self._id.pid, signal.SIGHUP)
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """It sees nothing of what happens meanwhile until that is over."""
+        assert self._id is not None
+        self._id.send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._id.send(signal.SIGCONT)
+
     @property
     def report(self) -> Report:
         return read_report(Path(self.env["GLB_RUN_DIR"]) / f"{HOST}.status.json")
