@@ -5,7 +5,7 @@ import os
 from glb.capture.errors import CaptureError
 from glb.datapath import libbpf
 from glb.datapath.kernel import link_info, object_id, open_program, share_maps
-from glb.datapath.pins import pin_dir
+from glb.datapath.pins import open_pinned
 from glb.datapath.twin import Twin
 
 
@@ -18,10 +18,7 @@ class Place:
 
     def __init__(self, interface: str) -> None:
         self.interface = interface
-        path = pin_dir(interface) / "link"
-        if not path.exists():
-            raise CaptureError(f"{path} does not exist: no datapath is attached to {interface}")
-        self._link = libbpf.open_pin(path)
+        self._link = open_pinned(interface, "link")
         self._held = open_program(link_info(self._link).program_id)
 
     def put(self, twin: Twin) -> None:

@@ -17,10 +17,9 @@ from glb.network.interface import Interface
 
 def is_attached(interface: str) -> bool:
     """Whether the link that is pinned for an interface still holds an interface."""
-    path = pin_dir(interface) / "link"
-    if not path.exists():
+    link = libbpf.open_pin_if_there(pin_dir(interface) / "link")
+    if link is None:
         return False
-    link = libbpf.open_pin(path)
     try:
         return link_info(link).ifindex != 0
     finally:

@@ -5,8 +5,7 @@ import struct
 from collections.abc import Mapping
 
 from glb.datapath import libbpf
-from glb.datapath.errors import DatapathError
-from glb.datapath.pins import open_counters, pin_dir
+from glb.datapath.pins import open_pinned, pin_dir
 from glb.datapath.program import Program
 from glb.datapath.traffic import Counted
 from glb.datapath.verdicts import verdicts_of
@@ -15,9 +14,9 @@ from glb.datapath.verdicts import verdicts_of
 def read_counters(interface: str, program: str) -> dict[str, int]:
     """Packets by verdict since the program was attached, all CPUs summed.
 
-    program: "director" or "proxy". Raises DatapathError where nothing is attached.
+    program: "director" or "proxy". Raises DatapathError where nothing is attached, NotAllowedError.
     """
-    fd = open_counters(interface)
+    fd = open_pinned(interface, "counters")
     try:
         return _sum(fd, program)
     finally:
@@ -36,7 +35,7 @@ def read_traffic(program: Program, entries: Mapping[Counted, int]) -> dict[Count
 
 def read_pinned_traffic(interface: str, entries: Mapping[Counted, int]) -> dict[Counted, tuple[int, int]]:
     """The same, of an attached program."""
-    fd = libbpf.open_pin(pin_dir(interface) / "traffic")
+    fd = open_pinned(interface, "traffic")
     try:
         return _traffic(fd, entries)
     finally:
@@ -64,8 +63,7 @@ def _sum(fd: int, program: str) -> dict[str, int]:
 
 
 def attached_program(interface: str) -> str:
-    """Whether "director" or "proxy" is attached to the interface, told by its pinned maps."""
-    folder = pin_dir(interface)
-    if not (folder / "counters").exists():
-        raise DatapathError(f"{folder} does not exist: no datapath is attached to {interface}")
-    return "director" if (folder / "rows").exists() else "proxy"
+    """Whether "director" or "proxy" is attached to the interface, told by its pinned maps. Raises DatapathError where
+    nothing is attached, NotAllowedError."""
+    os.close(open_pinned(interface, "counters"))
+    return "director" if (pin_dir(interface) / "rows").exists() else "proxy"

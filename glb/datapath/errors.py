@@ -1,4 +1,4 @@
-"""The one error type of this folder."""
+"""The error types of this folder."""
 
 import os
 
@@ -7,6 +7,10 @@ from glb.errors import GlbError
 
 class DatapathError(GlbError):
     """The kernel, or what bcc made for it, refused. The message names the step and the kernel's reason."""
+
+
+class NotAllowedError(GlbError):
+    """Whether there is a datapath or not, this user may not look at it. The message says that root is needed."""
 
 
 def check(result: int, doing: str, hint: str = "") -> int:

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 
 from glb.datapath import libbpf
 from glb.datapath.kernel import map_info
-from glb.datapath.pins import pin_dir
+from glb.datapath.pins import open_pinned
 from glb.datapath.program import Program
 
 NEXT_HOP = struct.Struct("=QQ")
@@ -24,9 +24,8 @@ def read_forwards(interface: str) -> dict[IPv4Address, int]:
 
     Nothing of a program that does not count them, because an earlier glb has attached it. Raises DatapathError.
     """
-    folder = pin_dir(interface)
     with ExitStack() as opened:
-        fds = [libbpf.open_pin(folder / name) for name in ("next_hops", "wanted_hops")]
+        fds = [open_pinned(interface, name) for name in ("next_hops", "wanted_hops")]
         for fd in fds:
             opened.callback(os.close, fd)
         if [map_info(fd).value_size for fd in fds] != [NEXT_HOP.size, _WANTED.size]:

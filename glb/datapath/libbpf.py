@@ -7,10 +7,11 @@ much of each as `sz` says, so older and newer versions agree.
 
 import ctypes as ct
 import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from glb.datapath.errors import DatapathError, check
+from glb.datapath.errors import DatapathError, NotAllowedError, check
 
 BPF_MAP_TYPE_ARRAY = 2
 BPF_MAP_TYPE_ARRAY_OF_MAPS = 12
@@ -176,8 +177,19 @@ def pin(fd: int, path: Path) -> None:
 
 
 def open_pin(path: Path) -> int:
-    """A new descriptor of what is pinned at path."""
-    return check(lib.bpf_obj_get(str(path).encode()), f"open of the pinned {path}")
+    """A new descriptor of what is pinned at path. Raises NotAllowedError where only root may have it."""
+    fd = open_pin_if_there(path)
+    return check(-errno.ENOENT if fd is None else fd, f"open of the pinned {path}")
+
+
+def open_pin_if_there(path: Path) -> int | None:
+    """The same; None where nothing is pinned."""
+    result: int = lib.bpf_obj_get(str(path).encode())
+    if result == -errno.ENOENT:
+        return None
+    if result in (-errno.EACCES, -errno.EPERM):
+        raise NotAllowedError(f"{path}: {os.strerror(-result)} (those who look at a datapath need root)")
+    return check(result, f"open of the pinned {path}")
 
 
 def lookup(map_fd: int, key: bytes, value_size: int) -> bytes:

@@ -27,17 +27,21 @@ def pin_dir(interface: str) -> Path:
 
 
 def attached_interfaces() -> list[str]:
-    """The interfaces that something is pinned for."""
-    root = pin_root()
-    return sorted(path.name for path in root.iterdir()) if root.is_dir() else []
+    """The interfaces that something is pinned for. Raises PermissionError."""
+    try:
+        return sorted(path.name for path in pin_root().iterdir())
+    except FileNotFoundError:
+        return []
 
 
-def open_counters(interface: str) -> int:
-    """A descriptor of the pinned counters. Raises DatapathError where nothing is pinned for the interface."""
-    path = pin_dir(interface) / "counters"
-    if not path.exists():
+def open_pinned(interface: str, name: str) -> int:
+    """A descriptor of what is pinned for an interface under a name. Raises DatapathError where nothing is,
+    NotAllowedError where only root may have it."""
+    path = pin_dir(interface) / name
+    fd = libbpf.open_pin_if_there(path)
+    if fd is None:
         raise DatapathError(f"{path} does not exist: no datapath is attached to {interface}")
-    return libbpf.open_pin(path)
+    return fd
 
 
 def mount_bpffs() -> None:
@@ -86,10 +90,9 @@ class PinDir:
                 path.unlink()
 
     def _holds(self, name: str, fd: int) -> bool:
-        path = self.path / name
-        if not path.exists():
+        pinned = self.open(name)
+        if pinned is None:
             return False
-        pinned = libbpf.open_pin(path)
         try:
             return object_id(pinned) == object_id(fd)
         finally:
@@ -97,8 +100,7 @@ class PinDir:
 
     def open(self, name: str) -> int | None:
         """A descriptor of what an earlier daemon left under a name, if anything."""
-        path = self.path / name
-        return libbpf.open_pin(path) if path.exists() else None
+        return libbpf.open_pin_if_there(self.path / name)
 
     def clear(self) -> None:
         """Remove all pins; programs and maps that nothing else holds vanish with them."""

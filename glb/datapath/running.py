@@ -1,10 +1,9 @@
 """The program that is attached to an interface, to be looked at beside its daemon."""
 
-from glb.datapath import libbpf
 from glb.datapath.counters import attached_program
 from glb.datapath.director import DirectorDatapath
 from glb.datapath.errors import DatapathError
-from glb.datapath.pins import pin_dir
+from glb.datapath.pins import open_pinned
 from glb.datapath.program import Program
 from glb.datapath.proxy import ProxyDatapath
 
@@ -12,7 +11,7 @@ from glb.datapath.proxy import ProxyDatapath
 def open_running(interface: str) -> Program:
     """The pinned program and its maps. Raises DatapathError if there is none, or one of another version of glb."""
     name = attached_program(interface)
-    fd = libbpf.open_pin(pin_dir(interface) / "program")
+    fd = open_pinned(interface, "program")
     datapath = DirectorDatapath.adopt(fd) if name == "director" else ProxyDatapath.adopt(fd)
     if datapath is None:
         raise DatapathError(

@@ -13,7 +13,7 @@ from glb.config.model import Address, Bind, DirectorConfig, Proto
 from glb.datapath import libbpf
 from glb.datapath.attachment import is_attached
 from glb.datapath.errors import DatapathError
-from glb.datapath.pins import pin_dir
+from glb.datapath.pins import open_pinned
 from glb.hashing.flow import Flow
 from glb.network.interface import Interface
 from glb.routing.prefixes import can_serve
@@ -36,7 +36,7 @@ def self_test(interface: Interface, mac: bytes, tables: Sequence[BuiltTable], co
     """
     if not is_attached(interface.name):
         raise DatapathError(f"{interface.name}: the program is not attached any more")
-    program = libbpf.open_pin(pin_dir(interface.name) / "program")
+    program = open_pinned(interface.name, "program")
     try:
         try_packets(program, interface.index, mac, tables, config)
     except DatapathError as error:

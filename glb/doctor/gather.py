@@ -15,7 +15,7 @@ from glb.config.load import load_director, read_file
 from glb.config.model import DirectorConfig, Egress
 from glb.daemon.report import Report
 from glb.datapath.kernel import object_id, open_program, share_maps
-from glb.datapath.libbpf import open_pin
+from glb.datapath.libbpf import open_pin_if_there
 from glb.datapath.pins import BPFFS, pin_dir
 from glb.director.sources import Sources
 from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer, Way
@@ -134,11 +134,10 @@ def _features(name: str) -> frozenset[str]:
 
 def _pinned(interface: str, attached: int | None) -> tuple[int | None, bool]:
     """The number of the program that is pinned, and whether the attached one is another, but its twin."""
-    path = pin_dir(interface) / "program"
-    if not path.exists():
+    fd = open_pin_if_there(pin_dir(interface) / "program")
+    if fd is None:
         return None, False
     with ExitStack() as opened:
-        fd = open_pin(path)
         opened.callback(os.close, fd)
         number = object_id(fd)
         if attached in (None, number):

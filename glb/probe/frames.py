@@ -12,8 +12,7 @@ from scapy.packet import Packet
 
 from glb.config.model import Proto
 from glb.datapath import libbpf
-from glb.datapath.errors import DatapathError
-from glb.datapath.pins import pin_dir
+from glb.datapath.pins import open_pinned
 from glb.hashing.flow import Flow
 from glb.scapy import GLBGUE, GUE_PORT
 
@@ -23,10 +22,7 @@ _ANOTHER_MAC = "02:00:00:00:00:01"
 @contextmanager
 def pinned_program(interface: str) -> Iterator[int]:
     """A descriptor of the program that is pinned for an interface. Raises DatapathError if there is none."""
-    path = pin_dir(interface) / "program"
-    if not path.exists():
-        raise DatapathError(f"{path} does not exist: no datapath is attached to {interface}")
-    program = libbpf.open_pin(path)
+    program = open_pinned(interface, "program")
     try:
         yield program
     finally:
