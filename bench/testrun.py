@@ -4,26 +4,10 @@ import ctypes as ct
 import time
 
 from glb.datapath.errors import check
-from glb.datapath.libbpf import TestRunOpts
+from glb.datapath.libbpf import TestRunOpts, XdpMd, lib
 
 _LIVE_FRAMES = 1 << 1
 _ROOM = 512
-
-
-class _XdpMd(ct.Structure):
-    """The kernel's struct xdp_md, as the context of a test run."""
-
-    _fields_ = (
-        ("data", ct.c_uint32),
-        ("data_end", ct.c_uint32),
-        ("data_meta", ct.c_uint32),
-        ("ingress_ifindex", ct.c_uint32),
-        ("rx_queue_index", ct.c_uint32),
-        ("egress_ifindex", ct.c_uint32),
-    )
-
-
-_lib = ct.CDLL("libbpf.so.1", use_errno=True)
 
 
 def run(program: int, frame: bytes, repeat: int) -> tuple[int, bytes]:
@@ -45,7 +29,7 @@ def time_run(program: int, frame: bytes, repeat: int) -> float:
 
 def send(program: int, frame: bytes, ifindex: int, repeat: int, batch: int = 64) -> None:
     """Let a program send frames: each is real, and counts as received by the interface of this network namespace."""
-    md = _XdpMd(data_end=len(frame), ingress_ifindex=ifindex)
+    md = XdpMd(data_end=len(frame), ingress_ifindex=ifindex)
     opts = _options(frame, repeat)
     opts.flags, opts.batch_size = _LIVE_FRAMES, batch
     opts.ctx_in, opts.ctx_size_in = ct.addressof(md), ct.sizeof(md)
@@ -62,4 +46,4 @@ def _options(frame: bytes, repeat: int) -> TestRunOpts:
 
 
 def _test_run(program: int, opts: TestRunOpts) -> None:
-    check(_lib.bpf_prog_test_run_opts(program, ct.byref(opts)), "test run of a program")
+    check(lib.bpf_prog_test_run_opts(program, ct.byref(opts)), "test run of a program")

@@ -68,7 +68,7 @@ class _LinkUpdateOpts(ct.Structure):
     _fields_ = (("sz", ct.c_size_t), ("flags", ct.c_uint32), ("old_prog_fd", ct.c_uint32))
 
 
-class _XdpMd(ct.Structure):
+class XdpMd(ct.Structure):
     """The kernel's struct xdp_md: what a program sees of its packet; offsets from the begin of the frame."""
 
     _fields_ = (
@@ -261,7 +261,7 @@ def run_on_frame(program: int, frame: bytes, ifindex: int | None = None) -> tupl
     Returns the XDP action and the frame as the program left it. The packet counts as received on the interface with
     this index, which must have an XDP program; None: on the loopback interface of this network namespace.
     """
-    context = _XdpMd(data_end=len(frame), ingress_ifindex=ifindex or 0)
+    context = XdpMd(data_end=len(frame), ingress_ifindex=ifindex or 0)
     out = ct.create_string_buffer(len(frame) + _ROOM_FOR_HEADERS)
     opts = TestRunOpts(
         sz=ct.sizeof(TestRunOpts),
