@@ -1,6 +1,7 @@
 -- Wireshark's dissector for GLB's GUE (UDP port 19523): the tunnel's header, the hops, and the client's packet inside.
 --
 -- Once:    tshark -X lua_script:docs/wireshark/glb.lua -r capture.pcap
+--          (not as root: newer versions run no Lua for it)
 -- Always:  put this file into the folder that Wireshark's Help > About > Folders names for personal Lua plugins.
 --
 -- Filters: glb.hop == 10.0.0.12, glb.next_hop > 0 (a packet on its second chance), glb.malformed
