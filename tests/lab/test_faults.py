@@ -191,7 +191,6 @@ def test_an_interface_that_comes_back_gets_the_tables_in_force_while_the_kernel_
 def test_the_tables_in_force_follow_health_while_a_larger_program_does_not_load(
     director: Director, tmp_path: Path
 ) -> None:
-    director.env["TMPDIR"] = str(tmp_path)
     director.env["GLB_STATE_DIR"] = str(tmp_path / "state")  # what is set down here is not so for the next test
     director.start(fate=ANOTHER_VERSION)
     [source] = tmp_path.glob("*/bpf/types.h")

@@ -58,9 +58,9 @@ def main() -> None:
         meet(fate, Path(armed))
         run()
         return
-    with tempfile.TemporaryDirectory() as folder:
-        be_another_version(Path(folder) / "bpf")
-        run()
+    # In a folder of the test's own: nothing is tidied up by a daemon that is killed.
+    be_another_version(Path(tempfile.mkdtemp(dir=Path(armed).parent)) / "bpf")
+    run()
 
 
 if __name__ == "__main__":
