@@ -140,13 +140,11 @@ __inline enum verdict seek_socket(struct xdp_md *ctx, const struct proxy_setting
 {
 	struct recent *place = place_of(&pkt->flow);
 
-	if (!place)
-		return ask_kernel(ctx, settings, pkt, NULL);
-	if (ends_connection(pkt)) {
+	if (place && ends_connection(pkt)) {
 		place->until = 0;
-		return ask_kernel(ctx, settings, pkt, NULL);
+		place = NULL;
 	}
-	if (is_recent(place, &pkt->flow))
+	if (place && is_recent(place, &pkt->flow))
 		return TAKEN_ESTABLISHED;
 	return ask_kernel(ctx, settings, pkt, place);
 }
