@@ -161,6 +161,10 @@ struct extension {
 };
 
 #define MAX_EXTENSIONS 6
+#define EXTENSION_MASK 2047 /* what the length of one may add to its first 8 bytes */
+#define EXTENSIONS_MASK 0x3fff /* of the length of all */
+
+_Static_assert(MAX_EXTENSIONS * (8 + EXTENSION_MASK) <= EXTENSIONS_MASK, "the extension headers fit under the mask");
 
 enum extensions {
 	AT_UPPER_LAYER,
@@ -182,7 +186,7 @@ __inline void *anchored(void *start, const void *pos)
 	__u64 distance = pos - start;
 
 	barrier_var(distance);
-	return start + (distance & 0x3fff);
+	return start + (distance & EXTENSIONS_MASK);
 }
 
 /* Steps over extension headers, keeping the next header's protocol. `fragmented` are the bits of a fragment header
@@ -205,7 +209,7 @@ __inline enum extensions skip_extensions(struct cursor *c, __u8 *protocol, __be1
 		if (!ext)
 			return EXTENSIONS_CUT_OFF;
 		*protocol = ext->nexthdr;
-		if (now != IPPROTO_FRAGMENT && !advance_by_told(c, ext->len * 8, 2047))
+		if (now != IPPROTO_FRAGMENT && !advance_by_told(c, ext->len * 8, EXTENSION_MASK))
 			return EXTENSIONS_CUT_OFF;
 		if (now == IPPROTO_FRAGMENT && ext->offset_and_more & fragmented)
 			return AT_FRAGMENT;
