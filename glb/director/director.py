@@ -183,7 +183,7 @@ class Director:
         if self._current is not self._loaded or surroundings != self._surroundings:
             self._renew(surroundings)
             self._note_surroundings(surroundings)
-            self._reporter.change(tables=self._loaded.summary())
+            self._reporter.note(tables=self._loaded.summary())
         if cause := self._attachment.follow(find_interface(self.interface), self._datapath.program):
             log.warning("%s: attached again: %s", self.interface, cause)
 
