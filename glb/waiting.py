@@ -1,6 +1,7 @@
-"""Waiting in an event loop for whatever comes first."""
+"""Waiting: in an event loop for whatever comes first, and for the end of a process."""
 
 import asyncio
+import select
 from collections.abc import Awaitable
 from typing import TypeVar
 
@@ -26,3 +27,10 @@ async def unless(stop: asyncio.Event, wanted: Awaitable[T]) -> T | None:
     finally:
         working.cancel()
         stopping.cancel()
+
+
+def has_ended(pidfd: int, seconds: float) -> bool:
+    """Whether a process ends within the time: its descriptor is readable then, reaped or not (pidfd_open(2))."""
+    ended = select.poll()
+    ended.register(pidfd, select.POLLIN)
+    return bool(ended.poll(seconds * 1000))

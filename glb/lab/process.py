@@ -18,6 +18,7 @@ from pathlib import Path
 from glb.daemon.process import ProcessId
 from glb.lab import netns
 from glb.lab.errors import LabError
+from glb.waiting import has_ended
 
 READY_BOUND_S = 90.0
 END_BOUND_S = 20.0
@@ -75,10 +76,8 @@ class Program:
     def _wait_until(self, listens: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_BOUND_S
         with _pidfd(self.id.pid) as handle:
-            ended = select.poll()
-            ended.register(handle, select.POLLIN)
             while not listens():
-                if ended.poll(_LOOK_AGAIN_S * 1000):
+                if has_ended(handle, _LOOK_AGAIN_S):
                     raise LabError(self._report(_how_it_ended(handle)))
                 if time.monotonic() > deadline:
                     raise LabError(self._report(f"does not listen after {READY_BOUND_S:.0f} s"))
@@ -140,9 +139,7 @@ def end(process: ProcessId, how: signal.Signals) -> None:
         return
     with suppress(ProcessLookupError), _pidfd(process.pid) as handle:
         signal.pidfd_send_signal(handle, how)
-        ended = select.poll()
-        ended.register(handle, select.POLLIN)
-        if not ended.poll(END_BOUND_S * 1000):
+        if not has_ended(handle, END_BOUND_S):
             raise LabError(f"process {process.pid} did not end within {END_BOUND_S:.0f} s of {how.name}")
         with suppress(ChildProcessError):
             os.waitid(os.P_PIDFD, handle, os.WEXITED)

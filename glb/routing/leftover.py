@@ -1,12 +1,12 @@
 """A speaker of glb's own that does not answer any more must not go on announcing beside the next one."""
 
 import os
-import select
 import signal
 from contextlib import suppress
 from pathlib import Path
 
 from glb.routing.errors import RoutingError
+from glb.waiting import has_ended
 
 _END_BOUND_S = 10.0
 
@@ -22,14 +22,9 @@ def end(pid_file: Path, argument: Path) -> None:
         try:
             if str(argument).encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
-                _wait_for_end(handle, pid, argument)
+                if not has_ended(handle, _END_BOUND_S):
+                    raise RoutingError(
+                        f"process {pid} ({argument}) does not end within {_END_BOUND_S:.0f} s of SIGKILL"
+                    )
         finally:
             os.close(handle)
-
-
-def _wait_for_end(handle: int, pid: int, argument: Path) -> None:
-    """A pidfd is readable once its process has ended, reaped or not: pidfd_open(2)."""
-    ended = select.poll()
-    ended.register(handle, select.POLLIN)
-    if not ended.poll(_END_BOUND_S * 1000):
-        raise RoutingError(f"process {pid} ({argument}) does not end within {_END_BOUND_S:.0f} s of SIGKILL")
