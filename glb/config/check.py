@@ -1,37 +1,26 @@
 """What must hold between the values of a file, each of them being well-formed."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
-from glb.config.model import Address, Bind, DirectorConfig, ForwardingTables, ProxyConfig, State, Table
+from glb.config.field import Place, Problem, field_path
+from glb.config.model import Address, Bind, DirectorConfig, ForwardingTables, Proto, ProxyConfig, State, Table
 from glb.config.routing import Routing, Speaker
 
-Place = tuple[str | int, ...]
-Problem = tuple[Place, str]
-
 MAX_NAMESPACES = 8
-
-
-def field_path(place: Place) -> str:
-    """("tables", 0, "backends") as people write it: tables[0].backends."""
-    path = ""
-    for step in place:
-        if isinstance(step, int):
-            path += f"[{step}]"
-        else:
-            path += f".{step}" if path else step
-    return path
 
 
 def find_problems(tables: ForwardingTables) -> Iterator[Problem]:
     """Every contradiction in the source, as its place and what is wrong there."""
     if not tables.tables:
         yield ("tables",), "no table; without one there is nothing to forward"
-    yield from _repeated_names(tables)
-    yield from _repeated_binds(tables)
-    for index, table in enumerate(tables.tables):
-        yield from _repeated_backends(("tables", index, "backends"), table)
-        yield from _unusable(("tables", index), table)
-        yield from _unknown_vips(("tables", index, "backends"), table)
+    places = [("tables", index) for index in range(len(tables.tables))]
+    both = list(zip(places, tables.tables, strict=True))
+    yield from repeated(((*place, "name"), f'"{table.name}"') for place, table in both)
+    yield from repeated((place, bind) for table in both for place, bind in _binds(*table))
+    for place, table in both:
+        yield from repeated(_backends(place, table), "ip")
+        yield from _unusable(place, table)
+        yield from _unknown_vips((*place, "backends"), table)
 
 
 def find_director_problems(config: DirectorConfig) -> Iterator[Problem]:
@@ -42,41 +31,27 @@ def find_director_problems(config: DirectorConfig) -> Iterator[Problem]:
 
 def find_proxy_problems(config: ProxyConfig) -> Iterator[Problem]:
     """Every contradiction in a proxy's configuration."""
-    for key, entries in (("sources", config.sources), ("namespaces", config.namespaces)):
-        for index, entry in enumerate(entries):
-            first = entries.index(entry)
-            if first < index:
-                yield (key, index), f"{entry} is already {field_path((key, first))}"
+    yield from repeated((("sources", index), source) for index, source in enumerate(config.sources))
+    yield from repeated((("namespaces", index), name) for index, name in enumerate(config.namespaces))
     if len(config.namespaces) > MAX_NAMESPACES:
         yield ("namespaces",), f"{len(config.namespaces)} namespaces; at most {MAX_NAMESPACES} are searched for sockets"
 
 
-def _repeated_names(tables: ForwardingTables) -> Iterator[Problem]:
-    first: dict[str, Place] = {}
-    for index, table in enumerate(tables.tables):
-        place = ("tables", index, "name")
-        if table.name in first:
-            yield place, f'"{table.name}" is already {field_path(first[table.name])}'
-        first.setdefault(table.name, place)
+def repeated(entries: Iterable[tuple[Place, Hashable]], *key: str) -> Iterator[Problem]:
+    """The entries that stood at an earlier place already. key: of the field, below an entry's place, that is named."""
+    first: dict[Hashable, Place] = {}
+    for place, entry in entries:
+        earlier = first.setdefault(entry, place)
+        if earlier is not place:
+            yield (*place, *key), f"{entry} is already {field_path(earlier)}"
 
 
-def _repeated_binds(tables: ForwardingTables) -> Iterator[Problem]:
-    first: dict[Bind, Place] = {}
-    for index, table in enumerate(tables.tables):
-        for position, bind in enumerate(table.binds):
-            place = ("tables", index, "binds", position)
-            if bind in first:
-                yield place, f"{bind} is already {field_path(first[bind])}"
-            first.setdefault(bind, place)
+def _binds(place: Place, table: Table) -> Iterator[tuple[Place, Bind]]:
+    return (((*place, "binds", position), bind) for position, bind in enumerate(table.binds))
 
 
-def _repeated_backends(place: Place, table: Table) -> Iterator[Problem]:
-    first: dict[Address, Place] = {}
-    for position, backend in enumerate(table.backends):
-        here = (*place, position)
-        if backend.address in first:
-            yield (*here, "ip"), f"{backend.address} is already {field_path(first[backend.address])}"
-        first.setdefault(backend.address, here)
+def _backends(place: Place, table: Table) -> Iterator[tuple[Place, Address]]:
+    return (((*place, "backends", position), backend.address) for position, backend in enumerate(table.backends))
 
 
 def _unusable(place: Place, table: Table) -> Iterator[Problem]:
@@ -89,26 +64,21 @@ def _unusable(place: Place, table: Table) -> Iterator[Problem]:
 
 
 def _routing_problems(routing: Routing) -> Iterator[Problem]:
-    first: dict[Address, Place] = {}
-    for index, peer in enumerate(routing.peers):
-        place = ("routing", "peers", index)
-        if peer.address in first:
-            yield (*place, "address"), f"{peer.address} is already {field_path(first[peer.address])}"
-        first.setdefault(peer.address, place)
+    peers = [(("routing", "peers", index), peer) for index, peer in enumerate(routing.peers)]
+    yield from repeated(((place, peer.address) for place, peer in peers), "address")
+    for place, peer in peers:
         if peer.bfd and routing.speaker is Speaker.EXABGP:
             yield (*place, "bfd"), "ExaBGP has no BFD; leave it out, or use BIRD"
     prefixes = routing.prefixes or ()
-    for index, prefix in enumerate(prefixes):
-        if prefixes.index(prefix) < index:
-            earlier = field_path(("routing", "prefixes", prefixes.index(prefix)))
-            yield ("routing", "prefixes", index), f"{prefix} is already {earlier}"
+    yield from repeated((("routing", "prefixes", index), prefix) for index, prefix in enumerate(prefixes))
 
 
 def _unknown_vips(place: Place, table: Table) -> Iterator[Problem]:
+    ports = {bind.port_start for bind in table.binds if bind.is_exact and bind.proto is Proto.TCP}
     for position, backend in enumerate(table.backends):
         for key in ("vip_tcp", "vip_http"):
             port = getattr(backend.healthchecks, key)
-            if port is not None and table.vip(port) is None:
+            if port is not None and port not in ports:
                 yield (
                     (*place, position, "healthchecks", key),
                     f"{port}, but no bind of this table is a single address with this TCP port alone",

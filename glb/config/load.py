@@ -1,6 +1,6 @@
 """From the JSON files to the model, or to a ConfigError with every problem found."""
 
-import json
+import codecs
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from glb.config.check import Place, Problem, field_path, find_director_problems, find_problems, find_proxy_problems
+from glb.config.check import find_director_problems, find_problems, find_proxy_problems
 from glb.config.errors import ConfigError
+from glb.config.field import MAX_PROBLEMS, Place, Problem, raise_any, shown
+from glb.config.json_text import parse_json
 from glb.config.model import DirectorConfig, ForwardingTables, ProxyConfig
 from glb.config.schema import DirectorSource, ForwardingTablesSource, ProxySource
-from glb.config.values import shown
 
 __all__ = [
     "ConfigError",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 GLBD_MAGIC = b"GLBD"
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 # How alike a key must be to a known one to be taken for a slip of the pen (difflib's ratio, 0 to 1).
 LIKENESS = 0.8
@@ -96,50 +98,13 @@ def decode_text(data: bytes, name: str) -> str:
     """The text of a JSON file's content; `name` is the file's, for the messages. Raises as `read_text`."""
     if data.startswith(GLBD_MAGIC):
         raise ConfigError(f"{name}: a GLBD binary; give the JSON source that it was built from")
+    if data.startswith(_UTF_16_MARKS):
+        raise ConfigError(f"{name}: the text is UTF-16; save it as UTF-8")
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{name}: byte {error.start} is not UTF-8") from error
-
-
-class _Object(dict[str, Any]):
-    """A JSON object that knows which of its keys were written more than once."""
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        keys = [key for key, _ in pairs]
-        self.repeated = [key for key in self if keys.count(key) > 1]
-
-
-def parse_json(text: str, name: str) -> Any:
-    """Parse JSON strictly: no key twice in one object, no NaN. Raises ConfigError with line and column."""
-    if not text.strip():
-        raise ConfigError(f"{name}: the file is empty")
-    try:
-        raw = json.loads(text, object_pairs_hook=_Object, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{name}: line {error.lineno}, column {error.colno}: {error.msg}") from error
-    except RecursionError:
-        raise ConfigError(f"{name}: nested too deeply") from None
-    except ValueError as error:
-        raise ConfigError(f"{name}: {error}") from error
-    raise_any(name, _repeated_keys(raw, ()))
-    return raw
-
-
-def _refuse_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _repeated_keys(value: object, place: Place) -> Iterator[Problem]:
-    if isinstance(value, _Object):
-        for key in value.repeated:
-            yield (*place, key), "the key is there more than once"
-        for key, inner in value.items():
-            yield from _repeated_keys(inner, (*place, key))
-    if isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _repeated_keys(inner, (*place, index))
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{name}: line {line}: byte {error.start} of the file is not UTF-8") from None
 
 
 def likely_typos(raw: object) -> Iterator[Problem]:
@@ -156,8 +121,9 @@ def validate(source: type[AnySource], raw: object, name: str, further: Iterable[
         valid = source.model_validate(raw)
     except ValidationError as error:
         raise_any(name, _another_kind(source, raw))
-        problems = [_problem(source, details) for details in error.errors(include_url=False)]
-        raise_any(name, [*problems, *further])
+        found = error.errors(include_url=False)
+        problems = [_problem(source, details) for details in found[:MAX_PROBLEMS]]  # each looks for the key meant
+        raise_any(name, [*problems, *further], unshown=len(found) - len(problems))
         raise
     raise_any(name, further)
     return valid
@@ -168,13 +134,6 @@ def _another_kind(source: type[BaseModel], raw: object) -> Iterator[Problem]:
     for key, what in _TOLD_BY.items():
         if isinstance(raw, dict) and key in raw and key not in source.model_fields:
             yield (), f"this is {what}, as its key {shown(key)} tells; another kind of file belongs here"
-
-
-def raise_any(name: str, problems: Iterable[Problem]) -> None:
-    """Raise a ConfigError, a line for each problem of the file called `name`, unless there is none."""
-    lines = [": ".join(filter(None, (name, field_path(place), what))) for place, what in problems]
-    if lines:
-        raise ConfigError(lines)
 
 
 def _problem(source: type[BaseModel], details: ErrorDetails) -> Problem:

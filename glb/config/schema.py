@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, model_validator
 
 from glb.config import values
+from glb.config.field import shown
 from glb.config.health_schema import HealthCheckDefaultsSource, HealthChecksSource, Port, hold_share, policy
 from glb.config.model import (
     AGENT_PORT,
@@ -154,7 +155,7 @@ class DirectorSource(BaseModel):
         forward, echo = self.forward_icmp_ping_responses, self.icmp_echo
         if None not in (forward, echo) and forward != (echo is Echo.FORWARD):
             raise values.problem(
-                f'"icmp_echo" is "{echo}", but "forward_icmp_ping_responses" is {values.shown(forward)}; leave one out'
+                f'"icmp_echo" is "{echo}", but "forward_icmp_ping_responses" is {shown(forward)}; leave one out'
             )
         return self
 

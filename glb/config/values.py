@@ -3,7 +3,6 @@
 Each raises PydanticCustomError with the wrong value and what is allowed; pydantic adds the field's place.
 """
 
-import json
 import re
 from collections.abc import Callable
 from enum import StrEnum
@@ -13,20 +12,12 @@ from typing import TypeVar
 
 from pydantic_core import PydanticCustomError
 
+from glb.config.field import shown
 from glb.config.model import Address, Listen, Network
 
-SHOWN_LENGTH = 60
 MAX_WEIGHT = 1000
 
 AnyEnum = TypeVar("AnyEnum", bound=StrEnum)
-
-
-def shown(value: object) -> str:
-    """A wrong value as the file has it, cut to what a line can bear."""
-    text = json.dumps(value, ensure_ascii=False)
-    if not text.isprintable():
-        text = json.dumps(value)
-    return text if len(text) <= SHOWN_LENGTH else f"{text[: SHOWN_LENGTH - 3]}..."
 
 
 def problem(message: str) -> PydanticCustomError:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from heapq import heappop, heappush
 from ipaddress import IPv4Address
 from itertools import pairwise
 
@@ -298,13 +299,21 @@ def _flatten(claims: Sequence[_Claim]) -> Iterator[WideBind]:
 
 def disjoint(ranked: Sequence[PortRange]) -> tuple[PortRange, ...]:
     """Cut overlapping ranges, the strongest first, into disjoint ones in ascending order."""
+    rank_by_start: dict[int, list[int]] = {}
+    for rank, ports in enumerate(ranked):
+        rank_by_start.setdefault(ports.start, []).append(rank)
     edges = sorted({edge for r in ranked for edge in (r.start, r.end + 1)})
+    begun: list[int] = []  # a heap of ranks, the strongest at its top; those that have ended go once they are there
     pieces: list[PortRange] = []
     for start, stop in pairwise(edges):
-        strongest = next((r for r in ranked if r.start <= start <= r.end), None)
-        if strongest is None:
+        for rank in rank_by_start.get(start, ()):
+            heappush(begun, rank)
+        while begun and ranked[begun[0]].end < start:
+            heappop(begun)
+        if not begun:
             continue
-        if pieces and pieces[-1].end == start - 1 and pieces[-1].owner == strongest.owner:
+        owner = ranked[begun[0]].owner
+        if pieces and pieces[-1].end == start - 1 and pieces[-1].owner == owner:
             start = pieces.pop().start
-        pieces.append(PortRange(start, stop - 1, strongest.owner))
+        pieces.append(PortRange(start, stop - 1, owner))
     return tuple(pieces)

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from glb.config.check import Problem
+from glb.config.check import repeated
+from glb.config.field import Problem
 from glb.config.model import State
 from glb.simulate.connections import count_of
 from glb.simulate.model import LEADS_TO, Event, Move, Scenario
@@ -24,12 +25,11 @@ def find_problems(scenario: Scenario) -> Iterator[Problem]:
 
 
 def _late(scenario: Scenario) -> Iterator[Problem]:
-    numbers = [number for number, _ in scenario.late]
-    for index, number in enumerate(numbers):
+    numbers = [(("late", index, "director"), number) for index, (number, _) in enumerate(scenario.late)]
+    for place, number in numbers:
         if number > scenario.most_directors:
-            yield ("late", index, "director"), f"{number} is not there; the last is {scenario.most_directors}"
-        if number in numbers[:index]:
-            yield ("late", index, "director"), f"{number} is already late[{numbers.index(number)}].director"
+            yield place, f"{number} is not there; the last is {scenario.most_directors}"
+    yield from repeated(numbers)
 
 
 def _times(scenario: Scenario) -> Iterator[Problem]:

@@ -1,0 +1,56 @@
+"""Fields of a file as people write them, and problems as lines that name them. Pure."""
+
+import json
+from collections.abc import Iterable
+
+from glb.config.errors import ConfigError
+
+Place = tuple[str | int, ...]
+Problem = tuple[Place, str]
+
+SHOWN_LENGTH = 60
+MAX_PROBLEMS = 100
+"""Lines that one file's problems take at most: a report and a log keep them."""
+
+
+def shown(value: object) -> str:
+    """A wrong value as the file has it, cut to what a line can bear."""
+    text = json.dumps(value, ensure_ascii=False)
+    if not text.isprintable():
+        text = json.dumps(value)
+    return text if len(text) <= SHOWN_LENGTH else f"{text[: SHOWN_LENGTH - 3]}..."
+
+
+def field_path(place: Place) -> str:
+    """("tables", 0, "backends") as people write it: tables[0].backends."""
+    path = ""
+    for step in place:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        else:
+            path += f".{_key(step)}" if path else _key(step)
+    return path
+
+
+def raise_any(name: str, problems: Iterable[Problem], unshown: int = 0) -> None:
+    """Raise a ConfigError, a line for each problem of the file called `name`, unless there is none.
+
+    unshown: how many problems there are beside these.
+    """
+    lines = [line(name, problem) for problem in problems]
+    unshown += len(lines[MAX_PROBLEMS:])
+    if unshown:
+        lines[MAX_PROBLEMS:] = [f"{name}: and {unshown} further problems"]
+    if lines:
+        raise ConfigError(lines)
+
+
+def line(name: str, problem: Problem) -> str:
+    """A problem as `file: field: what is wrong`."""
+    place, what = problem
+    return ": ".join(filter(None, (name, field_path(place), what)))
+
+
+def _key(key: str) -> str:
+    """A key that would not print, or not fit on a line, as JSON has it."""
+    return key if key.isprintable() and len(key) <= SHOWN_LENGTH else shown(key)
