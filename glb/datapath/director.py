@@ -72,7 +72,7 @@ class DirectorDatapath:
     def adopt(cls, fd: int) -> "DirectorDatapath | None":
         """Take over a running program with all that its maps hold, by a descriptor that is given up to it. None if
         `load` would load another program."""
-        program = programs.adopt(fd, "director", _records)
+        program = programs.adopt(fd, "director", _MACROS, _records)
         if program is None:
             return None
         wait_for_running_programs()  # who wrote it may have died before those with the old tables had ended

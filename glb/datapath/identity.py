@@ -19,6 +19,17 @@ from glb.datapath.source import read_source
 
 MAP_NAME = "identity"
 _KEY = bytes(4)
+# What json and numpy raise for text that they cannot make sense of.
+_UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
 
 Type = np.dtype[Any]
 
@@ -53,13 +64,20 @@ class Identity:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Identity | None":
-        """None if another version of glb wrote it in another form."""
+        """The identity that `to_bytes` makes exactly these bytes of; None if another version of glb wrote them in
+        another form."""
         try:
             found = json.loads(data)
             maps = {name: MapTypes(*map(_type, types)) for name, types in found["maps"].items()}
-            return cls(found["program"], found["digest"], found["constants"], maps)
-        except (ValueError, TypeError, KeyError):
+            identity = cls(found["program"], found["digest"], found["constants"], maps)
+            return identity if identity.to_bytes() == data and identity.has_plain_values() else None
+        except _UNREADABLE:
             return None
+
+    def has_plain_values(self) -> bool:
+        """Whether the constants are C integers, and no type refers to Python objects."""
+        constants = all(type(value) is int and 0 <= value < 1 << 31 for value in self.constants.values())
+        return constants and not any(kind.hasobject for types in self.maps.values() for kind in types)
 
 
 def program_digest(name: str, constants: Mapping[str, int], records: Mapping[str, Type]) -> str:
@@ -79,8 +97,14 @@ def create_map(identity: Identity) -> int:
 
 
 def read_map(fd: int) -> Identity | None:
-    """What such a map holds."""
-    return Identity.from_bytes(libbpf.lookup(fd, _KEY, map_info(fd).value_size))
+    """What such a map holds; None if it is a map of another kind, or its content cannot be read.
+
+    The kernel copies a value for each CPU out of a per-CPU map, so the kind is checked before the content is read.
+    """
+    info = map_info(fd)
+    if (info.kind, info.key_size, info.entries) != (libbpf.BPF_MAP_TYPE_ARRAY, len(_KEY), 1):
+        return None
+    return Identity.from_bytes(libbpf.lookup(fd, _KEY, info.value_size))
 
 
 def _compiler() -> str:

@@ -12,6 +12,18 @@ from glb.datapath import libbpf
 from glb.datapath.kernel import MapInfo, map_info
 
 _ARRAY_ALIGNMENT = 8  # of the values of a BPF array, whatever their size
+_PER_CPU_KINDS = (5, 6, 10)  # BPF_MAP_TYPE_PERCPU_HASH, _PERCPU_ARRAY, _LRU_PERCPU_HASH
+
+
+def entry_bytes(info: MapInfo) -> tuple[int, int]:
+    """How many bytes a key takes, and a value as the kernel copies it: of a per-CPU map that of all possible CPUs."""
+    if info.kind not in _PER_CPU_KINDS:
+        return info.key_size, info.value_size
+    return info.key_size, _aligned(info.value_size) * libbpf.possible_cpus()
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ARRAY_ALIGNMENT) * _ARRAY_ALIGNMENT
 
 
 class Map:
@@ -29,7 +41,7 @@ class Map:
 
     def view(self) -> npt.NDArray[Any]:
         """The whole of a mmapable array: shape (entries,), dtype `value`; writes reach the kernel at once."""
-        stride = -(-self.value.itemsize // _ARRAY_ALIGNMENT) * _ARRAY_ALIGNMENT
+        stride = _aligned(self.value.itemsize)
         memory = mmap.mmap(self.fd, self.info.entries * stride)
         return np.ndarray((self.info.entries,), self.value, memory, strides=(stride,))
 

@@ -1,7 +1,7 @@
 """A program in the kernel with its maps: loaded anew, or taken over from a daemon that has ended."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -13,7 +13,7 @@ from glb.datapath import libbpf
 from glb.datapath.compiler import compiled
 from glb.datapath.identity import Identity, MapTypes, Type, program_digest
 from glb.datapath.kernel import map_info, open_map, program_info
-from glb.datapath.maps import Map
+from glb.datapath.maps import Map, entry_bytes
 
 LICENSE = "Dual MIT/GPL"
 
@@ -61,11 +61,11 @@ def load(name: str, constants: Constants, records: Records) -> Program:
     return Program(program, identity, _maps(fds, identity))
 
 
-def adopt(fd: int, name: str, records: Callable[[Constants], Records]) -> Program | None:
+def adopt(fd: int, name: str, constants: Collection[str], records: Callable[[Constants], Records]) -> Program | None:
     """Take over a program that runs; it then owns `fd`. None, and `fd` is closed, if what `load` would make of the same
-    constants is another one.
+    constants is another one, or if it cannot be read what it is.
 
-    records: what is kept beside a program with such constants.
+    constants: the names of those that `load` is given. records: what is kept beside a program with such constants.
     """
     with ExitStack() as opened:
         _owned(opened, fd)
@@ -73,12 +73,22 @@ def adopt(fd: int, name: str, records: Callable[[Constants], Records]) -> Progra
         if identities.MAP_NAME not in fds:
             return None
         identity = identities.read_map(fds[identities.MAP_NAME])
-        if identity is None or identity.program != name:
+        if identity is None or identity.program != name or identity.constants.keys() != set(constants):
             return None
         if identity.digest != program_digest(name, identity.constants, records(identity.constants)):
             return None
+        if not _agree(fds, identity):
+            return None
         opened.pop_all()
     return Program(fd, identity, _maps(fds, identity))
+
+
+def _agree(fds: Mapping[str, int], identity: Identity) -> bool:
+    """Whether these are the maps that the identity describes."""
+    if fds.keys() != {*identity.maps, identities.MAP_NAME}:
+        return False
+    sizes = {name: entry_bytes(map_info(fds[name])) for name in identity.maps}
+    return sizes == {name: (types.key.itemsize, types.value.itemsize) for name, types in identity.maps.items()}
 
 
 def _open_maps(opened: ExitStack, program: int) -> list[int]:

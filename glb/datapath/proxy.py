@@ -17,15 +17,19 @@ from glb.datapath.program import Constants, Program
 _NOBODY = 0xFFFFFFFF  # an address that no packet comes from
 
 
+# Their names, and of which member of which of the kernel's structs each is the place.
+_CONSTANTS = {
+    "REQUEST_SNT_ISN": ("tcp_request_sock", "snt_isn"),
+    "TIME_WAIT_RCV_NXT": ("sock_common", "skc_tw_rcv_nxt"),  # which tcp_timewait_sock begins with
+}
+
+
 def constants() -> Constants:
     """What the program is compiled with: where the running kernel keeps what it reads of connections that begin or end.
 
     Raises DatapathError where the kernel does not tell.
     """
-    return {
-        "REQUEST_SNT_ISN": member_offset("tcp_request_sock", "snt_isn"),
-        "TIME_WAIT_RCV_NXT": member_offset("sock_common", "skc_tw_rcv_nxt"),  # which tcp_timewait_sock begins with
-    }
+    return {name: member_offset(*member) for name, member in _CONSTANTS.items()}
 
 
 class ProxyDatapath:
@@ -50,7 +54,7 @@ class ProxyDatapath:
     def adopt(cls, fd: int) -> "ProxyDatapath | None":
         """Take over a running program with all that its maps hold, by a descriptor that is given up to it. None if
         `load` would load another program."""
-        program = programs.adopt(fd, "proxy", lambda _: {})
+        program = programs.adopt(fd, "proxy", _CONSTANTS, lambda _: {})
         return cls(program) if program else None
 
     def write(

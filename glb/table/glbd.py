@@ -10,13 +10,18 @@ backend records hold the source's backends in its order, the inactive ones too. 
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 
 import numpy as np
+from pydantic_core import PydanticCustomError
 
+from glb.config import values
 from glb.config.atomic import replace_file
+from glb.config.check import find_problems
+from glb.config.errors import ConfigError
+from glb.config.field import Place, Problem, raise_any
 from glb.config.load import GLBD_MAGIC, read_file
 from glb.config.model import Address, Backend, Bind, ForwardingTables, Proto, State, Table
 from glb.hashing.rendezvous import ROWS
@@ -26,6 +31,7 @@ from glb.table.rows import build_rows
 VERSION = 2
 MAX_RECORDS = 256
 KEY_BYTES = 16
+_NO_SEED = bytes(KEY_BYTES)
 
 HEADER = struct.Struct("<4s5I")
 COUNT = struct.Struct("<I")
@@ -65,13 +71,41 @@ def encode(tables: ForwardingTables) -> bytes:
 def decode(data: bytes, name: str) -> tuple[BuiltTable, ...]:
     """The tables of a binary; `name` is the file's, for the message. Raises TableError."""
     try:
-        return tuple(_decode_tables(data))
+        tables = tuple(_decode_tables(data))
     except _FormatError as error:
         raise TableError(f"{name}: {error}") from None
+    try:
+        raise_any(name, _problems(tables))
+    except ConfigError as error:
+        raise TableError(str(error)) from None
+    return tables
 
 
 class _FormatError(Exception):
     """A binary's fault, and where in the file; `decode` adds which file."""
+
+
+def _problems(tables: Sequence[BuiltTable]) -> Iterator[Problem]:
+    """The problems for which a JSON source with the same values is refused, with the places as JSON names them."""
+    for index, table in enumerate(tables):
+        for position, backend in enumerate(table.backends):
+            yield from _value_problem(
+                ("tables", index, "backends", position, "ip"), values.unicast, str(backend.address)
+            )
+        for position, bind in enumerate(table.binds):
+            place = ("tables", index, "binds", position)
+            yield from _value_problem((*place, "ip"), values.network, str(bind.network))
+            yield from _value_problem((*place, "port_start"), values.port, bind.port_start)
+            yield from _value_problem((*place, "port_end"), values.port, bind.port_end)
+    sources = (Table(table.name, table.hash_key, _NO_SEED, table.binds, table.backends) for table in tables)
+    yield from find_problems(ForwardingTables(tuple(sources)))
+
+
+def _value_problem(place: Place, check: Callable[[object], object], value: object) -> Iterator[Problem]:
+    try:
+        check(value)
+    except PydanticCustomError as error:
+        yield place, error.message()
 
 
 def _encode_table(table: Table) -> bytes:

@@ -175,6 +175,45 @@ def test_a_damaged_binary_is_told_where(binary: bytes, offset: int, layout: str,
     assert str(caught.value) == f"ft.bin: {line}"
 
 
+SECOND_BINDS_AT = BINDS_AT + TABLE_BYTES
+WEB_BIND = struct.pack("<I16sHHHBB", 1, bytes([198, 51, 100, 1]), 32, 80, 80, 6, 0)
+
+REFUSED_IN_JSON_TOO = [
+    # what is wrong, the bytes and their offset, the lines
+    ("a bind twice in a table", [(BINDS_AT + 4 + 28, WEB_BIND)],
+     ["tables[0].binds[1]: 198.51.100.1:80/tcp is already tables[0].binds[0]"]),
+    ("a bind in two tables", [(SECOND_BINDS_AT + 4, WEB_BIND)],
+     ["tables[1].binds[0]: 198.51.100.1:80/tcp is already tables[0].binds[0]"]),
+    ("a bind three times", [(BINDS_AT + 4 + 28, WEB_BIND), (SECOND_BINDS_AT + 4, WEB_BIND)],
+     ["tables[0].binds[1]: 198.51.100.1:80/tcp is already tables[0].binds[0]",
+      "tables[1].binds[0]: 198.51.100.1:80/tcp is already tables[0].binds[0]"]),
+    ("a backend twice", [(HEADER_BYTES + 4 + 2 * 24 + 4, bytes([10, 0, 0, 1]))],
+     ["tables[0].backends[2].ip: 10.0.0.1 is already tables[0].backends[0]"]),
+    ("a multicast backend", [(HEADER_BYTES + 8, bytes([224, 0, 0, 1]))],
+     ['tables[0].backends[0].ip: "224.0.0.1" is not the address of one host']),
+    ("port 0", [(BINDS_AT + 26, bytes(2))],
+     ["tables[0].binds[0].port_start: 0 is not a whole number from 1 to 65535"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [case[1:] for case in REFUSED_IN_JSON_TOO],
+    ids=[case[0].replace(" ", "-") for case in REFUSED_IN_JSON_TOO],
+)
+def test_a_binary_is_refused_for_what_a_json_source_is_refused_for(
+    binary: bytes, changes: list[tuple[int, bytes]], lines: list[str]
+) -> None:
+    damaged = bytearray(binary)
+    for offset, data in changes:
+        damaged[offset : offset + len(data)] = data
+
+    with pytest.raises(TableError) as caught:
+        glbd.decode(bytes(damaged), "ft.bin")
+
+    assert str(caught.value).splitlines() == [f"ft.bin: {line}" for line in lines]
+
+
 @pytest.mark.parametrize("length", [4, 23, 24, 1000])
 def test_a_truncated_binary_is_refused(binary: bytes, length: int) -> None:
     with pytest.raises(TableError, match="truncated"):
