@@ -1,4 +1,7 @@
-"""Labs for the tests: each module that asks for one gets its own, and it goes down whatever happens."""
+"""What all tests share: the cache of compiled programs, and labs.
+
+Each module that uses a lab gets its own, and it goes down whatever happens.
+"""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +12,12 @@ import pytest
 from glb.lab import Lab
 
 _numbers = count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have everything that tests start compile each program once, in this run or an earlier one; workers inherit it."""
+    if "GLB_CACHE_DIR" not in os.environ:
+        os.environ["GLB_CACHE_DIR"] = str(config.cache.mkdir("programs"))
 
 
 @pytest.fixture(scope="session", autouse=True)

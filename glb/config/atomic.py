@@ -6,15 +6,15 @@ import secrets
 from pathlib import Path
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Write `data` in the place of `path`, keeping the mode and owner of a file that is there.
 
-    A symlink stays, and its target is replaced. Raises OSError.
+    mode: of a new file, less the umask. A symlink stays, and its target is replaced. Raises OSError.
     """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
     try:
-        _write_new(temporary, target, data)
+        _write_new(temporary, target, data, mode)
         temporary.rename(target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -35,8 +35,8 @@ def link_beside(path: Path, suffix: str) -> Path:
     return beside
 
 
-def _write_new(temporary: Path, target: Path, data: bytes) -> None:
-    with temporary.open("xb") as file:
+def _write_new(temporary: Path, target: Path, data: bytes, mode: int) -> None:
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
         if target.exists():
             old = target.stat()
             os.fchown(file.fileno(), old.st_uid, old.st_gid)

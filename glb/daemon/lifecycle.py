@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -14,12 +13,8 @@ log = logging.getLogger(__name__)
 
 
 def set_up_logging() -> None:
-    """One line an event on standard error; the journal adds the time, a terminal does not need it twice.
-
-    On a descriptor of its own: while bcc compiles, number 2 is led away to catch the compiler's messages.
-    """
-    stream = os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1)
-    logging.basicConfig(stream=stream, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    """One line an event on standard error; the journal adds the time, a terminal does not need it twice."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for chatty in ("watchfiles", "pyroute2", "uvicorn", "httpx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 

@@ -1,93 +1,134 @@
-"""bcc's part: from C source to instructions, and to the maps that these name."""
+"""From C source to a program's spec: out of the cache, or by bcc in a child process."""
 
-import ctypes as ct
+import json
+import logging
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-
+from glb.datapath import libbpf
 from glb.datapath.errors import DatapathError
-from glb.datapath.headers import kernel_headers
-from glb.datapath.identity import MapTypes, Type
-from glb.datapath.source import read_source
+from glb.datapath.headers import system_headers
+from glb.datapath.identity import compiler_version
+from glb.datapath.program_cache import ProgramCache
+from glb.datapath.source import placeless, read_source
+from glb.datapath.spec import ProgramSpec
+
+log = logging.getLogger(__name__)
+
+_CHILD_SECONDS = 120.0  # some 3 s of CPU time; a busy machine takes longer
+_LPM_TRIE, _NO_PREALLOC = 11, 1
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
-    """A compiled source. maps: bcc's descriptors, by which the instructions name them; types: what is in them."""
+class _Made:
+    """A spec, and the files whose change makes it stale: their paths, sizes and modification times (ns)."""
 
-    instructions: bytes
-    maps: Mapping[str, int]
-    types: Mapping[str, MapTypes]
+    spec: ProgramSpec
+    inputs: Sequence[tuple[str, int, int]]
+
+    def is_current(self) -> bool:
+        return all(_state_of(path) == (size, changed) for path, size, changed in self.inputs)
+
+    def to_bytes(self) -> bytes:
+        return json.dumps({"spec": self.spec.to_json(), "inputs": self.inputs}).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "_Made | None":
+        """None for anything that `to_bytes` does not give."""
+        try:
+            found = json.loads(data)
+            inputs = [(str(path), int(size), int(changed)) for path, size, changed in found["inputs"]]
+            return cls(ProgramSpec.from_json(found["spec"]), inputs)
+        except (ValueError, TypeError, KeyError):
+            return None
 
 
-@contextmanager
-def compiled(name: str, constants: Mapping[str, int]) -> Iterator[Compiled]:
-    """Compile bpf/xdp_<name>.c with the constants as macros; the descriptors are good as long as the context lasts.
+def compiled(name: str, constants: Mapping[str, int], cache: ProgramCache | None = None) -> ProgramSpec:
+    """Compile bpf/xdp_<name>.c with the constants as macros, or take what was made of the same before.
 
-    Raises DatapathError with the compiler's messages.
+    cache: None stands for the host's own. Raises DatapathError with the compiler's messages.
     """
-    bpf = _compile(name, [f"-D{macro}={value}" for macro, value in constants.items()])
+    cache = cache or ProgramCache.of_host()
+    text = read_source(f"xdp_{name}.c")
+    flags = ["-Wall", *(f"-D{macro}={value}" for macro, value in constants.items())]
+    key = _key(name, text, flags)
+    kept = cache.read(key)
+    made = None if kept is None else _Made.from_bytes(kept)
+    if made is not None and made.is_current():
+        return made.spec
+    log.info("compiling the program %s, which takes some seconds", name)
+    made = _compile(name, text, flags)
+    cache.write(key, made.to_bytes())
+    return made.spec
+
+
+def _key(name: str, text: str, flags: Sequence[str]) -> str:
+    """SHA-256, in hex, of all that decides what the compiler makes, apart from its inputs on disk.
+
+    Per-CPU values are as many as the CPUs, and bcc looks at the kernel's version.
+    """
+    parts = (
+        name,
+        placeless(text),
+        flags,
+        compiler_version(),
+        version("glb"),
+        platform.machine(),
+        platform.release(),
+        libbpf.possible_cpus(),
+    )
+    return sha256(repr(parts).encode()).hexdigest()
+
+
+def _compile(name: str, text: str, flags: Sequence[str]) -> _Made:
+    headers = system_headers()
+    _require_permission()
+    found = _in_child(name, {"name": name, "text": text, "flags": flags, "parent": os.getpid()})
+    inputs = [(path, *_state_of(path)) for path in (*map(str, headers), *found["libraries"])]
+    return _Made(ProgramSpec.from_json(found["spec"]), inputs)
+
+
+def _require_permission() -> None:
+    """Raise DatapathError, which says what is needed, before the compiler fails in words of its own."""
+    os.close(libbpf.create_map("permission", _LPM_TRIE, 1, 1, flags=_NO_PREALLOC, key_size=8))
+
+
+def _in_child(name: str, job: Mapping[str, Any]) -> dict[str, Any]:
+    doing = f"compile of xdp_{name}.c"
     try:
-        tables = {table: bpf[table.encode()] for table in _map_names(bpf)}
-        yield Compiled(
-            _instructions(bpf, name),
-            {table: found.map_fd for table, found in tables.items()},
-            {table: MapTypes(np.dtype(found.Key), _value_type(found)) for table, found in tables.items()},
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "glb.datapath.compile_child"],
+            input=json.dumps(job).encode(),
+            capture_output=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            timeout=_CHILD_SECONDS,
+            check=False,
         )
-    finally:
-        bpf.cleanup()
+    except subprocess.TimeoutExpired as error:
+        raise DatapathError(f"{doing}: not done after {_CHILD_SECONDS:.0f} s, so it was stopped") from error
+    except OSError as error:
+        raise DatapathError(f"{doing}: {sys.executable} cannot be run: {error.strerror}") from error
+    said = done.stderr.decode(errors="replace").strip()
+    if done.returncode != 0:
+        raise DatapathError(f"{doing}: the compiler's process ended with status {done.returncode}\n{said}".strip())
+    found: dict[str, Any] = json.loads(done.stdout)
+    if "error" in found:
+        raise DatapathError(f"{doing}: {found['error']}\n{said}".strip())
+    return found
 
 
-def _value_type(table: Any) -> Type:
-    """Bytes, for a per-CPU map, whose values bcc takes for arrays."""
-    dtype = np.dtype(table.Leaf)
-    return dtype if dtype.subdtype is None else np.dtype((np.void, dtype.itemsize))
-
-
-def _compile(name: str, flags: list[str]) -> Any:
-    from bcc import BPF  # here, since it brings in all of LLVM, which most commands do without
-
-    text = read_source(f"xdp_{name}.c").encode()
-    with kernel_headers() as headers, _captured_stderr() as messages:
-        try:
-            return BPF(text=text, cflags=["-Wall", *headers, *flags])
-        except Exception as error:  # bcc has no type of its own
-            messages.seek(0)
-            said = messages.read().decode(errors="replace").strip()
-            raise DatapathError(f"compile of xdp_{name}.c: {error}\n{said}".strip()) from error
-
-
-def _instructions(bpf: Any, name: str) -> bytes:
-    from bcc import lib
-
-    start = lib.bpf_function_start(bpf.module, name.encode())
-    return ct.string_at(start, lib.bpf_function_size(bpf.module, name.encode()))
-
-
-def _map_names(bpf: Any) -> list[str]:
-    from bcc import lib
-
-    # The two functions of libbcc here that bcc's Python does not declare.
-    lib.bpf_num_tables.restype = ct.c_size_t
-    lib.bpf_num_tables.argtypes = (ct.c_void_p,)
-    lib.bpf_table_name.restype = ct.c_char_p
-    lib.bpf_table_name.argtypes = (ct.c_void_p, ct.c_size_t)
-    return [lib.bpf_table_name(bpf.module, i).decode() for i in range(lib.bpf_num_tables(bpf.module))]
-
-
-@contextmanager
-def _captured_stderr() -> Iterator[BinaryIO]:
-    """Divert what the compiler, which is C++ in this process, writes to descriptor 2."""
-    with tempfile.TemporaryFile() as messages:
-        kept = os.dup(2)
-        os.dup2(messages.fileno(), 2)
-        try:
-            yield messages
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+def _state_of(path: str) -> tuple[int, int]:
+    """Size and modification time in ns; of what is not there, that of nothing."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns

@@ -65,7 +65,7 @@ class DirectorDatapath:
     @classmethod
     def load(cls, layout: Layout) -> "DirectorDatapath":
         """Load the program, not attached yet and without tables, with room for the layout."""
-        constants = _constants(capacity_for(layout))
+        constants = constants_for(capacity_for(layout))
         return cls(programs.load("director", constants, _records(constants)))
 
     @classmethod
@@ -211,7 +211,8 @@ class DirectorDatapath:
             keys.pop()
 
 
-def _constants(capacity: Capacity) -> dict[str, int]:
+def constants_for(capacity: Capacity) -> dict[str, int]:
+    """What a program of this capacity is compiled with."""
     return {macro: getattr(capacity, field) for macro, field in _MACROS.items()}
 
 

@@ -15,6 +15,16 @@ from glb.datapath.errors import DatapathError
 from glb.datapath.source import source_dir
 
 _INCLUDE = Path("/usr/include")
+_FOLDERS = (_INCLUDE, _INCLUDE / (sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"))
+
+
+def system_headers() -> tuple[Path, Path]:
+    """The folders of the system's headers that the sources need. Raises DatapathError if one is missing."""
+    found = (_FOLDERS[0] / "linux", _FOLDERS[1] / "asm")
+    for needed in found:
+        if not needed.is_dir():
+            raise DatapathError(f"{needed} is missing: install linux-libc-dev")
+    return found
 
 
 @contextmanager
@@ -23,14 +33,11 @@ def kernel_headers() -> Iterator[list[str]]:
 
     Raises DatapathError if those are missing.
     """
-    folders = (_INCLUDE, _INCLUDE / (sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"))
-    for needed in (folders[0] / "linux", folders[1] / "asm"):
-        if not needed.is_dir():
-            raise DatapathError(f"{needed} is missing: install linux-libc-dev")
+    system_headers()
     before = os.environ.get("BCC_KERNEL_SOURCE")
     os.environ["BCC_KERNEL_SOURCE"] = str(source_dir() / "kernel")
     try:
-        yield [flag for folder in folders for flag in ("-idirafter", str(folder))]
+        yield [flag for folder in _FOLDERS for flag in ("-idirafter", str(folder))]
     finally:
         os.environ.pop("BCC_KERNEL_SOURCE")
         if before is not None:

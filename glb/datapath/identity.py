@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from glb.datapath import libbpf
 from glb.datapath.kernel import map_info
-from glb.datapath.source import read_source
+from glb.datapath.map_types import MapTypes, Type, text_of_type, type_of_text
+from glb.datapath.source import placeless, read_source
 
 MAP_NAME = "identity"
 _KEY = bytes(4)
@@ -30,15 +30,6 @@ _UNREADABLE = (
     TypeError,
     ValueError,
 )
-
-Type = np.dtype[Any]
-
-
-class MapTypes(NamedTuple):
-    """A map's key and value, as C declares them."""
-
-    key: Type
-    value: Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +49,7 @@ class Identity:
 
     def to_bytes(self) -> bytes:
         """JSON."""
-        maps = {name: [_text(types.key), _text(types.value)] for name, types in self.maps.items()}
+        maps = {name: [text_of_type(types.key), text_of_type(types.value)] for name, types in self.maps.items()}
         fields = {"program": self.program, "digest": self.digest, "constants": dict(self.constants), "maps": maps}
         return json.dumps(fields).encode()
 
@@ -68,7 +59,7 @@ class Identity:
         another form."""
         try:
             found = json.loads(data)
-            maps = {name: MapTypes(*map(_type, types)) for name, types in found["maps"].items()}
+            maps = {name: MapTypes(*map(type_of_text, types)) for name, types in found["maps"].items()}
             identity = cls(found["program"], found["digest"], found["constants"], maps)
             return identity if identity.to_bytes() == data and identity.has_plain_values() else None
         except _UNREADABLE:
@@ -83,9 +74,9 @@ class Identity:
 def program_digest(name: str, constants: Mapping[str, int], records: Mapping[str, Type]) -> str:
     """Of all that decides what a program does and what its maps look like: its source, wherever that is installed, the
     constants and the compiler, and the records that userspace keeps beside it. SHA-256, in hex."""
-    source = [line for line in read_source(f"xdp_{name}.c").splitlines() if not line.startswith("#line")]
-    beside = sorted((record, _text(kind)) for record, kind in records.items())
-    return sha256(repr((source, sorted(constants.items()), _compiler(), beside)).encode()).hexdigest()
+    source = placeless(read_source(f"xdp_{name}.c"))
+    beside = sorted((record, text_of_type(kind)) for record, kind in records.items())
+    return sha256(repr((source, sorted(constants.items()), compiler_version(), beside)).encode()).hexdigest()
 
 
 def create_map(identity: Identity) -> int:
@@ -107,27 +98,11 @@ def read_map(fd: int) -> Identity | None:
     return Identity.from_bytes(libbpf.lookup(fd, _KEY, info.value_size))
 
 
-def _compiler() -> str:
+def compiler_version() -> str:
+    """bcc's."""
     try:
         return version("bcc")
     except PackageNotFoundError:  # some package leaves the metadata out; the module itself brings in all of LLVM
         from bcc import __version__
 
         return str(__version__)
-
-
-def _text(dtype: Type) -> Any:
-    """Such as "<u4", or a list of fields: name, type, and shape where it is an array."""
-    return np.lib.format.dtype_to_descr(dtype)
-
-
-def _type(text: Any) -> Type:
-    """The same back out of JSON, which knows no tuples."""
-    found: Type = np.dtype(_fields(text))
-    return found
-
-
-def _fields(text: Any) -> Any:
-    if isinstance(text, str):
-        return text
-    return [(name, _fields(kind), *map(tuple, shape)) for name, kind, *shape in text]

@@ -42,7 +42,20 @@ class _MapInfo(ct.Structure):
         ("max_entries", ct.c_uint32),
         ("map_flags", ct.c_uint32),
         ("name", ct.c_char * _NAME_LENGTH),
+        ("ifindex", ct.c_uint32),
+        ("btf_vmlinux_value_type_id", ct.c_uint32),
+        ("netns_dev", ct.c_uint64),
+        ("netns_ino", ct.c_uint64),
+        ("btf_id", ct.c_uint32),
+        ("btf_key_type_id", ct.c_uint32),
+        ("btf_value_type_id", ct.c_uint32),
     )
+
+
+class _BtfInfo(ct.Structure):
+    """The kernel's struct bpf_btf_info."""
+
+    _fields_ = (("btf", ct.c_uint64), ("btf_size", ct.c_uint32), ("id", ct.c_uint32))
 
 
 class _LinkInfo(ct.Structure):
@@ -69,7 +82,10 @@ class ProgramInfo:
 
 @dataclass(frozen=True, slots=True)
 class MapInfo:
-    """A map: the sizes of a key and of a value in bytes, as it was created."""
+    """A map: the sizes of a key and of a value in bytes, as it was created.
+
+    btf: the number of its types' description, 0: none; btf_key and btf_value are types in it.
+    """
 
     id: int
     name: str
@@ -77,6 +93,10 @@ class MapInfo:
     key_size: int
     value_size: int
     entries: int
+    flags: int
+    btf: int
+    btf_key: int
+    btf_value: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +120,31 @@ def program_info(fd: int) -> ProgramInfo:
 def map_info(fd: int) -> MapInfo:
     found = _MapInfo()
     _fill(fd, found)
-    return MapInfo(found.id, found.name.decode(), found.type, found.key_size, found.value_size, found.max_entries)
+    return MapInfo(
+        id=found.id,
+        name=found.name.decode(),
+        kind=found.type,
+        key_size=found.key_size,
+        value_size=found.value_size,
+        entries=found.max_entries,
+        flags=found.map_flags,
+        btf=found.btf_id,
+        btf_key=found.btf_key_type_id,
+        btf_value=found.btf_value_type_id,
+    )
+
+
+def btf_data(number: int) -> bytes:
+    """The BTF of this number, as it was loaded."""
+    fd = check(lib.bpf_btf_get_fd_by_id(number), f"open of the BTF {number}")
+    try:
+        found = _BtfInfo()
+        _fill(fd, found)
+        data = (ct.c_uint8 * found.btf_size)()
+        _fill(fd, _BtfInfo(btf=ct.addressof(data), btf_size=len(data)))
+    finally:
+        os.close(fd)
+    return bytes(data)
 
 
 def link_info(fd: int) -> LinkInfo:

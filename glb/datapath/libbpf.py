@@ -10,6 +10,7 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from glb.datapath.errors import DatapathError, NotAllowedError, check
 
@@ -21,6 +22,7 @@ BPF_F_XDP_HAS_FRAGS = 1 << 5
 BPF_F_MMAPABLE = 1 << 10
 _BPF_F_REPLACE = 1 << 2
 _LOG_SIZE = 1 << 20
+_NEEDED = "BPF needs root, or the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
 _ROOM_FOR_HEADERS = 256  # what a program may put in front of a frame: the kernel's headroom for XDP
 
 
@@ -66,6 +68,14 @@ class _MapCreateOpts(ct.Structure):
 
 class _LinkUpdateOpts(ct.Structure):
     _fields_ = (("sz", ct.c_size_t), ("flags", ct.c_uint32), ("old_prog_fd", ct.c_uint32))
+
+
+class MapBtf(NamedTuple):
+    """The types of a map's key and value, in a BTF given by its descriptor."""
+
+    fd: int
+    key: int
+    value: int
 
 
 class XdpMd(ct.Structure):
@@ -217,11 +227,22 @@ def create_map(
     flags: int = 0,
     inner_map: int = 0,
     key_size: int = 4,
+    btf: MapBtf | None = None,
 ) -> int:
-    """A map; a map of maps holds maps like inner_map."""
+    """A map; a map of maps holds maps like inner_map.
+
+    Raises DatapathError, which names the capabilities that are needed where the kernel does not permit it.
+    """
     opts = _MapCreateOpts(sz=ct.sizeof(_MapCreateOpts), inner_map_fd=inner_map, map_flags=flags)
+    if btf is not None:
+        opts.btf_fd, opts.btf_key_type_id, opts.btf_value_type_id = btf
     fd: int = lib.bpf_map_create(map_type, name.encode(), key_size, value_size, entries, ct.byref(opts))
-    return check(fd, f"creation of the map {name}")
+    return check(fd, f"creation of the map {name}", _NEEDED if fd == -errno.EPERM else "")
+
+
+def load_btf(data: bytes) -> int:
+    """Give the kernel a description of types; returns its descriptor."""
+    return check(lib.bpf_btf_load(data, ct.c_size_t(len(data)), None), "load of the maps' BTF")
 
 
 def update(map_fd: int, key: bytes, value: bytes) -> None:

@@ -1,7 +1,7 @@
 """A program in the kernel with its maps: loaded anew, or taken over from a daemon that has ended."""
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -11,9 +11,11 @@ import numpy.typing as npt
 from glb.datapath import identity as identities
 from glb.datapath import libbpf
 from glb.datapath.compiler import compiled
-from glb.datapath.identity import Identity, MapTypes, Type, program_digest
+from glb.datapath.identity import Identity, program_digest
 from glb.datapath.kernel import map_info, open_map, program_info
+from glb.datapath.map_types import MapTypes, Type
 from glb.datapath.maps import Map, entry_bytes
+from glb.datapath.spec import MapSpec, ProgramSpec
 
 LICENSE = "Dual MIT/GPL"
 
@@ -47,18 +49,34 @@ def load(name: str, constants: Constants, records: Records) -> Program:
 
     Raises DatapathError with the compiler's messages or the verifier's log.
     """
-    with compiled(name, constants) as made, ExitStack() as opened:
-        program = _owned(opened, libbpf.load_xdp(name, made.instructions, LICENSE))
-        fds = {map_name: _owned(opened, os.dup(fd)) for map_name, fd in made.maps.items()}
+    spec = compiled(name, constants)
+    with ExitStack() as opened:
+        fds = create_maps(opened, spec, spec.maps)
+        program = _owned(opened, libbpf.load_xdp(name, spec.linked(fds), LICENSE))
         fds |= {record: _owned(opened, _create_record(record, kind)) for record, kind in records.items()}
         key = np.dtype(np.uint32)
-        types = {**made.types, **{record: MapTypes(key, kind) for record, kind in records.items()}}
+        types = {map_name: each.types for map_name, each in spec.maps.items()}
+        types |= {record: MapTypes(key, kind) for record, kind in records.items()}
         identity = Identity(name, program_digest(name, constants, records), constants, types)
         fds[identities.MAP_NAME] = _owned(opened, identities.create_map(identity))
         for fd in fds.values():
             libbpf.bind_map(program, fd)
         opened.pop_all()
     return Program(program, identity, _maps(fds, identity))
+
+
+def create_maps(opened: ExitStack, spec: ProgramSpec, names: Iterable[str]) -> dict[str, int]:
+    """Those maps of a spec: their descriptors by name, which `opened` closes. Raises DatapathError."""
+    with ExitStack() as needed:
+        btf = _owned(needed, libbpf.load_btf(spec.btf)) if spec.btf else 0
+        return {name: _owned(opened, _create(name, spec.maps[name], btf)) for name in names}
+
+
+def _create(name: str, spec: MapSpec, btf: int) -> int:
+    types = libbpf.MapBtf(btf, spec.btf_key, spec.btf_value) if spec.btf_value else None
+    return libbpf.create_map(
+        name, spec.kind, spec.value_size, spec.entries, spec.flags, key_size=spec.key_size, btf=types
+    )
 
 
 def adopt(fd: int, name: str, constants: Collection[str], records: Callable[[Constants], Records]) -> Program | None:

@@ -26,6 +26,11 @@ def read_source(name: str) -> str:
     return "\n".join(_lines(source_dir() / name, set()))
 
 
+def placeless(source: str) -> list[str]:
+    """The lines of such a source without those that say where it is installed."""
+    return [line for line in source.splitlines() if not line.startswith("#line")]
+
+
 def _lines(path: Path, seen: set[Path]) -> list[str]:
     if path in seen:
         return []

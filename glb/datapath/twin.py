@@ -8,19 +8,11 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-import numpy as np
-
 from glb.datapath import libbpf
-from glb.datapath.compiler import Compiled, compiled
-from glb.datapath.kernel import MapInfo, map_info
+from glb.datapath.compiler import compiled
 from glb.datapath.maps import Map
-from glb.datapath.program import LICENSE, Program
-
-# From the kernel's Documentation/bpf/standardization/instruction-set.rst: a 64-bit immediate, and its source register's
-# meaning "the map of this descriptor".
-_LOAD_IMMEDIATE = 0x18
-_MAP_BY_DESCRIPTOR = 1
-_INSTRUCTION = np.dtype([("code", "u1"), ("registers", "u1"), ("offset", "<i2"), ("immediate", "<i4")])
+from glb.datapath.program import LICENSE, Program, create_maps
+from glb.datapath.spec import ProgramSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,36 +41,18 @@ def load_twins(originals: Iterable[Program], constants: Mapping[str, int]) -> li
     with ExitStack() as loaded:
         twins = []
         for group in alike.values():
-            with compiled(group[0].name, {**group[0].constants, **constants}) as made:
-                for original in group:
-                    twins.append(_load(original, made))
-                    loaded.callback(twins[-1].close)
+            spec = compiled(group[0].name, {**group[0].constants, **constants})
+            for original in group:
+                twins.append(_load(original, spec))
+                loaded.callback(twins[-1].close)
         loaded.pop_all()
     return twins
 
 
-def _load(original: Program, made: Compiled) -> Twin:
+def _load(original: Program, spec: ProgramSpec) -> Twin:
     with ExitStack() as opened:
-        maps = {}
-        for name, fd in made.maps.items():
-            if name not in original.maps:
-                maps[name] = Map(_create_like(map_info(fd)), *made.types[name])
-                opened.callback(maps[name].close)
-        fds = {fd: {**original.maps, **maps}[name].fd for name, fd in made.maps.items()}
-        twin = Twin(original, libbpf.load_xdp(original.name, with_maps(made.instructions, fds), LICENSE), maps)
+        own = create_maps(opened, spec, [name for name in spec.maps if name not in original.maps])
+        fds = {name: own[name] if name in own else original.maps[name].fd for name in spec.maps}
+        fd = libbpf.load_xdp(original.name, spec.linked(fds), LICENSE)
         opened.pop_all()
-    return twin
-
-
-def _create_like(info: MapInfo) -> int:
-    return libbpf.create_map(info.name, info.kind, info.value_size, info.entries, key_size=info.key_size)
-
-
-def with_maps(instructions: bytes, descriptors: Mapping[int, int]) -> bytes:
-    """The same instructions with other maps in the place of those in `descriptors`, both by descriptor."""
-    program = np.frombuffer(instructions, _INSTRUCTION).copy()
-    loads_map = (program["code"] == _LOAD_IMMEDIATE) & (program["registers"] >> 4 == _MAP_BY_DESCRIPTOR)
-    for place in np.flatnonzero(loads_map):
-        old = int(program["immediate"][place])
-        program["immediate"][place] = descriptors.get(old, old)
-    return program.tobytes()
+    return Twin(original, fd, {name: Map(own[name], *spec.maps[name].types) for name in own})

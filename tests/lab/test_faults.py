@@ -106,17 +106,6 @@ def test_killed_wherever_it_may_be_it_loses_no_packet_and_the_next_start_puts_th
     assert [pinned_id(pins(director.lab) / name) for name in ("link", "program")] == [link, program]
 
 
-def test_killed_while_it_compiles_it_leaves_no_file_behind(director: Director, tmp_path: Path) -> None:
-    shutil.rmtree(pins(director.lab), ignore_errors=True)  # a program that runs would be taken over as it is
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    director.env["TMPDIR"] = str(temporary)
-
-    director.start_and_die("before:glb.datapath.compiler:_captured_stderr")
-
-    assert list(temporary.iterdir()) == []
-
-
 def test_the_next_start_finds_everything_as_it_should_be(director: Director) -> None:
     director.start()
     director.stop(signal.SIGKILL)

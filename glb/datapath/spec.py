@@ -1,0 +1,85 @@
+"""A compiled program as pure data: instructions, and the definitions of the maps that these name.
+
+A spec outlives the process that compiled it: maps are created from it, and its instructions then get their descriptors.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from glb.datapath.map_types import MapTypes, text_of_type, type_of_text
+
+# From the kernel's Documentation/bpf/standardization/instruction-set.rst: a 64-bit immediate, and its source register's
+# meaning "the map of this descriptor".
+_LOAD_IMMEDIATE = 0x18
+_MAP_BY_DESCRIPTOR = 1
+_INSTRUCTION = np.dtype([("code", "u1"), ("registers", "u1"), ("offset", "<i2"), ("immediate", "<i4")])
+
+
+@dataclass(frozen=True, slots=True)
+class MapSpec:
+    """What a map is created from. Sizes are in bytes; btf_key and btf_value are types of the program's BTF, 0: none."""
+
+    kind: int
+    key_size: int
+    value_size: int
+    entries: int
+    flags: int
+    btf_key: int
+    btf_value: int
+    types: MapTypes
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramSpec:
+    """instructions: those that load a map hold its position in `maps`. btf: of the maps' types; empty: none."""
+
+    instructions: bytes
+    maps: Mapping[str, MapSpec]
+    btf: bytes
+
+    def linked(self, descriptors: Mapping[str, int]) -> bytes:
+        """The instructions with the descriptors of these maps, by name."""
+        return with_maps(self.instructions, {place: descriptors[name] for place, name in enumerate(self.maps)})
+
+    def to_json(self) -> dict[str, Any]:
+        """From which `from_json` makes the same."""
+        return {
+            "instructions": base64.b64encode(self.instructions).decode(),
+            "btf": base64.b64encode(self.btf).decode(),
+            "maps": [[name, *_fields(spec)] for name, spec in self.maps.items()],
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "ProgramSpec":
+        """Raises ValueError, TypeError or KeyError for anything that `to_json` does not give."""
+        return cls(
+            base64.b64decode(found["instructions"], validate=True),
+            {name: _map_spec(*fields) for name, *fields in found["maps"]},
+            base64.b64decode(found["btf"], validate=True),
+        )
+
+
+def with_maps(instructions: bytes, descriptors: Mapping[int, int]) -> bytes:
+    """The same instructions with other maps in the place of those in `descriptors`, both by what instructions hold."""
+    program = np.frombuffer(instructions, _INSTRUCTION).copy()
+    loads_map = (program["code"] == _LOAD_IMMEDIATE) & (program["registers"] >> 4 == _MAP_BY_DESCRIPTOR)
+    for place in np.flatnonzero(loads_map):
+        old = int(program["immediate"][place])
+        program["immediate"][place] = descriptors.get(old, old)
+    return program.tobytes()
+
+
+def _fields(spec: MapSpec) -> list[Any]:
+    numbers = (spec.kind, spec.key_size, spec.value_size, spec.entries, spec.flags, spec.btf_key, spec.btf_value)
+    return [*numbers, text_of_type(spec.types.key), text_of_type(spec.types.value)]
+
+
+def _map_spec(*fields: Any) -> MapSpec:
+    *numbers, key, value = fields
+    kind, key_size, value_size, entries, flags, btf_key, btf_value = map(int, numbers)
+    types = MapTypes(type_of_text(key), type_of_text(value))
+    return MapSpec(kind, key_size, value_size, entries, flags, btf_key, btf_value, types)
