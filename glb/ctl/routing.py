@@ -53,7 +53,9 @@ def routing_facts(report: Report) -> dict[str, Any] | None:
 
 def render_routing(facts: dict[str, Any]) -> RenderableType:
     """The lines of `glbctl director status`."""
-    announced = ", ".join(facts["announced"]) or "nothing"
+    last = facts.get("last_resort", ())  # a daemon that was started before an upgrade reports none
+    marked = (f"{prefix}{' (last resort)' * (prefix in last)}" for prefix in facts["announced"])
+    announced = ", ".join(marked) or "nothing"
     text = Text(f"{facts['speaker']}, announces {announced}{', draining' if facts['draining'] else ''}")
     for session in facts["sessions"]:
         text.append(f"\n{session['peer']}  {session['state']}", "" if session["state"] == "established" else "red")

@@ -25,6 +25,7 @@ def _facts(report: Report) -> dict[str, Any]:
     attached = is_attached(report.interface)
     return {
         **asdict(report),
+        "unreached": report.unreached(),
         "process": report.process.pid,
         "running": report.process.is_alive(),
         "attached": attached,
@@ -61,12 +62,24 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
     for table in facts["tables"]:
         lines.add_row("table", f"{table['name']}, {table['depth']} hops a row")
         lines.add_row("  binds", "\n".join(table["binds"]))
-        lines.add_row("  backends", "\n".join(f"{ip}  {state}" for ip, state in table["backends"].items()))
+        lines.add_row("  backends", _backends(table, facts))
     if facts["routing"] and (facts["routing"]["speaker"] != "none" or facts["routing"]["draining"]):
         lines.add_row("routing", render_routing(facts["routing"]))
     packets = {name: count for name, count in facts["packets"].items() if count}
     lines.add_row("packets", "\n".join(f"{count:>12,}  {name}" for name, count in packets.items()) or "none yet")
     return Group(Text(f"{facts['role']} {facts['interface']}", style="bold"), lines)
+
+
+def _backends(table: dict[str, Any], facts: dict[str, Any]) -> RenderableType:
+    """A line a backend; one that is kept in rotation although its checks fail is red."""
+    held = {entry["backend"]: entry["reason"] for entry in facts["held"] if entry["table"] == table["name"]}
+    lines = Text()
+    for ip, state in table["backends"].items():
+        why = f", held in rotation, but fails its checks: {held[ip]}" if ip in held else ""
+        lines.append("\n" if lines else "").append(f"{ip}  {state}{why}", "red" if why else "")
+    if table["name"] in facts["unreached"]:
+        lines.append("\nno backend can be reached from this host; see `glbctl doctor`", "red")
+    return lines
 
 
 def _answering(places: Sequence[str], trouble: str | None) -> RenderableType:

@@ -32,6 +32,20 @@ class TableSummary:
     """Address to state, with "unhealthy" behind it where that is so."""
     depth: int
 
+    @property
+    def taking(self) -> frozenset[str]:
+        """The backends that are in the rows."""
+        return frozenset(address for address, state in self.backends.items() if not state.startswith("inactive"))
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBackend:
+    """A backend that is kept in rotation although its health checks fail (hold_share), and what they found last."""
+
+    table: str
+    backend: str
+    reason: str
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -64,6 +78,10 @@ class Report:
     """Which entry of the map `traffic` counts for whom: ("bind" or "backend", table, bind or address, entry)."""
     unreachable: tuple[str, ...] = ()
     """Backends to which no next hop is known."""
+    held: tuple[HeldBackend, ...] = ()
+    """Backends that are healthy by `hold_share` alone."""
+    cut_off: tuple[str, ...] = ()
+    """Tables whose backends all fail their health checks, so that hold_share alone keeps any up."""
     agent: tuple[str, ...] = ()
     """Where the proxy's agent answers: addresses with their port."""
     agent_trouble: str | None = None
@@ -87,6 +105,14 @@ class Report:
         except OSError as error:
             fresh.unlink(missing_ok=True)
             raise OSError(error.errno, error.strerror, str(path)) from error
+
+    def unreached(self) -> tuple[str, ...]:
+        """The tables of which this director reaches no backend: all checks fail, or no next hop is known."""
+        return tuple(
+            table.name
+            for table in self.tables
+            if table.name in self.cut_off or (table.taking and table.taking.issubset(self.unreachable))
+        )
 
     def remove(self) -> None:
         report_path(self.interface).unlink(missing_ok=True)
@@ -123,7 +149,8 @@ def read_report(path: Path) -> Report:
         data["traffic"] = tuple(tuple(entry) for entry in data["traffic"])
         for name in ("load_times", "health_times"):
             data[name] = _durations(data.get(name))
-        for name in ("agent", "metrics"):
+        data["held"] = tuple(HeldBackend(**held) for held in data.get("held", ()))
+        for name in ("agent", "metrics", "cut_off"):
             data[name] = tuple(data.get(name, ()))
         return Report(**data)
     except OSError as error:

@@ -14,7 +14,7 @@ from glb.daemon.report import run_dir
 from glb.director.controller import Controller
 from glb.director.quiet import packets_taken, wait_until_quiet
 from glb.errors import GlbError
-from glb.routing.prefixes import not_carried, prefixes_to_announce
+from glb.routing.prefixes import last_resorts, not_carried, prefixes_to_announce, unreachable_behind
 from glb.routing.speaker import Session, Speaker
 from glb.routing.speakers import speaker_for
 from glb.waiting import unless, wait_for_any
@@ -29,15 +29,33 @@ _PREFERENCE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What decides about announcing, as the worker sees it."""
+    """What decides about announcing, as the worker sees it. unreachable: the prefixes of which this director reaches no
+    backend."""
 
     routing: Routing | None
     prefixes: tuple[Network, ...]
+    unreachable: tuple[Network, ...]
 
     @property
     def is_announced(self) -> bool:
         """Whether announcing is this daemon's task."""
         return self.routing is not None and self.routing.speaker is not Kind.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """The prefixes that are announced, and those of them that routers are to use as a last resort."""
+
+    prefixes: tuple[Network, ...] = ()
+    last_resort: tuple[Network, ...] = ()
+
+    def __str__(self) -> str:
+        """Such as "203.0.113.10/32, 2001:db8:f::10/128 (last resort)"."""
+        marked = (f"{prefix}{' (last resort)' * (prefix in self.last_resort)}" for prefix in self.prefixes)
+        return ", ".join(marked) or "nothing"
+
+
+_NOTHING = Announcement()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +65,8 @@ class RoutingStatus:
     speaker: str
     draining: bool
     announced: tuple[str, ...]
+    last_resort: tuple[str, ...]
+    """Those of them that have the graceful shutdown community, since no backend behind them can be reached."""
     not_carried: tuple[str, ...]
     """Prefixes that no session carries, for want of a peer of their family."""
     sessions: tuple[Session, ...]
@@ -76,7 +96,8 @@ class Announcer:
         self._routing: Routing | None = None
         self._speaker: Speaker | None = None
         self._started = False
-        self._announced: tuple[Network, ...] | None = None  # None: not known, as of a speaker that was adopted
+        self._announced: Announcement | None = None  # None: not known, as of a speaker that was adopted
+        self._last_resorts: dict[Network, float] = {}
         self._sessions: tuple[Session, ...] = ()
         self._draining = False
         self._left = True  # whether no packet came any more at the end of the last drain
@@ -85,12 +106,13 @@ class Announcer:
 
     @property
     def status(self) -> RoutingStatus:
-        announced = self._announced or ()
-        lost = not_carried(self._routing, announced) if self._routing else ()
+        announced = self._announced or _NOTHING
+        lost = not_carried(self._routing, announced.prefixes) if self._routing else ()
         return RoutingStatus(
             speaker=str(self._routing.speaker) if self._routing and self._speaker else "none",
             draining=self._draining,
-            announced=tuple(map(str, announced)),
+            announced=tuple(map(str, announced.prefixes)),
+            last_resort=tuple(map(str, announced.last_resort)),
             not_carried=tuple(map(str, lost)),
             sessions=self._sessions,
             fault=self._broken or self._silent,
@@ -131,12 +153,12 @@ class Announcer:
     async def _drain(self, timeout: float, called_off: Callable[[], bool] = lambda: False) -> Drained:
         began = time.monotonic()
         before = packets_taken(self._interfaces)
-        if prefixes := self._announced:
+        if self._announced is not None and (prefixes := self._announced.prefixes):
             log.info("routing: graceful shutdown of %s", _listed(prefixes))
-            await self._tell(lambda speaker: speaker.announce(prefixes, graceful_shutdown=True))
+            await self._tell(lambda speaker: speaker.announce(prefixes, graceful_shutdown=prefixes))
             await wait_until_quiet(self._interfaces, min(_PREFERENCE_SECONDS, timeout / 2), called_off)
         if not called_off():
-            self._announced = () if await self._tell(lambda speaker: speaker.withdraw()) else None
+            self._announced = _NOTHING if await self._tell(lambda speaker: speaker.withdraw()) else None
         left = timeout - (time.monotonic() - began)
         self._left = await wait_until_quiet(self._interfaces, max(left, 0), called_off)
         seconds = round(time.monotonic() - began, 3)
@@ -164,7 +186,7 @@ class Announcer:
             if self._speaker is None or self._routing is None:
                 return
             try:
-                if self._announced != () or not self._left:
+                if self._announced != _NOTHING or not self._left:
                     await self._drain(self._routing.drain_timeout)
             except (GlbError, OSError) as error:  # the counters are gone, and perhaps the datapath with them
                 log.error("routing: withdrawn at once, since nothing tells whether packets come: %s", error)
@@ -196,7 +218,7 @@ class Announcer:
             self._follow_configuration(situation)
             if self._speaker is not None:
                 nothing = self._broken or self._draining
-                self._follow_prefixes(self._speaker, () if nothing else situation.prefixes)
+                self._follow_prefixes(self._speaker, _NOTHING if nothing else self._announcement(situation))
                 self._note_sessions(self._speaker.sessions())
         except (GlbError, OSError) as error:
             self._started = False  # it may have died
@@ -211,20 +233,25 @@ class Announcer:
         fresh = speaker_for(routing, run_dir(), self._interfaces[0]) if routing else None
         if self._speaker is not None and _identity(routing) != _identity(self._routing):
             self._speaker.stop()
-        self._routing, self._speaker, self._announced, self._sessions = routing, fresh, (), ()
+        self._routing, self._speaker, self._announced, self._sessions = routing, fresh, _NOTHING, ()
         if fresh is not None and routing is not None:
             adopted = fresh.start(routing)
-            self._announced = None if adopted else ()
+            self._announced = None if adopted else _NOTHING
             log.info("routing: %s %s", routing.speaker, "adopted" if adopted else "started")
         self._started = True
 
-    def _follow_prefixes(self, speaker: Speaker, prefixes: tuple[Network, ...]) -> None:
-        if prefixes == self._announced:
+    def _announcement(self, situation: Situation) -> Announcement:
+        self._last_resorts = last_resorts(self._last_resorts, situation.unreachable, time.monotonic())
+        last = tuple(prefix for prefix in situation.prefixes if prefix in self._last_resorts)
+        return Announcement(situation.prefixes, last)
+
+    def _follow_prefixes(self, speaker: Speaker, wanted: Announcement) -> None:
+        if wanted == self._announced:
             return
-        speaker.announce(prefixes)
-        self._announced = prefixes
-        log.info("routing: announced: %s", _listed(prefixes))
-        if self._routing and (lost := not_carried(self._routing, prefixes)):
+        speaker.announce(wanted.prefixes, graceful_shutdown=wanted.last_resort)
+        self._announced = wanted
+        log.log(logging.WARNING if wanted.last_resort else logging.INFO, "routing: announced: %s", wanted)
+        if self._routing and (lost := not_carried(self._routing, wanted.prefixes)):
             log.warning("routing: no session carries %s: routing.peers has no peer of that family", _listed(lost))
 
     def _note_sessions(self, sessions: tuple[Session, ...]) -> None:
@@ -235,8 +262,11 @@ class Announcer:
 
 
 def _look(controller: Controller) -> Situation:
-    routing = controller.loaded.config.routing
-    return Situation(routing, prefixes_to_announce(routing, controller.loaded.tables) if routing else ())
+    routing, tables = controller.loaded.config.routing, controller.loaded.tables
+    if routing is None:
+        return Situation(None, (), ())
+    unreached = {name for director in controller.directors for name in director.report.unreached()}
+    return Situation(routing, prefixes_to_announce(routing, tables), unreachable_behind(routing, tables, unreached))
 
 
 def _identity(routing: Routing | None) -> object:

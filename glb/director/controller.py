@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from glb.config.model import NO_TABLES, ForwardingTables
+from glb.daemon.report import HeldBackend
 from glb.director.director import Director
 from glb.director.sources import Follow, Loaded, Sources, check_tables, read
 from glb.errors import GlbError
@@ -141,6 +142,11 @@ class Controller:
         """Tell in each report where the metrics exporter answers, or why it does not."""
         for director in self.directors:
             director.note_metrics(places, trouble)
+
+    def note_held(self, held: tuple[HeldBackend, ...], cut_off: tuple[str, ...]) -> None:
+        """Report which backends are kept up against their checks, and of which tables none is reached."""
+        for director in self.directors:
+            director.note_held(held, cut_off)
 
     def self_test(self) -> None:
         """Raise DatapathError if an interface's datapath fails a test packet."""

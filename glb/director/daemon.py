@@ -14,7 +14,7 @@ from glb.daemon.report import socket_path
 from glb.director.announcer import Announcer
 from glb.director.api import create_app
 from glb.director.controller import Controller
-from glb.director.health import Keeper, apply_health, follower, remember_health
+from glb.director.health import Keeper, apply_health, follower, remember_health, report_held
 from glb.director.sources import Sources
 from glb.health.memory import load
 from glb.health.monitor import Monitor
@@ -56,6 +56,9 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
     async def follow_health(actions: Actions[Controller], stop: asyncio.Event) -> None:
         await apply_health(monitor, actions, stop)
 
+    async def tell_held(actions: Actions[Controller], stop: asyncio.Event) -> None:
+        await report_held(monitor, actions, stop)
+
     async def keep_health(_: Actions[Controller], stop: asyncio.Event) -> None:
         await remember_health(keeper, stop)
 
@@ -79,6 +82,7 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
         answer,
         announcer.duty,
         follow_health,
+        tell_held,
         keep_health,
         measure,
         measure_for_statsd,

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from glb.config.model import Egress
 from glb.daemon.process import ProcessId
-from glb.daemon.report import Report, now
+from glb.daemon.report import HeldBackend, Report, now
 from glb.daemon.reporter import Reporter
 from glb.datapath.attachment import Attachment
 from glb.datapath.content import Surroundings
@@ -134,9 +135,13 @@ class Director:
         """Tell in the report where the metrics exporter answers, or why it does not."""
         self._reporter.note(metrics=places, metrics_trouble=trouble)
 
+    def note_held(self, held: tuple[HeldBackend, ...], cut_off: tuple[str, ...]) -> None:
+        """Report which backends are kept up against their checks, and of which tables none is reached."""
+        self._reporter.note(held=held, cut_off=cut_off)
+
     def self_test(self) -> None:
         """Raise DatapathError if what is attached fails a test packet."""
-        self_test(self._attachment.interface, self._surroundings.mac, self._loaded.tables, self._loaded.config)
+        self_test(self._attachment.interface, self._surroundings, self._loaded.tables, self._loaded.config)
 
     def detach(self) -> None:
         """Take the program off the interface and remove every trace."""
@@ -236,7 +241,8 @@ class Director:
 
     def _note_surroundings(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
-        backends = {backend.address for backend in self._loaded.layout.backends}
+        asked = self._loaded.config.egress is Egress.SAME  # else the kernel finds the next hop of each packet
+        backends = {backend.address for backend in self._loaded.layout.backends} if asked else set()
         unknown = tuple(str(address) for address in sorted(backends - surroundings.next_hops.keys()))
         if unknown and unknown != self.report.unreachable:
             log.warning("%s: no next hop is known yet to %s", self.interface, ", ".join(unknown))

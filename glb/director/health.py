@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 from glb.daemon.lifecycle import Actions
+from glb.daemon.report import HeldBackend
 from glb.director.controller import Controller
 from glb.director.sources import Follow
 from glb.health.errors import HealthError
@@ -16,6 +18,7 @@ from glb.waiting import wait_for_any
 
 log = logging.getLogger(__name__)
 
+_BETWEEN_REPORTS = 0.25
 _BETWEEN_SAVES = 1.0  # seconds: where backends come and go, the file is not written for each of them
 
 
@@ -29,6 +32,18 @@ async def apply_health(monitor: Monitor, actions: Actions[Controller], stop: asy
     """Have the worker take over each change."""
     async for _ in _whenever(monitor.changed, stop):
         actions.put_nowait(lambda controller: controller.set_health(monitor.view))
+
+
+async def report_held(monitor: Monitor, actions: Actions[Controller], stop: asyncio.Event) -> None:
+    """Have the worker report what is kept up against its checks, whenever that has changed."""
+    reported: object = ((), ())
+    while not stop.is_set():
+        held = tuple(HeldBackend(table, str(address), why) for table, address, why in monitor.ledger.held())
+        cut_off = tuple(sorted(monitor.ledger.cut_off()))
+        if (held, cut_off) != reported:
+            reported = (held, cut_off)
+            actions.put_nowait(partial(Controller.note_held, held=held, cut_off=cut_off))
+        await wait_for_any(stop, seconds=_BETWEEN_REPORTS)
 
 
 class Keeper:

@@ -3,7 +3,7 @@
 import copy
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from glb.config.model import Address, State
@@ -127,6 +127,20 @@ class Ledger:
     def hold(self, table: str) -> Hold | None:
         return self._holds.get(table)
 
+    def cut_off(self) -> frozenset[str]:
+        """The tables of which this director reaches no backend: health is held, and nothing but that keeps any up."""
+        return frozenset(table for table in self._holds if _is_cut_off(self._backends.get(table, {}).values()))
+
+    def held(self) -> tuple[tuple[str, Address, str], ...]:
+        """The backends that are kept up although their checks fail: table, address, and what the checks found; in the
+        order of tables and addresses."""
+        return tuple(
+            (table, address, health.reason)
+            for table in sorted(self._holds)
+            for address, health in sorted(self._backends.get(table, {}).items(), key=lambda pair: int(pair[0]))
+            if health.source is Source.HELD
+        )
+
     def copy(self) -> "Ledger":
         """The account as it is now, for a thread that takes its time: what is noted here later does not change it."""
         other = copy.copy(self)
@@ -210,6 +224,11 @@ class Ledger:
         level = _level(judged, is_first=known is None)
         log.log(level, "%s: %s is %s: %s", table, address, describe(judged.healthy, judged.source), judged.reason)
         return not same
+
+
+def _is_cut_off(backends: Collection[BackendHealth]) -> bool:
+    up = {backend.source for backend in backends if backend.healthy}
+    return up == {Source.HELD}
 
 
 def describe(healthy: bool, source: Source) -> str:

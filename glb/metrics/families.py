@@ -143,9 +143,29 @@ def _backends(samples: Sequence[Sample]) -> Iterator[Metric]:
     )
     yield _gauge(
         "glb_director_backend_healthy",
-        "Whether a backend is held to be healthy.",
+        "Whether a backend is taken for healthy, be it by its checks or because it is held.",
         labels,
         ([report.interface, table, address, float(healthy)] for report, table, address, _, healthy in states),
+    )
+    yield _gauge(
+        "glb_director_backend_held",
+        "1 for a backend that is kept in rotation by hold_share, although its checks fail.",
+        labels,
+        (
+            [report.interface, table, address, float((table, address) in held)]
+            for report, held in ((sample.report, _held(sample)) for sample in samples)
+            for table, address in ((table.name, address) for table in report.tables for address in table.backends)
+        ),
+    )
+    yield _gauge(
+        "glb_director_table_cut_off",
+        "1 for a table of which the director reaches no backend: all health checks fail, or no next hop is known.",
+        ("interface", "table"),
+        (
+            [report.interface, table.name, float(table.name in unreached)]
+            for report, unreached in ((sample.report, sample.report.unreached()) for sample in samples)
+            for table in report.tables
+        ),
     )
     yield _gauge(
         "glb_director_backend_next_hop_known",
@@ -156,6 +176,10 @@ def _backends(samples: Sequence[Sample]) -> Iterator[Metric]:
             for report, table, address, _, _ in states
         ),
     )
+
+
+def _held(sample: Sample) -> frozenset[tuple[str, str]]:
+    return frozenset((held.table, held.backend) for held in sample.report.held)
 
 
 def _gauge(name: str, documentation: str, labels: Sequence[str], rows: Iterable[Sequence[str | float]]) -> Metric:

@@ -1,7 +1,7 @@
 """BIRD 2 as the speaker: glb's own process, or an operator's that includes glb's routes."""
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from glb.config.atomic import replace_file
@@ -32,7 +32,7 @@ class OwnBird:
         self._routing = routing
         if bird_control.answers(self._control):
             return True
-        self._write((), False)
+        self._write((), ())
         leftover.end(self._pid, self._control)
         self._control.unlink(missing_ok=True)
         command: list[str | Path] = [_BIRD, "-c", self._config, "-s", self._control, "-P", self._pid]
@@ -44,7 +44,7 @@ class OwnBird:
             raise RoutingError(f"bird does not start with {self._config}: {(done.stderr or done.stdout).strip()}")
         return False
 
-    def announce(self, prefixes: Sequence[Network], graceful_shutdown: bool = False) -> None:
+    def announce(self, prefixes: Sequence[Network], graceful_shutdown: Collection[Network] = ()) -> None:
         self._write(prefixes, graceful_shutdown)
         bird_control.ask(self._control, "configure")
 
@@ -60,7 +60,7 @@ class OwnBird:
         if bird_control.answers(self._control):
             bird_control.shut_down(self._control)
 
-    def _write(self, prefixes: Sequence[Network], graceful_shutdown: bool) -> None:
+    def _write(self, prefixes: Sequence[Network], graceful_shutdown: Collection[Network]) -> None:
         assert self._routing is not None
         text = bird_config(self._routing, prefixes, self._log, graceful_shutdown)
         self._config.touch(0o600)  # replaced with this mode: there are passwords in it
@@ -79,7 +79,7 @@ class OperatorsBird:
         """Raises RoutingError also if its configuration does not include the routes."""
         self._routing = routing
         if not self._routes.exists():
-            self._write((), False)
+            self._write((), ())
         bird_control.ask(self._control, "configure")
         for name in STATIC.values():
             try:
@@ -91,7 +91,7 @@ class OperatorsBird:
                 ) from error
         return True
 
-    def announce(self, prefixes: Sequence[Network], graceful_shutdown: bool = False) -> None:
+    def announce(self, prefixes: Sequence[Network], graceful_shutdown: Collection[Network] = ()) -> None:
         self._write(prefixes, graceful_shutdown)
         bird_control.ask(self._control, "configure")
 
@@ -105,7 +105,7 @@ class OperatorsBird:
         if bird_control.answers(self._control):
             self.withdraw()
 
-    def _write(self, prefixes: Sequence[Network], graceful_shutdown: bool) -> None:
+    def _write(self, prefixes: Sequence[Network], graceful_shutdown: Collection[Network]) -> None:
         assert self._routing is not None
         replace_file(self._routes, bird_routes(self._routing, prefixes, graceful_shutdown).encode())
 

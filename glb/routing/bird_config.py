@@ -4,7 +4,7 @@ The prefixes stand in static protocols of which the sessions export everything. 
 reconfiguration that touches no session.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from glb.config.model import Network
@@ -18,8 +18,10 @@ _LOG_BYTES = 1 << 20  # then it becomes the old one: it lies in memory, under /r
 _HEADER = "# Written by glb, and again at each change: edit the director's configuration instead."
 
 
-def bird_config(routing: Routing, prefixes: Sequence[Network], log: Path, graceful_shutdown: bool = False) -> str:
-    """All that a BIRD of glb's own needs."""
+def bird_config(
+    routing: Routing, prefixes: Sequence[Network], log: Path, graceful_shutdown: Collection[Network] = ()
+) -> str:
+    """All that a BIRD of glb's own needs. graceful_shutdown: the prefixes that have this community."""
     bfd = (
         f"protocol bfd {{\n"
         f'\tinterface "*" {{ interval {routing.bfd_interval_ms} ms; multiplier {routing.bfd_multiplier}; }};\n'
@@ -38,7 +40,7 @@ def bird_config(routing: Routing, prefixes: Sequence[Network], log: Path, gracef
     return "\n".join(parts) + "\n"
 
 
-def bird_routes(routing: Routing, prefixes: Sequence[Network], graceful_shutdown: bool = False) -> str:
+def bird_routes(routing: Routing, prefixes: Sequence[Network], graceful_shutdown: Collection[Network] = ()) -> str:
     """The part that an operator's BIRD includes: the prefixes alone."""
     return f"{_HEADER}\n{_routes(routing, prefixes, graceful_shutdown)}\n"
 
@@ -48,17 +50,19 @@ def peer_of(name: str, routing: Routing) -> str:
     return str(routing.peers[int(name.removeprefix("peer")) - 1].address)
 
 
-def _routes(routing: Routing, prefixes: Sequence[Network], graceful_shutdown: bool) -> str:
-    communities = [*routing.communities, *([GRACEFUL_SHUTDOWN] if graceful_shutdown else [])]
-    attributes = " ".join(_add(community) for community in communities)
+def _routes(routing: Routing, prefixes: Sequence[Network], graceful_shutdown: Collection[Network]) -> str:
+    def communities(prefix: Network) -> tuple[str, ...]:
+        return (*routing.communities, *([GRACEFUL_SHUTDOWN] if prefix in graceful_shutdown else []))
+
     parts = []
     for family, name in STATIC.items():
-        routes = "".join(_route(prefix, attributes) for prefix in prefixes if prefix.version == family)
+        routes = "".join(_route(prefix, communities(prefix)) for prefix in prefixes if prefix.version == family)
         parts.append(f"protocol static {name} {{\n\tipv{family};\n{routes}}}")
     return "\n".join(parts)
 
 
-def _route(prefix: Network, attributes: str) -> str:
+def _route(prefix: Network, communities: Sequence[str]) -> str:
+    attributes = " ".join(map(_add, communities))
     return f"\troute {prefix} unreachable" + (f" {{ {attributes} }};\n" if attributes else ";\n")
 
 

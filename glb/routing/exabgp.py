@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class ExaBgp:
         self._begin()
         return False
 
-    def announce(self, prefixes: Sequence[Network], graceful_shutdown: bool = False) -> None:
+    def announce(self, prefixes: Sequence[Network], graceful_shutdown: Collection[Network] = ()) -> None:
         assert self._routing is not None
         refused = self._ask({"routes": exabgp_routes(self._routing, prefixes, graceful_shutdown)})["refused"]
         if refused:

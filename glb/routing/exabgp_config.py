@@ -1,6 +1,6 @@
 """ExaBGP's configuration, and the routes as its API takes them, as text: pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from glb.config.model import Network
 from glb.config.routing import Peer, Routing
@@ -20,16 +20,18 @@ def exabgp_config(routing: Routing, agent: Sequence[str]) -> str:
 
 
 def exabgp_routes(
-    routing: Routing, prefixes: Sequence[Network], graceful_shutdown: bool = False
+    routing: Routing, prefixes: Sequence[Network], graceful_shutdown: Collection[Network] = ()
 ) -> dict[str, tuple[str, str]]:
     """Each route by a name of its own: the command before which "announce" or "withdraw" stands, and its attributes."""
-    attributes = _attributes(routing, graceful_shutdown)
     routes = {}
     for peer in routing.peers:
         for prefix in prefixes:
             if peer.carries(prefix.version):
                 route = f"route {prefix} next-hop {peer.next_hop(prefix.version) or 'self'}"
-                routes[f"{peer.address} {prefix}"] = (f"neighbor {peer.address}", f"{route}{attributes}")
+                routes[f"{peer.address} {prefix}"] = (
+                    f"neighbor {peer.address}",
+                    f"{route}{_attributes(routing, prefix in graceful_shutdown)}",
+                )
     return routes
 
 

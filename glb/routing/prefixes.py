@@ -1,14 +1,20 @@
 """Which prefixes a director may announce now: those of the tables that can serve."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
 from glb.config.model import Backend, Bind, Network, State
 from glb.config.routing import Routing
 
+LAST_RESORT_SECONDS = 15.0
+"""That a prefix stays announced as a last resort after a backend behind it could be reached again."""
+
 
 class Announceable(Protocol):
     """A table, source or built, as far as routing is concerned."""
+
+    @property
+    def name(self) -> str: ...
 
     @property
     def binds(self) -> tuple[Bind, ...]: ...
@@ -33,6 +39,29 @@ def prefixes_to_announce(routing: Routing, tables: Iterable[Announceable]) -> tu
     if routing.prefixes is None:
         return in_order(serving)
     return in_order(prefix for prefix in routing.prefixes if any(holds(prefix, network) for network in serving))
+
+
+def unreachable_behind(
+    routing: Routing, tables: Iterable[Announceable], cut_off: Collection[str]
+) -> tuple[Network, ...]:
+    """The prefixes to announce behind which this director reaches no backend of any table.
+
+    cut_off: the names of the tables of which it reaches none.
+    """
+    there = tuple(tables)
+    reachable = prefixes_to_announce(routing, (table for table in there if table.name not in cut_off))
+    return tuple(prefix for prefix in prefixes_to_announce(routing, there) if prefix not in reachable)
+
+
+def last_resorts(before: Mapping[Network, float], unreachable: Iterable[Network], now: float) -> dict[Network, float]:
+    """The prefixes to announce as a last resort, each with the time at which it was found unreachable last.
+
+    before: what this returned last. A prefix becomes one at once, since the health checks have damped that already,
+    and stays one for LAST_RESORT_SECONDS, so that a director whose network comes and goes does not move flows each
+    time. now: seconds by time.monotonic().
+    """
+    still = {prefix: when for prefix, when in before.items() if now - when < LAST_RESORT_SECONDS}
+    return still | dict.fromkeys(unreachable, now)
 
 
 def not_carried(routing: Routing, prefixes: Iterable[Network]) -> tuple[Network, ...]:

@@ -1,6 +1,6 @@
 """What a director wants of a BGP speaker, whichever it is."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,8 +37,8 @@ class Speaker(Protocol):
         One that is adopted goes on announcing what it did. Returns whether it was adopted.
         """
 
-    def announce(self, prefixes: Sequence[Network], graceful_shutdown: bool = False) -> None:
-        """Announce exactly these prefixes, in place of what is announced."""
+    def announce(self, prefixes: Sequence[Network], graceful_shutdown: Collection[Network] = ()) -> None:
+        """Announce exactly these prefixes, in place of what is announced; some of them with GRACEFUL_SHUTDOWN."""
 
     def withdraw(self) -> None:
         """Announce nothing; the sessions stay."""

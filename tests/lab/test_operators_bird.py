@@ -56,7 +56,7 @@ def test_its_routes_are_announced_and_withdrawn(bird: Path, tmp_path: Path) -> N
     speaker.start(routing(tmp_path))
     assert "203.0.113.10/32" not in routes(tmp_path)
 
-    speaker.announce(PREFIXES, graceful_shutdown=True)
+    speaker.announce(PREFIXES, graceful_shutdown=PREFIXES)
     assert all(str(prefix) in routes(tmp_path) for prefix in PREFIXES)
     assert "BGP.community: (65001,100) (65535,0)" in routes(tmp_path)
 

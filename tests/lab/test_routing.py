@@ -8,8 +8,9 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from ipaddress import ip_network
 from socket import IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP
 from typing import Any
@@ -20,7 +21,7 @@ from pyroute2 import IPRoute
 from glb.config.edit import set_backend_state
 from glb.config.model import State
 from glb.datapath import libbpf
-from glb.lab import Lab, hosts, links, routes
+from glb.lab import Lab, glbfiles, hosts, links, routes
 from glb.lab.pulses import Pulses
 from glb.lab.routing import Routing
 from tests.conftest import unique_name
@@ -234,6 +235,54 @@ def swap_program(lab: Lab, director: str) -> None:
     os.close(link)
     links.attach_pass_program(lab.namespace(director), director)
     daemon.send(signal.SIGCONT)
+
+
+def test_a_director_that_reaches_no_backend_is_used_only_while_no_other_reaches_any(lab: Lab, live: Pulses) -> None:
+    """Last but one, since the directors stay a last resort for a while."""
+    vips = [f"{hosts.VIP4}/32", f"{hosts.VIP6}/128"]
+    replace_text(lab.table_path, glbfiles.forwarding_table(lab.proxies))
+    wait_for(lambda: sources_of_health(lab) == {"checks"}, "both directors check their backends", 30)
+
+    with nothing_cut(live):
+        with added_everywhere(lab, "director1", CLOSED_PORTS):
+            lab.wait_until_announced({"director2"})
+            assert routing_of(lab, "director1")["last_resort"] == vips
+            [status] = facts(lab, "director1", "director", "status", "--iface", "director1")
+            assert status["unreached"] == [glbfiles.TABLE_NAME]
+            assert [held["backend"] for held in status["held"]] == [str(proxy.ipv4.ip) for proxy in lab.proxies]
+            with added_everywhere(lab, "director2", NO_ROUTES):
+                lab.wait_until_announced(BOTH)
+                assert routing_of(lab, "director2")["last_resort"] == vips
+        wait_for(lambda: sources_of_health(lab) == {"checks"}, "both directors reach their backends again", 30)
+    assert f"routing: announced: {vips[0]} (last resort), {vips[1]} (last resort)" in lab.log("director1")
+
+
+def sources_of_health(lab: Lab) -> set[str]:
+    """Who decides on the backends' health, at both directors."""
+    healths = [facts(lab, director, "backend", "list", "--iface", director) for director in sorted(BOTH)]
+    return {backend["source"] for [health] in healths for backend in health["backends"]}
+
+
+CLOSED_PORTS = ("rule {} to {} ipproto tcp dport 80 prohibit", "rule {} to {} ipproto udp dport 19523 prohibit")
+"""Health checks fail, while next hops are known and the datapath sends as before."""
+NO_ROUTES = ("route {} blackhole {}",)
+
+
+@contextmanager
+def added_everywhere(lab: Lab, director: str, commands: Sequence[str]) -> Iterator[None]:
+    """What cuts a director off from each proxy, but not from the router. commands: of ip, with verb and address."""
+
+    def change(verb: str) -> None:
+        for proxy in lab.proxies:
+            for command in commands:
+                done = lab.run(director, ["ip", *command.format(verb, proxy.addresses[0].ip).split()])
+                assert done.returncode == 0, done.stderr
+
+    change("add")
+    try:
+        yield
+    finally:
+        change("del")
 
 
 def test_a_director_without_its_pins_withdraws_when_it_stops(lab: Lab) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 RULES = Path(__file__).parents[2] / "docs" / "prometheus" / "alerts.yml"
 DIRECTOR = 'job="glb",instance="d1:9480",interface="eth0"'
 PROXY = 'job="glb",instance="p1:9480",interface="eth0"'
-BACKEND = f'{DIRECTOR},table="web",backend="10.0.0.11"'
+TABLE = f'{DIRECTOR},table="web"'
+BACKEND = f'{TABLE},backend="10.0.0.11"'
 MINUTES = 45
 
 WELL = {
@@ -19,6 +20,8 @@ WELL = {
     f'glb_director_tables_info{{{DIRECTOR},digest="aa"}}': "1x100",
     f'glb_director_tables_info{{{DIRECTOR.replace("d1", "d2")},digest="aa"}}': "1x100",
     f"glb_director_backend_healthy{{{BACKEND}}}": "1x100",
+    f"glb_director_backend_held{{{BACKEND}}}": "0x100",
+    f"glb_director_table_cut_off{{{TABLE}}}": "0x100",
     f"glb_director_backend_next_hop_known{{{BACKEND}}}": "1x100",
     f'glb_director_backend_state{{{BACKEND},state="active"}}': "1x100",
     f'glb_director_packets_total{{{DIRECTOR},verdict="encapsulated",action="tx"}}': "0+60000x100",
@@ -41,6 +44,11 @@ WRONG: dict[str, tuple[dict[str, str], set[str]]] = {
     "health": (
         {f"glb_director_backend_healthy{{{BACKEND}}}": "0x100"},
         {"GlbBackendUnhealthy", "GlbNoBackendTakesConnections"},
+    ),
+    "held": ({f"glb_director_backend_held{{{BACKEND}}}": "1x100"}, {"GlbHealthHeld"}),
+    "cut off": (
+        {f"glb_director_backend_held{{{BACKEND}}}": "1x100", f"glb_director_table_cut_off{{{TABLE}}}": "1x100"},
+        {"GlbCutOff"},
     ),
     "drops": (
         {f'glb_director_packets_total{{{DIRECTOR},verdict="drop_bad_ip",action="drop"}}': "0+6000x100"},

@@ -344,6 +344,30 @@ def test_a_table_whose_backends_all_fail_is_held_and_let_go_when_one_returns() -
     ]
 
 
+def test_a_table_is_cut_off_while_nothing_but_the_hold_keeps_backends_up() -> None:
+    world = all_up()
+    for address in (A, B, C):
+        assert world.ledger.cut_off() == frozenset()
+        world.result(address, False)
+    assert world.ledger.cut_off() == {"one", "two"}
+    assert world.ledger.held()[:2] == (("one", A, "tcp 80: refused"), ("one", B, "tcp 80: refused"))
+
+    world.ledger.set("one", A, True, "known to serve")
+    assert world.ledger.cut_off() == {"two"}
+    world.result(C, True)
+    assert world.ledger.cut_off() == frozenset()
+
+
+def test_a_table_that_holds_while_a_backend_passes_is_not_cut_off() -> None:
+    world = all_up()
+    world.follow(ForwardingTables(tuple(replace(table, hold_share=0.5) for table in tables().tables)))
+    for address in (A, B):
+        world.result(address, False)
+
+    assert world.health(A) == (True, Source.HELD)
+    assert world.ledger.cut_off() == frozenset()
+
+
 def test_what_is_set_down_does_not_count_as_failed() -> None:
     world = all_up()
     world.ledger.set("one", A, False, "disk change")

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from glb.daemon.durations import NONE_YET
 from glb.daemon.process import ProcessId
-from glb.daemon.report import Report, TableSummary
+from glb.daemon.report import HeldBackend, Report, TableSummary
 from glb.metrics.families import families
 from glb.metrics.sample import Sample
 from glb.metrics.statsd import counts, lines, send
@@ -28,6 +28,8 @@ REPORT = Report(
         TableSummary("web", ("203.0.113.10:80/tcp",), {"10.0.0.1": "active", "10.0.0.2": "draining, unhealthy"}, 3),
     ),
     unreachable=("10.0.0.2",),
+    held=(HeldBackend("web", "10.0.0.1", "tcp 80: timeout"),),
+    cut_off=("web",),
 )
 SAMPLE = Sample(
     REPORT,
@@ -62,6 +64,9 @@ def test_counters_and_states_are_told_with_their_labels() -> None:
         'glb_director_backend_healthy{backend="10.0.0.2",interface="eth0",table="web"} 0.0',
         'glb_director_backend_next_hop_known{backend="10.0.0.2",interface="eth0",table="web"} 0.0',
         'glb_director_backend_next_hop_known{backend="10.0.0.1",interface="eth0",table="web"} 1.0',
+        'glb_director_backend_held{backend="10.0.0.1",interface="eth0",table="web"} 1.0',
+        'glb_director_backend_held{backend="10.0.0.2",interface="eth0",table="web"} 0.0',
+        'glb_director_table_cut_off{interface="eth0",table="web"} 1.0',
         'glb_director_last_load_successful{interface="eth0"} 1.0',
         'glb_director_last_load_timestamp_seconds{interface="eth0"} 1.7955828e+09',
         'glb_director_last_load_duration_seconds{interface="eth0"} 0.25',

@@ -16,7 +16,14 @@ from glb.config.model import Backend, Bind, Proto, State, Table
 from glb.config.routing import Routing
 from glb.routing.bird_config import bird_config
 from glb.routing.exabgp_config import exabgp_config, exabgp_routes
-from glb.routing.prefixes import can_serve, not_carried, prefixes_to_announce
+from glb.routing.prefixes import (
+    LAST_RESORT_SECONDS,
+    can_serve,
+    last_resorts,
+    not_carried,
+    prefixes_to_announce,
+    unreachable_behind,
+)
 
 PEER4 = {"address": "10.0.0.254", "as": 65000}
 PEER6 = {"address": "2001:db8::fe", "as": 65000}
@@ -35,9 +42,9 @@ def refused(key: Any) -> str:
     return str(error.value)
 
 
-def table(*networks: str, healthy: bool = True, state: State = State.ACTIVE) -> Table:
+def table(*networks: str, healthy: bool = True, state: State = State.ACTIVE, name: str = "t") -> Table:
     binds = tuple(Bind(ip_network(network), Proto.TCP, 80, 80) for network in networks)
-    return Table("t", bytes(16), bytes(16), binds, (Backend(ip_address("10.0.0.11"), state, healthy),))
+    return Table(name, bytes(16), bytes(16), binds, (Backend(ip_address("10.0.0.11"), state, healthy),))
 
 
 def announced(routing: Routing, *tables: Table) -> list[str]:
@@ -122,6 +129,39 @@ def test_configured_prefixes_are_announced_while_they_hold_something_to_serve() 
     assert announced(asked, table("203.0.113.1/32"), table("198.51.100.1/32", healthy=False)) == ["203.0.113.0/24"]
 
 
+def test_a_prefix_is_unreachable_while_no_table_behind_it_reaches_a_backend() -> None:
+    asked = routing(prefixes=["203.0.113.0/24", "198.51.100.0/24"])
+    tables = table("203.0.113.1/32", name="a"), table("203.0.113.2/32", name="b"), table("198.51.100.1/32", name="c")
+
+    def unreachable(*cut_off: str, wanted: Routing = asked) -> list[str]:
+        return [str(prefix) for prefix in unreachable_behind(wanted, tables, cut_off)]
+
+    assert unreachable() == []
+    assert unreachable("a") == []
+    assert unreachable("a", wanted=routing()) == ["203.0.113.1/32"]
+    assert unreachable("a", "b") == ["203.0.113.0/24"]
+    assert unreachable("a", "b", "c") == ["198.51.100.0/24", "203.0.113.0/24"]
+
+
+def test_a_table_that_cannot_serve_is_withdrawn_even_where_others_are_a_last_resort() -> None:
+    tables = table("203.0.113.1/32", name="a"), table("203.0.113.2/32", name="b", healthy=False)
+
+    assert unreachable_behind(routing(), tables, {"a", "b"}) == (ip_network("203.0.113.1/32"),)
+
+
+def test_a_prefix_becomes_a_last_resort_at_once_and_stays_one_until_all_is_well_for_a_while() -> None:
+    """A director whose network comes and goes twice a second moves the flows once."""
+    prefix = ip_network("203.0.113.1/32")
+    seen: dict[Any, float] = {}
+    states = []
+    for tenth in range(600):
+        seen = last_resorts(seen, [prefix] if 100 <= tenth < 200 and tenth % 5 == 0 else [], tenth / 10)
+        states.append(prefix in seen)
+
+    changes = [tenth for tenth in range(1, 600) if states[tenth] != states[tenth - 1]]
+    assert changes == [100, 195 + round(10 * LAST_RESORT_SECONDS)]
+
+
 def test_a_prefix_without_a_peer_of_its_family_is_noticed() -> None:
     prefixes = [ip_network("203.0.113.1/32"), ip_network("2001:db8:f::1/128")]
 
@@ -131,8 +171,8 @@ def test_a_prefix_without_a_peer_of_its_family_is_noticed() -> None:
 
 
 @pytest.mark.skipif(shutil.which("bird") is None, reason="needs bird2, which script/install --dev installs")
-@pytest.mark.parametrize("graceful_shutdown", [False, True])
-def test_bird_accepts_what_is_written_for_it(tmp_path: Path, graceful_shutdown: bool) -> None:
+@pytest.mark.parametrize("graceful_shutdown", [0, 1, 2])
+def test_bird_accepts_what_is_written_for_it(tmp_path: Path, graceful_shutdown: int) -> None:
     asked = routing(
         peers=[
             PEER4 | {"bfd": True, "password": "s3cret;{}", "next_hop_ipv6": "2001:db8::1"},
@@ -143,11 +183,12 @@ def test_bird_accepts_what_is_written_for_it(tmp_path: Path, graceful_shutdown: 
     prefixes = [ip_network("203.0.113.1/32"), ip_network("2001:db8:f::/64")]
     path = tmp_path / "bird.conf"
 
-    path.write_text(bird_config(asked, prefixes, tmp_path / "bird.log", graceful_shutdown))
+    path.write_text(bird_config(asked, prefixes, tmp_path / "bird.log", prefixes[:graceful_shutdown]))
 
     done = subprocess.run(["bird", "-p", "-c", path], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert ("bgp_community.add((65535, 0))" in path.read_text()) == graceful_shutdown
+    marked = [line for line in path.read_text().splitlines() if "bgp_community.add((65535, 0))" in line]
+    assert [line.split()[1] for line in marked] == [str(prefix) for prefix in prefixes[:graceful_shutdown]]
 
 
 def test_exabgp_accepts_what_is_written_for_it(tmp_path: Path) -> None:
@@ -170,10 +211,10 @@ def test_exabgp_is_told_each_peers_routes_by_family() -> None:
     asked = routing(speaker="exabgp", peers=[PEER4, PEER6], communities=["65001:100", "65001:1:2"])
     prefixes = [ip_network("203.0.113.1/32"), ip_network("2001:db8:f::/64")]
 
-    routes = exabgp_routes(asked, prefixes, graceful_shutdown=True)
+    routes = exabgp_routes(asked, prefixes, graceful_shutdown=prefixes[:1])
 
-    attributes = "community [65001:100 65535:0] large-community [65001:1:2]"
+    large = "large-community [65001:1:2]"
     assert list(routes.values()) == [
-        ("neighbor 10.0.0.254", f"route 203.0.113.1/32 next-hop self {attributes}"),
-        ("neighbor 2001:db8::fe", f"route 2001:db8:f::/64 next-hop self {attributes}"),
+        ("neighbor 10.0.0.254", f"route 203.0.113.1/32 next-hop self community [65001:100 65535:0] {large}"),
+        ("neighbor 2001:db8::fe", f"route 2001:db8:f::/64 next-hop self community [65001:100] {large}"),
     ]
