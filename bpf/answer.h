@@ -9,8 +9,10 @@
 #include "packet.h"
 
 #define ANSWER_TTL 64
-#define ANSWERS_PER_SECOND 100 /* on each CPU, so many at once too */
 #define NANOSECONDS 1000000000ULL
+/* On each CPU, and so many at once too. */
+#define ECHOES_PER_SECOND 1000
+#define ERRORS_PER_SECOND 100
 #define IPV6_MIN_MTU 1280
 
 /* How much of the packet an error quotes: an IPv4 header with all options and more than the 8 bytes that RFC 792 asks
@@ -23,33 +25,53 @@ struct budget {
 	__u64 since; /* the time up to which tokens were given out, in ns */
 };
 
-BPF_PERCPU_ARRAY(budget, struct budget, 1);
+/* So that nobody who sends echoes keeps others from being told what fits. */
+enum budgets {
+	ECHO_BUDGET,
+	ERROR_BUDGET,
+	NUM_BUDGETS,
+};
 
-/* One token for each 1/ANSWERS_PER_SECOND, saved up for a second at the most. */
-__inline bool within_budget(void)
+BPF_PERCPU_ARRAY(budget, struct budget, NUM_BUDGETS);
+
+/* One token for each part of a second, saved up for a second at the most. */
+__inline bool within_budget(int which, const __u64 per_second)
 {
-	const __u64 interval = NANOSECONDS / ANSWERS_PER_SECOND;
+	const __u64 interval = NANOSECONDS / per_second;
 	__u64 now = bpf_ktime_get_ns(), earned;
 	struct budget *mine;
-	int zero = 0;
 
-	mine = budget.lookup(&zero);
+	mine = budget.lookup(&which);
 	if (!mine)
 		return false;
 	earned = (now - mine->since) / interval;
 	mine->since += earned * interval;
 	mine->tokens += earned;
-	if (mine->tokens > ANSWERS_PER_SECOND)
-		mine->tokens = ANSWERS_PER_SECOND;
+	if (mine->tokens > per_second)
+		mine->tokens = per_second;
 	if (!mine->tokens)
 		return false;
 	mine->tokens--;
 	return true;
 }
 
+/* An answer goes to the MAC that the frame came from: not to a group's, nobody's, or this host's own. */
+__inline bool is_host_mac(const struct settings *settings, __u64 mac)
+{
+	return !(mac & 1) && mac && mac != settings->mac;
+}
+
+/* Moves behind the link's header. */
+__inline struct ethhdr *step_over_link(struct cursor *c, const struct link *link)
+{
+	struct ethhdr *eth = advance(c, sizeof(*eth));
+
+	return eth && advance_by_told(c, link->len - sizeof(*eth), 15) ? eth : NULL;
+}
+
 __inline enum verdict answer_echo_ipv4(struct cursor *c, const struct packet *pkt)
 {
-	struct iphdr *ip = parse_ipv4(c);
+	struct iphdr *ip = advance(c, sizeof(*ip));
 	struct icmphdr *icmp = advance(c, sizeof(*icmp));
 	__u16 before;
 
@@ -67,17 +89,10 @@ __inline enum verdict answer_echo_ipv4(struct cursor *c, const struct packet *pk
 
 __inline enum verdict answer_echo_ipv6(struct cursor *c, const struct packet *pkt)
 {
-	struct ipv6hdr *ip = parse_ipv6(c);
-	struct icmp6hdr *icmp;
-	__u8 protocol;
+	struct ipv6hdr *ip = advance(c, sizeof(*ip));
+	struct icmp6hdr *icmp = advance(c, sizeof(*icmp));
 
-	if (!ip)
-		return DROP_BAD_L4;
-	protocol = ip->nexthdr;
-	if (skip_extensions(c, &protocol, IPV6_FRAGMENT_OFFSET | IPV6_MORE_FRAGMENTS) != AT_UPPER_LAYER)
-		return DROP_BAD_L4;
-	icmp = advance(c, sizeof(*icmp));
-	if (!icmp)
+	if (!ip || !icmp)
 		return DROP_BAD_L4;
 	ip->hop_limit = ANSWER_TTL;
 	__builtin_memcpy(&ip->saddr, pkt->flow.dst, sizeof(ip->saddr));
@@ -88,16 +103,37 @@ __inline enum verdict answer_echo_ipv6(struct cursor *c, const struct packet *pk
 	return ANSWERED_ECHO;
 }
 
-__inline enum verdict answer_echo(struct xdp_md *ctx, const struct packet *pkt, const struct link *link)
+/* Whether ICMP stands directly behind an IP header without options. */
+__inline bool is_plain(struct cursor *c, __u8 family)
 {
-	struct ethhdr *eth;
-	struct cursor c;
+	const __u8 *ip = c->pos;
 
+	if (family == 4)
+		return advance(c, sizeof(struct iphdr)) && *ip == IPV4_WITHOUT_OPTIONS;
+	return advance(c, sizeof(struct ipv6hdr)) && ip[offsetof(struct ipv6hdr, nexthdr)] == IPPROTO_ICMPV6;
+}
+
+/* CONTINUE for an echo with options or extension headers, which is not changed: it goes to a proxy as if echoes were
+ * forwarded, since the stack there knows what to do about each (source routes above all), and how to put it together. */
+__inline enum verdict answer_echo(struct xdp_md *ctx, const struct settings *settings, const struct packet *pkt,
+				  const struct link *link)
+{
+	struct cursor c = cursor_of(ctx);
+	struct ethhdr *eth = step_over_link(&c, link);
+
+	if (!eth)
+		return DROP_SHORT_FRAME;
+	if (!is_plain(&c, pkt->flow.family))
+		return CONTINUE;
+	if (!is_host_mac(settings, source_mac(eth)))
+		return DROP_MARTIAN;
+	if (!within_budget(ECHO_BUDGET, ECHOES_PER_SECOND))
+		return DROP_ANSWER_LIMIT;
 	if (!cut_padding(ctx, pkt))
 		return DROP_NO_HEADROOM;
 	c = cursor_of(ctx);
-	eth = advance(&c, sizeof(*eth));
-	if (!eth || !advance_by_told(&c, link->len - sizeof(*eth), 15))
+	eth = step_over_link(&c, link);
+	if (!eth)
 		return DROP_SHORT_FRAME;
 	exchange_macs(eth);
 	return pkt->flow.family == 4 ? answer_echo_ipv4(&c, pkt) : answer_echo_ipv6(&c, pkt);
@@ -167,6 +203,39 @@ __inline bool write_ipv6_error(struct cursor *c, const struct packet *pkt, __u32
 	return true;
 }
 
+#define IPV4_LONGEST_HEADER 60
+#define CLASS_E 240 /* the first byte of 240.0.0.0/4 */
+
+/* Whether an error may be sent about an IPv4 packet that is longer than any header: it must not be fragmented, it is no
+ * later piece, its header is not damaged, and its source is no address of network 0 or class E (RFC 1122, section 3.2.2;
+ * RFC 1812, section 4.3.2.7). Martians were dropped before. */
+__inline bool may_be_told_ipv4(struct cursor *c)
+{
+	struct iphdr *ip = advance(c, IPV4_LONGEST_HEADER);
+	__u8 first;
+	__u64 len;
+
+	if (!ip)
+		return false;
+	first = ip->saddr;
+	if (!(ip->frag_off & IPV4_DONT_FRAGMENT) || ip->frag_off & IPV4_FRAGMENT_OFFSET || !first || first >= CLASS_E)
+		return false;
+	len = ip->ihl * 4;
+	barrier_var(len);
+	len &= 63;
+	if (len > IPV4_LONGEST_HEADER)
+		return false;
+	return !checksum_fold(bpf_csum_diff(NULL, 0, (void *)ip, len, 0));
+}
+
+/* In IPv6 about any piece, since only the sender can fragment, but not about an ICMP error (RFC 4443, section 2.4). */
+__inline bool may_be_told(struct cursor *c, const struct packet *pkt)
+{
+	if (pkt->kind == KIND_ICMP_ERROR)
+		return false;
+	return pkt->flow.family == 6 || may_be_told_ipv4(c);
+}
+
 /* Tells the client what fits through the tunnel (RFC 1191, RFC 8201). The packet becomes the quote in the error. */
 __inline enum verdict answer_too_big(struct xdp_md *ctx, const struct settings *settings, const struct link *link,
 				     const struct packet *pkt, __u64 tunnel_len)
@@ -176,15 +245,17 @@ __inline enum verdict answer_too_big(struct xdp_md *ctx, const struct settings *
 	int headers = ipv4 ? sizeof(struct ipv4_error) : sizeof(struct ipv6_error);
 	__u32 mtu = settings->mtu - tunnel_len;
 	struct cursor c = cursor_of(ctx);
-	struct ethhdr *eth = advance(&c, sizeof(*eth));
+	struct ethhdr *eth = step_over_link(&c, link);
 	__u64 sender;
 	int surplus = (int)frame_length(ctx) - (int)link->len - quote;
 
-	if (pkt->kind == KIND_ICMP_ERROR || pkt->kind == KIND_FRAGMENT || !within_budget())
-		return DROP_TOO_BIG;
-	if (!eth)
+	if (!eth || !may_be_told(&c, pkt))
 		return DROP_TOO_BIG;
 	sender = source_mac(eth);
+	if (!is_host_mac(settings, sender))
+		return DROP_MARTIAN;
+	if (!within_budget(ERROR_BUDGET, ERRORS_PER_SECOND))
+		return DROP_ANSWER_LIMIT;
 	if (surplus < 0 || bpf_xdp_adjust_tail(ctx, -surplus) || bpf_xdp_adjust_head(ctx, -headers))
 		return DROP_TOO_BIG;
 	c = cursor_of(ctx);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "director_maps.h"
+#include "martian.h"
 #include "packet.h"
 
 /* The intervals are disjoint and ascending, at most 65,536 of them. */
@@ -109,5 +110,7 @@ __inline struct bind *find_bind(const struct settings *settings, const struct pa
 	bind = find_at(settings, &pkt->flow, selector, (hash ^ hash >> 32) * HASH_3);
 	if (bind || !(settings->flags & WIDE_BINDS))
 		return bind;
+	if (is_no_host(pkt->flow.dst, pkt->flow.family)) /* no VIP, though a network may hold it */
+		return NULL;
 	return find_wide_bind(pkt, settings->first_bind / MAX_BINDS);
 }

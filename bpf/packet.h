@@ -10,6 +10,7 @@ enum kind {
 	KIND_ECHO,
 	KIND_ICMP_ERROR,       /* about a TCP or UDP packet: the flow is that packet's, reversed */
 	KIND_FRAGMENT,         /* of TCP or UDP: the flow has no ports */
+	KIND_ICMP_FRAGMENT,    /* of an echo, as a rule */
 	KIND_STRANGE_FRAGMENT, /* one that tells nothing of its flow */
 	KIND_OTHER,
 };
@@ -47,6 +48,7 @@ struct packet {
 	__s64 padding;	/* bytes of it; not above 0 also where a frame has several buffers */
 	__be16 entropy; /* what the tunnel's source port takes from the packet beside the hash */
 	__u8 tos;	/* DSCP and ECN, of either family */
+	__u8 hop_limit; /* or TTL */
 	void *ip;
 	struct tcphdr *tcp;	 /* of KIND_TCP */
 	struct quoted_l4 *quote; /* of KIND_ICMP_ERROR */
@@ -213,12 +215,18 @@ __inline enum fault parse_icmpv6(struct cursor *c, struct packet *pkt)
 	}
 }
 
-/* The pieces of a datagram are told by addresses and protocol, the first piece too: they must keep together. */
-__inline void set_fragment(struct packet *pkt)
+/* The pieces of a datagram are told by addresses and protocol, the first piece too: they must keep together. icmp: the
+ * protocol number of the family's ICMP. */
+__inline void set_fragment(struct packet *pkt, __u8 icmp)
 {
-	bool told = pkt->flow.protocol == IPPROTO_TCP || pkt->flow.protocol == IPPROTO_UDP;
+	__u8 protocol = pkt->flow.protocol;
 
-	pkt->kind = told ? KIND_FRAGMENT : KIND_STRANGE_FRAGMENT;
+	if (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP)
+		pkt->kind = KIND_FRAGMENT;
+	else if (protocol == icmp)
+		pkt->kind = KIND_ICMP_FRAGMENT;
+	else
+		pkt->kind = KIND_STRANGE_FRAGMENT;
 	pkt->flow.src_port = pkt->flow.dst_port = 0;
 	pkt->entropy = 0;
 }
@@ -232,6 +240,7 @@ __inline enum fault parse_ipv4_packet(struct xdp_md *ctx, struct cursor *c, stru
 	pkt->ip = ip;
 	pkt->len = bpf_ntohs(ip->tot_len);
 	pkt->tos = ip->tos;
+	pkt->hop_limit = ip->ttl;
 	if (!hold_to_length(ctx, c, ip, pkt->len, &pkt->padding))
 		return BAD_LENGTH;
 	pkt->flow.family = 4;
@@ -239,7 +248,7 @@ __inline enum fault parse_ipv4_packet(struct xdp_md *ctx, struct cursor *c, stru
 	set_ipv4(pkt->flow.src, ip->saddr);
 	set_ipv4(pkt->flow.dst, ip->daddr);
 	if (unlikely(is_fragment(ip))) {
-		set_fragment(pkt);
+		set_fragment(pkt, IPPROTO_ICMP);
 		return NO_FAULT;
 	}
 	if (likely(ip->protocol == IPPROTO_TCP))
@@ -280,6 +289,7 @@ __inline enum fault parse_ipv6_packet(struct xdp_md *ctx, struct cursor *c, stru
 	pkt->ip = ip;
 	pkt->len = sizeof(*ip) + bpf_ntohs(ip->payload_len);
 	pkt->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
+	pkt->hop_limit = ip->hop_limit;
 	if (!hold_to_length(ctx, c, ip, pkt->len, &pkt->padding))
 		return BAD_LENGTH;
 	pkt->flow.family = 6;
@@ -293,7 +303,7 @@ __inline enum fault parse_ipv6_packet(struct xdp_md *ctx, struct cursor *c, stru
 	case AT_UPPER_LAYER:
 		return parse_ipv6_upper(c, pkt);
 	case AT_FRAGMENT:
-		set_fragment(pkt);
+		set_fragment(pkt, IPPROTO_ICMPV6);
 		return NO_FAULT;
 	case TOO_MANY_EXTENSIONS:
 		pkt->kind = KIND_OTHER;

@@ -18,6 +18,7 @@
 	X(DROP_BAD_TUNNEL,      XDP_DROP, "the outer IP, UDP or GUE header is cut off or contradicts itself") \
 	X(DROP_BAD_HOPS,        XDP_DROP, "the list of hops contradicts the header's length") \
 	X(DROP_BAD_INNER,       XDP_DROP, "the packet inside the tunnel is cut off or contradicts itself") \
+	X(DROP_TTL_ZERO,        XDP_DROP, "the packet inside the tunnel has a TTL or hop limit of 0 (RFC 2003)") \
 	X(DROP_CONGESTION,      XDP_DROP, "the tunnel met congestion, which the packet inside cannot tell (RFC 6040)") \
 	X(DROP_NO_ROOM,         XDP_DROP, "the driver could not move the start of the frame") \
 	X(DROP_NO_STATE,        XDP_DROP, "the settings map is missing, which the loader rules out")

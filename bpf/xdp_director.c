@@ -4,6 +4,7 @@
 #include "types.h"
 #include "director_maps.h"
 #include "packet.h"
+#include "martian.h"
 #include "bind.h"
 #include "choose.h"
 #include "encapsulate.h"
@@ -33,6 +34,11 @@ __inline void forget_the_way(struct packet *pkt, __u32 zero)
 	pkt->kind = (pkt->kind + zero) & 7;
 }
 
+__inline bool is_piece(const struct packet *pkt)
+{
+	return pkt->kind == KIND_FRAGMENT || pkt->kind == KIND_ICMP_FRAGMENT;
+}
+
 __inline enum verdict send(struct xdp_md *ctx, const struct state *now, const struct settings *settings,
 			   const struct bind *bind, const struct link *link, const struct packet *pkt, bool usual)
 {
@@ -57,6 +63,7 @@ __inline enum verdict send(struct xdp_md *ctx, const struct state *now, const st
 __inline enum verdict serve(struct xdp_md *ctx, const struct state *now, const struct settings *settings,
 			    struct link *link, struct packet *pkt, enum fault fault)
 {
+	enum verdict answered;
 	struct bind *bind;
 	__u64 selector;
 
@@ -71,11 +78,18 @@ __inline enum verdict serve(struct xdp_md *ctx, const struct state *now, const s
 	forget_the_way(pkt, settings->zero);
 	bind = find_bind(settings, pkt, selector);
 	if (!bind)
-		return pkt->kind == KIND_FRAGMENT ? PASS_FRAGMENT : PASS_NO_BIND;
+		return is_piece(pkt) ? PASS_FRAGMENT : PASS_NO_BIND;
 	if (unlikely(!bind->hops))
 		return PASS_FRAGMENT;
-	if (unlikely(pkt->kind == KIND_ECHO && settings->flags & ANSWER_ECHO))
-		return answer_echo(ctx, pkt, link);
+	if (unlikely(is_martian(&pkt->flow)))
+		return DROP_MARTIAN;
+	if (unlikely(pkt->kind == KIND_ECHO && settings->flags & ANSWER_ECHO)) {
+		answered = answer_echo(ctx, settings, pkt, link);
+		if (answered)
+			return answered;
+	}
+	if (unlikely(!pkt->hop_limit))
+		return DROP_TTL_ZERO;
 	if (likely(is_usual(settings, bind)))
 		return send(ctx, now, settings, bind, link, pkt, true);
 	return send(ctx, now, settings, bind, link, pkt, false);

@@ -18,6 +18,8 @@ __inline enum verdict deliver(struct xdp_md *ctx, const struct proxy_settings *s
 	if (fault)
 		return DROP_BAD_INNER;
 	capture_before(ctx, &pkt->flow);
+	if (unlikely(!pkt->hop_limit))
+		return DROP_TTL_ZERO;
 	verdict = seek(ctx, settings, pkt);
 	if (verdict == FORWARDED)
 		return send_on(ctx, settings, link, end);

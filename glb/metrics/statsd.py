@@ -35,9 +35,12 @@ _MATCHED = (
     *_SENT,
     "answered_echo",
     "answered_too_big",
+    "drop_martian",
+    "drop_ttl_zero",
     "drop_no_next_hop",
     "drop_no_route",
     "drop_too_big",
+    "drop_answer_limit",
     "drop_no_headroom",
 )
 _NO_MATCHING_BIND = ("pass_no_bind", "pass_fragment", "pass_other_host")

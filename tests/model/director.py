@@ -9,10 +9,10 @@ Written from docs/datapath.md and the wire format. Where they are silent, the mo
 - Alternative hash fields with ports make it so, too: the pieces of a datagram would have different hops.
 - Of a fragment, the ports count as 0 for the tunnel's source port, too. Of an ICMPv6 echo, for which any value would
   do, the identifier counts.
-- The answer to a packet that is too big has TOS, traffic class and flow label 0; whether the packet allows
-  fragmenting does not matter. Whether it may be sent is asked only when there is something to answer.
+- The answer to a packet that is too big has TOS, traffic class and flow label 0.
 - Size comes after the row and before the next hop: a packet without hops has no outer length.
-- An answered echo keeps its code, options and extension headers; with a length as the packet's own says.
+- An answered echo keeps its code; its length is what the packet's own says.
+- Of an ICMP error, the addresses that are judged are those of the quoted connection.
 
 The kernel's routes (`egress: fib`) and the headroom are not modelled.
 """
@@ -21,12 +21,14 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from .checksum import checksum, pseudo_header, updated
 from .headers import (
     ETHERTYPE_IPV4,
     ETHERTYPE_IPV6,
     ICMP,
+    ICMP_OF_VERSION,
     ICMPV6,
     TCP,
     UDP,
@@ -48,7 +50,9 @@ VERSION_OF_ETHERTYPE = {ETHERTYPE_IPV4: 4, ETHERTYPE_IPV6: 6}
 QUOTED_BYTES = {4: 96, 6: 256}
 LEAST_IPV6_MTU = 1280
 TTL = 64
-DONT_FRAGMENT = 0x4000
+DONT_FRAGMENT, OFFSET = 0x4000, 0x1FFF
+LIMITED_BROADCAST = IPv4Address("255.255.255.255")
+CLASS_E = 240  # the first byte of 240.0.0.0/4
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +119,13 @@ class Director:
             link = parse_link(frame)
             packet = self.packet_behind(link, frame)
             table = self.classify(packet)
-            if packet.kind is Kind.ECHO and echo_choice(self.config) == "answer":
+            if is_no_host(packet.flow.src) or packet.flow.src == packet.flow.dst:
+                raise Stop("drop_martian")
+            if packet.kind is Kind.ECHO and echo_choice(self.config) == "answer" and is_plain(packet):
+                self.check_answer(link)
                 return Result("answered_echo", self.answer_echo(link, packet))
+            if packet.hop_limit == 0:
+                raise Stop("drop_ttl_zero")
             choice = self.choose(table, packet.flow)
             if choice.tunnel_length + len(packet.data) > self.way_mtu:
                 return self.too_big(link, packet, choice)
@@ -137,17 +146,26 @@ class Director:
         """The table that the packet belongs to."""
         if packet.kind is Kind.QUOTED_FRAGMENT:
             raise Stop("pass_fragment")
+        if is_no_host(packet.flow.dst):
+            raise Stop("pass_fragment" if packet.kind is Kind.FRAGMENT else "pass_no_bind")
         if packet.kind is Kind.FRAGMENT:
             return self.table_of_fragment(packet.flow)
         if packet.kind is Kind.OTHER:
             raise Stop("pass_no_bind")
         if packet.kind is Kind.ECHO:
-            return self.table_of_echo(packet.flow)
+            return self.table_of_icmp(packet.flow, none="pass_no_bind")
         return self.best_of([bind for bind in self.binds_of(packet.flow) if bind.holds_port(packet.flow.dport)])
 
     def binds_of(self, flow: Flow) -> list[Bind]:
         """Those of the flow's address and protocol, whatever their ports."""
         return [bind for bind in self.binds if bind.protocol == flow.protocol and bind.holds_address(flow.dst)]
+
+    def check_answer(self, link: Link) -> None:
+        """Answers go to the MAC that a frame came from."""
+        if link.src[0] & 1 or link.src in (bytes(6), self.mac):
+            raise Stop("drop_martian")
+        if not self.may_answer:
+            raise Stop("drop_answer_limit")
 
     def best_of(self, binds: list[Bind]) -> Document:
         """min() keeps the first of equals: the first in the file."""
@@ -156,18 +174,19 @@ class Director:
         return self.tables[min(binds, key=lambda bind: (-bind.prefix, bind.ports)).table]
 
     def table_of_fragment(self, flow: Flow) -> Document:
+        if flow.protocol == ICMP_OF_VERSION[flow.version]:
+            return self.table_of_icmp(flow, none="pass_fragment")
         tables = {bind.table for bind in self.binds_of(flow)}
         hashes_ports = {"src_port", "dst_port"} & {*self.fields, *self.alt_fields}
         if flow.protocol not in (TCP, UDP) or len(tables) != 1 or hashes_ports:
             raise Stop("pass_fragment")
         return self.tables[tables.pop()]
 
-    def table_of_echo(self, flow: Flow) -> Document:
-        if echo_choice(self.config) == "pass":
-            raise Stop("pass_no_bind")
+    def table_of_icmp(self, flow: Flow, none: str) -> Document:
+        """That of echoes, and of pieces of ICMP, which may be an echo's. none: the verdict if there is none."""
         holding = [bind for bind in self.binds if bind.holds_address(flow.dst)]
-        if not holding:
-            raise Stop("pass_no_bind")
+        if not holding or echo_choice(self.config) == "pass":
+            raise Stop(none)
         return self.tables[min(holding, key=lambda bind: -bind.prefix).table]
 
     def choose(self, table: Document, flow: Flow) -> Choice:
@@ -198,8 +217,9 @@ class Director:
         return link.header(mac, self.mac, ETHERTYPE_IPV4) + outer
 
     def too_big(self, link: Link, packet: Packet, choice: Choice) -> Result:
-        if packet.kind in (Kind.ERROR, Kind.FRAGMENT) or not self.may_answer:
+        if not may_be_told(packet):
             return Result("drop_too_big", None)
+        self.check_answer(link)
         mtu = self.way_mtu - choice.tunnel_length
         tell = fragmentation_needed if packet.version == 4 else packet_too_big
         return Result("answered_too_big", link.header(link.src, link.dst, link.ethertype) + tell(packet, mtu))
@@ -207,6 +227,32 @@ class Director:
     def answer_echo(self, link: Link, packet: Packet) -> bytes:
         turn = echo_reply if packet.version == 4 else echo_reply_v6
         return link.header(link.src, link.dst, link.ethertype) + turn(packet)
+
+
+def is_no_host(address: bytes) -> bool:
+    """Whether no host off the link may have the address: what Linux takes for martian, or does not forward."""
+    number = ip_address(address)
+    if isinstance(number, IPv6Address):
+        special = number.is_unspecified or number.is_loopback or number.is_link_local or number.is_multicast
+        return special or number.ipv4_mapped is not None
+    return number.is_unspecified or number.is_loopback or number.is_multicast or number == LIMITED_BROADCAST
+
+
+def is_plain(packet: Packet) -> bool:
+    """Whether ICMP stands directly behind an IP header without options."""
+    return packet.l4 == {4: 20, 6: 40}[packet.version]
+
+
+def may_be_told(packet: Packet) -> bool:
+    """Whether an ICMP error may be sent about a packet (RFC 1122, 3.2.2; RFC 1812, 4.3.2.7; RFC 4443, 2.4)."""
+    if packet.kind is Kind.ERROR:
+        return False
+    if packet.version == 6:
+        return True
+    (fragment,) = struct.unpack_from("!H", packet.data, 6)
+    names_no_host = packet.data[12] == 0 or packet.data[12] >= CLASS_E
+    is_whole = checksum(packet.data[: packet.l4]) == 0
+    return bool(fragment & DONT_FRAGMENT) and not fragment & OFFSET and not names_no_host and is_whole
 
 
 def source_port(packet: Packet, choice: Choice) -> int:

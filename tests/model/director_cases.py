@@ -72,12 +72,20 @@ WIDE = [
     table("late", [bind("203.0.77.0/24", "udp", 3005, 3015)], "10.0.0.26"),
     table("net16", [bind("203.0.0.0/16", "tcp", 80), bind("2001:db8:f::/48", "udp", 1, 1023)], "10.0.0.24"),
 ]
+EVERYTHING = [
+    table(
+        "everything",
+        [bind(ip, proto, 1, 65535) for ip in ("0.0.0.0/1", "128.0.0.0/1", "::/0") for proto in ("tcp", "udp")],
+        *BACKENDS,
+    )
+]
 FORWARD = CONFIG | {"icmp_echo": "forward"}
 PORTS = {"src_addr": True, "dst_addr": False, "src_port": True, "dst_port": False}
 
 SETUPS: dict[str, Setup] = {
     "plain": (FORWARD, [WEB]),
     "wide": (FORWARD, WIDE),
+    "everything": (FORWARD, EVERYTHING),
     "answer": (CONFIG | {"icmp_echo": "answer"}, [WEB]),
     "pass": (CONFIG | {"icmp_echo": "pass"}, [WEB]),
     "ports": (FORWARD | {"hash_fields": PORTS}, [WEB]),
@@ -88,6 +96,7 @@ SETUPS: dict[str, Setup] = {
     "unknown": ({key: value for key, value in FORWARD.items() if key != "outbound_gateway_mac"}, [WEB]),
 }
 
+DF4 = IP(src=CLIENT4, dst=VIP4, flags="DF")
 IP4, IP6 = IP(src=CLIENT4, dst=VIP4), IPv6(src=CLIENT6, dst=VIP6)
 SYN = TCP(sport=4711, dport=80, flags="S")
 QUERY = UDP(sport=4711, dport=53)
@@ -325,6 +334,7 @@ IPV6 = [
 FIRST4, LATER4 = IP(src=CLIENT4, dst=VIP4, flags="MF"), IP(src=CLIENT4, dst=VIP4, frag=9, proto=17)
 FIRST6, LATER6 = IPv6ExtHdrFragment(m=1, id=5), IPv6ExtHdrFragment(m=0, offset=9, nh=17, id=5)
 PIECE = Raw(bytes(64))
+PIECE6_OF_ICMP = IPv6ExtHdrFragment(m=1, nh=58)
 FRAGMENTS = [
     Case(
         "v4-first-piece",
@@ -383,8 +393,62 @@ FRAGMENTS = [
         frame(IP(src=CLIENT4, dst="203.0.113.99", flags="MF") / QUERY / PIECE),
         "pass_fragment",
     ),
-    Case("piece-of-icmp", "Pieces of ICMP.", frame(FIRST4 / ICMP(type=8) / PIECE), "pass_fragment"),
-    Case("piece-of-icmpv6", "Pieces of ICMPv6.", frame(IP6 / IPv6ExtHdrFragment(m=1, nh=58) / PIECE), "pass_fragment"),
+    Case("piece-of-echo", "Pieces of an echo go by addresses.", frame(FIRST4 / ICMP(type=8) / PIECE), "encapsulated"),
+    Case(
+        "later-piece-of-echo",
+        "The later ones, too, which do not show that they are an echo's.",
+        frame(IP(src=CLIENT4, dst=VIP4, frag=9, proto=1) / PIECE),
+        "encapsulated",
+    ),
+    Case("v6-piece-of-echo", "IPv6's as well.", frame(IP6 / PIECE6_OF_ICMP / PIECE), "encapsulated"),
+    Case(
+        "v6-later-piece-of-echo",
+        "And its later ones.",
+        frame(IP6 / IPv6ExtHdrFragment(m=0, offset=9, nh=58) / PIECE),
+        "encapsulated",
+    ),
+    Case(
+        "piece-of-echo-answered",
+        "The director does not put pieces together: where it answers echoes, these go to a proxy.",
+        frame(FIRST4 / ICMP(type=8) / PIECE),
+        "encapsulated",
+        "answer",
+    ),
+    Case("v6-piece-of-echo-answered", "IPv6's, too.", frame(IP6 / PIECE6_OF_ICMP / PIECE), "encapsulated", "answer"),
+    Case("piece-of-echo-passed", "Or to the stack.", frame(FIRST4 / ICMP(type=8) / PIECE), "pass_fragment", "pass"),
+    Case("v6-piece-of-echo-passed", "IPv6's, too.", frame(IP6 / PIECE6_OF_ICMP / PIECE), "pass_fragment", "pass"),
+    Case(
+        "piece-of-echo-hashed-by-port",
+        "Echoes have no ports, so that all pieces have the same hash.",
+        frame(FIRST4 / ICMP(type=8) / PIECE),
+        "encapsulated",
+        "ports",
+    ),
+    Case(
+        "piece-of-echo-to-network",
+        "The longest prefix that holds the address counts, as for an echo.",
+        frame(IP(src=CLIENT4, dst="203.0.113.99", flags="MF") / ICMP(type=8) / PIECE),
+        "encapsulated",
+        "wide",
+    ),
+    Case(
+        "piece-of-echo-to-nobody",
+        "An address without binds.",
+        frame(IP(src=CLIENT4, dst="203.0.113.99", flags="MF") / ICMP(type=8) / PIECE),
+        "pass_fragment",
+    ),
+    Case(
+        "piece-of-icmpv6-in-v4",
+        "Pieces of ICMPv6 in IPv4 are of neither.",
+        frame(IP(src=CLIENT4, dst=VIP4, frag=9, proto=58) / PIECE),
+        "pass_fragment",
+    ),
+    Case(
+        "piece-of-icmp-in-v6",
+        "And those of ICMP in IPv6.",
+        frame(IP6 / IPv6ExtHdrFragment(m=1, nh=1) / PIECE),
+        "pass_fragment",
+    ),
     Case(
         "piece-of-neither",
         "Pieces of another protocol.",
@@ -657,17 +721,80 @@ ECHOES = [
     ),
     Case("v4-echo-answered-tagged", "The VLAN tag stays.", frame(Dot1Q(vlan=5), PING4), "answered_echo", "answer"),
     Case(
-        "v4-echo-answered-options",
-        "Options stay.",
+        "v4-echo-options",
+        "One with options goes to a proxy, whose stack knows what becomes of each.",
         frame(IP(src=CLIENT4, dst=VIP4, options=b"\x01" * 4) / ICMP(type=8)),
+        "encapsulated",
+        "answer",
+    ),
+    Case(
+        "v4-echo-source-route",
+        "So nobody is answered along a route that the sender chose.",
+        frame(IP(src=CLIENT4, dst=VIP4, options=b"\x83\x07\x04\xc0\x00\x02\x01\x01") / ICMP(type=8)),
+        "encapsulated",
+        "answer",
+    ),
+    Case(
+        "v6-echo-extensions",
+        "One with extension headers goes to a proxy.",
+        frame(IP6 / DEST / ICMPv6EchoRequest(data=b"ping")),
+        "encapsulated",
+        "answer",
+    ),
+    Case(
+        "v6-echo-routing-header",
+        "A routing header among them.",
+        frame(IP6 / IPv6ExtHdrRouting(segleft=1, addresses=["2001:db8::7"]) / ICMPv6EchoRequest(data=b"ping")),
+        "encapsulated",
+        "answer",
+    ),
+    Case(
+        "v4-echo-answered-ttl-0",
+        "A host that is the destination does not discard for the TTL (RFC 1122, 3.2.1.7).",
+        frame(IP(src=CLIENT4, dst=VIP4, ttl=0) / ICMP(type=8)),
         "answered_echo",
         "answer",
     ),
     Case(
-        "v6-echo-answered-extensions",
-        "Extension headers stay.",
-        frame(IP6 / DEST / ICMPv6EchoRequest(data=b"ping")),
+        "v6-echo-answered-hop-limit-0",
+        "Nor for the hop limit (RFC 8200, section 3).",
+        frame(IPv6(src=CLIENT6, dst=VIP6, hlim=0) / ICMPv6EchoRequest()),
         "answered_echo",
+        "answer",
+    ),
+    Case(
+        "v4-echo-class-e",
+        "An echo reply is no error: the kernel answers these addresses as well.",
+        frame(IP(src="240.0.0.1", dst=VIP4) / ICMP(type=8)),
+        "answered_echo",
+        "answer",
+    ),
+    Case(
+        "v4-echo-multicast-mac",
+        "Nothing is sent to a group's MAC.",
+        any_frame(PING4, src="01:00:5e:00:00:01", dst=DIRECTOR_MAC),
+        "drop_martian",
+        "answer",
+    ),
+    Case(
+        "v6-echo-broadcast-mac",
+        "Nor to all on the link.",
+        any_frame(PING6, src="ff:ff:ff:ff:ff:ff", dst=DIRECTOR_MAC),
+        "drop_martian",
+        "answer",
+    ),
+    Case(
+        "v4-echo-own-mac",
+        "Nor to the director itself.",
+        any_frame(PING4, src=DIRECTOR_MAC, dst=DIRECTOR_MAC),
+        "drop_martian",
+        "answer",
+    ),
+    Case(
+        "v4-echo-zero-mac",
+        "Nor to nobody.",
+        any_frame(PING4, src="00:00:00:00:00:00", dst=DIRECTOR_MAC),
+        "drop_martian",
         "answer",
     ),
     Case("v4-echo-passed", "Or it is left to the stack.", frame(PING4), "pass_no_bind", "pass"),
@@ -816,44 +943,44 @@ SIZES = [
     Case(
         "v4-just-fits",
         "The largest packet that still fits into the tunnel.",
-        sized(IP4, SYN, 1500 - OVERHEAD),
+        sized(DF4, SYN, 1500 - OVERHEAD),
         "encapsulated",
         "mtu",
     ),
     Case(
         "v4-too-big",
         "One byte more, and the client is told what fits.",
-        sized(IP4, SYN, 1501 - OVERHEAD),
+        sized(DF4, SYN, 1501 - OVERHEAD),
         "answered_too_big",
         "mtu",
     ),
     Case(
         "v4-too-big-may-fragment",
-        "Even if it does not ask.",
-        sized(IP(src=CLIENT4, dst=VIP4, flags=0), SYN, 1500),
-        "answered_too_big",
+        "Not if it may be fragmented: the error says that it may not.",
+        sized(IP4, SYN, 1500),
+        "drop_too_big",
         "mtu",
     ),
     Case(
         "v4-too-big-options",
         "96 bytes are quoted, options among them.",
-        sized(IP(src=CLIENT4, dst=VIP4, options=b"\x01" * 40), SYN, 1500),
+        sized(IP(src=CLIENT4, dst=VIP4, flags="DF", options=b"\x01" * 40), SYN, 1500),
         "answered_too_big",
         "mtu",
     ),
-    Case("v4-too-big-udp", "UDP is told as well.", sized(IP4, QUERY, 1500), "answered_too_big", "mtu"),
-    Case("v4-too-big-echo", "So is an echo.", sized(IP4, ICMP(type=8), 1500), "answered_too_big", "mtu"),
+    Case("v4-too-big-udp", "UDP is told as well.", sized(DF4, QUERY, 1500), "answered_too_big", "mtu"),
+    Case("v4-too-big-echo", "So is an echo.", sized(DF4, ICMP(type=8), 1500), "answered_too_big", "mtu"),
     Case(
         "v4-too-big-padded",
         "Padding does not count.",
-        bytes(sized(IP4, SYN, 1500 - OVERHEAD)) + PADDING,
+        bytes(sized(DF4, SYN, 1500 - OVERHEAD)) + PADDING,
         "encapsulated",
         "mtu",
     ),
     Case(
         "v4-too-big-tagged",
         "Tags do not count either, and stay on the answer.",
-        frame(Dot1Q(vlan=5), sized(IP4, SYN, 1501 - OVERHEAD)[IP]),
+        frame(Dot1Q(vlan=5), sized(DF4, SYN, 1501 - OVERHEAD)[IP]),
         "answered_too_big",
         "mtu",
     ),
@@ -883,12 +1010,95 @@ SIZES = [
     Case("v6-error-too-big", "Nor IPv6's.", error6(bytes(SERVER6 / ANSWER / Raw(bytes(1390)))), "drop_too_big", "mtu"),
     Case(
         "v4-piece-too-big",
-        "Nor are fragments.",
+        "A first piece may be told of, if it must not be fragmented any more.",
+        sized(IP(src=CLIENT4, dst=VIP4, flags="MF+DF"), QUERY, 1500),
+        "answered_too_big",
+        "mtu",
+    ),
+    Case(
+        "v4-piece-may-fragment",
+        "As a rule it may.",
         sized(IP(src=CLIENT4, dst=VIP4, flags="MF"), QUERY, 1500),
         "drop_too_big",
         "mtu",
     ),
-    Case("v6-piece-too-big", "Nor IPv6's.", sized(IP6 / FIRST6, QUERY, 1500), "drop_too_big", "mtu"),
+    Case(
+        "v4-later-piece-too-big",
+        "Later pieces are not told of.",
+        frame(IP(src=CLIENT4, dst=VIP4, flags="DF", frag=9, proto=17) / Raw(bytes(1480))),
+        "drop_too_big",
+        "mtu",
+    ),
+    Case(
+        "v6-piece-too-big",
+        "IPv6 senders must learn it: nobody else fragments.",
+        sized(IP6 / FIRST6, QUERY, 1500),
+        "answered_too_big",
+        "mtu",
+    ),
+    Case(
+        "v6-later-piece-too-big",
+        "By any piece.",
+        frame(IP6 / LATER6 / Raw(bytes(1452))),
+        "answered_too_big",
+        "mtu",
+    ),
+    Case(
+        "v6-piece-of-echo-too-big",
+        "Of an echo as well.",
+        frame(IP6 / PIECE6_OF_ICMP / Raw(bytes(1452))),
+        "answered_too_big",
+        "mtu",
+    ),
+    Case(
+        "v4-too-big-class-e",
+        "No error goes to a source that is no host's (RFC 1122, 3.2.2).",
+        sized(IP(src="240.0.0.1", dst=VIP4, flags="DF"), SYN, 1500),
+        "drop_too_big",
+        "mtu",
+    ),
+    Case(
+        "v4-too-big-network-0",
+        "Nor to network 0 (RFC 1812, 4.3.2.7).",
+        sized(IP(src="0.1.2.3", dst=VIP4, flags="DF"), SYN, 1500),
+        "drop_too_big",
+        "mtu",
+    ),
+    Case(
+        "v4-too-big-bad-checksum",
+        "Nor about a header that is damaged.",
+        sized(IP(src=CLIENT4, dst=VIP4, flags="DF", chksum=0x1234), SYN, 1500),
+        "drop_too_big",
+        "mtu",
+    ),
+    Case(
+        "v4-too-big-bad-checksum-options",
+        "Nor with options.",
+        sized(IP(src=CLIENT4, dst=VIP4, flags="DF", chksum=0x1234, options=b"\x01" * 8), SYN, 1500),
+        "drop_too_big",
+        "mtu",
+    ),
+    Case(
+        "v4-too-big-multicast-mac",
+        "Nothing is sent to a group's MAC.",
+        any_frame(sized(DF4, SYN, 1500)[IP], src="01:00:5e:00:00:01", dst=DIRECTOR_MAC),
+        "drop_martian",
+        "mtu",
+    ),
+    Case(
+        "v6-too-big-own-mac",
+        "Nor to the director itself.",
+        any_frame(sized(IP6, SYN, 1500)[IPv6], src=DIRECTOR_MAC, dst=DIRECTOR_MAC),
+        "drop_martian",
+        "mtu",
+    ),
+    Case(
+        "v4-too-big-ttl-0",
+        "What has no TTL left goes no further, and nothing is said of its size.",
+        sized(IP(src=CLIENT4, dst=VIP4, flags="DF", ttl=0), SYN, 1500),
+        "drop_ttl_zero",
+        "mtu",
+    ),
 ]
 
 
@@ -909,8 +1119,140 @@ CLASSES = [
     )
     for version, packet in zip((4, 6), with_class(traffic_class), strict=True)
 ]
+NO_HOSTS4 = ("0.0.0.0", "127.0.0.1", "127.255.255.255", "224.0.0.1", "239.255.255.255", "255.255.255.255", VIP4)
+NO_HOSTS6 = ("::", "::1", "fe80::1", "febf::1", "ff02::1", "::ffff:198.18.3.4", VIP6)
+# Special as well, but the kernel takes packets from them: its rules are followed where a connection may depend on it.
+HOSTS4 = ("0.1.2.3", "169.254.1.1", "223.255.255.255", "240.0.0.1", "255.255.255.254")
+HOSTS6 = ("fec0::1", "fd00::1", "64:ff9b::1", "::2", "::fffe:198.18.3.4", "1::")
+
+
+def from_each(name: str, proves: str, sources: tuple[str, ...], layer: Packet, verdict: str, setup: str) -> list[Case]:
+    def ip(source: str) -> Packet:
+        return IPv6(src=source, dst=VIP6) if ":" in source else IP(src=source, dst=VIP4)
+
+    return [Case(f"{name}-{source}", proves, frame(ip(source) / layer), verdict, setup) for source in sources]
+
+
+MARTIANS = [
+    *from_each("v4-martian", "No host has this source.", NO_HOSTS4, SYN, "drop_martian", "plain"),
+    *from_each("v6-martian", "No host off the link has this source.", NO_HOSTS6, SYN, "drop_martian", "plain"),
+    *from_each("v4-no-martian", "A host may have this source.", HOSTS4, SYN, "encapsulated", "plain"),
+    *from_each("v6-no-martian", "A host may have this source.", HOSTS6, SYN, "encapsulated", "plain"),
+    *from_each("v4-echo", "Nobody is there to be answered.", NO_HOSTS4, ICMP(type=8), "drop_martian", "answer"),
+    *from_each("v6-echo", "Nobody is there.", NO_HOSTS6, ICMPv6EchoRequest(), "drop_martian", "answer"),
+    *from_each("v4-piece", "Pieces, too.", NO_HOSTS4[:1], ICMP(type=8), "drop_martian", "plain"),
+    *from_each("v4-martian-udp", "UDP, too.", NO_HOSTS4, QUERY, "drop_martian", "plain"),
+    *from_each("v4-martian-wide", "Where networks are bound, too.", NO_HOSTS4, SYN, "drop_martian", "wide"),
+    Case(
+        "martian-without-bind",
+        "What matches no bind is the stack's, martian or not.",
+        frame(IP(src="127.0.0.1", dst=VIP4) / TCP(dport=81)),
+        "pass_no_bind",
+    ),
+    Case(
+        "dhcp",
+        "Such as a DHCP request.",
+        frame(IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67)),
+        "pass_no_bind",
+        "everything",
+    ),
+    Case(
+        "v4-error-about-martian",
+        "An error about a connection that nobody can have.",
+        error4(IP(src=VIP4, dst="127.0.0.1") / ANSWER),
+        "drop_martian",
+    ),
+    Case(
+        "v4-error-from-martian",
+        "Who reports an error may be any router, which the proxy's stack judges.",
+        frame(IP(src="127.0.0.1", dst=VIP4) / ICMP(type=3, code=4) / Raw(bytes(SERVER4 / ANSWER))),
+        "encapsulated",
+    ),
+]
+NO_VIPS = [
+    *(
+        Case(
+            f"v4-everything-{address}",
+            "A network's bind does not hold what is no host's address.",
+            frame(IP(src=CLIENT4, dst=address) / SYN),
+            "pass_no_bind",
+            "everything",
+        )
+        for address in NO_HOSTS4[:-1]
+    ),
+    *(
+        Case(
+            f"v6-everything-{address}",
+            "Nor does IPv6's.",
+            frame(IPv6(src=CLIENT6, dst=address) / SYN),
+            "pass_no_bind",
+            "everything",
+        )
+        for address in NO_HOSTS6[:-1]
+    ),
+    *(
+        Case(
+            f"v4-echo-everything-{address}",
+            "Nobody answers for these.",
+            frame(IP(src=CLIENT4, dst=address) / ICMP(type=8)),
+            "pass_no_bind",
+            "everything",
+        )
+        for address in NO_HOSTS4[:-1]
+    ),
+    Case(
+        "piece-everything-multicast",
+        "Nor do pieces go there.",
+        frame(IP(src=CLIENT4, dst="224.0.0.1", flags="MF") / QUERY / PIECE),
+        "pass_fragment",
+        "everything",
+    ),
+    Case(
+        "everything",
+        "All else it holds.",
+        frame(IP(src=CLIENT4, dst="198.51.100.7") / SYN),
+        "encapsulated",
+        "everything",
+    ),
+]
+HOPS_LEFT = [
+    Case(
+        "v4-ttl-0",
+        "What has no TTL left is not encapsulated (RFC 2003, 3.1).",
+        with_ip(TCP4, 8, b"\0"),
+        "drop_ttl_zero",
+    ),
+    Case("v6-hop-limit-0", "Nor IPv6's.", with_ip(TCP6, 7, b"\0"), "drop_ttl_zero"),
+    Case("v4-ttl-1", "1 is enough: director and proxy are the VIP's host.", with_ip(TCP4, 8, b"\1"), "encapsulated"),
+    Case("v6-hop-limit-1", "In IPv6 as well.", with_ip(TCP6, 7, b"\1"), "encapsulated"),
+    Case("v4-udp-ttl-0", "UDP, too.", with_ip(UDP4, 8, b"\0"), "drop_ttl_zero"),
+    Case("v4-error-ttl-0", "Errors, too.", with_ip(error4(SERVER4 / ANSWER), 8, b"\0"), "drop_ttl_zero"),
+    Case("v4-piece-ttl-0", "Pieces, too.", with_ip(frame(LATER4 / PIECE), 8, b"\0"), "drop_ttl_zero"),
+    Case("v4-echo-ttl-0", "Echoes, too.", frame(IP(src=CLIENT4, dst=VIP4, ttl=0) / ICMP(type=8)), "drop_ttl_zero"),
+    Case(
+        "ttl-0-without-bind",
+        "What matches no bind may be for this host, which takes it (RFC 1122, 3.2.1.7).",
+        frame(IP(src=CLIENT4, dst=VIP4, ttl=0) / TCP(dport=81)),
+        "pass_no_bind",
+    ),
+]
 CASES = [
     Case(case.name, case.proves, bytes(case.frame), case.verdict, case.setup)
-    for group in (ETHERNET, IPV4, IPV6, FRAGMENTS, TRANSPORT, ERRORS, ECHOES, BINDS, ROWS, SIZES, CLASSES)
+    for group in (
+        ETHERNET,
+        IPV4,
+        IPV6,
+        FRAGMENTS,
+        TRANSPORT,
+        ERRORS,
+        ECHOES,
+        BINDS,
+        ROWS,
+        SIZES,
+        CLASSES,
+        MARTIANS,
+        NO_VIPS,
+        HOPS_LEFT,
+    )
     for case in group
 ]

@@ -6,7 +6,7 @@ The same seed gives the same packets.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 from . import build
 from .headers import DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ICMP, ICMPV6, ROUTING, TCP, UDP, Flow
@@ -22,11 +22,16 @@ FAR_HEADER = 160  # mutations strike up to here, most of them much earlier
 ERRORS = {4: (3, 11, 12), 6: (1, 2, 3, 4)}
 ECHO = {4: 8, 6: 128}
 PIECES_OF_NEITHER = (0, 1, 2, 4, 41, 47, 50, 51, 58, 59, 89, 132, 135, 253)
+TTLS = (0, 1, 63, 63, 64, 64, 64, 128, 255, 255)
 VLAN = (0x8100, 0x88A8, 0x9100)
 CLIENTS = {
     4: tuple(bytes([198, 18, n, n * 7 & 255]) for n in range(64)),
     6: tuple(bytes.fromhex("20010db8000c") + bytes(9) + bytes([n]) for n in range(64)),
 }
+V4_MARTIANS = ("0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255")
+V6_MARTIANS = ("::", "::1", "ff02::1", "fe80::1", "febf::1", "fec0::1", "fd00::1", "::ffff:203.0.113.10")
+MARTIANS = {4: tuple(ip_address(text).packed for text in V4_MARTIANS)}  # or nearly
+MARTIANS[6] = tuple(ip_address(text).packed for text in V6_MARTIANS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +93,15 @@ def link(rng: random.Random, aim: Aim, version: int, packet: bytes) -> bytes:
     tags = tuple((rng.choice(VLAN[:2]) if rng.random() < 0.99 else VLAN[2], rng.getrandbits(16)) for _ in range(count))
     dst = aim.mac if rng.random() < 0.97 else rng.choice((ROUTER_MAC, b"\xff" * 6, aim.mac[:5] + b"\x77"))
     ethertype = build.ETHERTYPE[version] if rng.random() < 0.98 else rng.choice((0x0806, 0x86DD, 0x0800, 0x88CC))
-    return build.ethernet(dst, ROUTER_MAC, ethertype, tags) + packet
+    src = ROUTER_MAC if rng.random() < 0.96 else rng.choice((aim.mac, bytes(6), b"\xff" * 6, b"\x01" + ROUTER_MAC[1:]))
+    return build.ethernet(dst, src, ethertype, tags) + packet
 
 
 def ip_packet(rng: random.Random, aim: Aim) -> tuple[int, bytes]:
     """The version and an IP packet from a client to a target."""
     target = rng.choice(aim.targets)
-    client = rng.choice(CLIENTS[target.version])
+    clients = CLIENTS if rng.random() < 0.93 else MARTIANS
+    client = rng.choice(clients[target.version]) if rng.random() < 0.98 else target.address
     make = rng.choices((flow, error, echo, piece, neither), (50, 20, 10, 12, 8))[0]
     return target.version, make(rng, aim, target, client)
 
@@ -112,7 +119,7 @@ def in_ipv4(
 ) -> bytes:
     options = rng.randbytes(4 * rng.randint(1, 10)) if rng.random() < 0.2 else b""
     flags = fragment or rng.choice((0, 0x4000, 0x4000, 0x8000))
-    ttl, ident = rng.choice((1, 63, 64, 128, 255)), rng.getrandbits(16)
+    ttl, ident = rng.choice(TTLS), rng.getrandbits(16)
     return build.ipv4(src, dst, protocol, payload, tos, ttl, ident, flags, options)
 
 
@@ -123,7 +130,7 @@ def in_ipv6(rng: random.Random, src: bytes, dst: bytes, protocol: int, payload: 
         whole = build.fragment_header(following, 0, False)
         payload = (whole if kind == FRAGMENT else build.extension(following, rng.choice((0, 0, 0, 1, 2, 9)))) + payload
         following = kind
-    hop_limit, label = rng.choice((1, 63, 64, 255)), rng.getrandbits(20) if rng.random() < 0.3 else 0
+    hop_limit, label = rng.choice(TTLS), rng.getrandbits(20) if rng.random() < 0.3 else 0
     return build.ipv6(src, dst, following, payload, tos, hop_limit, label)
 
 
@@ -175,7 +182,7 @@ def echo(rng: random.Random, aim: Aim, target: Target, client: bytes) -> bytes:
 
 
 def piece(rng: random.Random, aim: Aim, target: Target, client: bytes) -> bytes:
-    protocol = target.protocol if rng.random() < 0.85 else rng.choice((ICMP, ICMPV6, TCP, UDP, 47))
+    protocol = target.protocol if rng.random() < 0.7 else rng.choice((ICMP, ICMPV6, TCP, UDP, 47))
     segment = transport(rng, client, target.address, protocol, (client_port(rng), target.port), some_data(rng, aim))
     return fragment_of(rng, client, target.address, protocol, segment)
 

@@ -86,6 +86,11 @@ class Packet:
     data: bytes
     l4: int
 
+    @property
+    def hop_limit(self) -> int:
+        """Or the TTL."""
+        return self.data[8 if self.version == 4 else 7]
+
 
 @dataclass(frozen=True, slots=True)
 class IPHeader:

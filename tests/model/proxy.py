@@ -185,9 +185,12 @@ def parse_tunnel(data: bytes) -> Tunnel:
 
 def inner_packet(tunnel: Tunnel, data: bytes) -> Packet:
     try:
-        return parse_packet(data[tunnel.start : tunnel.end], tunnel.version)
+        inner = parse_packet(data[tunnel.start : tunnel.end], tunnel.version)
     except Fault:
         raise Stop("drop_bad_inner") from None
+    if inner.hop_limit == 0:
+        raise Stop("drop_ttl_zero")
+    return inner
 
 
 def decapsulate(link: Link, tunnel: Tunnel, inner: Packet, data: bytes) -> bytes:

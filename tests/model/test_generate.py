@@ -11,6 +11,8 @@ from .proxy import Proxy
 from .test_proxy import AIM, with_sockets
 
 DIRECTOR_VERDICTS = {
+    "drop_martian",
+    "drop_ttl_zero",
     "answered_echo",
     "answered_too_big",
     "drop_bad_icmp_quote",
@@ -27,6 +29,7 @@ DIRECTOR_VERDICTS = {
     "pass_other_host",
 }
 PROXY_VERDICTS = {
+    "drop_ttl_zero",
     "drop_bad_hops",
     "drop_bad_inner",
     "drop_bad_tunnel",
