@@ -1,54 +1,53 @@
-"""Asking a daemon over its control socket."""
+"""Requests to a daemon over its control socket."""
 
+import http.client
+import json
+import socket
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from glb.control.errors import ControlError
-
-_CONNECT_SECONDS = 5
+from glb.control.http import Answer, request
 
 
 class Client:
-    """One daemon's API. Every call raises ControlError if the daemon cannot be asked, or refuses."""
+    """One daemon's API. Every call raises ControlError if the daemon cannot be reached, or refuses."""
 
     def __init__(self, socket: Path, timeout: float = 30) -> None:
         """timeout: seconds that an answer may take."""
         self._socket = socket
-        self._http = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(socket)),
-            base_url="http://glb",
-            timeout=httpx.Timeout(timeout, connect=_CONNECT_SECONDS),
-        )
+        self._timeout = timeout
 
     def get(self, path: str) -> Any:
-        return self._ask("GET", path, None)
+        return self._request("GET", path, None)
 
     def post(self, path: str, body: Any = None) -> Any:
-        return self._ask("POST", path, body)
+        return self._request("POST", path, body)
 
     def put(self, path: str, body: Any) -> Any:
-        return self._ask("PUT", path, body)
+        return self._request("PUT", path, body)
 
-    def _ask(self, method: str, path: str, body: Any) -> Any:
+    def _request(self, method: str, path: str, body: Any) -> Any:
         try:
-            answer = self._http.request(method, path, json=body)
+            data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+            answer = request(socket.AF_UNIX, str(self._socket), "glb", method, path, data, self._timeout)
         except UnicodeEncodeError as error:
             raise ControlError(f"{error.object!r} is no text that could be sent: it is not UTF-8") from error
-        except httpx.TimeoutException as error:
+        except TimeoutError as error:
             raise ControlError(f"{self._socket}: the daemon has not answered in time") from error
-        except httpx.TransportError as error:
-            raise ControlError(f"{self._socket}: no daemon answers there: {error}") from error
-        if answer.is_error:
-            raise ControlError(_refusal(answer))
-        return answer.json()
+        except OSError as error:
+            raise ControlError(f"{self._socket}: no daemon answers there: {error.strerror or error}") from error
+        except http.client.HTTPException as error:
+            raise ControlError(f"{self._socket}: what answers there is not glb: {error!r}") from error
+        if answer.status >= http.client.BAD_REQUEST:
+            raise ControlError(_refusal(path, answer))
+        return json.loads(answer.content)
 
 
-def _refusal(answer: httpx.Response) -> str:
+def _refusal(path: str, answer: Answer) -> str:
     """What the daemon says of its refusal: the API's errors are {"detail": text}."""
     try:
-        detail = answer.json()["detail"]
+        detail = json.loads(answer.content)["detail"]
     except (ValueError, KeyError, TypeError):
-        return f"{answer.request.url.path}: {answer.status_code} {answer.reason_phrase}"
-    return detail if isinstance(detail, str) else f"{answer.request.url.path}: {detail}"
+        return f"{path}: {answer.status} {answer.reason}"
+    return str(detail)

@@ -8,10 +8,10 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from fastapi import FastAPI
-
-from glb.config.model import Listen
+from glb.config.model import Listen, Network
+from glb.control.api import Api
 from glb.control.errors import ControlError
+from glb.control.seats import Limits
 from glb.control.server import serve_on
 from glb.waiting import unless, wait_for_any
 
@@ -27,14 +27,22 @@ class Guest(Generic[S]):
     """Serves what is wanted, as it is at each look, each second. Nothing is fine, too: it may be switched off."""
 
     def __init__(
-        self, name: str, create_app: Callable[[S], FastAPI], places_of: Callable[[S], Sequence[Listen]]
+        self,
+        name: str,
+        create_api: Callable[[S], Api],
+        places_of: Callable[[S], Sequence[Listen]],
+        sources_of: Callable[[S], Sequence[Network]],
+        limits: Limits,
     ) -> None:
-        """name: as the log's lines begin. The other two tell, of what is wanted, what answers, and where."""
+        """name: as the log's lines begin. The functions give, of what is wanted: what answers, where, and to which
+        networks (none: to any)."""
         self._name = name
-        self._create_app = create_app
+        self._create_api = create_api
         self._places_of = places_of
+        self._sources_of = sources_of
+        self._limits = limits
         self._wanted: S | None = None
-        self._servers: list[asyncio.Task[None]] = []
+        self._server: asyncio.Task[None] | None = None
         self._end = asyncio.Event()
         self._trouble: str | None = None
 
@@ -71,13 +79,13 @@ class Guest(Generic[S]):
         await note(() if self._wanted is None or trouble else self._places(self._wanted), trouble)
 
     async def _follow(self, wanted: S | None) -> None:
-        if wanted == self._wanted and not any(server.done() for server in self._servers):
+        if wanted == self._wanted and (self._server is None or not self._server.done()):
             return
         await self._stop()
         if wanted is not None:
-            app = self._create_app(wanted)
-            for listener in _listeners(self._places_of(wanted)):
-                self._servers.append(asyncio.create_task(serve_on(app, listener, self._end)))
+            listeners = _listeners(self._places_of(wanted))
+            serving = serve_on(self._create_api(wanted), listeners, self._end, self._limits, self._sources_of(wanted))
+            self._server = asyncio.create_task(serving)
             log.info("%s answers on %s", self._name, ", ".join(self._places(wanted)))
         self._wanted = wanted
 
@@ -86,10 +94,11 @@ class Guest(Generic[S]):
 
     async def _stop(self) -> None:
         self._end.set()
-        for ended in await asyncio.gather(*self._servers, return_exceptions=True):
+        if self._server is not None:
+            (ended,) = await asyncio.gather(self._server, return_exceptions=True)
             if isinstance(ended, Exception):
                 log.error("%s has failed; packets go on as before: %s", self._name, ended)
-        self._wanted, self._servers, self._end = None, [], asyncio.Event()
+        self._wanted, self._server, self._end = None, None, asyncio.Event()
 
 
 def _listeners(places: Sequence[Listen]) -> list[socket.socket]:

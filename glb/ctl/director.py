@@ -47,13 +47,13 @@ def run(iface: Interfaces, config: ConfigFile, table: TableFile, keep: Keep = Fa
 def openapi() -> None:
     """Print the description (OpenAPI, JSON) of the API that the daemon serves on its control socket."""
     from glb.director.announcer import Announcer
-    from glb.director.api import create_app  # here, since most commands do without a web framework
+    from glb.director.api import create_api  # here, since most commands do without a web framework
     from glb.director.health import Keeper
     from glb.health.ledger import Memory
     from glb.health.monitor import Monitor
 
-    app = create_app(asyncio.Queue(), Announcer((), keep=False), Keeper(Monitor(Memory()), Path(os.devnull)))
-    typer.echo(json.dumps(app.openapi(), indent=2))
+    api = create_api(asyncio.Queue(), Announcer((), keep=False), Keeper(Monitor(Memory()), Path(os.devnull)))
+    typer.echo(json.dumps(api.openapi(), indent=2))
 
 
 app.command()(drain)

@@ -139,7 +139,8 @@ def _wait(
     left = None if timeout is None else began + timeout - time.monotonic()
     progress, interrupted = Progress(waited_for), False
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which scripts have ignored by what they run beside them
-    with Agent(address, port) as agent, view_of(output, f"{address}") as view:
+    agent = Agent(address, port)
+    with view_of(output, f"{address}") as view:
         try:
             for progress in watch(agent, wanted, left, waited_for):
                 view.show(progress)

@@ -40,10 +40,10 @@ def run(
 @app.command()
 def openapi() -> None:
     """Print the description (OpenAPI, JSON) of the API that the proxy's agent serves by TCP."""
-    from glb.proxy.api import AgentSettings, create_app  # here, since most commands do without a web framework
+    from glb.proxy.api import AgentSettings, create_api  # here, since most commands do without a web framework
 
     nowhere = AgentSettings(interface="", addresses=(), port=0, sources=(), namespaces=())
-    typer.echo(json.dumps(create_app(nowhere).openapi(), indent=2))
+    typer.echo(json.dumps(create_api(nowhere).openapi(), indent=2))
 
 
 @app.command()

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 def set_up_logging() -> None:
     """One line an event on standard error; the journal adds the time, a terminal does not need it twice."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for chatty in ("watchfiles", "pyroute2", "uvicorn", "httpx"):
+    for chatty in ("watchfiles", "pyroute2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

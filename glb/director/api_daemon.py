@@ -1,14 +1,14 @@
 """The daemon itself: what it serves, and reloading."""
 
-from fastapi import APIRouter
 from pydantic import BaseModel
 
+from glb.control.routes import Router
 from glb.daemon.report import Report
 from glb.director.author import By, Peer
 from glb.director.worker import Worker
 from glb.history.version import How, Origin
 
-router = APIRouter(tags=["daemon"])
+router = Router("daemon")
 
 
 class Reloaded(BaseModel):

@@ -1,33 +1,35 @@
 """The backends' health: what it is, how it came about, and setting it from outside."""
 
-import asyncio
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from aiohttp import web
 from pydantic import BaseModel, Field, IPvAnyAddress
 
+from glb.control.api import InBackground
+from glb.control.routes import From, Router, Text
 from glb.director.health import Keeper
 from glb.health.account import BackendAccount, account, account_of
 from glb.health.ledger import HealthChange, Ledger
 from glb.health.monitor import Monitor
 
-router = APIRouter(tags=["health"])
+KEEPER = web.AppKey("keeper", Keeper)
+
+router = Router("health")
 
 _SET_BY_HAND = "set from outside"
 
 
-def _keeper(request: Request) -> Keeper:
-    keeper: Keeper = request.app.state.keeper
-    return keeper
+def _keeper(request: web.Request) -> Keeper:
+    return request.app[KEEPER]
 
 
-def _monitor(keeper: Annotated[Keeper, Depends(_keeper)]) -> Monitor:
-    return keeper.monitor
+def _monitor(request: web.Request) -> Monitor:
+    return request.app[KEEPER].monitor
 
 
-Health = Annotated[Monitor, Depends(_monitor)]
-Kept = Annotated[Keeper, Depends(_keeper)]
+Health = Annotated[Monitor, From(_monitor)]
+Kept = Annotated[Keeper, From(_keeper)]
 
 
 class Wanted(StrEnum):
@@ -67,20 +69,20 @@ class History(BaseModel):
     changes: list[HealthChange]
 
 
-@router.get("/health", response_model=HealthReport)
-async def health(monitor: Health) -> Response:
+@router.get("/health", answer=HealthReport)
+async def health(monitor: Health, costly: InBackground) -> Text:
     """The health of each table's backends, and what their checks found last."""
-    text = await asyncio.to_thread(_report, monitor.ledger.copy(), monitor.late, monitor.not_counted)
-    return Response(text, media_type="application/json")
+    ledger, late, not_counted = monitor.ledger.copy(), monitor.late, monitor.not_counted
+    return await costly(lambda: _report(ledger, late, not_counted))
 
 
-@router.get("/tables/{table:path}/backends/{address}/health")
+@router.get("/tables/{table}/backends/{address}/health")
 async def backend_health(table: str, address: IPvAnyAddress, monitor: Health) -> History:
     """One backend's health, and its changes."""
     return _history(monitor, table, address)
 
 
-@router.put("/tables/{table:path}/backends/{address}/health")
+@router.put("/tables/{table}/backends/{address}/health")
 async def set_health(table: str, address: IPvAnyAddress, order: Order, keeper: Kept) -> History:
     """Set a backend's health, or leave it to its checks again. It outlives reloads and restarts."""
     monitor = keeper.monitor
@@ -90,7 +92,7 @@ async def set_health(table: str, address: IPvAnyAddress, order: Order, keeper: K
     return _history(monitor, table, address)
 
 
-def _report(ledger: Ledger, late: float, not_counted: int) -> str:
+def _report(ledger: Ledger, late: float, not_counted: int) -> Text:
     """A `HealthReport` as JSON. Of 10,000 backends it takes so long that the checks would wait for it."""
     report = HealthReport(
         checks=len(ledger.probes),
@@ -99,7 +101,7 @@ def _report(ledger: Ledger, late: float, not_counted: int) -> str:
         held=[table.name for table in ledger.plan.tables if ledger.hold(table.name) is not None],
         backends=list(account(ledger)),
     )
-    return report.model_dump_json()
+    return Text(report.model_dump_json().encode(), "application/json")
 
 
 def _history(monitor: Monitor, table: str, address: IPvAnyAddress) -> History:

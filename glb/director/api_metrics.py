@@ -1,15 +1,23 @@
-"""What Prometheus asks."""
+"""What Prometheus scrapes."""
 
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import PlainTextResponse
+from typing import Annotated
 
-from glb.metrics.exporter import Exporter
+from aiohttp import web
 
-router = APIRouter(tags=["metrics"])
+from glb.control.api import InBackground
+from glb.control.routes import From, Router, Text
+from glb.metrics.exporter import MEDIA_TYPE, Exporter
+
+EXPORTER = web.AppKey("exporter", Exporter)
+
+router = Router("metrics", prefix="")
 
 
-@router.get("/metrics", response_class=PlainTextResponse)
-def metrics(request: Request) -> Response:
+def _exporter(request: web.Request) -> Exporter:
+    return request.app[EXPORTER]
+
+
+@router.get("/metrics", media_type=MEDIA_TYPE)
+async def metrics(exporter: Annotated[Exporter, From(_exporter)], costly: InBackground) -> Text:
     """The metrics of the daemon and its datapaths, in Prometheus' text format. The worker is not waited for."""
-    exporter: Exporter = request.app.state.exporter
-    return exporter.answer()
+    return await exporter.answer(costly)

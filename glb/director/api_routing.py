@@ -2,20 +2,22 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from aiohttp import web
 from pydantic import BaseModel, Field
 
+from glb.control.routes import From, Router
 from glb.director.announcer import Announcer, Drained, RoutingStatus
 
-router = APIRouter(prefix="/routing", tags=["routing"])
+ANNOUNCER = web.AppKey("announcer", Announcer)
+
+router = Router("routing", "/v1/routing")
 
 
-def _announcer(request: Request) -> Announcer:
-    announcer: Announcer = request.app.state.announcer
-    return announcer
+def _announcer(request: web.Request) -> Announcer:
+    return request.app[ANNOUNCER]
 
 
-Routes = Annotated[Announcer, Depends(_announcer)]
+Routes = Annotated[Announcer, From(_announcer)]
 
 
 class Drain(BaseModel):

@@ -1,10 +1,9 @@
 """The tables: what a change would do, changing them, and the versions that there were."""
 
-import asyncio
-
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from glb.control.api import InBackground
+from glb.control.routes import Router
 from glb.director import changes
 from glb.director.author import By, Peer
 from glb.director.changes import Applied
@@ -13,7 +12,7 @@ from glb.history.store import KEPT_BYTES
 from glb.history.version import How, Kept, Origin, Version
 from glb.table.plan import Plan
 
-router = APIRouter(prefix="/tables", tags=["tables"])
+router = Router("tables", "/v1/tables")
 
 
 class Source(BaseModel):
@@ -59,10 +58,10 @@ async def apply(body: Change, worker: Worker, peer: Peer) -> Applied:
 
 
 @router.get("/history")
-async def history(worker: Worker) -> Versions:
+async def history(worker: Worker, costly: InBackground) -> Versions:
     """The versions of the table file that were loaded."""
     kept = await worker(lambda controller: controller.history)
-    listing = await asyncio.to_thread(kept.listing)  # which takes a while, and the worker has health to apply
+    listing = await costly(kept.listing)  # which takes a while, and the worker has health to apply
     return Versions(versions=listing.versions, damaged=listing.damaged)
 
 

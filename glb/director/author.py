@@ -2,19 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
 from pydantic import BaseModel, Field
 
 from glb.control.peer import peer_of
+from glb.control.routes import From
 
 _ROOT = "root"
 
 
-def _peer(request: Request) -> str | None:
-    return peer_of(request)
-
-
-Peer = Annotated[str | None, Depends(_peer)]
+Peer = Annotated[str | None, From(peer_of)]
 """The user who asks; None where the connection does not tell."""
 
 

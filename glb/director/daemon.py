@@ -12,7 +12,7 @@ from glb.daemon.lifecycle import Actions, live
 from glb.daemon.places import state_dir
 from glb.daemon.report import socket_path
 from glb.director.announcer import Announcer
-from glb.director.api import create_app
+from glb.director.api import create_api
 from glb.director.controller import Controller
 from glb.director.health import Keeper, apply_health, follower, remember_health, report_held
 from glb.director.sources import Sources
@@ -45,7 +45,7 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
         await _watch_files(sources, actions, stop)
 
     async def answer(actions: Actions[Controller], stop: asyncio.Event) -> None:
-        await serve(create_app(actions, announcer, keeper, interfaces), listening.pop(), stop)
+        await serve(create_api(actions, announcer, keeper, interfaces), listening.pop(), stop)
 
     async def measure(actions: Actions[Controller], stop: asyncio.Event) -> None:
         await serve_metrics(actions, lambda: started[0].loaded.config.metrics, interfaces, stop)

@@ -3,12 +3,15 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Protocol, TypeVar
 
-from fastapi import Depends, Request
+from aiohttp import web
 
-from glb.daemon.lifecycle import ask
+from glb.control.routes import From
+from glb.daemon.lifecycle import Actions, ask
 from glb.director.controller import Controller
 
 R = TypeVar("R")
+
+ACTIONS: web.AppKey[Actions[Controller]] = web.AppKey("actions")
 
 
 class Submit(Protocol):
@@ -17,11 +20,11 @@ class Submit(Protocol):
     def __call__(self, question: Callable[[Controller], R], /) -> Awaitable[R]: ...
 
 
-def _submit(request: Request) -> Submit:
+def _submit(request: web.Request) -> Submit:
     def submit(question: Callable[[Controller], R]) -> Awaitable[R]:
-        return ask(request.app.state.actions, question)
+        return ask(request.app[ACTIONS], question)
 
     return submit
 
 
-Worker = Annotated[Submit, Depends(_submit)]
+Worker = Annotated[Submit, From(_submit)]

@@ -1,15 +1,19 @@
 """Asking the agent of a proxy how many connections it holds."""
 
+import json
+import socket
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from http.client import BAD_REQUEST, HTTPException
+from typing import Any
+from urllib.parse import urlencode
 
-import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from glb.config.model import Address
+from glb.control.errors import ControlError
+from glb.control.http import request
 from glb.drain.binds import Wanted
 from glb.drain.errors import AgentError
 
@@ -27,24 +31,18 @@ class Answer:
 
 
 class Agent:
-    """One proxy's agent. To be closed after use, or used in a `with` block."""
+    """One proxy's agent."""
 
     def __init__(self, address: Address, port: int) -> None:
         host = f"[{address}]" if address.version == 6 else str(address)
         self.place = f"{host}:{port}"
-        self._http = httpx.Client(base_url=f"http://{self.place}/v1", trust_env=False)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.close()
+        self._family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+        self._address = (str(address), port)
 
     def count(self, wanted: Wanted, timeout: float) -> Answer:
         """Ask once. timeout: seconds. Raises AgentError."""
-        answer = self._get("/connections", {"bind": [str(bind) for bind in wanted.asked]}, timeout)
+        query = urlencode({"bind": [str(bind) for bind in wanted.asked]}, doseq=True)
+        answer = self._get(f"/v1/connections?{query}", timeout)
         try:
             binds, packets = _counts.validate_python(answer["binds"]), _packets.validate_python(answer["packets"])
             sockets: Counter[str] = Counter()
@@ -54,17 +52,24 @@ class Agent:
             raise AgentError(f"what answers at {self.place} is no agent of this version of glb") from error
         return Answer(sockets, packets)
 
-    def _get(self, path: str, query: Mapping[str, list[str]], timeout: float) -> Any:
+    def _get(self, path: str, timeout: float) -> Any:
         try:
-            answer = self._http.get(path, params=query, timeout=timeout)
-            said = answer.json()
-        except httpx.TimeoutException as error:
+            answer = request(self._family, self._address, self.place, "GET", path, None, timeout, connect=timeout)
+            said = json.loads(answer.content)
+        except TimeoutError as error:
             raise AgentError(f"the proxy's agent at {self.place} has not answered within {timeout:.1f} s") from error
-        except httpx.TransportError as error:
-            raise AgentError(f"the proxy's agent at {self.place} cannot be reached: {error}") from error
-        except ValueError as error:
+        except ConnectionResetError as error:
+            raise AgentError(
+                f"the proxy's agent at {self.place} has closed the connection; if the proxy has `sources`, the address "
+                "of this host must be one of them"
+            ) from error
+        except OSError as error:
+            raise AgentError(
+                f"the proxy's agent at {self.place} cannot be reached: {error.strerror or error}"
+            ) from error
+        except (ValueError, HTTPException, ControlError) as error:
             raise AgentError(f"what answers at {self.place} is no agent of glb") from error
-        if answer.is_error:
+        if answer.status >= BAD_REQUEST:
             detail = said.get("detail") if isinstance(said, dict) else None
-            raise AgentError(f"the proxy's agent at {self.place} refuses: {detail or answer.status_code}")
+            raise AgentError(f"the proxy's agent at {self.place} refuses: {detail or answer.status}")
         return said

@@ -1,22 +1,29 @@
 """What Prometheus is answered, and by TCP where it is told to ask."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
-from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from glb.config.model import Listen
+from glb.control.api import Api, InBackground
+from glb.control.costly import Costly
 from glb.control.guest import Guest
-from glb.control.refusal import answer_refusals
+from glb.control.routes import Router, Text
+from glb.control.seats import Limits
 from glb.daemon.lifecycle import Actions, Service, ask
 from glb.metrics.families import families
 from glb.metrics.sample import take
 
+MEDIA_TYPE = "text/plain"
+
 _FAILED = 503
+_LIMITS = Limits()
+_FRESH_SECONDS = 1.0  # for which requests share one look at the maps
 
 
 class _Datapaths(Collector):
@@ -40,10 +47,19 @@ class Exporter:
         self._registry = CollectorRegistry()
         self._registry.register(_Datapaths(interfaces))
         ProcessCollector(registry=self._registry)
+        self._turn = asyncio.Lock()
+        self._last: Text | None = None
+        self._until = 0.0
 
-    def answer(self) -> Response:
-        """Everything as it is now, in Prometheus' text format. Raises what `sample.take` raises."""
-        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+    async def answer(self, costly: Costly) -> Text:
+        """Everything as it is now, at most a second old, in Prometheus' text format. Raises what `sample.take`
+        raises."""
+        async with self._turn:
+            if self._last is None or time.monotonic() >= self._until:
+                content = await costly(lambda: generate_latest(self._registry))
+                self._last = Text(content, CONTENT_TYPE_LATEST)
+                self._until = time.monotonic() + _FRESH_SECONDS
+            return self._last
 
 
 class Measured(Service, Protocol):
@@ -59,9 +75,14 @@ async def serve_metrics(
     actions: Actions[S], listen: Callable[[], Listen | None], interfaces: Sequence[str], stop: asyncio.Event
 ) -> None:
     """Answer GET /metrics by TCP until stop is set. listen: asked at each look where; None: nowhere."""
-    app = FastAPI(openapi_url=None)
-    app.get("/metrics")(Exporter(interfaces).answer)
-    answer_refusals(app, (), _FAILED)
+    shown = Exporter(interfaces)
+    router = Router("metrics", prefix="")
+
+    @router.get("/metrics", media_type=MEDIA_TYPE)
+    async def metrics(costly: InBackground) -> Text:
+        return await shown.answer(costly)
+
+    api = Api("glb metrics", "The metrics of a daemon.", router.routes, _FAILED)
 
     async def wanted() -> Listen | None:
         return listen()
@@ -69,5 +90,5 @@ async def serve_metrics(
     async def note(places: tuple[str, ...], trouble: str | None) -> None:
         await ask(actions, lambda service: service.note_metrics(places, trouble))
 
-    exporter = Guest[Listen]("the metrics exporter", lambda _: app, lambda place: (place,))
+    exporter = Guest[Listen]("the metrics exporter", lambda _: api, lambda place: (place,), lambda _: (), _LIMITS)
     await exporter.serve(wanted, note, stop)

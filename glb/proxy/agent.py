@@ -3,9 +3,12 @@
 import asyncio
 
 from glb.control.guest import Guest
+from glb.control.seats import Limits
 from glb.daemon.lifecycle import Actions, ask
-from glb.proxy.api import AgentSettings, create_app
+from glb.proxy.api import AgentSettings, create_api
 from glb.proxy.proxy import Proxy
+
+_LIMITS = Limits(line_bytes=1 << 17)  # the many binds of a table are named in the first line
 
 
 async def serve_agent(actions: Actions[Proxy], stop: asyncio.Event) -> None:
@@ -17,5 +20,5 @@ async def serve_agent(actions: Actions[Proxy], stop: asyncio.Event) -> None:
     async def note(places: tuple[str, ...], trouble: str | None) -> None:
         await ask(actions, lambda proxy: proxy.note_agent(places, trouble))
 
-    agent = Guest("the agent", create_app, lambda settings: settings.places)
+    agent = Guest("the agent", create_api, lambda settings: settings.places, lambda settings: settings.sources, _LIMITS)
     await agent.serve(wanted, note, stop)

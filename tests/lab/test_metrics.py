@@ -3,13 +3,16 @@
 import json
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from resource import RLIMIT_NOFILE, prlimit
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
+from glb.config.model import AGENT_PORT
 from glb.control.client import Client
 from glb.lab import Lab, hosts
 from glb.lab.process import Program, end
@@ -21,6 +24,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PORT = 9490
 CONNECTIONS = 30
 STATSD_PORT = 8125
+IDLE = 1100
 # What is a question of what has happened, which in this lab it has not.
 MAY_BE_EMPTY = {"Director: verdicts other than sent", "Second-chance forwards, by pair of proxies"}
 
@@ -181,8 +185,44 @@ def test_top_shows_the_rates_of_vip_backends_and_verdicts(lab: Lab) -> None:
     assert "taken_established" in shown
 
 
+@contextmanager
+def idle_connections(lab: Lab, host: str, places: Sequence[tuple[str, int]], number: int) -> Iterator[None]:
+    """Connections from a host, on which nothing is sent; those that are closed by the other side stay open here."""
+    with ExitStack() as opened:
+        for place in places:
+            for _ in range(number):
+                connection = opened.enter_context(lab.open_socket(host, socket.AF_INET, socket.SOCK_STREAM))
+                connection.settimeout(60)
+                connection.connect(place)
+        yield
+
+
+def test_a_thousand_idle_connections_stop_neither_health_nor_scrapes(lab: Lab, prometheus: Prometheus) -> None:
+    client = Client(lab.run_dir / "director1.sock")
+    places = [("director1", hosts.METRICS_PORT), ("proxy1", hosts.METRICS_PORT), ("proxy1", AGENT_PORT)]
+    before = {host: len(lab.log(host)) for host in ("director1", "proxy1")}
+    for host in before:
+        prlimit(lab.process_id(host).pid, RLIMIT_NOFILE, (1024, 1024))
+
+    def healthy() -> dict[str, bool]:
+        return {backend["address"]: backend["healthy"] for backend in client.get("/v1/health")["backends"]}
+
+    with idle_connections(lab, "client", [(str(lab.host(h).addresses[0].ip), p) for h, p in places], IDLE):
+        lab.kill("proxy3", "nginx")
+        wait_for(lambda: not healthy()["10.77.0.103"], "the failure of one backend is noticed")
+        lab.start_web_server("proxy3")
+        wait_for(lambda: all(healthy().values()), "all backends are healthy")
+        assert answers(lab, "router", f"{lab.host('director1').addresses[0].ip}:{hosts.METRICS_PORT}")
+        agent = f"http://{lab.host('proxy1').addresses[0].ip}:{AGENT_PORT}/v1/status"
+        assert lab.run("router", ["curl", "-sf", "--max-time", "10", agent]).returncode == 0
+
+    logged = {host: lab.log(host)[start:] for host, start in before.items()}
+    assert all(len(text) < 4096 for text in logged.values()), logged
+    assert "10.77.0.101" not in logged["director1"]
+
+
 def answers(lab: Lab, host: str, place: str) -> bool:
-    return lab.run(host, ["curl", "-sf", f"http://{place}/metrics"]).returncode == 0
+    return lab.run(host, ["curl", "-sf", "--max-time", "10", f"http://{place}/metrics"]).returncode == 0
 
 
 @pytest.mark.parametrize(("role", "host"), [("director", "director2"), ("proxy", "proxy3")])

@@ -17,15 +17,15 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_the_directors_api_is_written_out_as_it_is() -> None:
     """After a change: glbctl director openapi > docs/openapi.json"""
-    app = director_api.create_app(
+    api = director_api.create_api(
         asyncio.Queue(), Announcer((), keep=False), Keeper(Monitor(Memory()), Path(os.devnull))
     )
 
-    assert json.loads((DOCS / "openapi.json").read_text()) == app.openapi()
+    assert json.loads((DOCS / "openapi.json").read_text()) == api.openapi()
 
 
 def test_the_agents_api_is_written_out_as_it_is() -> None:
     """After a change: glbctl proxy openapi > docs/openapi-proxy.json"""
     nowhere = proxy_api.AgentSettings(interface="", addresses=(), port=0, sources=(), namespaces=())
 
-    assert json.loads((DOCS / "openapi-proxy.json").read_text()) == proxy_api.create_app(nowhere).openapi()
+    assert json.loads((DOCS / "openapi-proxy.json").read_text()) == proxy_api.create_api(nowhere).openapi()

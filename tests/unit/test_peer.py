@@ -1,31 +1,34 @@
 """Who is at the other end of a control socket."""
 
 import asyncio
+import json
 import os
 import pwd
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import httpx
-from fastapi import FastAPI, Request
-
+from glb.control.api import Api
 from glb.control.client import Client
+from glb.control.http import request
 from glb.control.peer import peer_of
+from glb.control.routes import From, Router
+from glb.control.seats import Limits
 from glb.control.server import Listener, serve, serve_on
 
-app = FastAPI()
+router = Router("peer", prefix="")
+API = Api("test", "", router.routes, failed=409)
 
 
-@app.get("/peer")
-async def peer(request: Request) -> str | None:
-    return peer_of(request)
+@router.get("/peer")
+async def peer(user: Annotated[str | None, From(peer_of)]) -> str | None:
+    return user
 
 
 def test_a_unix_socket_tells_the_user() -> None:
     async def ask(path: Path) -> Any:
         stop = asyncio.Event()
-        serving = asyncio.create_task(serve(app, Listener(path, None), stop))
+        serving = asyncio.create_task(serve(API, Listener(path, None), stop))
         answer = await asyncio.to_thread(Client(path).get, "/peer")
         stop.set()
         await serving
@@ -41,11 +44,11 @@ def test_another_socket_does_not() -> None:
     async def ask() -> Any:
         stop = asyncio.Event()
         listener = socket.create_server(("127.0.0.1", 0))
-        serving = asyncio.create_task(serve_on(app, listener, stop))
-        async with httpx.AsyncClient() as client:
-            answer = await client.get(f"http://127.0.0.1:{listener.getsockname()[1]}/peer")
+        address = listener.getsockname()
+        serving = asyncio.create_task(serve_on(API, [listener], stop, Limits()))
+        answer = await asyncio.to_thread(request, socket.AF_INET, address, "test", "GET", "/peer", None, 10)
         stop.set()
         await serving
-        return answer.json()
+        return json.loads(answer.content)
 
     assert asyncio.run(ask()) is None

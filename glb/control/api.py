@@ -1,0 +1,124 @@
+"""An API: its routes as an aiohttp application, and how it refuses: {"detail": text}, whatever it is that refuses."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from aiohttp import web
+
+from glb import __version__
+from glb.control.costly import Background, Costly
+from glb.control.errors import BadRequest
+from glb.control.openapi import describe
+from glb.control.routes import From, Route, Text
+from glb.control.seats import source_of
+from glb.errors import GlbError
+
+log = logging.getLogger(__name__)
+
+_BAD_INPUT = 422
+_PART_BYTES = 1 << 16  # of an answer that is in the socket's buffer, the least that a slow reader can hold
+_BETWEEN_FAULTS = 60.0  # seconds
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_background = web.AppKey("background", Background)
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The routes of one server.
+
+    failed: the status of errors other than bad input. bad_input: the errors that mean bad input, beside `BadRequest`.
+    state: what the routes' `From` read, by application key.
+    """
+
+    title: str
+    description: str
+    routes: Sequence[Route]
+    failed: int
+    bad_input: tuple[type[GlbError], ...] = ()
+    state: Sequence[tuple[web.AppKey[Any], Any]] = ()
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI 3.1 description."""
+        return describe(self.title, __version__, self.description, self.routes, _BAD_INPUT, self.failed)
+
+    def application(self, body_bytes: int) -> web.Application:
+        """A new application; body_bytes: the largest body that a request may have."""
+        app = web.Application(middlewares=[_Refuse(self).answer], client_max_size=body_bytes)
+        app[_background] = Background()
+        app.on_cleanup.append(_stop)
+        for key, value in self.state:
+            app[key] = value
+        for route in self.routes:
+            app.router.add_route(route.method, route.path.replace("{table}", "{table:.+}"), _handler(route))
+        return app
+
+
+def _costly(request: web.Request) -> Costly:
+    source = source_of(request.remote) if request.remote else "local"
+    background = request.app[_background]
+    return lambda work: background.run(source, work)
+
+
+InBackground = Annotated[Costly, From(_costly)]
+"""For a handler's parameter: has work done that costs time."""
+
+
+async def _stop(app: web.Application) -> None:
+    app[_background].close()
+
+
+def _handler(route: Route) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        answer = await route.call(request)
+        if isinstance(answer, Text):
+            return await _send(request, 200, answer.content, answer.content_type)
+        assert route.answer is not None
+        content = await asyncio.to_thread(route.answer.dump_json, answer)  # of 10,000 backends it takes a while
+        return await _send(request, 200, content, route.media_type)
+
+    return handle
+
+
+class _Refuse:
+    """Answers errors. One that is not expected is logged, but not as often as somebody may cause it."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._silent_until = 0.0
+
+    @web.middleware
+    async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            status, detail = error.status, error.reason
+        except GlbError as error:
+            is_bad = isinstance(error, (BadRequest, *self._api.bad_input))
+            status, detail = _BAD_INPUT if is_bad else self._api.failed, str(error)
+        except ConnectionError:  # the client has gone
+            raise
+        except Exception as error:
+            status, detail = 500, f"internal error: {error!r}"
+            if time.monotonic() >= self._silent_until:
+                self._silent_until = time.monotonic() + _BETWEEN_FAULTS
+                log.exception("%s: a request failed", self._api.title)
+        return await _send(request, status, json.dumps({"detail": detail}).encode(), "application/json")
+
+
+async def _send(request: web.Request, status: int, content: bytes, content_type: str) -> web.StreamResponse:
+    """In parts, so that a slow reader of a large answer does not keep a copy of it in this process."""
+    response = web.StreamResponse(status=status, headers={"Content-Type": content_type})
+    response.content_length = len(content)
+    await response.prepare(request)
+    whole = memoryview(content)
+    for start in range(0, len(whole), _PART_BYTES):
+        await response.write(whole[start : start + _PART_BYTES])
+    await response.write_eof()
+    return response

@@ -1,0 +1,62 @@
+"""One HTTP request with a deadline, for commands that need no event loop (http.client)."""
+
+import http.client
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from glb.control.errors import ControlError
+
+_MAX_ANSWER_BYTES = 1 << 28
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer's status, the status' words, and the body."""
+
+    status: int
+    reason: str
+    content: bytes
+
+
+class TooLarge(ControlError):
+    """An answer is larger than any that glb gives."""
+
+
+def request(
+    family: int, address: Any, host: str, method: str, path: str, body: bytes | None, timeout: float, connect: float = 5
+) -> Answer:
+    """Send one request to the server at an address (as `socket.connect` takes it), and read the answer.
+
+    timeout: seconds for all of it; connect: seconds of these for connecting. Raises OSError (TimeoutError if the time
+    is over) and http.client.HTTPException.
+    """
+    deadline = time.monotonic() + timeout
+    with _Timed(family, socket.SOCK_STREAM) as connected:
+        connected.deadline = deadline
+        connected.settimeout(min(connect, timeout))
+        connected.connect(address)
+        connected.settimeout(max(deadline - time.monotonic(), 0.001))
+        connection = http.client.HTTPConnection(host)
+        connection.sock = connected
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        connection.request(method, path, body, headers | {"Connection": "close"})
+        response = connection.getresponse()
+        content = response.read(_MAX_ANSWER_BYTES + 1)
+    if len(content) > _MAX_ANSWER_BYTES:
+        raise TooLarge(f"{host}: the answer is larger than {_MAX_ANSWER_BYTES >> 20} MiB")
+    return Answer(response.status, response.reason, content)
+
+
+class _Timed(socket.socket):
+    """A socket whose reads all end by the same moment: a server that sends a byte now and then does not prolong it."""
+
+    deadline = 0.0
+
+    def recv_into(self, *arguments: Any) -> int:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self.settimeout(left)
+        return super().recv_into(*arguments)

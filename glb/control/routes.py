@@ -1,0 +1,176 @@
+"""Routes of an API: typed functions, which say by their signature what a request must hold and what the answer is."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+from aiohttp import web
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from glb.control.errors import BadRequest
+
+F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
+
+
+@dataclass(frozen=True, slots=True)
+class From:
+    """Marks a parameter, by `Annotated[T, From(read)]`, that is not sent by the client but comes from `read`."""
+
+    read: Callable[[web.Request], Any]
+
+
+class Place(Enum):
+    """Where in a request an input is found."""
+
+    PATH = "path"
+    QUERY = "query"
+    BODY = "body"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One parameter of a handler that the client sends. `default` is `inspect.Parameter.empty` if it is required."""
+
+    name: str
+    place: Place
+    adapter: TypeAdapter[Any]
+    default: Any
+    is_list: bool
+
+    @property
+    def required(self) -> bool:
+        return self.default is inspect.Parameter.empty
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """An answer that is not JSON, or that is JSON already."""
+
+    content: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A method and a path template ("/v1/tables/{table}") with the handler that answers.
+
+    given: parameters that do not come from the client. answer: the type of the answer; None if the handler returns
+    `Text`. media_type: the Content-Type of the answer.
+    """
+
+    method: str
+    path: str
+    tag: str
+    handler: Callable[..., Awaitable[Any]]
+    inputs: tuple[Input, ...]
+    given: dict[str, From]
+    answer: TypeAdapter[Any] | None
+    media_type: str = "application/json"
+
+    async def call(self, request: web.Request) -> Any:
+        """The handler's answer. Raises BadRequest that names each bad input, and what the handler raises."""
+        arguments = {name: given.read(request) for name, given in self.given.items()}
+        problems: list[str] = []
+        for wanted in self.inputs:
+            try:
+                arguments[wanted.name] = await _read(request, wanted)
+            except ValidationError as error:
+                problems += [_described(wanted, problem["loc"], problem["msg"]) for problem in error.errors()]
+            except BadRequest as error:
+                problems.append(str(error))
+        if problems:
+            raise BadRequest("\n".join(problems))
+        return await self.handler(**arguments)
+
+
+class Router:
+    """The routes of one subject, under a common prefix."""
+
+    def __init__(self, tag: str, prefix: str = "/v1") -> None:
+        self.routes: list[Route] = []
+        self._tag = tag
+        self._prefix = prefix
+
+    def get(self, path: str, media_type: str = "application/json", answer: Any = None) -> Callable[[F], F]:
+        """answer: the type that a handler's `Text` holds as JSON, for the description; see `_answer`."""
+        return self._add("get", path, media_type, answer)
+
+    def post(self, path: str) -> Callable[[F], F]:
+        return self._add("post", path)
+
+    def put(self, path: str) -> Callable[[F], F]:
+        return self._add("put", path)
+
+    def _add(
+        self, method: str, path: str, media_type: str = "application/json", answer: Any = None
+    ) -> Callable[[F], F]:
+        def add(handler: F) -> F:
+            self.routes.append(_route(method, self._prefix + path, self._tag, handler, media_type, answer))
+            return handler
+
+        return add
+
+
+def _route(
+    method: str, path: str, tag: str, handler: Callable[..., Awaitable[Any]], media_type: str, answer: Any
+) -> Route:
+    hints = get_type_hints(handler, include_extras=True)
+    returned = hints.pop("return")
+    inputs, given = [], {}
+    for name, parameter in inspect.signature(handler).parameters.items():
+        marks = [mark for mark in get_args(hints[name]) if isinstance(mark, From)]
+        if marks:
+            given[name] = marks[0]
+            continue
+        bare = _without_annotation(hints[name])
+        inputs.append(
+            Input(
+                name=name,
+                place=_place(name, bare, path),
+                adapter=TypeAdapter(hints[name]),
+                default=parameter.default,
+                is_list=get_origin(bare) is list,
+            )
+        )
+    said = answer if returned is Text else returned
+    return Route(
+        method, path, tag, handler, tuple(inputs), given, None if said is None else TypeAdapter(said), media_type
+    )
+
+
+def _without_annotation(hint: Any) -> Any:
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def _place(name: str, hint: Any, path: str) -> Place:
+    if f"{{{name}}}" in path:
+        return Place.PATH
+    models = (hint, *get_args(hint))
+    is_body = any(inspect.isclass(model) and issubclass(model, BaseModel) for model in models)
+    return Place.BODY if is_body else Place.QUERY
+
+
+async def _read(request: web.Request, wanted: Input) -> Any:
+    match wanted.place:
+        case Place.PATH:
+            return wanted.adapter.validate_python(request.match_info[wanted.name])
+        case Place.QUERY:
+            values: Sequence[str] = request.query.getall(wanted.name, ())
+            if not values and not wanted.required:
+                return wanted.default
+            return wanted.adapter.validate_python(list(values) if wanted.is_list else values[-1] if values else None)
+        case Place.BODY:
+            data = await request.read()
+            if not data and not wanted.required:
+                return wanted.default
+            if not data:
+                raise BadRequest("a JSON object is required in the body of the request")
+            return wanted.adapter.validate_json(data)
+
+
+def _described(wanted: Input, place: Sequence[int | str], message: str) -> str:
+    """Such as "reason: String should have at most 200 characters"."""
+    names = [*([] if wanted.place is Place.BODY else [wanted.name]), *map(str, place)]
+    return f"{'.'.join(names)}: {message}" if names else message
