@@ -158,9 +158,11 @@ async def _read(request: web.Request, wanted: Input) -> Any:
             return wanted.adapter.validate_python(request.match_info[wanted.name])
         case Place.QUERY:
             values: Sequence[str] = request.query.getall(wanted.name, ())
-            if not values and not wanted.required:
+            if not values and wanted.required:
+                raise BadRequest(f"{wanted.name}: Field required")
+            if not values:
                 return wanted.default
-            return wanted.adapter.validate_python(list(values) if wanted.is_list else values[-1] if values else None)
+            return wanted.adapter.validate_python(list(values) if wanted.is_list else values[-1])
         case Place.BODY:
             data = await request.read()
             if not data and not wanted.required:

@@ -19,7 +19,7 @@ from glb.daemon.lifecycle import Actions, Service, ask
 from glb.metrics.families import families
 from glb.metrics.sample import take
 
-MEDIA_TYPE = "text/plain"
+MEDIA_TYPE = "text/plain"  # as the API's description has it; answers name the format's version as well
 
 _FAILED = 503
 _LIMITS = Limits()
