@@ -24,7 +24,7 @@ def explain_command(
 
     glbctl explain drop_no_next_hop
 
-    glbctl explain "eth0: no next hop is known yet to 10.0.0.11"
+    glbctl explain "eth0: no next hop to 10.0.0.11"
     """
     found = find(name) if name is not None else texts()
     emit(output, [asdict(text) for text in found], _list(found) if name is None else Group(*map(_render, found)))

@@ -55,6 +55,9 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
         lines.add_row("refused", Text(facts["error"], style="red"))
     if facts["trouble"]:
         lines.add_row("trouble", Text(facts["trouble"], style="red"))
+    if facts["unreachable"]:
+        refused = "\n".join(f"{address}  {why}" for address, why in facts["unreachable"].items())
+        lines.add_row("no next hop", Text(refused, style="red"))
     if facts["role"] == "proxy" and facts["running"]:
         lines.add_row("agent", _answering(facts["agent"], facts["agent_trouble"]))
     if facts["running"]:

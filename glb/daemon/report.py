@@ -6,7 +6,8 @@ One JSON file a daemon, `<interface>.status.json` in $GLB_RUN_DIR or /run/glb, w
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,8 @@ class Report:
     tables: tuple[TableSummary, ...] = ()
     traffic: tuple[tuple[str, str, str, int], ...] = ()
     """Which entry of the map `traffic` counts for whom: ("bind" or "backend", table, bind or address, entry)."""
-    unreachable: tuple[str, ...] = ()
-    """Backends to which no next hop is known."""
+    unreachable: Mapping[str, str] = field(default_factory=dict)
+    """Backends to which no next hop is known, and why."""
     held: tuple[HeldBackend, ...] = ()
     """Backends that are healthy by `hold_share` alone."""
     cut_off: tuple[str, ...] = ()
@@ -145,7 +146,7 @@ def read_report(path: Path) -> Report:
         data = json.loads(path.read_text())
         data["process"] = ProcessId(**data["process"])
         data["tables"] = tuple(TableSummary(**{**table, "binds": tuple(table["binds"])}) for table in data["tables"])
-        data["unreachable"] = tuple(data["unreachable"])
+        data["unreachable"] = _causes(data["unreachable"])
         data["traffic"] = tuple(tuple(entry) for entry in data["traffic"])
         for name in ("load_times", "health_times"):
             data[name] = _durations(data.get(name))
@@ -157,6 +158,11 @@ def read_report(path: Path) -> Report:
         raise ReportError(f"{path}: {error.strerror}") from error
     except (ValueError, TypeError, KeyError) as error:
         raise ReportError(f"{path}: not a report of this version of glb: {error}") from error
+
+
+def _causes(data: dict[str, str] | list[str]) -> dict[str, str]:
+    """Earlier versions list the addresses alone."""
+    return data if isinstance(data, dict) else dict.fromkeys(data, "no next hop is known")
 
 
 def _durations(data: dict[str, Any] | None) -> Durations:

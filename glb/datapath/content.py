@@ -6,7 +6,7 @@ By hand and not by repr() of the layout, which takes ten times as long: the daem
 import hashlib
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 from glb.config.model import DirectorConfig
 from glb.datapath.layout import Layout
 from glb.datapath.mac import UNKNOWN_MAC
+from glb.network.refusal import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,13 @@ class Surroundings:
     """What the director must know of its interface and of the network behind it.
 
     mac: the interface's own, 6 bytes. mtu: of the way to the backends, in bytes of IP packet. next_hops: the MAC on the
-    way to each backend; one that is left out is not known yet.
+    way to each backend; one that is left out is not known. refusals: why not.
     """
 
     mac: bytes
     mtu: int
     next_hops: Mapping[IPv4Address, bytes]
+    refusals: Mapping[IPv4Address, Refusal] = field(default_factory=dict)
 
 
 def content_digest(layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> bytes:

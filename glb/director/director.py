@@ -165,8 +165,12 @@ class Director:
         interface = find_interface(self._attachment.interface.name)
         backends = {backend.address for backend in loaded.layout.backends}
         gateway = loaded.config.gateway_mac
-        next_hops = dict.fromkeys(backends, gateway) if gateway else resolve(interface, backends, wait)
-        return Surroundings(interface.mac, loaded.config.mtu or interface.mtu, next_hops)
+        mtu = loaded.config.mtu or interface.mtu
+        if gateway:
+            return Surroundings(interface.mac, mtu, dict.fromkeys(backends, gateway))
+        source, any_interface = loaded.config.outbound_src_ip, loaded.config.egress is Egress.FIB
+        paths = resolve(interface, backends, wait, source, any_interface)
+        return Surroundings(interface.mac, mtu, paths.macs, paths.refusals)
 
     def _follow(self) -> None:
         try:
@@ -241,12 +245,10 @@ class Director:
 
     def _note_surroundings(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
-        asked = self._loaded.config.egress is Egress.SAME  # else the kernel finds the next hop of each packet
-        backends = {backend.address for backend in self._loaded.layout.backends} if asked else set()
-        unknown = tuple(str(address) for address in sorted(backends - surroundings.next_hops.keys()))
-        if unknown and unknown != self.report.unreachable:
-            log.warning("%s: no next hop is known yet to %s", self.interface, ", ".join(unknown))
-        self._reporter.change(unreachable=unknown)
+        refusals = {str(address): str(refusal) for address, refusal in sorted(surroundings.refusals.items())}
+        for address in refusals.keys() - self.report.unreachable.keys():
+            log.warning("%s: no next hop to %s: %s", self.interface, address, refusals[address])
+        self._reporter.change(unreachable=refusals)
 
 
 def _adopted(attachment: Attachment, layout: Layout) -> DirectorDatapath | None:

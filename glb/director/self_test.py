@@ -7,9 +7,9 @@ like any packet, and goes nowhere.
 import os
 import struct
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 
-from glb.config.model import Address, Bind, DirectorConfig, Egress, Proto
+from glb.config.model import Address, Bind, DirectorConfig, Egress, Network, Proto
 from glb.datapath import libbpf
 from glb.datapath.attachment import is_attached
 from glb.datapath.content import Surroundings
@@ -17,14 +17,13 @@ from glb.datapath.errors import DatapathError
 from glb.datapath.pins import open_pinned
 from glb.hashing.flow import Flow
 from glb.network.interface import Interface
+from glb.network.unused import unused_addresses
 from glb.routing.prefixes import can_serve
 from glb.table.lookup import lookup
 from glb.table.model import BuiltTable
 
 _XDP_DROP, _XDP_TX, _XDP_REDIRECT = 1, 3, 4
 _PROBES = 8  # clients tried: the rows of some may lead to a machine that is gone
-_CLIENTS4 = IPv4Address("192.0.2.1")
-_CLIENTS6 = IPv6Address("2001:db8::1")
 _CLIENT_PORT = 4711
 _ETHERTYPE = {4: 0x0800, 6: 0x86DD}
 _OUTER_DESTINATION = slice(30, 34)  # of an Ethernet frame with an IPv4 packet in it
@@ -65,7 +64,7 @@ def try_packets(
     if bind is None:
         return
     served = tested = 0
-    for flow in _flows(bind):
+    for flow in _flows(bind, [bind.network for table in tables for bind in table.binds]):
         found = lookup(tables, flow, bind.proto, config.hash_fields, config.alt_hash_fields)
         action, left = libbpf.run_on_frame(program, _frame(surroundings.mac, flow, bind.proto), ifindex)
         if action == _XDP_DROP and found and not _has_next_hop(found.hops[0], surroundings, config):
@@ -87,10 +86,9 @@ def _has_next_hop(backend: Address, surroundings: Surroundings, config: Director
     return config.egress is not Egress.FIB and backend in surroundings.next_hops
 
 
-def _flows(bind: Bind) -> list[Flow]:
-    first: Address = _CLIENTS4 if bind.family == 4 else _CLIENTS6
-    destination = bind.network.network_address
-    return [Flow(first + number, destination, _CLIENT_PORT, bind.port_start) for number in range(_PROBES)]
+def _flows(bind: Bind, served: Sequence[Network]) -> list[Flow]:
+    clients = unused_addresses(bind.family, _PROBES, served)
+    return [Flow(client, bind.network.network_address, _CLIENT_PORT, bind.port_start) for client in clients]
 
 
 def _frame(mac: bytes, flow: Flow, proto: Proto) -> bytes:

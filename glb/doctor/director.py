@@ -4,16 +4,27 @@ from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 
 from glb.config.model import Egress
-from glb.doctor.facts import DaemonFacts, Way
+from glb.doctor.facts import DaemonFacts
 from glb.doctor.finding import Finding, Level
+from glb.network.refusal import Cause
 
 _TUNNEL = 20 + 8 + 8  # IPv4, UDP, GUE with the first word of private data
 _HOP = 4
 _CLIENTS_MTU = 1500
 
+_ADD_ROUTE = "`ip route get BACKEND` shows what the kernel finds; add a route to the backend by this interface"
 _REMEDIES = {
-    Way.NO_ROUTE: 'add a route, or let the kernel choose the interface: `"egress": "fib"`',
-    Way.NO_NEIGHBOUR: "is the host up, its address right, its VLAN this one? If it is gone: `glbctl backend drain`",
+    Cause.NO_ROUTE: _ADD_ROUTE,
+    Cause.BLACKHOLE: "remove the blackhole route or rule, or add a more specific route to the backend",
+    Cause.UNREACHABLE: "remove the unreachable route, or add a more specific route to the backend",
+    Cause.PROHIBITED: "remove the prohibit route or rule: `ip rule`, `ip route show table all type prohibit`",
+    Cause.LOCAL: "a director cannot send through the tunnel to itself: remove the address here, or correct the table",
+    Cause.NOT_UNICAST: "correct the backend's address, or the netmask of this interface",
+    Cause.ENCAPSULATED: "glb does not encapsulate again: add a route to the backend without `encap`",
+    Cause.OTHER_INTERFACE: 'add a route by this interface, or let the kernel choose the interface: `"egress": "fib"`',
+    Cause.NO_NEIGHBOUR: "check that the host is up, its address and its VLAN; if it is gone: `glbctl backend drain`",
+    Cause.NO_MAC: "glb sends Ethernet frames: add a route to the backend by an Ethernet interface",
+    Cause.LOOKUP: _ADD_ROUTE,
 }
 
 
@@ -60,12 +71,12 @@ def _vips(facts: DaemonFacts) -> Finding:
 
 def _backends(facts: DaemonFacts) -> Iterator[Finding]:
     name = facts.report.interface
-    for backend, way in sorted(facts.ways.items(), key=lambda pair: ip_address(pair[0])):
-        if way is not Way.KNOWN:
-            yield Finding(name, "backend", Level.ERROR, f"{backend}: {way}", _REMEDIES[way])
-    known = sum(way is Way.KNOWN for way in facts.ways.values())
+    for backend, refusal in sorted(facts.next_hops.items(), key=lambda pair: ip_address(pair[0])):
+        if refusal is not None:
+            yield Finding(name, "backend", Level.ERROR, f"{backend}: {refusal}", _REMEDIES[refusal.cause])
+    known = sum(refusal is None for refusal in facts.next_hops.values())
     if known:
-        yield Finding(name, "backend", Level.OK, f"the way to {known} of {len(facts.ways)} backends is known")
+        yield Finding(name, "backend", Level.OK, f"next hop resolved for {known} of {len(facts.next_hops)} backends")
 
 
 def _forwarding(facts: DaemonFacts) -> Finding:

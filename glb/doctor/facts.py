@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
 from glb.config.model import DirectorConfig
 from glb.daemon.report import Report
+from glb.network.refusal import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,6 @@ class LinkFacts:
     peer: Peer | None
 
 
-class Way(StrEnum):
-    """What the kernel knows of the way to a backend."""
-
-    KNOWN = "known"
-    NO_ROUTE = "no route by this interface"
-    NO_NEIGHBOUR = "the next hop does not answer ARP"
-
-
 @dataclass(frozen=True, slots=True)
 class DaemonFacts:
     """A daemon, its interface (None: it is gone), and what there is around it.
@@ -56,7 +48,8 @@ class DaemonFacts:
     pinned: the number of the program that is pinned for it. twin: whether what is attached is that program's twin,
     which a capture puts in its place. current: whether its files are as they were loaded; None if
     they cannot be read. sysctls: under net.ipv4.conf, the stricter of `all` and the interface's where the kernel takes
-    the stricter. addresses: this host's. probed: what the program did otherwise than the tables say.
+    the stricter. addresses: this host's. next_hops: why there is none to a backend; None: it is known. probed: what the
+    program did otherwise than the tables say.
     """
 
     report: Report
@@ -68,7 +61,7 @@ class DaemonFacts:
     addresses: frozenset[IPv4Address | IPv6Address]
     loopback: frozenset[IPv4Address | IPv6Address]
     config: DirectorConfig | None = None
-    ways: Mapping[str, Way] = field(default_factory=dict)
+    next_hops: Mapping[str, Refusal | None] = field(default_factory=dict)
     twin: bool = False
     probed: int = 0
     deviations: tuple[str, ...] = ()

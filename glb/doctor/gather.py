@@ -1,7 +1,7 @@
 """Finding out the facts: this touches the system and judges nothing."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -18,11 +18,12 @@ from glb.datapath.kernel import object_id, open_program, share_maps
 from glb.datapath.libbpf import open_pin_if_there
 from glb.datapath.pins import BPFFS, pin_dir
 from glb.director.sources import Sources
-from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer, Way
+from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer
 from glb.doctor.probe import probe_tables
 from glb.errors import GlbError
 from glb.network.interface import Interface, find_interface, xdp_attached
-from glb.network.next_hops import resolve, with_route
+from glb.network.next_hops import resolve
+from glb.network.refusal import Refusal
 
 _JIT = Path("/proc/sys/net/core/bpf_jit_enable")
 _BTF = Path("/sys/kernel/btf/vmlinux")
@@ -67,7 +68,7 @@ def daemon_facts(report: Report) -> DaemonFacts:
         addresses=addresses,
         loopback=loopback,
         config=config,
-        ways=_ways(interface, report, config) if interface and config else {},
+        next_hops=_next_hops(interface, report, config) if interface and config else {},
         probed=probed,
         deviations=deviations,
     )
@@ -166,19 +167,13 @@ def _addresses() -> tuple[frozenset[IPv4Address | IPv6Address], frozenset[IPv4Ad
     )
 
 
-def _ways(interface: Interface, report: Report, config: DirectorConfig) -> Mapping[str, Way]:
-    """Of the backends that rows name. Nothing is to be known with a gateway's MAC, or routes asked for each packet."""
-    if config.gateway_mac is not None or config.egress is Egress.FIB:
+def _next_hops(interface: Interface, report: Report, config: DirectorConfig) -> Mapping[str, Refusal | None]:
+    """Of the backends that rows name. With a gateway's MAC none is looked for."""
+    if config.gateway_mac is not None:
         return {}
     backends = {
         IPv4Address(ip) for table in report.tables for ip, state in table.backends.items() if state != "inactive"
     }
-    return dict(_known_ways(interface, backends))
-
-
-def _known_ways(interface: Interface, backends: Iterable[IPv4Address]) -> Iterable[tuple[str, Way]]:
-    asked = set(backends)
-    routed, known = with_route(interface, asked), resolve(interface, asked, _NEIGHBOUR_SECONDS).keys()
-    for backend in asked:
-        way = Way.KNOWN if backend in known else Way.NO_NEIGHBOUR if backend in routed else Way.NO_ROUTE
-        yield str(backend), way
+    any_interface = config.egress is Egress.FIB
+    paths = resolve(interface, backends, _NEIGHBOUR_SECONDS, config.outbound_src_ip, any_interface)
+    return {str(backend): paths.refusals.get(backend) for backend in backends}

@@ -1,18 +1,17 @@
 """Packets run through the attached program, without any network, and compared with what the tables say."""
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from glb.config.model import Address, DirectorConfig, Proto
+from glb.config.model import DirectorConfig, Proto
 from glb.datapath.pins import pin_dir
 from glb.hashing.flow import Flow
 from glb.network.interface import Interface
+from glb.network.unused import unused_addresses
 from glb.probe.director import probe_director
 from glb.table.build import BuiltTable, load
 
 _MOST = 100  # packets, so that thousands of binds do not take long
-_CLIENTS: dict[int, Address] = {4: IPv4Address("198.51.100.1"), 6: IPv6Address("2001:db8::1")}
 _CLIENT_PORT = 4711
 
 
@@ -31,10 +30,12 @@ def probe_tables(interface: Interface, table: Path, config: DirectorConfig) -> t
 
 def _flows(tables: tuple[BuiltTable, ...]) -> Iterator[tuple[Flow, Proto]]:
     """One of each bind."""
-    for table in tables:
-        for bind in table.binds:
-            client = _CLIENTS[bind.family]
-            yield Flow(client, bind.network.network_address, _CLIENT_PORT, bind.port_start), bind.proto
+    binds = [bind for table in tables for bind in table.binds]
+    served = [bind.network for bind in binds]
+    clients = {family: unused_addresses(family, 1, served)[0] for family in {bind.family for bind in binds}}
+    for bind in binds:
+        client = clients[bind.family]
+        yield Flow(client, bind.network.network_address, _CLIENT_PORT, bind.port_start), bind.proto
 
 
 def _deviation(

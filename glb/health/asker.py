@@ -23,6 +23,8 @@ from glb.health.plan import WhyNot
 from glb.health.result import Result, failure
 from glb.health.vip_tunnel import VipTunnel
 from glb.network.interface import local_addresses
+from glb.network.routes import is_local
+from glb.network.rtnetlink import open_rtnetlink
 
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -61,8 +63,8 @@ class Asker:
                 return f"{self.source} (outbound_src_ip) is not an address of this host"
             if vip is None:
                 return None
-            if vip in here:
-                return f"{vip} is an address of this host, which its packets would not leave"
+            if _is_this_hosts(vip):
+                return f"{vip} is local to this host (`ip route get {vip}`), which its packets would not leave"
             if self._source_for(vip) is None:
                 return f"this host has no way to {vip}"
             return refused
@@ -150,7 +152,7 @@ class Asker:
         source = self._source_for(vip)
         if self._tunnel is None or source is None:
             raise OSError(f"this host has no way to {vip} any more")
-        self._tunnel.prepare(connection, source, backend)
+        self._tunnel.prepare(connection, vip, source, backend)
 
     def _source_for(self, vip: Address) -> Address | None:
         """The address of this host to which a VIP's answers find back; None if there is none of its family."""
@@ -162,6 +164,11 @@ class Asker:
             except OSError:
                 return None
             return ip_address(route.getsockname()[0])
+
+
+def _is_this_hosts(address: Address) -> bool:
+    with open_rtnetlink() as netlink:
+        return is_local(netlink, address)
 
 
 def _url(check: Check) -> URL:

@@ -5,18 +5,19 @@ numbers spell "glb" and leave 256 devices room. This is the only place that know
 """
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from glb.config.model import Address
+
 MARK = 0x676C6200
 MAX_DEVICES = 256
 _PRIORITY = 19523
-_ANYWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
-_FAMILIES = tuple(_ANYWHERE)
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
 def mark(number: int) -> int:
@@ -40,11 +41,15 @@ def lead_into(number: int, device: str) -> None:
             netlink.rule("add", family=family, fwmark=mark(number), table=table, priority=_PRIORITY)
 
 
-def leads_into(number: int, device: str) -> bool:
-    """Whether what has the mark still goes into the device of this name. Others remove rules that they do not know."""
+def leads_into(number: int, device: str, vips: Iterable[Address]) -> bool:
+    """Whether packets to these VIPs that have the mark still go into the device of this name: other programs remove
+    rules that they do not know.
+
+    The VIPs themselves are looked up: any other address may have routes or rules of its own on this host.
+    """
     with IPRoute() as netlink:
         index = next(iter(netlink.link_lookup(ifname=device)), None)
-        return index is not None and all(_way(netlink, family, number) == index for family in _families_of(device))
+        return index is not None and all(_egress(netlink, vip, number) == index for vip in vips)
 
 
 def lead_away(number: int) -> None:
@@ -70,10 +75,11 @@ def _families_of(device: str) -> Iterator[socket.AddressFamily]:
             yield socket.AF_INET6
 
 
-def _way(netlink: IPRoute, family: socket.AddressFamily, number: int) -> int | None:
+def _egress(netlink: IPRoute, vip: Address, number: int) -> int | None:
     """The ifindex of the device that a packet with the mark leaves by; None if it cannot leave."""
+    family = socket.AF_INET if vip.version == 4 else socket.AF_INET6
     try:
-        [route, *_] = netlink.route("get", family=family, dst=_ANYWHERE[family], mark=mark(number))
+        [route, *_] = netlink.route("get", family=family, dst=str(vip), mark=mark(number))
     except NetlinkError:
         return None
     index: int | None = route.get("oif")

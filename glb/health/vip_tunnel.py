@@ -46,6 +46,7 @@ class VipTunnel:
         self._number = number
         self._out = out
         self._backends: dict[tuple[int, int], Address] = {}
+        self._latest_vips: dict[int, Address] = {}  # by IP version
         self._problem = ""
         self._turn = asyncio.Lock()
         self._take(device)
@@ -63,8 +64,10 @@ class VipTunnel:
             raise
         return cls(device, number, out)
 
-    def prepare(self, connection: socket.socket, source: Address, backend: Address) -> None:
-        """Let a socket that will be connected reach the backend, and the answers come to `source`. Raises OSError."""
+    def prepare(self, connection: socket.socket, vip: Address, source: Address, backend: Address) -> None:
+        """Let a socket that will be connected to the VIP reach the backend, and the answers come to `source`. Raises
+        OSError."""
+        self._latest_vips[vip.version] = vip
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark(self._number))
         connection.setsockopt(*_ONE_HOP[source.version])
         connection.bind((str(source), 0))
@@ -97,11 +100,15 @@ class VipTunnel:
         device, self._number = await asyncio.to_thread(_device_in_use)
         self._take(device)
         if not await self._is_whole():
-            raise HealthError(f"another rule leads away what has the mark {mark(self._number):#x}")
+            vips = ", ".join(map(str, self._latest_vips.values()))
+            raise HealthError(
+                f"another rule or route takes packets to {vips} that have the mark {mark(self._number):#x}"
+            )
         log.warning("health: %s%d or the way into it was taken away, and is set up anew", DEVICE, self._number)
 
     async def _is_whole(self) -> bool:
-        return await asyncio.to_thread(leads_into, self._number, f"{DEVICE}{self._number}")
+        vips = tuple(self._latest_vips.values())
+        return await asyncio.to_thread(leads_into, self._number, f"{DEVICE}{self._number}", vips)
 
     def _take(self, device: int) -> None:
         self._device = device

@@ -9,6 +9,7 @@ from typing import Any
 from glb.network.errors import NetworkError
 from glb.network.netlink import open_netlink
 
+MAIN_TABLE = 254  # RT_TABLE_MAIN
 _XDP_MODES = {2: "xdpgeneric", 3: "xdpoffload"}  # XDP_ATTACHED_*, where it is not the driver's own
 
 
@@ -18,6 +19,7 @@ class Interface:
 
     ip_index: the index of the interface that its addresses and routes belong to. Of a member of a bond, a team or a
     bridge that is the bond, team or bridge, whose MAC and MTU are given here too: frames are sent to those.
+    vrf: the index of the VRF that those routes are in, 0 if in none. table: the number of their routing table.
     """
 
     name: str
@@ -25,6 +27,8 @@ class Interface:
     mac: bytes
     mtu: int
     ip_index: int
+    vrf: int = 0
+    table: int = MAIN_TABLE
 
 
 def find_interface(name: str) -> Interface:
@@ -39,13 +43,24 @@ def find_interface(name: str) -> Interface:
     mac = bytes.fromhex((upper.get("address") or "").replace(":", ""))
     if len(mac) != 6:
         raise NetworkError(f"{name} has no Ethernet address: glb needs an Ethernet interface")
-    return Interface(name, link["index"], mac, upper.get("mtu"), upper["index"])
+    master = _master(upper, links)
+    vrf = master["index"] if _is_vrf(master) else 0
+    table = master.get_nested("linkinfo", "data", "vrf_table") if vrf else MAIN_TABLE
+    return Interface(name, link["index"], mac, upper.get("mtu"), upper["index"], vrf, table)
 
 
 def _upper(link: Any, links: Iterable[Any]) -> Any:
     """What has the addresses of a link. In a VRF, which is a routing table and no bridge, that is the link itself."""
-    masters = [other for other in links if other["index"] == link.get("master")]
-    return masters[0] if masters and masters[0].get_nested("linkinfo", "kind") != "vrf" else link
+    master = _master(link, links)
+    return link if master is None or _is_vrf(master) else master
+
+
+def _master(link: Any, links: Iterable[Any]) -> Any:
+    return next((other for other in links if other["index"] == link.get("master")), None)
+
+
+def _is_vrf(link: Any) -> bool:
+    return link is not None and link.get_nested("linkinfo", "kind") == "vrf"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,76 +1,85 @@
-"""The MAC address on the way to a host, from the kernel's routes and neighbours.
-
-The kernel does the ARP. It is told to use a neighbour (NTF_USE), which makes it resolve one that it does not know, and
-confirm one that it has not heard of for long; and it tells of each change.
-"""
+"""The MAC address on the way to a host, from the kernel's routes and neighbours. The kernel does the ARP."""
 
 import asyncio
-import errno
-import socket
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
-from typing import Any
 
-from pyroute2 import AsyncIPRoute, IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.rtnl import RTMGRP_IPV4_ROUTE, RTMGRP_LINK, RTMGRP_NEIGH
+from pyroute2 import AsyncIPRoute
+from pyroute2.netlink.rtnl import (
+    RTMGRP_IPV4_IFADDR,
+    RTMGRP_IPV4_ROUTE,
+    RTMGRP_IPV4_RULE,
+    RTMGRP_LINK,
+    RTMGRP_NEIGH,
+)
 
 from glb.network.interface import Interface
-from glb.network.netlink import open_netlink
+from glb.network.links import Links
+from glb.network.neighbours import Neighbours, known, use
+from glb.network.refusal import Cause, Refusal
+from glb.network.routes import Leg, Route, Routes, default_legs
+from glb.network.rtnetlink import Rtnetlink, open_rtnetlink
 from glb.waiting import wait_for_any
 
-_NTF_USE = 0x01
-# NUD_*: reachable, stale, delay, probe, noarp, permanent. In the other states the address is not to be relied on.
-_USABLE = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80
 _LOOK_SECONDS = 0.02
 _QUIET_SECONDS = 0.05
-_UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL}
+_GROUPS = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE | RTMGRP_IPV4_IFADDR
 
 
-def resolve(interface: Interface, hosts: Iterable[IPv4Address], wait: float = 0) -> dict[IPv4Address, bytes]:
-    """The MAC address (6 bytes) on the way to each host by this interface.
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """What the kernel knows of the paths to hosts: for each host either the MAC (6 bytes) of its next hop, or why there
+    is none. mtus: bytes of IP packet that a path is limited to, where it is less than the interface's MTU."""
 
-    Hosts that no route leads to by this interface are left out, and so are those whose next hop has not answered after
-    `wait` seconds; the kernel goes on asking for it.
+    macs: Mapping[IPv4Address, bytes] = field(default_factory=dict)
+    refusals: Mapping[IPv4Address, Refusal] = field(default_factory=dict)
+    mtus: Mapping[IPv4Address, int] = field(default_factory=dict)
+
+
+def resolve(
+    interface: Interface,
+    hosts: Iterable[IPv4Address],
+    wait: float = 0,
+    source: IPv4Address | None = None,
+    any_interface: bool = False,
+) -> Paths:
+    """The paths to hosts by this interface, or by whichever the routes name.
+
+    source: where the packets come from, as far as rules select by it. wait: the seconds in which next hops that are not
+    known yet may answer; the kernel goes on with their resolution afterwards. Raises NetworkError.
     """
     deadline = time.monotonic() + wait
-    with open_netlink() as netlink:
-        gateways = {host: gateway for host in hosts if (gateway := _gateway(netlink, interface, host))}
-        for gateway in set(gateways.values()):
-            _use(netlink, interface, gateway)
-        macs = _known(netlink, interface)
-        while time.monotonic() < deadline and not macs.keys() >= set(gateways.values()):
+    with open_rtnetlink() as netlink:
+        survey = _Survey(netlink, interface, source, any_interface)
+        survey.look_up(hosts)
+        while not survey.is_complete() and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
-            macs = _known(netlink, interface)
-    return {host: macs[gateway] for host, gateway in gateways.items() if gateway in macs}
-
-
-def with_route(interface: Interface, hosts: Iterable[IPv4Address]) -> set[IPv4Address]:
-    """The hosts that a route leads to by this interface."""
-    with IPRoute() as netlink:
-        return {host for host in hosts if _gateway(netlink, interface, host)}
+            survey.read_neighbours()
+        return survey.paths()
 
 
 def resolve_gateway(interface: Interface, wait: float = 0) -> bytes | None:
     """The MAC address of the router that the default route by this interface names; None if there is no such route, or
-    no answer within `wait` seconds."""
-    with open_netlink() as netlink:
-        routes = netlink.get_default_routes(family=socket.AF_INET)
-        gateways = [IPv4Address(route.get("gateway")) for route in routes if _leads_by(route, interface)]
-    found = resolve(interface, gateways[:1], wait)
-    return next(iter(found.values()), None)
-
-
-def _leads_by(route: Any, interface: Interface) -> bool:
-    return route.get("oif") == interface.ip_index and bool(route.get("gateway"))
+    no answer within `wait` seconds. Raises NetworkError."""
+    deadline = time.monotonic() + wait
+    with open_rtnetlink() as netlink:
+        legs = [leg for leg in default_legs(netlink, interface) if leg.ifindex == interface.ip_index]
+        entries = _in_use(netlink, legs)
+        while legs and not _usable(legs, entries) and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+            entries = known(netlink)
+        leg = _usable(legs, entries)
+        return entries[leg].mac if leg else None
 
 
 async def changes(stop: asyncio.Event, every: float) -> AsyncIterator[None]:
-    """Yields when links, routes or neighbours have changed and been quiet for a moment, and each `every` seconds."""
+    """Yields when links, addresses, rules, routes or neighbours have changed and been quiet for a moment, and each
+    `every` seconds."""
     changed = asyncio.Event()
     async with AsyncIPRoute() as netlink:
-        await netlink.bind(RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE)
+        await netlink.bind(_GROUPS)
         listener = asyncio.create_task(_set_on_message(netlink, changed))
         try:
             while not stop.is_set():
@@ -88,26 +97,96 @@ async def _set_on_message(netlink: AsyncIPRoute, changed: asyncio.Event) -> None
         changed.set()
 
 
-def _gateway(netlink: IPRoute, interface: Interface, host: IPv4Address) -> IPv4Address | None:
-    """Whom to hand a packet for the host: a router, or the host itself; None if it is not to be had here."""
-    try:
-        route = netlink.route("get", dst=str(host))[0]
-    except NetlinkError as error:
-        if error.code in _UNREACHABLE:
-            return None
-        raise
-    if route.get("oif") != interface.ip_index:
-        return None
-    return IPv4Address(route.get("gateway") or host)
+class _Survey:
+    """The state of one look at the paths to some hosts."""
+
+    def __init__(
+        self, netlink: Rtnetlink, interface: Interface, source: IPv4Address | None, any_interface: bool
+    ) -> None:
+        self._netlink = netlink
+        self._interface = interface
+        self._any_interface = any_interface
+        self._routes = Routes(netlink, interface, source)
+        self._links = Links(netlink)
+        self._found: dict[IPv4Address, Route | Refusal] = {}
+        self._legs: dict[IPv4Address, tuple[Leg, ...]] = {}
+        self._entries: Neighbours = {}
+
+    def look_up(self, hosts: Iterable[IPv4Address]) -> None:
+        """Where the kernel's choice cannot be used, the route's other next hops are candidates too."""
+        for host in hosts:
+            found = self._found[host] = self._routes.find(host)
+            self._legs[host] = tuple(self._serving((found.leg,))) if isinstance(found, Route) else ()
+        self._entries = _in_use(self._netlink, self._candidates())
+        if more := self._alternatives():
+            self._legs |= more
+            self._entries = _in_use(self._netlink, self._candidates())
+
+    def read_neighbours(self) -> None:
+        self._entries = known(self._netlink)
+
+    def is_complete(self) -> bool:
+        return all(_usable(legs, self._entries) for legs in self._legs.values() if legs)
+
+    def paths(self) -> Paths:
+        macs, refusals, mtus = {}, {}, {}
+        for host, found in self._found.items():
+            leg = _usable(self._legs[host], self._entries)
+            if isinstance(found, Refusal):
+                refusals[host] = found
+                continue
+            if leg is None:
+                refusals[host] = self._why_not(found, self._legs[host])
+            else:
+                macs[host] = self._entries[leg].mac
+            if mtu := self._mtu(found, leg):
+                mtus[host] = mtu
+        return Paths(macs, refusals, mtus)
+
+    def _alternatives(self) -> dict[IPv4Address, tuple[Leg, ...]]:
+        """All next hops of the routes that have several, where the kernel's choice cannot be used."""
+        more = {}
+        for host, legs in self._legs.items():
+            if isinstance(self._found[host], Route) and not _usable(legs, self._entries):
+                all_legs = tuple(dict.fromkeys((*legs, *self._serving(self._routes.legs(host)))))
+                if all_legs != legs:
+                    more[host] = all_legs
+        return more
+
+    def _candidates(self) -> list[Leg]:
+        return [leg for legs in self._legs.values() for leg in legs]
+
+    def _serving(self, legs: Iterable[Leg]) -> Iterator[Leg]:
+        return (leg for leg in legs if self._is_served(leg))
+
+    def _is_served(self, leg: Leg) -> bool:
+        here = leg.ifindex == self._interface.ip_index
+        return here or (self._any_interface and self._links.is_ethernet(leg.ifindex))
+
+    def _why_not(self, route: Route, legs: tuple[Leg, ...]) -> Refusal:
+        name = self._links.name(legs[0].ifindex if legs else route.leg.ifindex)
+        if legs:
+            return Refusal(Cause.NO_NEIGHBOUR, f"{legs[0].neighbour} on {name}")
+        if self._any_interface:
+            return Refusal(Cause.NO_MAC, f"{name} is no Ethernet interface")
+        return Refusal(Cause.OTHER_INTERFACE, name)
+
+    def _mtu(self, route: Route, leg: Leg | None) -> int | None:
+        """The least of those that limit the path below the interface's own."""
+        limits = [route.mtu or self._interface.mtu]
+        if leg is not None and leg.ifindex != self._interface.ip_index:
+            limits.append(self._links.mtu(leg.ifindex))
+        return min(limits) if min(limits) < self._interface.mtu else None
 
 
-def _use(netlink: IPRoute, interface: Interface, neighbour: IPv4Address) -> None:
-    netlink.neigh("replace", dst=str(neighbour), ifindex=interface.ip_index, flags=_NTF_USE, state="none")
+def _in_use(netlink: Rtnetlink, legs: Iterable[Leg]) -> Neighbours:
+    """The neighbours, each of the legs' being resolved or confirmed where that is needed."""
+    entries = known(netlink)
+    for leg in dict.fromkeys(legs):
+        use(netlink, leg, entries.get(leg))
+    return entries
 
 
-def _known(netlink: IPRoute, interface: Interface) -> Mapping[IPv4Address, bytes]:
-    return {
-        IPv4Address(entry.get("dst")): bytes.fromhex(entry.get("lladdr").replace(":", ""))
-        for entry in netlink.get_neighbours(family=socket.AF_INET, ifindex=interface.ip_index)
-        if entry["state"] & _USABLE and entry.get("lladdr")
-    }
+def _usable(legs: Iterable[Leg], entries: Neighbours) -> Leg | None:
+    """The first whose MAC is known."""
+    return next((leg for leg in legs if leg in entries and entries[leg].is_usable), None)

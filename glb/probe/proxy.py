@@ -8,12 +8,10 @@ from glb.datapath import libbpf
 from glb.datapath.pins import pin_dir
 from glb.hashing.flow import Flow
 from glb.network.interface import find_interface, ipv4_addresses
+from glb.network.unused import unused_addresses
 from glb.probe.decisions import Decision, ProxyProbe
 from glb.probe.director import ACTIONS
 from glb.probe.frames import client_packet, pinned_program, run, tunnelled
-
-# A fellow that does not exist (RFC 5737), so that a packet which is sent on can be told from one that is taken.
-_FELLOW = IPv4Address("192.0.2.1")
 
 _DECISIONS = {"pass": Decision.TAKEN, "tx": Decision.SENT_ON, "drop": Decision.DROPPED}
 
@@ -25,21 +23,25 @@ def probe_proxy(interface: str, source: IPv4Address | None, flow: Flow, proto: P
     """
     found = find_interface(interface)
     address = ipv4_addresses(found)[0]
+    [peer] = unused_addresses(
+        4, 1
+    )  # a hop that is no proxy: a packet that is sent on can be told from one that is taken
+    assert isinstance(peer, IPv4Address)
     decisions = []
     with pinned_program(interface) as program:
         for flags in ("S", "A"):
-            packet = tunnelled(client_packet(flow, proto, flags), source or _FELLOW, address, (_FELLOW,))
+            packet = tunnelled(client_packet(flow, proto, flags), source or peer, address, (peer,))
             action, _ = run(program, found.mac, packet)
             decisions.append(_DECISIONS.get(ACTIONS[action], Decision.DROPPED))
-    _forget_fellow(interface)
+    _forget(interface, peer)
     return ProxyProbe(interface, *decisions)
 
 
-def _forget_fellow(interface: str) -> None:
-    """The program has asked its agent for the way to the fellow, which there is not, and counts it among the hops."""
+def _forget(interface: str, peer: IPv4Address) -> None:
+    """The program has put the hop among those that its daemon is to resolve."""
     table = libbpf.open_pin(pin_dir(interface) / "wanted_hops")
     try:
-        if _FELLOW.packed in libbpf.keys(table, len(_FELLOW.packed)):
-            libbpf.delete(table, _FELLOW.packed)
+        if peer.packed in libbpf.keys(table, len(peer.packed)):
+            libbpf.delete(table, peer.packed)
     finally:
         os.close(table)

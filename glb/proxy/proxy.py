@@ -124,7 +124,13 @@ class Proxy:
         self._write(self.settings)
         interface = find_interface(self._interface)
         named = {source.network_address for source in self.settings.sources if source.prefixlen == 32}
-        self._datapath.write_next_hops(resolve(interface, self._datapath.wanted_hops() | named))
+        source = next(iter(addresses_of(interface)), None)
+        paths = resolve(interface, self._datapath.wanted_hops() | named, source=source)
+        self._datapath.write_next_hops(paths.macs)
+        refusals = {str(host): str(refusal) for host, refusal in sorted(paths.refusals.items()) if host in named}
+        for host in refusals.keys() - self.report.unreachable.keys():
+            log.warning("%s: no next hop to %s: %s", self._interface, host, refusals[host])
+        self._reporter.note(unreachable=refusals)
         if cause := self._attachment.follow(interface, self._datapath.program):
             log.warning("%s: attached again: %s", self._interface, cause)
 

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
+from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pyroute2 import IPRoute
 from glb.control.client import Client
 from glb.health.memory import load
 from glb.health.policy_routing import MARK
-from glb.lab import Lab, hosts
+from glb.lab import Lab, hosts, links
 from tests.conftest import unique_name
 from tests.lab.helpers.commands import facts, glbctl
 from tests.lab.helpers.director import replace_text
@@ -343,18 +344,24 @@ def test_health_is_set_from_outside_and_left_to_the_checks_again_with_its_histor
 
 
 def test_a_device_of_the_checks_that_is_deleted_is_set_up_anew(lab: Lab) -> None:
+    """Also on a host whose own addresses are those for documentation."""
+
     def delete() -> int:
         with IPRoute() as ip:
             [index] = ip.link_lookup(ifname="glbhc0")
             ip.link("del", index=index)
             return index
 
+    documentation = (IPv4Interface("192.0.2.1/32"), IPv6Interface("2001:db8::1/128"))
+    links.add_addresses(lab.namespace(DIRECTOR), "lo", documentation)
     deleted = lab.within(DIRECTOR, delete)
     wait_for(lambda: "glbhc0 or the way into it was taken away" in lab.log(DIRECTOR), "it is missed")
 
     assert lab.within(DIRECTOR, lambda: socket.if_nametoindex("glbhc0")) != deleted
     with without_vip(lab, "proxy3"):
         wait_until(lab, "proxy3", healthy=False, reason="host up, VIP not served: timeout")
+    wait_until(lab, "proxy3", healthy=True)
+    assert "health: checks of VIPs fail" not in lab.log(DIRECTOR)
 
 
 def test_checks_that_are_led_past_the_tunnel_are_answered_by_nobody(lab: Lab) -> None:
@@ -365,7 +372,7 @@ def test_checks_that_are_led_past_the_tunnel_are_answered_by_nobody(lab: Lab) ->
     lab.within(DIRECTOR, lambda: change("add"))
     try:
         wait_until(lab, "proxy1", healthy=True, source="held")
-        wait_for(lambda: "another rule leads away what has the mark 0x676c6200" in lab.log(DIRECTOR), "it is told")
+        wait_for(lambda: "that have the mark 0x676c6200" in lab.log(DIRECTOR), "it is told")
     finally:
         lab.within(DIRECTOR, lambda: change("del"))
 

@@ -10,9 +10,10 @@ from glb.config.model import DirectorConfig, Egress, HashFields
 from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, TableSummary
 from glb.doctor.examine import judge_daemon, judge_daemons
-from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer, Way
+from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer
 from glb.doctor.finding import Finding, Level
 from glb.doctor.host import judge_host
+from glb.network.refusal import Cause, Refusal
 
 HOST = HostFacts(release=(6, 1), jit=True, btf=True, bpffs=True)
 LINK = LinkFacts(
@@ -35,7 +36,7 @@ DIRECTOR = DaemonFacts(
     addresses=frozenset({IPv4Address("10.0.0.100")}),
     loopback=frozenset({IPv4Address("127.0.0.1"), IPv4Address("203.0.113.10")}),
     config=DirectorConfig(IPv4Address("10.0.0.100")),
-    ways={"10.0.0.1": Way.KNOWN},
+    next_hops={"10.0.0.1": None},
     probed=1,
 )
 PROXY = replace(DIRECTOR, report=replace(REPORT, role="proxy", tables=()), config=None)
@@ -114,13 +115,12 @@ def test_two_rows_need_more_room() -> None:
         ({"current": None}, ("files", Level.ERROR)),
         ({"current": False}, ("files", Level.WARNING)),
         ({"addresses": frozenset({IPv4Address("203.0.113.10")})}, ("vip", Level.WARNING)),
-        ({"ways": {"10.0.0.1": Way.NO_ROUTE}}, ("backend", Level.ERROR)),
-        ({"ways": {"10.0.0.1": Way.NO_NEIGHBOUR}}, ("backend", Level.ERROR)),
+        *(({"next_hops": {"10.0.0.1": Refusal(cause)}}, ("backend", Level.ERROR)) for cause in Cause),
         ({"report": replace(REPORT, metrics_trouble="127.0.0.1:9480: in use")}, ("metrics", Level.WARNING)),
         ({"deviations": ("a to b is not tunnelled",)}, ("tables", Level.ERROR)),
         ({"link": None}, ("interface", Level.ERROR)),
         (
-            {"config": DirectorConfig(IPv4Address("10.0.0.100"), egress=Egress.FIB), "ways": {}},
+            {"config": DirectorConfig(IPv4Address("10.0.0.100"), egress=Egress.FIB), "next_hops": {}},
             ("forwarding", Level.ERROR),
         ),
     ],

@@ -78,7 +78,7 @@ def test_the_beginning_of_names_finds_them_all() -> None:
 
 
 def test_a_line_of_a_log_is_explained() -> None:
-    line = "2026-11-25 05:00:00,000 WARNING eth0: no next hop is known yet to 10.0.0.11"
+    line = "2026-11-25 05:00:00,000 WARNING eth0: no next hop to 10.0.0.11"
 
     assert [text.name for text in find(line)] == ["next_hop_unknown"]
 

@@ -215,7 +215,7 @@ def why_not(check: Check, source: str = "127.0.0.1") -> str | None:
         (
             Check(Kind.VIP_TCP, HERE, 80, ip_address("127.0.0.1")),
             "127.0.0.1",
-            "127.0.0.1 is an address of this host, which its packets would not leave",
+            "127.0.0.1 is local to this host (`ip route get 127.0.0.1`), which its packets would not leave",
         ),
     ],
 )

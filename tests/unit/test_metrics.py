@@ -27,7 +27,7 @@ REPORT = Report(
     tables=(
         TableSummary("web", ("203.0.113.10:80/tcp",), {"10.0.0.1": "active", "10.0.0.2": "draining, unhealthy"}, 3),
     ),
-    unreachable=("10.0.0.2",),
+    unreachable={"10.0.0.2": "no route"},
     held=(HeldBackend("web", "10.0.0.1", "tcp 80: timeout"),),
     cut_off=("web",),
 )

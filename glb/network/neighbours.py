@@ -1,0 +1,88 @@
+"""The kernel's neighbours: reading them, and making it resolve one without a change to any entry.
+
+An entry may be somebody's own: permanent, NOARP, or learned from a routing daemon (extern_learn). A netlink request to
+use a neighbour (NTF_USE) makes such an entry an ordinary one. So glb sends that request only for addresses without an
+entry, and the kernel refuses it if there is one meanwhile (NLM_F_EXCL). To an entry that has to be confirmed or tried
+again, an empty datagram is sent (discard port, RFC 863): the kernel acts as for any packet that this host sends there.
+"""
+
+import errno
+import socket
+import struct
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from glb.network.routes import Leg
+from glb.network.rtnetlink import ACK, CREATE, EXCL, Message, Rtnetlink, attribute, attributes
+
+_NDMSG = struct.Struct("=BxxxiHBB")  # struct ndmsg: family, ifindex, state, flags, type
+_DST, _LLADDR = 1, 2  # NDA_*
+_NTF_USE = 0x01
+_INCOMPLETE, _REACHABLE, _STALE, _DELAY, _PROBE, _NOARP, _PERMANENT = 0x01, 0x02, 0x04, 0x08, 0x10, 0x40, 0x80  # NUD_*
+_USABLE = _REACHABLE | _STALE | _DELAY | _PROBE | _NOARP | _PERMANENT
+_AT_REST = _INCOMPLETE | (_USABLE & ~_STALE)  # nothing to do: it is being resolved, or its address holds
+_DISCARD_PORT = 9
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+_MAC_BYTES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """state: NUD_*. mac: 6 bytes, or whatever the device has for a link-layer address; empty if it is not known."""
+
+    state: int
+    mac: bytes
+
+    @property
+    def is_usable(self) -> bool:
+        return bool(self.state & _USABLE) and len(self.mac) == _MAC_BYTES and any(self.mac)
+
+
+Neighbours = Mapping[Leg, Neighbour]
+
+
+def known(netlink: Rtnetlink) -> Neighbours:
+    """All entries, of IPv4 and of IPv6."""
+    found = {}
+    for answer in netlink.dump(Message.GETNEIGH, _NDMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)):
+        _, ifindex, state, _, _ = _NDMSG.unpack_from(answer)
+        values = attributes(answer, _NDMSG.size)
+        if _DST in values:
+            found[Leg(ifindex, ip_address(values[_DST]))] = Neighbour(state, values.get(_LLADDR, b""))
+    return found
+
+
+def use(netlink: Rtnetlink, leg: Leg, entry: Neighbour | None) -> None:
+    """Have the kernel resolve or confirm a neighbour, unless it does so already or somebody has set its address."""
+    if entry is None:
+        _create(netlink, leg)
+    elif not entry.state & _AT_REST:
+        _send_datagram(leg)
+
+
+def _create(netlink: Rtnetlink, leg: Leg) -> None:
+    head = _NDMSG.pack(_FAMILIES[leg.neighbour.version], leg.ifindex, 0, _NTF_USE, 0)
+    try:
+        netlink.ask(Message.NEWNEIGH, head + attribute(_DST, leg.neighbour.packed), CREATE | EXCL | ACK)
+    except OSError as error:
+        if error.errno not in _LEFT_TO_THE_NEXT_LOOK:
+            raise
+
+
+# It has come meanwhile; the table of neighbours is full; the device is down or gone.
+_LEFT_TO_THE_NEXT_LOOK = {errno.EEXIST, errno.ENOBUFS, errno.ENETDOWN, errno.ENODEV, errno.EINVAL}
+
+
+def _send_datagram(leg: Leg) -> None:
+    """To the next hop itself, which need not be in a network that a route leads to. What the host's firewall refuses is
+    left to other packets: until the kernel has forgotten the entry, when it is created anew."""
+    version = leg.neighbour.version
+    address = (
+        (str(leg.neighbour), _DISCARD_PORT) if version == 4 else (str(leg.neighbour), _DISCARD_PORT, 0, leg.ifindex)
+    )
+    with suppress(OSError), socket.socket(_FAMILIES[version], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as out:
+        out.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, socket.if_indextoname(leg.ifindex).encode())
+        out.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, 1)
+        out.sendto(b"", address)

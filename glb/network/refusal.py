@@ -1,0 +1,31 @@
+"""Why a packet cannot be handed to a next hop."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """What the kernel's routes and neighbours have against it. Each has its remedy in glb/doctor/director.py."""
+
+    NO_ROUTE = "no route"
+    BLACKHOLE = "a blackhole route"
+    UNREACHABLE = "an unreachable route"
+    PROHIBITED = "a prohibit route or rule"
+    LOCAL = "an address of this host"
+    NOT_UNICAST = "a broadcast or multicast address"
+    ENCAPSULATED = "a route that encapsulates"
+    OTHER_INTERFACE = "the route leaves by another interface"
+    NO_NEIGHBOUR = "the next hop does not answer ARP or neighbour discovery"
+    NO_MAC = "the next hop has no MAC address"
+    LOOKUP = "the kernel does not look the route up"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """detail: what exactly, such as the interface or the next hop; "" if the cause says it all."""
+
+    cause: Cause
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.cause} ({self.detail})" if self.detail else str(self.cause)

@@ -1,0 +1,159 @@
+"""The route to a host, as the kernel looks it up for one of the tunnel's packets (RTM_GETROUTE).
+
+The lookup names source, protocol and destination port, so that rules that select by them (`ip rule add from ... ipproto
+udp dport ...`) count. In a VRF it is made in the VRF's table.
+"""
+
+import errno
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+from glb.network.interface import Interface
+from glb.network.refusal import Cause, Refusal
+from glb.network.rtnetlink import Attributes, Message, Rtnetlink, attribute, attributes, number
+
+TUNNEL_PORT = 19523
+
+_RTMSG = struct.Struct("=BBBBBBBBI")  # struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
+_RTNEXTHOP = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, hops, ifindex
+_FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH: the route itself, and not what comes of it for this packet
+_DEAD_OR_DOWN = 0x01 | 0x10  # RTNH_F_DEAD, RTNH_F_LINKDOWN
+# RTA_*
+_DST, _SRC, _OIF, _GATEWAY, _PRIORITY, _METRICS, _MULTIPATH, _TABLE = 1, 2, 4, 5, 6, 8, 9, 15
+_VIA, _ENCAP_TYPE, _IP_PROTO, _DPORT = 18, 21, 27, 29
+_MTU = 2  # RTAX_MTU
+_UNICAST, _LOCAL = 1, 2  # RTN_*
+_REFUSED = {
+    errno.ENETUNREACH: Cause.NO_ROUTE,
+    errno.EHOSTUNREACH: Cause.UNREACHABLE,
+    errno.EACCES: Cause.PROHIBITED,
+    errno.EINVAL: Cause.BLACKHOLE,
+}
+_ENCAPSULATIONS = ("none", "mpls", "ip", "ila", "ip6", "seg6", "bpf", "seg6local", "rpl", "ioam6", "xfrm")
+_ON_LINK = IPv4Address(0)  # in the place of the host, where a route is not looked up for one
+
+NextHopAddress = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """A next hop of a route: the interface's index, and the router's address, or the host's own.
+
+    An IPv4 route may have a router of IPv6 (RFC 8950).
+    """
+
+    ifindex: int
+    neighbour: NextHopAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What the kernel chose for the packet. mtu: what the route's `mtu` or a message of a router on the path limits
+    IP packets to, in bytes; None if neither does."""
+
+    leg: Leg
+    mtu: int | None
+
+
+class Routes:
+    """Lookups for packets from `source` (None: not known) that leave by the interface's routing table."""
+
+    def __init__(self, netlink: Rtnetlink, interface: Interface, source: IPv4Address | None) -> None:
+        self._netlink = netlink
+        self._table = attribute(_OIF, struct.pack("=i", interface.vrf)) if interface.vrf else b""
+        self._source = b""
+        if source is not None and is_local(netlink, source):  # the kernel refuses a source that is not its own
+            self._source = attribute(_SRC, source.packed)
+
+    def find(self, host: IPv4Address) -> Route | Refusal:
+        """The next hop that the kernel chooses."""
+        try:
+            answer = self._ask(host, 0)
+        except OSError as error:
+            cause = _REFUSED.get(error.errno or 0, Cause.LOOKUP)
+            return Refusal(cause, "" if cause is not Cause.LOOKUP else str(error.strerror))
+        found = attributes(answer, _RTMSG.size)
+        if (kind := _type(answer)) != _UNICAST:
+            return Refusal(Cause.LOCAL if kind == _LOCAL else Cause.NOT_UNICAST)
+        if refusal := _encapsulation(found):
+            return refusal
+        mtu = attributes(found.get(_METRICS, b""), 0).get(_MTU)
+        return Route(_leg(number(found[_OIF]), found, host), number(mtu) if mtu else None)
+
+    def legs(self, host: IPv4Address) -> tuple[Leg, ...]:
+        """The next hops of a route that has several, without those that are down; of any other route, none."""
+        try:
+            answer = self._ask(host, _FIB_MATCH)
+        except OSError:
+            return ()
+        return tuple(_legs(attributes(answer, _RTMSG.size).get(_MULTIPATH, b""), host))
+
+    def _ask(self, host: IPv4Address, flags: int) -> bytes:
+        source_length = 8 * len(host.packed) if self._source else 0
+        head = _RTMSG.pack(socket.AF_INET, 32, source_length, 0, 0, 0, 0, 0, flags)
+        packet = attribute(_IP_PROTO, bytes((socket.IPPROTO_UDP,))) + attribute(_DPORT, struct.pack("!H", TUNNEL_PORT))
+        return self._netlink.ask(
+            Message.GETROUTE, head + attribute(_DST, host.packed) + self._source + self._table + packet
+        )
+
+
+def is_local(netlink: Rtnetlink, address: NextHopAddress) -> bool:
+    """Whether packets to the address are this host's own, be it by an address or by a route of type local."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    head = _RTMSG.pack(family, address.max_prefixlen, 0, 0, 0, 0, 0, 0, 0)
+    try:
+        return _type(netlink.ask(Message.GETROUTE, head + attribute(_DST, address.packed))) == _LOCAL
+    except OSError:
+        return False
+
+
+def default_legs(netlink: Rtnetlink, interface: Interface) -> tuple[Leg, ...]:
+    """The routers of the IPv4 default routes in the interface's routing table, the most preferred route's first."""
+    found: list[tuple[int, Attributes]] = []
+    for answer in netlink.dump(Message.GETROUTE, _RTMSG.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)):
+        length, values = _RTMSG.unpack_from(answer)[1], attributes(answer, _RTMSG.size)
+        if not length and _type(answer) == _UNICAST and number(values.get(_TABLE, b"")) == interface.table:
+            found.append((number(values.get(_PRIORITY, b"")), values))
+    preferred = sorted(found, key=lambda route: route[0])
+    return tuple(leg for _, values in preferred for leg in _all_legs(values) if leg.neighbour != _ON_LINK)
+
+
+def _all_legs(values: Attributes) -> Iterator[Leg]:
+    """Those of a route with one next hop or several."""
+    if _OIF not in values:
+        yield from _legs(values.get(_MULTIPATH, b""), _ON_LINK)
+    elif not _encapsulation(values):
+        yield _leg(number(values[_OIF]), values, _ON_LINK)
+
+
+def _type(answer: bytes) -> int:
+    kind: int = _RTMSG.unpack_from(answer)[7]
+    return kind
+
+
+def _encapsulation(values: Attributes) -> Refusal | None:
+    if _ENCAP_TYPE not in values:
+        return None
+    kind = number(values[_ENCAP_TYPE])
+    return Refusal(Cause.ENCAPSULATED, _ENCAPSULATIONS[kind] if kind < len(_ENCAPSULATIONS) else f"type {kind}")
+
+
+def _legs(multipath: bytes, host: IPv4Address) -> Iterator[Leg]:
+    at = 0
+    while at + _RTNEXTHOP.size <= len(multipath):
+        length, flags, _, ifindex = _RTNEXTHOP.unpack_from(multipath, at)
+        values = attributes(multipath[at : at + length], _RTNEXTHOP.size)
+        if not flags & _DEAD_OR_DOWN and not _encapsulation(values):
+            yield _leg(ifindex, values, host)
+        at += (length + 3) & ~3
+
+
+def _leg(ifindex: int, values: Attributes, host: IPv4Address) -> Leg:
+    if _VIA in values:
+        return Leg(ifindex, IPv6Address(values[_VIA][2:]))
+    if _GATEWAY in values:
+        return Leg(ifindex, IPv4Address(values[_GATEWAY]))
+    return Leg(ifindex, host)
