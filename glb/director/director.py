@@ -20,6 +20,7 @@ from glb.director.sources import Loaded, Sources
 from glb.errors import GlbError
 from glb.network.interface import find_interface
 from glb.network.next_hops import resolve
+from glb.network.refusal import news
 
 log = logging.getLogger(__name__)
 
@@ -246,8 +247,8 @@ class Director:
     def _note_surroundings(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
         refusals = {str(address): str(refusal) for address, refusal in sorted(surroundings.refusals.items())}
-        for address in refusals.keys() - self.report.unreachable.keys():
-            log.warning("%s: no next hop to %s: %s", self.interface, address, refusals[address])
+        for line in news(refusals, self.report.unreachable):
+            log.warning("%s: %s", self.interface, line)
         self._reporter.change(unreachable=refusals)
 
 

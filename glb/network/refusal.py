@@ -1,7 +1,10 @@
 """Why a packet cannot be handed to a next hop."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+_MOST_LINES = 16
 
 
 class Cause(StrEnum):
@@ -29,3 +32,12 @@ class Refusal:
 
     def __str__(self) -> str:
         return f"{self.cause} ({self.detail})" if self.detail else str(self.cause)
+
+
+def news(refusals: Mapping[str, str], known: Mapping[str, str]) -> Iterator[str]:
+    """Lines for a log about hosts that were not refused before, or for another reason: address to reason."""
+    fresh = [address for address, reason in refusals.items() if known.get(address) != reason]
+    for address in fresh[:_MOST_LINES]:
+        yield f"no next hop to {address}: {refusals[address]}"
+    if len(fresh) > _MOST_LINES:
+        yield f"no next hop to {len(fresh) - _MOST_LINES} more: `status` names them"

@@ -17,6 +17,7 @@ from glb.network.errors import NetworkError
 from glb.network.interface import addresses_of, find_interface, ipv4_addresses
 from glb.network.namespaces import namespace_ids
 from glb.network.next_hops import resolve, resolve_gateway
+from glb.network.refusal import news
 from glb.proxy.api import AgentSettings
 
 log = logging.getLogger(__name__)
@@ -128,8 +129,8 @@ class Proxy:
         paths = resolve(interface, self._datapath.wanted_hops() | named, source=source)
         self._datapath.write_next_hops(paths.macs)
         refusals = {str(host): str(refusal) for host, refusal in sorted(paths.refusals.items()) if host in named}
-        for host in refusals.keys() - self.report.unreachable.keys():
-            log.warning("%s: no next hop to %s: %s", self._interface, host, refusals[host])
+        for line in news(refusals, self.report.unreachable):
+            log.warning("%s: %s", self._interface, line)
         self._reporter.note(unreachable=refusals)
         if cause := self._attachment.follow(interface, self._datapath.program):
             log.warning("%s: attached again: %s", self._interface, cause)
