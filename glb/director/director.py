@@ -247,8 +247,8 @@ class Director:
     def _note_surroundings(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
         refusals = {str(address): str(refusal) for address, refusal in sorted(surroundings.refusals.items())}
-        for line in news(refusals, self.report.unreachable):
-            log.warning("%s: %s", self.interface, line)
+        for refused in news(refusals, self.report.unreachable):
+            log.warning("%s: no next hop to %s", self.interface, refused)
         self._reporter.change(unreachable=refusals)
 
 

@@ -35,9 +35,9 @@ class Refusal:
 
 
 def news(refusals: Mapping[str, str], known: Mapping[str, str]) -> Iterator[str]:
-    """Lines for a log about hosts that were not refused before, or for another reason: address to reason."""
+    """Text for a log about hosts that were not refused before, or for another reason: address to reason."""
     fresh = [address for address, reason in refusals.items() if known.get(address) != reason]
     for address in fresh[:_MOST_LINES]:
-        yield f"no next hop to {address}: {refusals[address]}"
+        yield f"{address}: {refusals[address]}"
     if len(fresh) > _MOST_LINES:
-        yield f"no next hop to {len(fresh) - _MOST_LINES} more: `status` names them"
+        yield f"{len(fresh) - _MOST_LINES} more: `status` names them"

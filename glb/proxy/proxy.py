@@ -129,8 +129,8 @@ class Proxy:
         paths = resolve(interface, self._datapath.wanted_hops() | named, source=source)
         self._datapath.write_next_hops(paths.macs)
         refusals = {str(host): str(refusal) for host, refusal in sorted(paths.refusals.items()) if host in named}
-        for line in news(refusals, self.report.unreachable):
-            log.warning("%s: %s", self._interface, line)
+        for refused in news(refusals, self.report.unreachable):
+            log.warning("%s: no next hop to %s", self._interface, refused)
         self._reporter.note(unreachable=refusals)
         if cause := self._attachment.follow(interface, self._datapath.program):
             log.warning("%s: attached again: %s", self._interface, cause)
