@@ -210,6 +210,14 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
+class Metrics:
+    """Where Prometheus scrapes by TCP, and the networks that may connect; none: any."""
+
+    listen: Listen
+    sources: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DirectorConfig:
     """A director's own configuration.
 
@@ -228,7 +236,7 @@ class DirectorConfig:
     mtu: int | None = None
     statsd_port: int | None = None
     routing: Routing | None = None
-    metrics: Listen | None = None
+    metrics: Metrics | None = None
 
     @property
     def gateway_mac(self) -> bytes | None:
@@ -257,5 +265,5 @@ class ProxyConfig:
 
     sources: tuple[IPv4Network, ...] = ()
     namespaces: tuple[str, ...] = ()
-    metrics: Listen | None = None
+    metrics: Metrics | None = None
     agent: AgentConfig | None = AgentConfig()

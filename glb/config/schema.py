@@ -23,6 +23,7 @@ from glb.config.model import (
     ForwardingTables,
     HashFields,
     Listen,
+    Metrics,
     Network,
     Proto,
     ProxyConfig,
@@ -129,6 +130,10 @@ class HashFieldsSource(Source):
 
 class MetricsSource(Source):
     listen: Annotated[Listen, PlainValidator(values.listen)]
+    sources: tuple[Annotated[Network, PlainValidator(values.network)], ...] = ()
+
+    def to_model(self) -> Metrics:
+        return Metrics(self.listen, self.sources)
 
 
 class DirectorSource(BaseModel):
@@ -171,7 +176,7 @@ class DirectorSource(BaseModel):
             mtu=self.mtu,
             statsd_port=self.statsd_port,
             routing=self.routing.to_model(self.outbound_src_ip) if self.routing else None,
-            metrics=self.metrics.listen if self.metrics else None,
+            metrics=self.metrics.to_model() if self.metrics else None,
         )
 
 
@@ -193,6 +198,6 @@ class ProxySource(Source):
         return ProxyConfig(
             sources=self.sources,
             namespaces=self.namespaces,
-            metrics=self.metrics.listen if self.metrics else None,
+            metrics=self.metrics.to_model() if self.metrics else None,
             agent=self.agent.to_model() if self.agent else None,
         )

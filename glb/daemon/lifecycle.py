@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 import sdnotify
 
+from glb.daemon.descriptors import raise_limit
+
 log = logging.getLogger(__name__)
 
 
@@ -89,6 +91,7 @@ async def live(
     With keep, the datapath stays attached afterwards. It also stays should this process fail: traffic must not suffer
     for it. Raises what `start` raises.
     """
+    raise_limit()
     stop = stop_event()
     actions: Actions[S] = asyncio.Queue()
     on_signal(lambda: actions.put_nowait(lambda service: service.reload()), signal.SIGHUP)  # unheard, it would end us

@@ -8,6 +8,7 @@ from pathlib import Path
 from watchfiles import awatch
 
 from glb.control.server import Listener, serve
+from glb.daemon.descriptors import watch_descriptors
 from glb.daemon.lifecycle import Actions, live
 from glb.daemon.places import state_dir
 from glb.daemon.report import socket_path
@@ -53,6 +54,9 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
     async def measure_for_statsd(_: Actions[Controller], stop: asyncio.Event) -> None:
         await tell_statsd(lambda: started[0].loaded.config.statsd_port, interfaces, stop)
 
+    async def watch_limit(_: Actions[Controller], stop: asyncio.Event) -> None:
+        await watch_descriptors(lambda: len(monitor.ledger.probes), stop)
+
     async def follow_health(actions: Actions[Controller], stop: asyncio.Event) -> None:
         await apply_health(monitor, actions, stop)
 
@@ -84,6 +88,7 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
         follow_health,
         tell_held,
         keep_health,
+        watch_limit,
         measure,
         measure_for_statsd,
     )

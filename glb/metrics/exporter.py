@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCol
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from glb.config.model import Listen
+from glb.config.model import Metrics
 from glb.control.api import Api, InBackground
 from glb.control.costly import Costly
 from glb.control.guest import Guest
@@ -72,9 +72,9 @@ S = TypeVar("S", bound=Measured)
 
 
 async def serve_metrics(
-    actions: Actions[S], listen: Callable[[], Listen | None], interfaces: Sequence[str], stop: asyncio.Event
+    actions: Actions[S], configured: Callable[[], Metrics | None], interfaces: Sequence[str], stop: asyncio.Event
 ) -> None:
-    """Answer GET /metrics by TCP until stop is set. listen: asked at each look where; None: nowhere."""
+    """Answer GET /metrics by TCP until stop is set. configured: where, as it is now; None: nowhere."""
     shown = Exporter(interfaces)
     router = Router("metrics", prefix="")
 
@@ -84,11 +84,13 @@ async def serve_metrics(
 
     api = Api("glb metrics", "The metrics of a daemon.", router.routes, _FAILED)
 
-    async def wanted() -> Listen | None:
-        return listen()
+    async def wanted() -> Metrics | None:
+        return configured()
 
     async def note(places: tuple[str, ...], trouble: str | None) -> None:
         await ask(actions, lambda service: service.note_metrics(places, trouble))
 
-    exporter = Guest[Listen]("the metrics exporter", lambda _: api, lambda place: (place,), lambda _: (), _LIMITS)
+    exporter = Guest[Metrics](
+        "the metrics exporter", lambda _: api, lambda where: (where.listen,), lambda where: where.sources, _LIMITS
+    )
     await exporter.serve(wanted, note, stop)

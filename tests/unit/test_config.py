@@ -1,7 +1,7 @@
 """What good files mean, and what is said about bad ones."""
 
 import json
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from glb.config.model import (
     Egress,
     HashFields,
     Listen,
+    Metrics,
     Proto,
     ProxyConfig,
     State,
@@ -104,7 +105,7 @@ def test_a_directors_own_keys_are_read() -> None:
     config = parse_director(json.dumps(sources.director() | own), "director.json")
 
     assert (config.icmp_echo, config.copy_dscp, config.egress, config.mtu) == (Echo.FORWARD, True, Egress.FIB, 9000)
-    assert config.metrics == Listen(IPv6Address("::1"), 9480)
+    assert config.metrics == Metrics(Listen(IPv6Address("::1"), 9480))
 
 
 @pytest.mark.parametrize(
@@ -151,12 +152,12 @@ def test_a_backend_may_have_a_weight_and_a_zone(weight: float) -> None:
 
 def test_a_proxys_configuration_is_read() -> None:
     text = """{"sources": ["10.0.0.0/24", "10.0.1.7"], "namespaces": ["web", "/proc/1/ns/net"],
-               "metrics": {"listen": "127.0.0.1:9480"}}"""
+               "metrics": {"listen": "127.0.0.1:9480", "sources": ["10.0.9.0/24", "2001:db8::1"]}}"""
 
     assert parse_proxy(text, "proxy.conf") == ProxyConfig(
         (IPv4Network("10.0.0.0/24"), IPv4Network("10.0.1.7/32")),
         ("web", "/proc/1/ns/net"),
-        Listen(IPv4Address("127.0.0.1"), 9480),
+        Metrics(Listen(IPv4Address("127.0.0.1"), 9480), (IPv4Network("10.0.9.0/24"), IPv6Network("2001:db8::1/128"))),
     )
 
 
