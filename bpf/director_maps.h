@@ -10,6 +10,7 @@
 #pragma once
 
 #include "gue.h"
+#include "parse.h"
 #include "types.h"
 
 #include "director_verdicts.h"
@@ -126,6 +127,17 @@ struct traffic {
 	__u64 bytes; /* of clients' IP packets, without the tunnel */
 };
 
+/* What the kernel's routes name as a way out may be a VLAN device: frames then leave by the interface below it, with its tags,
+ * which the kernel's lookup does not give. By the VLAN device's index; tags are in the order in which they are sent. */
+struct vlan {
+	__u32 ifindex;
+	__u32 num_tags; /* 1 or MAX_VLAN_TAGS */
+	__be16 protocol[MAX_VLAN_TAGS];
+	__be16 control[MAX_VLAN_TAGS];
+};
+
+#define MAX_VLANS 4096
+
 #define MMAPABLE 1024
 
 BPF_F_TABLE("array", __u32, struct state, state, 1, MMAPABLE);
@@ -139,4 +151,5 @@ BPF_F_TABLE("array", __u32, struct slot, rows, MAX_SLOTS *GENERATIONS, MMAPABLE)
 
 BPF_F_TABLE("array", __u32, struct range, ranges, MAX_RANGES *GENERATIONS, MMAPABLE);
 BPF_LPM_TRIE(wide_binds, struct wide_key, struct wide_bind, MAX_WIDE_BINDS *GENERATIONS);
+BPF_HASH(vlans, __u32, struct vlan, MAX_VLANS);
 BPF_PERCPU_ARRAY(traffic, struct traffic, MAX_TRAFFIC);

@@ -23,7 +23,7 @@
 	X(DROP_TTL_ZERO,        XDP_DROP, "to a bind, with a TTL or hop limit of 0, which a tunnel must not carry (RFC 2003)") \
 	X(DROP_NO_NEXT_HOP,     XDP_DROP, "the MAC on the way to the backend is not known yet") \
 	X(DROP_NO_ROUTE,        XDP_DROP, "the kernel's routes or neighbours do not lead to the backend") \
-	X(DROP_TOO_BIG,         XDP_DROP, "too big for the tunnel, and of a kind that no ICMP error may be sent about") \
+	X(DROP_TOO_BIG,         XDP_DROP, "too big for the tunnel, and no ICMP error may be sent about it") \
 	X(DROP_ANSWER_LIMIT,    XDP_DROP, "an echo or a packet that is too big, beyond the answers that a second may have") \
 	X(DROP_NO_HEADROOM,     XDP_DROP, "the driver left no room in front of the frame for the tunnel headers") \
 	X(DROP_NO_STATE,        XDP_DROP, "the state map is missing, which the loader rules out")

@@ -111,9 +111,42 @@ __inline bool cut_padding(struct xdp_md *ctx, const struct packet *pkt)
 	return likely(pkt->padding <= 0) || !bpf_xdp_adjust_tail(ctx, -pkt->padding);
 }
 
+/* Puts the link's header anew where the frame leaves by the kernel's choice: with the tags of the VLAN device that it chose,
+ * or none. The tags that the frame came with belong to the interface that it came by. */
+__inline bool replace_link(struct xdp_md *ctx, const struct link *link, const struct vlan *vlan,
+			   const struct bpf_fib_lookup *fib)
+{
+	__u64 num_tags = vlan ? vlan->num_tags : 0;
+	int surplus = (int)link->len - (int)(sizeof(struct ethhdr) + num_tags * sizeof(struct vlan_tag));
+	struct vlan_tag *tag;
+	struct ethhdr *eth;
+	struct cursor c;
+
+	if (surplus && bpf_xdp_adjust_head(ctx, surplus))
+		return false;
+	c = cursor_of(ctx);
+	eth = advance(&c, sizeof(*eth));
+	if (!eth)
+		return false;
+	__builtin_memcpy(eth->h_dest, fib->dmac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, fib->smac, ETH_ALEN);
+	set_ethertype(eth, num_tags ? vlan->protocol[0] : ETHERTYPE_IPV4);
+#pragma unroll
+	for (int i = 0; i < MAX_VLAN_TAGS; i++) {
+		if (!vlan || i >= num_tags)
+			break;
+		tag = advance(&c, sizeof(*tag));
+		if (!tag)
+			return false;
+		tag->control = vlan->control[i];
+		tag->protocol = i + 1 < MAX_VLAN_TAGS && i + 1 < num_tags ? vlan->protocol[i + 1] : ETHERTYPE_IPV4;
+	}
+	return true;
+}
+
 /* Out by whichever interface the kernel's routes name. */
-__inline enum verdict route(struct xdp_md *ctx, const struct settings *settings, const struct packet *pkt,
-			    const struct hops *hops, struct ethhdr *eth)
+__inline enum verdict route(struct xdp_md *ctx, const struct settings *settings, const struct link *link,
+			    const struct packet *pkt, const struct hops *hops)
 {
 	struct bpf_fib_lookup fib = {
 		.family = FIB_FAMILY_IPV4,
@@ -123,14 +156,26 @@ __inline enum verdict route(struct xdp_md *ctx, const struct settings *settings,
 		.ipv4_src = settings->source,
 		.ipv4_dst = hops->first->address,
 	};
+	const struct vlan *vlan;
+	__u32 ifindex;
 
-	if (bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) != BPF_FIB_LKUP_RET_SUCCESS)
+	switch (bpf_fib_lookup(ctx, &fib, sizeof(fib), 0)) {
+	case BPF_FIB_LKUP_RET_SUCCESS:
+		break;
+	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
+		return DROP_TOO_BIG;
+	default:
 		return DROP_NO_ROUTE;
-	__builtin_memcpy(eth->h_dest, fib.dmac, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, fib.smac, ETH_ALEN);
-	if (fib.ifindex == ctx->ingress_ifindex)
+	}
+	ifindex = fib.ifindex;
+	vlan = vlans.lookup(&ifindex);
+	if (vlan)
+		ifindex = vlan->ifindex;
+	if (!replace_link(ctx, link, vlan, &fib))
+		return DROP_NO_HEADROOM;
+	if (ifindex == ctx->ingress_ifindex)
 		return ENCAPSULATED;
-	bpf_redirect(fib.ifindex, 0);
+	bpf_redirect(ifindex, 0);
 	return REDIRECTED;
 }
 
@@ -152,7 +197,7 @@ __inline enum verdict encapsulate(struct xdp_md *ctx, const struct state *now, c
 		return DROP_NO_HEADROOM;
 	write_tunnel(tunnel, settings, pkt, hops);
 	if (!usual && settings->flags & EGRESS_FIB)
-		return route(ctx, settings, pkt, hops, eth);
+		return route(ctx, settings, link, pkt, hops);
 	if (unlikely(!hops->first->macs))
 		return DROP_NO_NEXT_HOP;
 	*(__u64 *)eth = hops->first->macs;

@@ -15,6 +15,7 @@ from glb.config.model import DirectorConfig
 from glb.datapath.layout import Layout
 from glb.datapath.mac import UNKNOWN_MAC
 from glb.network.refusal import Refusal
+from glb.network.vlans import Vlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +23,15 @@ class Surroundings:
     """What the director must know of its interface and of the network behind it.
 
     mac: the interface's own, 6 bytes. mtu: of the way to the backends, in bytes of IP packet. next_hops: the MAC on the
-    way to each backend; one that is left out is not known. refusals: why not.
+    way to each backend; one that is left out is not known. refusals: why not. vlans: the VLAN devices by which packets
+    may leave, by their index; they are no part of a generation's content.
     """
 
     mac: bytes
     mtu: int
     next_hops: Mapping[IPv4Address, bytes]
     refusals: Mapping[IPv4Address, Refusal] = field(default_factory=dict)
+    vlans: Mapping[int, Vlan] = field(default_factory=dict)
 
 
 def content_digest(layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> bytes:

@@ -21,6 +21,7 @@ from glb.datapath.traffic import MARK, Counted, assign
 from glb.datapath.tunnel import checksum_without_length, ethernet_word, gue_word
 from glb.hashing.rendezvous import ROWS
 from glb.hashing.siphash import state_ahead
+from glb.network.vlans import Vlan
 
 _GENERATIONS = 2
 # What stands before the address in struct wide_key: generation, fragment, protocol, family.
@@ -86,13 +87,14 @@ class DirectorDatapath:
         """
         if not self.capacity.holds(layout):
             raise DatapathError("the tables outgrow the maps of the loaded program: load it anew")
+        vlans_written = self._write_vlans(surroundings.vlans)
         state = self._views["state"][0]
         in_use = int(state["generation"])
         digest = content_digest(layout, config, surroundings)
         assignment = assign(_counted(layout), self._contents[in_use]["owners"])
         self._traffic = assignment.entries
         if self._contents[in_use]["digest"].tobytes() == digest:
-            return False
+            return vlans_written
         idle = (in_use + 1) % _GENERATIONS
         self._contents[idle]["digest"] = bytes(len(digest))  # until it is whole
         self._delete_wide_binds(idle)
@@ -100,6 +102,7 @@ class DirectorDatapath:
         self._fill(idle, layout, config, surroundings)
         assignment.mark(self._contents[idle]["owners"])
         self._contents[idle]["digest"] = digest
+        wait_for_running_programs()  # a full memory barrier: whoever reads the word below reads all of the above
         state["generation"] = idle
         wait_for_running_programs()
         self._delete_wide_binds(in_use)
@@ -112,6 +115,18 @@ class DirectorDatapath:
     def close(self) -> None:
         """Give up the program; what is attached or pinned of it stays."""
         self.program.close()
+
+    def _write_vlans(self, vlans: Mapping[int, Vlan]) -> bool:
+        """Write those that differ from what the map holds. Returns whether there were any."""
+        table = self.program.maps["vlans"]
+        there = {int(key): table[key] for key in table}
+        wanted = {index: _vlan_entry(table, vlan) for index, vlan in vlans.items()}
+        for index in there.keys() - wanted.keys():
+            del table[index]
+        changed = [index for index in wanted if index not in there or there[index].tobytes() != wanted[index].tobytes()]
+        for index in changed:
+            table[index] = wanted[index]
+        return bool(changed) or bool(there.keys() - wanted.keys())
 
     def _clear_traffic(self, entries: Iterable[int]) -> None:
         counts = self.program.maps["traffic"]
@@ -225,6 +240,16 @@ def _records(constants: Mapping[str, int]) -> programs.Records:
     `traffic` counts for."""
     generation = np.dtype([("digest", np.void, 32), ("owners", MARK, constants["MAX_TRAFFIC"])])
     return {_CONTENTS: np.dtype([("generation", generation, _GENERATIONS)])}
+
+
+def _vlan_entry(table: Map, vlan: Vlan) -> Any:
+    entry = np.zeros((), dtype=table.value)
+    entry["ifindex"] = vlan.index
+    entry["num_tags"] = len(vlan.tags)
+    for number, (protocol, identifier) in enumerate(vlan.tags):
+        entry["protocol"][number] = socket.htons(protocol)
+        entry["control"][number] = socket.htons(identifier)
+    return entry
 
 
 def _wide_key(table: Map, wide: WideBind, generation: int) -> Any:

@@ -13,6 +13,9 @@ def wait_for_running_programs() -> None:
 
     The kernel promises this of an update of a map of maps (maybe_wait_bpf_programs in kernel/bpf/syscall.c), also with
     nohz_full, where membarrier(2) declines. The maps are made for the purpose and gone afterwards.
+
+    It is a full memory barrier as well: a program that sees what this process writes afterwards sees what it wrote
+    before (synchronize_rcu() is a strong fence of the kernel's memory model).
     """
     inner = libbpf.create_map("glb_inner", libbpf.BPF_MAP_TYPE_ARRAY, 4, 1)
     try:

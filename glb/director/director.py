@@ -21,6 +21,7 @@ from glb.errors import GlbError
 from glb.network.interface import find_interface
 from glb.network.next_hops import resolve
 from glb.network.refusal import news
+from glb.network.vlans import vlan_devices
 
 log = logging.getLogger(__name__)
 
@@ -167,11 +168,12 @@ class Director:
         backends = {backend.address for backend in loaded.layout.backends}
         gateway = loaded.config.gateway_mac
         mtu = loaded.config.mtu or interface.mtu
+        routed = loaded.config.egress is Egress.FIB
+        vlans = vlan_devices() if routed else {}
         if gateway:
-            return Surroundings(interface.mac, mtu, dict.fromkeys(backends, gateway))
-        source, any_interface = loaded.config.outbound_src_ip, loaded.config.egress is Egress.FIB
-        paths = resolve(interface, backends, wait, source, any_interface)
-        return Surroundings(interface.mac, mtu, paths.macs, paths.refusals)
+            return Surroundings(interface.mac, mtu, dict.fromkeys(backends, gateway), vlans=vlans)
+        paths = resolve(interface, backends, wait, loaded.config.outbound_src_ip, any_interface=routed)
+        return Surroundings(interface.mac, mtu, paths.macs, paths.refusals, vlans)
 
     def _follow(self) -> None:
         try:

@@ -1,7 +1,7 @@
 """Programs in the kernel without any network: frames go in and come out by BPF_PROG_TEST_RUN."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from glb.datapath.layout import Capacity, capacity_for
 from glb.datapath.program import Program
 from glb.datapath.proxy import ProxyDatapath
 from glb.director.sources import Loaded, Sources, read
+from glb.network.vlans import Vlan
 from glb.table.builder import RowBuilder
 
 DIRECTOR_MAC = "02:00:00:00:00:01"
@@ -83,11 +84,12 @@ class DirectorBench(Bench):
     datapath: DirectorDatapath
     loaded: Loaded
 
-    def write(self, loaded: Loaded) -> None:
+    def write(self, loaded: Loaded, vlans: Mapping[int, Vlan] | None = None) -> None:
         gateway = bytes.fromhex(GATEWAY_MAC.replace(":", ""))
         next_hops = {backend.address: gateway for backend in loaded.layout.backends}
         mac = bytes.fromhex(DIRECTOR_MAC.replace(":", ""))
-        self.datapath.write(loaded.layout, loaded.config, Surroundings(mac, loaded.config.mtu or MTU, next_hops))
+        surroundings = Surroundings(mac, loaded.config.mtu or MTU, next_hops, vlans=vlans or {})
+        self.datapath.write(loaded.layout, loaded.config, surroundings)
         self.loaded = loaded
 
 

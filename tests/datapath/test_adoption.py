@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import pytest
 from scapy.layers.inet import IP, TCP
 
@@ -19,6 +20,7 @@ from glb.datapath import libbpf, source
 from glb.datapath.content import Surroundings
 from glb.datapath.counters import read_traffic
 from glb.datapath.director import DirectorDatapath
+from glb.datapath.grace import wait_for_running_programs
 from glb.datapath.program import Program
 from glb.datapath.proxy import ProxyDatapath
 from glb.director.sources import Loaded
@@ -212,6 +214,32 @@ def test_killed_at_any_line_of_a_write_one_table_or_the_other_is_whole_and_the_n
         assert {int(key["generation"]) for key in running.program.maps["wide_binds"]} == {in_use(running)}, place
     victim.close()
     assert switched == {True, False}, "before the switch and behind it"
+
+
+def test_a_barrier_stands_between_the_last_write_and_the_switch(
+    running: DirectorDatapath, contents: tuple[Content, Content], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plain store is no barrier on arm64: packets could see the switch before the rows."""
+    old, new = contents
+    with closing(adopted(running.program)) as datapath:
+        write(datapath, old.loaded)
+        before = in_use(datapath)
+        seen: list[tuple[int, dict[str, bytes]]] = []
+
+        def wait_and_look() -> None:
+            wait_for_running_programs()
+            seen.append((in_use(datapath), mmapped_but_generation(datapath)))
+
+        monkeypatch.setattr("glb.datapath.director.wait_for_running_programs", wait_and_look)
+        write(datapath, new.loaded)
+
+        assert [generation for generation, _ in seen] == [before, 1 - before]
+        assert seen[0][1] == mmapped_but_generation(datapath), "nothing but the switch is written behind it"
+
+
+def mmapped_but_generation(datapath: DirectorDatapath) -> dict[str, bytes]:
+    held = {name: datapath.program.view(name).tobytes() for name in MMAPPED}
+    return held | {"state": held["state"][np.dtype(np.uint32).itemsize :]}
 
 
 def in_use(datapath: DirectorDatapath) -> int:

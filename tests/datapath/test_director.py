@@ -4,8 +4,11 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import reduce
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from operator import truediv
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,7 @@ from scapy.layers.inet6 import (
     IPv6ExtHdrRouting,
     fragment6,
 )
-from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
 from glb.config.model import HashFields
@@ -32,6 +35,7 @@ from glb.datapath.director import Surroundings
 from glb.hashing.flow import Flow
 from glb.lab import netns
 from glb.network.namespaces import within
+from glb.network.vlans import Vlan
 from glb.scapy import GLBGUE, check_tunnel
 from glb.table.lookup import Lookup, lookup
 
@@ -39,6 +43,7 @@ from .conftest import DIRECTOR_MAC, GATEWAY_MAC, DirectorBench, Outcome, load_fi
 
 VIP4, VIP6 = "203.0.113.10", "2001:db8:f::10"
 ROUTER_MAC = "02:00:00:00:00:aa"
+LOOPBACK = 1
 MakeDirector = Callable[..., DirectorBench]
 
 
@@ -575,24 +580,33 @@ def test_ten_thousand_binds_and_4096_tables_find_their_own(director: MakeDirecto
         assert outcome.verdict == ("encapsulated" if bound else "pass_no_bind")
 
 
-def test_packets_leave_where_the_kernel_routes_them_if_that_is_asked_for(director: MakeDirector, lab_name: str) -> None:
-    """A test run's packets come in by the loopback interface; the way to the proxies leads by another."""
-    bench = director(egress="fib")
-    inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=4711, dport=80)
-    netns.create(lab_name)
+@dataclass(frozen=True)
+class RoutedOut:
+    """A network namespace in which a route leads to the proxies, by the interface of this index."""
+
+    name: str
+    unrouted: str
+    index: int
+
+    def run(self, bench: DirectorBench, packet: Packet) -> Outcome:
+        return within(self.name, lambda: bench.run(packet))
+
+
+@pytest.fixture(scope="module")
+def routed_out() -> Iterator[RoutedOut]:
+    names = [f"glb-out-{os.getpid()}", f"glb-none-{os.getpid()}"]
     try:
-        netns.set_sysctls(lab_name, {"net.ipv4.conf.all.forwarding": 1})
-        assert within(lab_name, lambda: bench.run(frame(inner))).verdict == "drop_no_route"
-        within(lab_name, set_up_a_way_out)
-        outcome = within(lab_name, lambda: bench.run(frame(inner)))
+        for name in names:
+            netns.create(name)
+            netns.set_sysctls(name, {"net.ipv4.conf.all.forwarding": 1})
+        yield RoutedOut(*names, within(names[0], set_up_a_way_out))
     finally:
-        netns.remove(lab_name)
-    assert (outcome.action, outcome.verdict) == ("redirect", "redirected")
-    assert (outcome.packet.src, outcome.packet.dst) == ("02:00:00:00:00:51", "02:00:00:00:00:52")
-    assert check_tunnel(outcome.packet) == []
+        for name in names:
+            netns.remove(name)
 
 
-def set_up_a_way_out() -> None:
+def set_up_a_way_out() -> int:
+    """Returns the index of the interface that leads there."""
     with IPRoute() as netlink:
         netlink.link("set", index=1, state="up")
         netlink.link("add", ifname="out", kind="veth", peer="far", address="02:00:00:00:00:51")
@@ -602,3 +616,67 @@ def set_up_a_way_out() -> None:
             netlink.link("set", index=index, state="up")
         for last in (11, 12, 13):
             netlink.neigh("add", dst=f"10.0.0.{last}", lladdr="02:00:00:00:00:52", ifindex=out, state="permanent")
+        return int(out)
+
+
+def test_packets_leave_where_the_kernel_routes_them_if_that_is_asked_for(
+    director: MakeDirector, routed_out: RoutedOut
+) -> None:
+    """A test run's packets come in by the loopback interface; the way to the proxies leads by another."""
+    bench = director(egress="fib")
+    inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=4711, dport=80)
+    assert within(routed_out.unrouted, lambda: bench.run(frame(inner))).verdict == "drop_no_route"
+    outcome = routed_out.run(bench, frame(inner))
+    assert (outcome.action, outcome.verdict) == ("redirect", "redirected")
+    assert (outcome.packet.src, outcome.packet.dst) == ("02:00:00:00:00:51", "02:00:00:00:00:52")
+    assert check_tunnel(outcome.packet) == []
+
+
+Tags = tuple[tuple[int, int], ...]
+TAGS: tuple[Tags, ...] = ((), ((0x8100, 7),), ((0x88A8, 9), (0x8100, 7)))
+
+
+def tag_layers(tags: Tags) -> list[Packet]:
+    return [(Dot1AD if protocol == 0x88A8 else Dot1Q)(vlan=identifier) for protocol, identifier in tags]
+
+
+@pytest.mark.parametrize("after", TAGS, ids=["to-plain", "to-vlan", "to-qinq"])
+@pytest.mark.parametrize("before", TAGS, ids=["from-plain", "from-vlan", "from-qinq"])
+def test_a_routed_packet_has_the_tags_of_the_interface_that_it_leaves_by(
+    director: MakeDirector, routed_out: RoutedOut, before: Tags, after: Tags
+) -> None:
+    """What the kernel's lookup names stands for a VLAN device here, and what is below it is the interface of the test
+    run's packets, or another: this way the test needs no kernel with VLANs."""
+    bench = director(egress="fib")
+    inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=4711, dport=80) / Raw(b"data")
+    for below, verdict in ((LOOPBACK, "encapsulated"), (LOOPBACK + 1, "redirected")):
+        vlans = {routed_out.index: Vlan(below, after)} if after else {}
+        bench.write(bench.loaded, vlans)
+        outcome = routed_out.run(bench, frame(*tag_layers(before), inner))
+        assert outcome.verdict == (verdict if after else "redirected")
+        ethernet = Ether(src="02:00:00:00:00:51", dst="02:00:00:00:00:52")
+        outer = outcome.packet[IP]
+        assert outcome.frame == bytes(reduce(truediv, [*tag_layers(after), outer], ethernet))
+        assert check_tunnel(ethernet / outer) == []
+        assert outcome.frame.endswith(bytes(inner))
+
+
+def test_a_packet_beyond_the_mtu_of_its_route_is_too_big(director: MakeDirector, routed_out: RoutedOut) -> None:
+    bench = director(egress="fib")
+    inner = IP(src="198.18.3.4", dst=VIP4, flags="DF") / TCP(sport=4711, dport=80) / Raw(bytes(1500))
+    assert routed_out.run(bench, frame(inner)).verdict == "drop_too_big"
+
+
+def test_vlan_devices_that_come_and_go_are_followed(director: MakeDirector) -> None:
+    bench = director(egress="fib")
+    surroundings = Surroundings(bytes.fromhex("020000000001"), 9000, {})
+
+    def write(vlans: dict[int, Vlan]) -> bool:
+        return bench.datapath.write(bench.loaded.layout, bench.loaded.config, replace(surroundings, vlans=vlans))
+
+    write({})
+    for vlans in ({7: Vlan(2, ((0x8100, 5),))}, {7: Vlan(3, ((0x8100, 6),)), 8: Vlan(3, ((0x8100, 5),))}, {}):
+        assert write(vlans)
+        assert not write(vlans), "nothing is written twice"
+        table = bench.program.maps["vlans"]
+        assert {int(key): int(table[key]["ifindex"]) for key in table} == {i: vlan.index for i, vlan in vlans.items()}
