@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from itertools import groupby
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,16 +18,26 @@ _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 
 def doctor_command(
     iface: Annotated[str | None, typer.Argument(metavar="[IFACE]", help="Only the daemon of this interface.")] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option("--table", metavar="FILE", help="On a proxy: the tables whose binds it is to serve."),
+    ] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Examine this host and its daemons; each finding comes with its remedy. Exit status 1 if there is an error.
+    """Examine this host and its daemons. Each finding has a severity, and says what to do.
 
-    Kernel and BPF, the interface and what is attached to it, offloads, MTU, VIPs, ARP, the ways to backends; and
-    whether the program does what the files say: it is given a packet for each bind, which `glbctl stats` counts too.
+    Host: kernel, BPF. Either daemon: process, files, interface, attached program, offloads. Director: MTU, backends,
+    their health, BGP; a packet for each bind is run through the program, which `glbctl stats` counts too. Proxy:
+    whether the stack takes packets for the VIPs (routes, rp_filter), listeners, the routes back to clients, ARP.
+
+    Exit status: 0 without an error, also with warnings; 1 with an error (packets are lost, or will be), or if nothing
+    could be examined; 2 for wrong arguments.
+
+    glbctl doctor --table forwarding_table.json
     """
     from glb.doctor.examine import examine  # here, since scapy takes long, which other commands do without
 
-    findings = examine(iface)
+    findings = examine(iface, table)
     emit(output, [asdict(finding) for finding in findings], _render(findings))
     if any(finding.level is Level.ERROR for finding in findings):
         raise typer.Exit(1)
@@ -51,4 +62,6 @@ def _table(findings: list[Finding]) -> Table:
 
 def _summary(findings: list[Finding]) -> str:
     counts = {level: sum(finding.level is level for finding in findings) for level in Level}
-    return f"errors: {counts[Level.ERROR]}, warnings: {counts[Level.WARNING]}, as it should be: {counts[Level.OK]}"
+    return ", ".join(
+        f"{number} {level}{'s' * (level is not Level.OK and number != 1)}" for level, number in counts.items()
+    )

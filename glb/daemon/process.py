@@ -27,6 +27,11 @@ class ProcessId:
     def is_alive(self) -> bool:
         return _start_of(self.pid) == self.start
 
+    def is_stopped(self) -> bool:
+        """Whether it is alive, but suspended: by SIGSTOP, or in a debugger."""
+        found = _stat_of(self.pid)
+        return found is not None and int(found[_FIELDS_BEFORE_STARTTIME]) == self.start and found[0] in "Tt"
+
     def send(self, number: signal.Signals) -> bool:
         """Send a signal; false if the process is gone."""
         try:
@@ -44,9 +49,14 @@ class ProcessId:
 
 def _start_of(pid: int) -> int | None:
     """The start time of a process that runs; None for one that has ended, reaped or not."""
+    fields = _stat_of(pid)
+    return None if fields is None or fields[0] in "ZX" else int(fields[_FIELDS_BEFORE_STARTTIME])
+
+
+def _stat_of(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat from the state on; None if there is no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[_FIELDS_BEFORE_STARTTIME])
+    return stat.rpartition(")")[2].split()

@@ -6,6 +6,7 @@ from ipaddress import ip_address, ip_network
 from glb.config.model import Egress
 from glb.doctor.facts import DaemonFacts
 from glb.doctor.finding import Finding, Level
+from glb.doctor.reach import judge_reach
 from glb.network.refusal import Cause
 
 _TUNNEL = 20 + 8 + 8  # IPv4, UDP, GUE with the first word of private data
@@ -34,6 +35,7 @@ def judge_director(facts: DaemonFacts) -> Iterator[Finding]:
     yield _mtu(facts, facts.config.mtu or facts.link.mtu, facts.config.alt_hash_fields is not None)
     yield _vips(facts)
     yield from _backends(facts)
+    yield from judge_reach(facts)
     if facts.config.egress is Egress.FIB:
         yield _forwarding(facts)
     if facts.link.program is not None:
@@ -57,15 +59,19 @@ def _vips(facts: DaemonFacts) -> Finding:
     networks = {
         ip_network(bind.rpartition(":")[0].strip("[]")) for table in facts.report.tables for bind in table.binds
     }
-    local = sorted(str(address) for address in facts.addresses if any(address in network for network in networks))
+    local = sorted(
+        f"{local.network} ({local.interface})"
+        for local in facts.local
+        if any(network.version == local.network.version and network.overlaps(local.network) for network in networks)
+    )
     if not local:
-        return Finding(name, "vip", Level.OK, "no VIP is an address of this host")
+        return Finding(name, "vip", Level.OK, "no VIP is local to this host")
     return Finding(
         name,
         "vip",
         Level.WARNING,
-        f"{', '.join(local)}: a VIP that is this host's own: its stack answers what the director passes",
-        "VIPs are to be routed to directors, and to be on the loopback of proxies: `ip address del`",
+        f"{', '.join(local)}: local to this host: its stack answers what the director passes on to it",
+        "remove it here (`ip address del`, `ip route del local`): routers route VIPs to directors, proxies have them",
     )
 
 

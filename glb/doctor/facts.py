@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Network, IPv6Network
 
 from glb.config.model import DirectorConfig
 from glb.daemon.report import Report
+from glb.network.listeners import Listener
 from glb.network.refusal import Refusal
+from glb.network.return_path import ReturnPath
+from glb.network.stack import Fate, LocalNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +45,65 @@ class LinkFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports of a bind: protocol ("tcp" or "udp"), first and last."""
+
+    protocol: str
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"{self.first}{f'-{self.last}' if self.last != self.first else ''}/{self.protocol}"
+
+
+@dataclass(frozen=True, slots=True)
+class VipFacts:
+    """A VIP of a proxy, or a network of them, and what this host's stack does with packets for it and from it.
+
+    is_configured: a table names it; else it is a local address of this host that may be one. local: what makes it local
+    in `namespace` ("" for the proxy's own), None if nothing does. fates: what becomes of packets that come by the
+    proxy's interface, one for each of some clients. ports: that must have a listener, none if that is not known.
+    """
+
+    network: IPv4Network | IPv6Network
+    is_configured: bool
+    namespace: str = ""
+    local: LocalNetwork | None = None
+    fates: tuple[Fate, ...] = ()
+    paths: tuple[ReturnPath, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+    ports: tuple[Ports, ...] = ()
+
+    def __str__(self) -> str:
+        alone = self.network.prefixlen == self.network.max_prefixlen
+        where = f" in namespace {self.namespace}" if self.namespace else ""
+        return f"{self.network.network_address if alone else self.network}{where}"
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingFacts:
+    """What a director's daemon reports of its announcements, as GET /v1/routing."""
+
+    speaker: str
+    draining: bool
+    announced: tuple[str, ...]
+    last_resort: tuple[str, ...]
+    not_carried: tuple[str, ...]
+    sessions: tuple[tuple[str, str], ...]
+    """Peer and state of each."""
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonFacts:
     """A daemon, its interface (None: it is gone), and what there is around it.
 
     pinned: the number of the program that is pinned for it. twin: whether what is attached is that program's twin,
     which a capture puts in its place. current: whether its files are as they were loaded; None if
     they cannot be read. sysctls: under net.ipv4.conf, the stricter of `all` and the interface's where the kernel takes
-    the stricter. addresses: this host's. next_hops: why there is none to a backend; None: it is known. probed: what the
-    program did otherwise than the tables say.
+    the stricter. local: what is local to this host. next_hops: why there is none to a backend; None: it is known.
+    probed: what the program did otherwise than the tables say. stopped: whether the process is suspended. silent: why
+    a director's control socket does not answer. vips: those of a proxy.
     """
 
     report: Report
@@ -58,10 +112,13 @@ class DaemonFacts:
     pinned: int | None
     current: bool | None
     sysctls: Mapping[str, int]
-    addresses: frozenset[IPv4Address | IPv6Address]
-    loopback: frozenset[IPv4Address | IPv6Address]
+    local: tuple[LocalNetwork, ...]
     config: DirectorConfig | None = None
     next_hops: Mapping[str, Refusal | None] = field(default_factory=dict)
+    stopped: bool = False
+    silent: str | None = None
+    routing: RoutingFacts | None = None
+    vips: tuple[VipFacts, ...] = ()
     twin: bool = False
     probed: int = 0
     deviations: tuple[str, ...] = ()

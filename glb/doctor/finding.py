@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """ok: as it should be. warning: works, but slower or not in every case. error: packets are lost, or will be."""
+    """ok: nothing to do. warning: works, but slower or not in every case. error: packets are lost, or will be."""
 
     OK = "ok"
     WARNING = "warning"
@@ -14,7 +14,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """subject: "host", or an interface. check: the check's name. what: what there is. remedy: "" where it is ok."""
+    """subject: "host", or an interface. check: the check's name. what: what was found. remedy: what to do; "" if ok."""
 
     subject: str
     check: str

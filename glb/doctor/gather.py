@@ -1,33 +1,40 @@
 """Finding out the facts: this touches the system and judges nothing."""
 
 import os
-from collections.abc import Mapping
+import socket
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from hashlib import sha256
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 from pyroute2 import Ethtool, IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from glb.config.load import load_director, read_file
-from glb.config.model import DirectorConfig, Egress
+from glb.config.load import load_director, load_proxy, read_file
+from glb.config.model import Bind, DirectorConfig, Egress, ProxyConfig
+from glb.control.client import Client
+from glb.control.errors import ControlError
 from glb.daemon.report import Report
 from glb.datapath.kernel import object_id, open_program, share_maps
 from glb.datapath.libbpf import open_pin_if_there
 from glb.datapath.pins import BPFFS, pin_dir
 from glb.director.sources import Sources
-from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer
+from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer, RoutingFacts, VipFacts
+from glb.doctor.gather_vips import vip_facts
 from glb.doctor.probe import probe_tables
 from glb.errors import GlbError
 from glb.network.interface import Interface, find_interface, xdp_attached
 from glb.network.next_hops import resolve
 from glb.network.refusal import Refusal
+from glb.network.stack import LocalNetwork, local_networks
 
 _JIT = Path("/proc/sys/net/core/bpf_jit_enable")
 _BTF = Path("/sys/kernel/btf/vmlinux")
 _CONF = Path("/proc/sys/net/ipv4/conf")
+_CONF6 = Path("/proc/sys/net/ipv6/conf")
+_ANSWER_SECONDS = 3.0
 _STRICTER_COUNTS = ("rp_filter", "arp_ignore", "arp_announce")  # of `all` and the interface's own
 _NEIGHBOUR_SECONDS = 1.0
 _IFF_UP_AND_RUNNING = 0x41
@@ -44,13 +51,14 @@ def host_facts() -> HostFacts:
     )
 
 
-def daemon_facts(report: Report) -> DaemonFacts:
+def daemon_facts(report: Report, binds: Sequence[Bind] = ()) -> DaemonFacts:
+    """binds: those that a proxy is to serve; none if they are not known."""
     try:
         interface = find_interface(report.interface)
     except GlbError:
         interface = None
     config = _config(report)
-    addresses, loopback = _addresses()
+    silent, routing = _routing(report)
     current = _current(report)
     probed, deviations = 0, tuple[str, ...]()
     if interface and config and current and not report.error and config.egress is not Egress.FIB:
@@ -64,9 +72,12 @@ def daemon_facts(report: Report) -> DaemonFacts:
         pinned=pinned,
         twin=twin,
         current=current,
-        sysctls=_sysctls(report.interface) if interface else {},
-        addresses=addresses,
-        loopback=loopback,
+        sysctls=_sysctls(socket.if_indextoname(interface.ip_index)) if interface else {},
+        local=_local(),
+        stopped=report.process.is_stopped(),
+        silent=silent,
+        routing=routing,
+        vips=_vips(report, interface, binds) if interface else (),
         config=config,
         next_hops=_next_hops(interface, report, config) if interface and config else {},
         probed=probed,
@@ -149,21 +160,49 @@ def _pinned(interface: str, attached: int | None) -> tuple[int | None, bool]:
 
 
 def _sysctls(interface: str) -> Mapping[str, int]:
-    values = {key: max(_sysctl("all", key), _sysctl(interface, key)) for key in _STRICTER_COUNTS}
-    return values | {"forwarding": _sysctl(interface, "forwarding")}
+    """interface: the one that has the addresses."""
+    values = {key: max(_sysctl(_CONF / "all" / key), _sysctl(_CONF / interface / key)) for key in _STRICTER_COUNTS}
+    forwarding, disabled = _CONF / interface / "forwarding", _CONF6 / interface / "disable_ipv6"
+    return values | {"forwarding": _sysctl(forwarding), "disable_ipv6": _sysctl(disabled)}
 
 
-def _sysctl(place: str, key: str) -> int:
-    return int((_CONF / place / key).read_text())
+def _sysctl(path: Path) -> int:
+    """0 where the kernel has no IPv6."""
+    return int(path.read_text()) if path.exists() else 0
 
 
-def _addresses() -> tuple[frozenset[IPv4Address | IPv6Address], frozenset[IPv4Address | IPv6Address]]:
-    """All addresses of this network namespace, and those of the loopback interface."""
+def _local() -> tuple[LocalNetwork, ...]:
     with IPRoute() as netlink:
-        [loopback] = netlink.link_lookup(ifname="lo")
-        found = [(entry["index"], ip_address(entry.get("address"))) for entry in netlink.get_addr()]
-    return frozenset(address for _, address in found), frozenset(
-        address for index, address in found if index == loopback
+        return tuple(local_networks(netlink))
+
+
+def _vips(report: Report, interface: Interface, binds: Sequence[Bind]) -> tuple[VipFacts, ...]:
+    if report.role != "proxy":
+        return ()
+    try:
+        config = load_proxy(Path(report.config_file)) if report.config_file else ProxyConfig()
+    except GlbError:  # its file is a finding of its own
+        config = ProxyConfig()
+    return vip_facts(interface, config.namespaces, binds)
+
+
+def _routing(report: Report) -> tuple[str | None, RoutingFacts | None]:
+    """Why a director's control socket does not answer, or what it reports of its routing."""
+    if report.socket is None or not report.process.is_alive():
+        return None, None
+    try:
+        said = Client(Path(report.socket), _ANSWER_SECONDS).get("/v1/routing")
+    except ControlError as error:
+        return str(error), None
+    sessions = tuple((session["peer"], session["state"]) for session in said["sessions"])
+    return None, RoutingFacts(
+        speaker=said["speaker"],
+        draining=said["draining"],
+        announced=tuple(said["announced"]),
+        last_resort=tuple(said.get("last_resort", ())),  # a daemon from before an upgrade reports none
+        not_carried=tuple(said["not_carried"]),
+        sessions=sessions,
+        fault=said["fault"],
     )
 
 

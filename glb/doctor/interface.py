@@ -31,41 +31,43 @@ def judge_interface(facts: DaemonFacts) -> Iterator[Finding]:
 
 def _daemon(facts: DaemonFacts) -> Finding:
     name, role = facts.report.interface, facts.report.role
+    daemon = f"the {role} (pid {facts.report.process.pid})"
+    if facts.stopped:
+        what = (
+            f"{daemon} is suspended (SIGSTOP, or a debugger); forwarding continues, health and files are not followed"
+        )
+        return Finding(name, "daemon", Level.ERROR, what, f"kill -CONT {facts.report.process.pid}")
     if facts.alive:
-        return Finding(name, "daemon", Level.OK, f"the {role} runs, pid {facts.report.process.pid}")
-    return Finding(
-        name,
-        "daemon",
-        Level.ERROR,
-        f"the {role}, pid {facts.report.process.pid}, has ended without taking its leave; packets go on as they did",
-        f"start it again: `glbctl {role} run`; its log says why it ended",
-    )
+        return Finding(name, "daemon", Level.OK, f"{daemon} runs")
+    what = f"{daemon} exited uncleanly (crash or kill -9); forwarding continues with what was loaded last"
+    return Finding(name, "daemon", Level.ERROR, what, f"start it again: `glbctl {role} run`; its log says why it ended")
 
 
 def _files(facts: DaemonFacts) -> Finding:
     name, report = facts.report.interface, facts.report
     if report.error is not None:
-        remedy = "mend what the message names; the daemon sees the mended file by itself"
-        return Finding(name, "files", Level.ERROR, f"refused, the old ones go on: {report.error}", remedy)
+        remedy = "correct what the message names; the daemon loads the corrected file by itself"
+        what = f"refused; forwarding continues with the files before: {report.error}"
+        return Finding(name, "files", Level.ERROR, what, remedy)
     if facts.current is None:
-        what = "the files that were loaded cannot be read any more"
-        return Finding(name, "files", Level.ERROR, what, "bring them back: without them the daemon cannot be restarted")
+        what = "the files that were loaded can no longer be read"
+        return Finding(name, "files", Level.ERROR, what, "restore them: without them the daemon cannot be restarted")
     if not facts.current:
         what = "the files have changed since they were loaded"
         remedy = "send the daemon SIGHUP" + ("; a director also sees it by itself" if report.role == "director" else "")
         return Finding(name, "files", Level.WARNING, what, remedy)
-    return Finding(name, "files", Level.OK, f"as they were loaded {report.loaded}")
+    return Finding(name, "files", Level.OK, f"unchanged since they were loaded {report.loaded}")
 
 
 def _metrics(facts: DaemonFacts) -> Finding:
     name, report = facts.report.interface, facts.report
     if report.metrics_trouble is not None:
-        what = f"the exporter does not answer, so that Prometheus sees nothing of it: {report.metrics_trouble}"
-        another = f"end that, or give `metrics` in {report.role}.conf another; it tries again each second"
-        remedy = f"`ss -ltnp` says who has the port: {another}"
+        what = f"the exporter does not listen, so Prometheus gets no metrics: {report.metrics_trouble}"
+        another = f"stop it, or set `metrics` in {report.role}.conf to another port; it is tried again each second"
+        remedy = f"`ss -ltnp` shows which process has the port: {another}"
         return Finding(name, "metrics", Level.WARNING, what, remedy)
-    answers = f"answers on {', '.join(report.metrics)}" if report.metrics else "no port for Prometheus is configured"
-    return Finding(name, "metrics", Level.OK, answers)
+    where = f"listening on {', '.join(report.metrics)}" if report.metrics else "no port for Prometheus is configured"
+    return Finding(name, "metrics", Level.OK, where)
 
 
 def _link(name: str, link: LinkFacts) -> Finding:
@@ -77,10 +79,10 @@ def _link(name: str, link: LinkFacts) -> Finding:
 def _program(facts: DaemonFacts, link: LinkFacts) -> Finding:
     name, role, pinned = facts.report.interface, facts.report.role, facts.pinned
     if facts.twin:
-        what = f"a capture's program stands in for the {role}'s (id {link.program} for {pinned}), and does its work"
-        return Finding(name, "program", Level.OK, f"{what}; where no capture runs, the next one puts it back")
+        what = f"a capture's program (id {link.program}) replaces the {role}'s (id {pinned}) and does the same work"
+        return Finding(name, "program", Level.OK, f"{what}; if no capture runs, the next one puts it back")
     if link.program is None:
-        remedy = f"start the daemon anew: `glbctl {role} run --iface {name} ...`"
+        remedy = f"restart the daemon: `glbctl {role} run --iface {name} ...`"
         return Finding(name, "program", Level.ERROR, "no XDP program is attached: no packet is balanced", remedy)
     if link.program != pinned:
         return Finding(

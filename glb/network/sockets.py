@@ -1,34 +1,21 @@
-"""TCP sockets by their local end and state, as the kernel lists them (sock_diag(7))."""
+"""TCP sockets by their local end and state, as the kernel lists them."""
 
-import os
 import socket
 import struct
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address
 
-from glb.network.errors import NetworkError
-from glb.network.namespaces import within
+from glb.network.sock_diag import MESSAGE, open_sock_diag, sockets
 
 Ports = tuple[int, int]
 """The first and the last port of a range."""
 
-_NETLINK_SOCK_DIAG = 4
-_SOCK_DIAG_BY_FAMILY = 20
-_DUMP = 0x001 | 0x300  # NLM_F_REQUEST, NLM_F_DUMP
-_NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_BYTECODE = 1  # INET_DIAG_REQ_BYTECODE
 _JUMP, _PORT_AT_LEAST, _PORT_AT_MOST = 1, 2, 3  # INET_DIAG_BC_JMP, _S_GE, _S_LE
-
-_HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
-_ATTRIBUTE = struct.Struct("=HH")  # struct nlattr: length, type
-_REQUEST = struct.Struct("=BBBxI48x")  # struct inet_diag_req_v2: family, protocol, extensions, states; any socket
-_MESSAGE = struct.Struct("=BBxx2s2x16s")  # struct inet_diag_msg begins with: family, state, local port, local address
 _STEP = struct.Struct("=BBH")  # struct inet_diag_bc_op: code, bytes to go on by if it holds, and if not
 _RANGE_BYTES = 5 * _STEP.size  # two comparisons, each with its port in a step of its own, and a jump
-_RECEIVE_BYTES = 1 << 18
 
 _End = tuple[int, int, bytes, bytes]  # family, state, port and address; the last two as on the wire
 
@@ -68,46 +55,20 @@ def count_sockets(ports: Sequence[Ports], namespace: str | None = None) -> Count
     ends: Counter[LocalEnd] = Counter()
     if not ports:
         return ends
-    with _open() if namespace is None else within(namespace, _open) as netlink:
+    with open_sock_diag(namespace) as netlink:
         for (family, state, port, address), number in _count(netlink, ports).items():
             ends[LocalEnd(_address(family, address), int.from_bytes(port), TcpState(state))] += number
     return ends
 
 
-def _open() -> socket.socket:
-    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
-
-
 def _count(netlink: socket.socket, ports: Sequence[Ports]) -> Counter[_End]:
-    found: Counter[_End] = Counter()
-    for family in (socket.AF_INET, socket.AF_INET6):
-        netlink.send(_request(family, ports))
-        found.update(_answers(netlink))
-    return found
-
-
-def _answers(netlink: socket.socket) -> Iterator[_End]:
-    """The sockets that the kernel lists, until it says that this was all."""
-    while True:
-        data = netlink.recv(_RECEIVE_BYTES)
-        at = 0
-        while at < len(data):
-            length, kind, *_ = _HEADER.unpack_from(data, at)
-            if kind == _NLMSG_DONE:
-                return
-            if kind == _NLMSG_ERROR:
-                (code,) = struct.unpack_from("=i", data, at + _HEADER.size)
-                raise NetworkError(f"the kernel does not list its TCP sockets: {os.strerror(-code)}")
-            yield _MESSAGE.unpack_from(data, at + _HEADER.size)
-            at += (length + 3) & ~3
-
-
-def _request(family: int, ports: Sequence[Ports]) -> bytes:
     states = sum(1 << state for state in TcpState)
     bytecode = _port_filter(ports)
-    attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(bytecode), _BYTECODE) + bytecode
-    body = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, states) + attribute
-    return _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _DUMP, 0, 0) + body
+    found: Counter[_End] = Counter()
+    for family in (socket.AF_INET, socket.AF_INET6):
+        listed = sockets(netlink, family, socket.IPPROTO_TCP, states, bytecode)
+        found.update(MESSAGE.unpack_from(data, begin)[:4] for data, begin, _ in listed)
+    return found
 
 
 def _port_filter(ports: Sequence[Ports]) -> bytes:

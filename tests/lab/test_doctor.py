@@ -1,13 +1,20 @@
 """`glbctl doctor` and `glbctl probe` on hosts of the lab that are well, and on hosts with a fault that was made."""
 
+import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
+import pytest
 from pyroute2 import IPRoute
 
+from glb.doctor.examine import examine
+from glb.doctor.finding import Level
 from glb.lab import Lab, hosts
 from tests.lab.helpers.commands import facts, faults, lookups
 from tests.lab.helpers.packets import wait_for
@@ -33,6 +40,38 @@ def changed(
 
 def index(ip: IPRoute, name: str) -> int:
     return int(ip.link_lookup(ifname=name)[0])
+
+
+class Examined(Protocol):
+    """What doctor finds wrong on a host; examined in this process, which takes less time than a command."""
+
+    def __call__(self, host: str, table: Path | None = None, interface: str | None = "") -> set[tuple[str, str]]: ...
+
+
+@pytest.fixture
+def examined(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Examined:
+    for name, value in lab.env.items():
+        monkeypatch.setenv(name, value)
+
+    def examined(host: str, table: Path | None = None, interface: str | None = "") -> set[tuple[str, str]]:
+        findings = lab.within(host, lambda: examine(host if interface == "" else interface, table))
+        return {(finding.check, str(finding.level)) for finding in findings if finding.level is not Level.OK}
+
+    return examined
+
+
+@contextmanager
+def mended_after(lab: Lab, host: str, commands: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        run_all(lab, host, commands)
+
+
+def run_all(lab: Lab, host: str, commands: Sequence[str]) -> None:
+    for command in commands:
+        done = lab.run(host, command.split())
+        assert done.returncode == 0, f"{command}: {done.stderr}"
 
 
 def test_a_lab_is_well(lab: Lab) -> None:
@@ -73,17 +112,141 @@ def test_a_packet_of_no_bind_is_told_to_go_to_the_stack(lab: Lab) -> None:
     assert (told["bind"], told["action"], told["sent"], told["agrees"]) == (None, "pass", [], True)
 
 
-def test_a_proxy_without_its_vips_and_with_open_arp_is_told(lab: Lab) -> None:
-    vips = [(str(hosts.VIP4), 32), (str(hosts.VIP6), 128)]
-    lab.set_sysctl("proxy1", "net.ipv4.conf.all.arp_ignore", 0)
-    with changed(
-        lab,
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """made and mended: commands; the host's name is its interface's. found: what doctor then says of the host."""
+
+    host: str
+    made: Sequence[str]
+    mended: Sequence[str]
+    found: set[tuple[str, str]]
+
+    @property
+    def name(self) -> str:
+        return f"{self.host}: {'; '.join(self.made) or 'as it is'}"
+
+
+RP_FILTER, ARP_IGNORE = "sysctl -qw net.ipv4.conf.all.rp_filter={}", "sysctl -qw net.ipv4.conf.all.arp_ignore={}"
+ROUTER4, ROUTER6 = (address.ip for address in hosts.ROUTER.addresses)
+DEFAULT4, DEFAULT6 = f"ip route add default via {ROUTER4}", f"ip -6 route add default via {ROUTER6}"
+NO_DEFAULT4, NO_DEFAULT6 = "ip route del default", "ip -6 route del default"
+VIP4, VIP6 = f"ip addr add {hosts.VIP4}/32 dev lo", f"ip addr add {hosts.VIP6}/128 dev lo"
+NO_VIP4, NO_VIP6 = VIP4.replace(" add ", " del "), VIP6.replace(" add ", " del ")
+ANY_IP = f"ip route add local {hosts.VIP_NET4} dev lo"
+OTHER = "ip addr add 192.0.2.77/32 dev lo"
+PROXY1 = str(hosts.proxy(1).addresses[0].ip)
+CLOSED = [f"ip rule add ipproto {protocol} prohibit" for protocol in ("tcp dport 80", "udp dport 19523")]
+
+FAULTS = [
+    # The VIPs
+    Fault("proxy1", [NO_VIP4], [VIP4], {("vip", "error")}),
+    Fault("proxy1", [NO_VIP4, NO_VIP6, OTHER], [VIP4, VIP6, OTHER.replace(" add ", " del ")], {("vip", "error")}),
+    Fault("proxy1", [NO_VIP4, ANY_IP], [ANY_IP.replace(" add ", " del "), VIP4], set()),
+    Fault("proxy1", [ARP_IGNORE.format(0)], [ARP_IGNORE.format(1)], {("arp_ignore", "warning")}),
+    Fault(
         "proxy1",
-        lambda ip: [ip.addr("del", index=index(ip, "lo"), address=a, prefixlen=p) for a, p in vips],
-        lambda ip: [ip.addr("add", index=index(ip, "lo"), address=a, prefixlen=p) for a, p in vips],
-    ):
-        assert faults(lab, "proxy1") == {("vip", "error"), ("arp_ignore", "warning")}
-    lab.set_sysctl("proxy1", "net.ipv4.conf.all.arp_ignore", 1)
+        [NO_VIP4, f"ip addr add {hosts.VIP4}/32 dev proxy1"],
+        [f"ip addr del {hosts.VIP4}/32 dev proxy1", VIP4],
+        {("arp", "warning")},
+    ),
+    Fault(
+        "proxy1",
+        ["sysctl -qw net.ipv6.conf.proxy1.disable_ipv6=1"],
+        [
+            "sysctl -qw net.ipv6.conf.proxy1.disable_ipv6=0",
+            f"ip -6 addr add {hosts.proxy(1).ipv6} dev proxy1 nodad",
+            DEFAULT6,
+        ],
+        {("vip", "error"), ("return", "error")},
+    ),
+    # The routes back to clients
+    Fault("proxy1", [NO_DEFAULT4], [DEFAULT4], {("return", "error")}),
+    Fault("proxy1", [NO_DEFAULT6], [DEFAULT6], {("return", "error")}),
+    Fault(
+        "proxy1",
+        [NO_DEFAULT4, "ip route add default via 10.77.0.250"],
+        [NO_DEFAULT4, DEFAULT4],
+        {("return", "error")},
+    ),
+    Fault("proxy1", [NO_DEFAULT4, "ip route add blackhole default"], [NO_DEFAULT4, DEFAULT4], {("return", "error")}),
+    Fault("proxy1", [RP_FILTER.format(1)], [RP_FILTER.format(0)], set()),
+    Fault(
+        "proxy1",
+        [NO_DEFAULT4, RP_FILTER.format(2)],
+        [RP_FILTER.format(0), DEFAULT4],
+        {("rp_filter", "error"), ("return", "error")},
+    ),
+    Fault(
+        "proxy1",
+        ["ip link add name other type veth peer name far", "ip addr add 192.0.2.1/24 dev other", "ip link set other up",
+         "ip link set far up", NO_DEFAULT4, "ip route add default via 192.0.2.2", RP_FILTER.format(1),
+         "ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev other"],
+        [RP_FILTER.format(0), "ip link del other", DEFAULT4],
+        {("rp_filter", "error")},
+    ),
+    # A director
+    Fault("director1", [ANY_IP], [ANY_IP.replace(" add ", " del ")], {("vip", "warning")}),
+    Fault("director1", CLOSED, [rule.replace(" add ", " del ") for rule in CLOSED], {("health", "error")}),
+    Fault(
+        "director1",
+        [f"ip neigh replace {PROXY1} lladdr 02:00:00:00:00:99 nud permanent dev director1"],
+        [f"ip neigh del {PROXY1} dev director1"],
+        {("health", "warning")},
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_is_found_and_nothing_else(lab: Lab, fault: Fault, examined: Examined, tmp_path: Path) -> None:
+    served = write_table(tmp_path, lab, tcp_binds(lab))
+    with mended_after(lab, fault.host, fault.mended):
+        run_all(lab, fault.host, fault.made)
+        wait_for(lambda: examined(fault.host, served) == fault.found, f"{fault.found} and no more", 15)
+    wait_for(lambda: not examined(fault.host, served), "all is well again", 15)
+
+
+def test_a_bind_without_a_listener_is_found_where_the_table_is_known(
+    lab: Lab, examined: Examined, tmp_path: Path
+) -> None:
+    binds = tcp_binds(lab)
+    assert examined("proxy1", write_table(tmp_path, lab, binds)) == set()
+
+    missing = {"ip": str(hosts.VIP4), "proto": "tcp", "port": 444}
+    assert examined("proxy1", write_table(tmp_path, lab, [*binds, missing])) == {("listener", "error")}
+
+
+def tcp_binds(lab: Lab) -> list[Any]:
+    """Those that the proxies' web servers serve; nobody serves the others."""
+    binds = json.loads(lab.table_path.read_text())["tables"][0]["binds"]
+    return [bind for bind in binds if bind["proto"] == "tcp"]
+
+
+def write_table(folder: Path, lab: Lab, binds: Sequence[Any]) -> Path:
+    document = json.loads(lab.table_path.read_text())
+    document["tables"][0]["binds"] = binds
+    path = folder / "table.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_a_suspended_daemon_is_found(lab: Lab, examined: Examined) -> None:
+    for host, found in (("proxy2", {("daemon", "error")}), ("director2", {("daemon", "error"), ("control", "error")})):
+        daemon = lab.process_id(host)
+        daemon.send(signal.SIGSTOP)
+        try:
+            assert examined(host) == found
+        finally:
+            daemon.send(signal.SIGCONT)
+
+
+def test_a_datapath_without_its_daemons_status_is_found(lab: Lab, examined: Examined) -> None:
+    lab.kill("proxy2")
+    (lab.run_dir / "proxy2.status.json").unlink()
+
+    assert examined("proxy2", interface=None) == {("daemon", "error")}
+
+    lab.start_proxy("proxy2")
+    assert examined("proxy2") == set()
 
 
 def test_a_directors_surroundings_are_examined(lab: Lab) -> None:
@@ -113,4 +276,9 @@ def test_a_directors_surroundings_are_examined(lab: Lab) -> None:
     ):
         found = faults(lab, "director1")
 
-    assert found == {("mtu", "warning"), ("vip", "warning"), ("backend", "error"), ("veth", "error")}
+    assert found - {("health", "warning")} == {
+        ("mtu", "warning"),
+        ("vip", "warning"),
+        ("backend", "error"),
+        ("veth", "error"),
+    }

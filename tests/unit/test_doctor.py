@@ -1,19 +1,22 @@
 """What the doctor makes of facts: every fault is found, with a remedy, and nothing else."""
 
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 import pytest
 
 from glb.config.model import DirectorConfig, Egress, HashFields
 from glb.daemon.process import ProcessId
-from glb.daemon.report import Report, TableSummary
+from glb.daemon.report import HeldBackend, Report, TableSummary
 from glb.doctor.examine import judge_daemon, judge_daemons
-from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer
+from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer, Ports, RoutingFacts, VipFacts
 from glb.doctor.finding import Finding, Level
 from glb.doctor.host import judge_host
+from glb.network.listeners import Listener
 from glb.network.refusal import Cause, Refusal
+from glb.network.return_path import CLIENTS, Break, ReturnPath
+from glb.network.stack import Fate, LocalNetwork
 
 HOST = HostFacts(release=(6, 1), jit=True, btf=True, bpffs=True)
 LINK = LinkFacts(
@@ -33,13 +36,37 @@ DIRECTOR = DaemonFacts(
     pinned=7,
     current=True,
     sysctls={"rp_filter": 0, "arp_ignore": 1, "arp_announce": 2, "forwarding": 0},
-    addresses=frozenset({IPv4Address("10.0.0.100")}),
-    loopback=frozenset({IPv4Address("127.0.0.1"), IPv4Address("203.0.113.10")}),
+    local=(LocalNetwork(ip_network("10.0.0.100"), "eth0", is_quiet=False),),
     config=DirectorConfig(IPv4Address("10.0.0.100")),
     next_hops={"10.0.0.1": None},
     probed=1,
 )
-PROXY = replace(DIRECTOR, report=replace(REPORT, role="proxy", tables=()), config=None)
+VIP4, VIP6 = IPv4Address("203.0.113.10"), IPv6Address("2001:db8:f::10")
+
+
+def on_lo(vip: IPv4Address | IPv6Address) -> LocalNetwork:
+    return LocalNetwork(ip_network(vip), "lo", is_quiet=True)
+
+
+def paths(vip: IPv4Address | IPv6Address, broken: Break | None = None, **changes: Any) -> tuple[ReturnPath, ...]:
+    router = ip_address("10.0.0.1" if vip.version == 4 else "2001:db8::1")
+    return tuple(replace(ReturnPath(vip, c, broken, "eth0", router, 1500), **changes) for c in CLIENTS[vip.version])
+
+
+def vip(address: IPv4Address | IPv6Address, **changes: Any) -> VipFacts:
+    there = VipFacts(
+        ip_network(address),
+        is_configured=True,
+        local=on_lo(address),
+        fates=(Fate.LOCAL, Fate.LOCAL),
+        paths=paths(address),
+        listeners=(Listener("tcp", IPv6Address("::"), 80), Listener("udp", address, 53)),
+        ports=(Ports("tcp", 80, 80), Ports("udp", 53, 53)),
+    )
+    return replace(there, **changes)
+
+
+PROXY = replace(DIRECTOR, report=replace(REPORT, role="proxy", tables=()), config=None, vips=(vip(VIP4), vip(VIP6)))
 
 
 def faults(findings: list[Finding]) -> list[tuple[str, Level]]:
@@ -86,8 +113,13 @@ def test_faults_of_a_directors_interface(changes: dict[str, Any], fault: tuple[s
 
 
 def test_a_host_without_a_daemon_is_told() -> None:
-    assert faults(list(judge_daemons([]))) == [("daemons", Level.WARNING)]
-    assert faults(list(judge_daemons([REPORT]))) == []
+    assert faults(list(judge_daemons([], []))) == [("daemons", Level.WARNING)]
+    assert faults(list(judge_daemons([REPORT], ["eth0"]))) == []
+
+
+def test_a_datapath_without_a_daemons_status_is_an_error() -> None:
+    assert faults(list(judge_daemons([], ["eth0"]))) == [("daemon", Level.ERROR)]
+    assert faults(list(judge_daemons([REPORT], ["eth0", "eth1"]))) == [("daemon", Level.ERROR)]
 
 
 def test_a_captures_twin_in_the_programs_place_is_no_fault() -> None:
@@ -107,6 +139,29 @@ def test_two_rows_need_more_room() -> None:
     assert faults(judge_daemon(facts)) == [("mtu", Level.WARNING)]
 
 
+HELD = (HeldBackend("web", "10.0.0.1", "tcp 80: timeout"),)
+ROUTING = RoutingFacts(
+    "bird", False, ("203.0.113.0/24",), (), not_carried=(), sessions=(("10.0.0.254", "established"),), fault=None
+)
+
+
+def with_backends(backends: dict[str, str], **changes: Any) -> Report:
+    return replace(REPORT, tables=(replace(REPORT.tables[0], backends=backends),), **changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"routing": ROUTING},
+        {"routing": replace(ROUTING, speaker="none", announced=(), sessions=())},
+        {"report": with_backends({"10.0.0.1": "active", "10.0.0.2": "inactive"}, unreachable=("10.0.0.2",))},
+        {"local": (on_lo(IPv4Address("192.0.2.1")), on_lo(VIP6))},
+    ],
+)
+def test_a_director_without_a_fault(changes: dict[str, Any]) -> None:
+    assert faults(judge_daemon(replace(DIRECTOR, **changes))) == []
+
+
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
@@ -114,8 +169,25 @@ def test_two_rows_need_more_room() -> None:
         ({"report": replace(REPORT, error="tables[0]: bad")}, ("files", Level.ERROR)),
         ({"current": None}, ("files", Level.ERROR)),
         ({"current": False}, ("files", Level.WARNING)),
-        ({"addresses": frozenset({IPv4Address("203.0.113.10")})}, ("vip", Level.WARNING)),
         *(({"next_hops": {"10.0.0.1": Refusal(cause)}}, ("backend", Level.ERROR)) for cause in Cause),
+        ({"stopped": True}, ("daemon", Level.ERROR)),
+        ({"silent": "eth0.sock: no answer"}, ("control", Level.ERROR)),
+        ({"local": (on_lo(VIP4),)}, ("vip", Level.WARNING)),
+        ({"local": (LocalNetwork(ip_network("203.0.0.0/16"), "lo", is_quiet=True),)}, ("vip", Level.WARNING)),
+        ({"report": replace(REPORT, held=HELD, cut_off=("web",))}, ("health", Level.ERROR)),
+        ({"report": replace(REPORT, unreachable=("10.0.0.1",))}, ("health", Level.ERROR)),
+        ({"report": with_backends({"10.0.0.1": "active", "10.0.0.2": "active"}, held=HELD)}, ("health", Level.ERROR)),
+        ({"report": with_backends({"10.0.0.1": "active, unhealthy"})}, ("health", Level.ERROR)),
+        (
+            {"report": with_backends({"10.0.0.1": "active, unhealthy", "10.0.0.2": "active"})},
+            ("health", Level.WARNING),
+        ),
+        ({"routing": replace(ROUTING, fault="bird is not installed")}, ("routing", Level.ERROR)),
+        ({"routing": replace(ROUTING, sessions=(("10.0.0.254", "active"),))}, ("routing", Level.WARNING)),
+        ({"routing": replace(ROUTING, not_carried=("2001:db8:f::/64",))}, ("routing", Level.WARNING)),
+        ({"routing": replace(ROUTING, last_resort=("203.0.113.0/24",))}, ("routing", Level.WARNING)),
+        ({"routing": replace(ROUTING, draining=True)}, ("routing", Level.WARNING)),
+        ({"routing": replace(ROUTING, announced=())}, ("routing", Level.WARNING)),
         ({"report": replace(REPORT, metrics_trouble="127.0.0.1:9480: in use")}, ("metrics", Level.WARNING)),
         ({"deviations": ("a to b is not tunnelled",)}, ("tables", Level.ERROR)),
         ({"link": None}, ("interface", Level.ERROR)),
@@ -129,15 +201,66 @@ def test_faults_of_a_director(changes: dict[str, Any], fault: tuple[str, Level])
     assert faults(judge_daemon(replace(DIRECTOR, **changes))) == [fault]
 
 
+PUBLIC = IPv4Address("192.0.0.9")  # globally reachable, RFC 7723
+NOT_LOCAL = vip(VIP6, local=None, fates=(Fate.NO_ROUTE, Fate.NO_ROUTE), paths=(), listeners=())
+REFUSED = vip(VIP4, fates=(Fate.LOCAL, Fate.REFUSED))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"vips": (vip(VIP4, local=LocalNetwork(ip_network("203.0.113.0/24"), "lo", is_quiet=True)),)},
+        {"vips": (vip(VIP4, local=LocalNetwork(ip_network(VIP4), "tunl0", is_quiet=True)),)},
+        {"vips": (vip(VIP4, namespace="web", fates=(Fate.FORWARDED, Fate.FORWARDED)),)},
+        {"vips": (vip(VIP6),), "sysctls": {"arp_ignore": 0, "arp_announce": 0}},
+        {"sysctls": {**PROXY.sysctls, "rp_filter": 1}},
+    ],
+)
+def test_a_proxy_without_a_fault(changes: dict[str, Any]) -> None:
+    assert faults(judge_daemon(replace(PROXY, **changes))) == []
+
+
+@pytest.mark.parametrize(
+    ("listener", "takes"),
+    [
+        (Listener("tcp", VIP4, 80), True),
+        (Listener("tcp", IPv4Address("0.0.0.0"), 80), True),
+        (Listener("tcp", IPv6Address("::"), 80), True),
+        (Listener("tcp", IPv6Address("::"), 80, only_ipv6=True), False),
+        (Listener("tcp", IPv4Address("127.0.0.1"), 80), False),
+        (Listener("tcp", VIP4, 80, interface=7), True),
+        (Listener("tcp", VIP4, 80, interface=8), False),
+    ],
+)
+def test_which_sockets_take_a_packet(listener: Listener, takes: bool) -> None:
+    assert listener.takes(VIP4, 7) is takes
+
+
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"loopback": frozenset({IPv4Address("127.0.0.1")})}, ("vip", Level.ERROR)),
         ({"report": replace(PROXY.report, agent_trouble="10.0.0.1:19523: in use")}, ("agent", Level.WARNING)),
         ({"report": replace(PROXY.report, metrics_trouble="127.0.0.1:9480: in use")}, ("metrics", Level.WARNING)),
         ({"sysctls": {"arp_ignore": 0, "arp_announce": 2}}, ("arp_ignore", Level.WARNING)),
         ({"sysctls": {"arp_ignore": 1, "arp_announce": 1}}, ("arp_announce", Level.WARNING)),
-        ({"sysctls": {"arp_ignore": 1, "arp_announce": 2, "rp_filter": 1}}, ("rp_filter", Level.WARNING)),
+        ({"stopped": True}, ("daemon", Level.ERROR)),
+        ({"vips": ()}, ("vip", Level.ERROR)),
+        ({"sysctls": {**PROXY.sysctls, "disable_ipv6": 1}}, ("vip", Level.ERROR)),
+        ({"vips": (vip(VIP4), NOT_LOCAL)}, ("vip", Level.ERROR)),
+        ({"vips": (vip(VIP4, namespace="web", fates=(Fate.NO_ROUTE,) * 2),)}, ("vip", Level.ERROR)),
+        ({"vips": (REFUSED,), "sysctls": {**PROXY.sysctls, "rp_filter": 1}}, ("rp_filter", Level.ERROR)),
+        ({"vips": (REFUSED,), "sysctls": {**PROXY.sysctls, "rp_filter": 2}}, ("rp_filter", Level.ERROR)),
+        ({"vips": (REFUSED,)}, ("rp_filter", Level.ERROR)),
+        ({"vips": (vip(VIP4, listeners=()),)}, ("listener", Level.ERROR)),
+        ({"vips": (vip(VIP4, listeners=(Listener("tcp", VIP4, 80),)),)}, ("listener", Level.ERROR)),
+        ({"vips": (vip(VIP4, listeners=(), ports=(), is_configured=False),)}, ("listener", Level.ERROR)),
+        ({"vips": (vip(VIP4, paths=paths(VIP4, Break.NO_ROUTE, has_router=False)),)}, ("return", Level.ERROR)),
+        ({"vips": (vip(VIP4, paths=paths(VIP4, Break.NO_ROUTE)),)}, ("return", Level.WARNING)),
+        ({"vips": (vip(PUBLIC, paths=paths(PUBLIC, Break.NO_ROUTE)),)}, ("return", Level.ERROR)),
+        ({"vips": (vip(VIP4, paths=paths(VIP4, Break.REFUSED)),)}, ("return", Level.ERROR)),
+        ({"vips": (vip(VIP6, paths=paths(VIP6, Break.NO_NEIGHBOUR)), vip(VIP4))}, ("return", Level.ERROR)),
+        ({"vips": (vip(VIP6, paths=paths(VIP6, mtu=1279)),)}, ("return", Level.ERROR)),
+        ({"vips": (vip(VIP4, local=LocalNetwork(ip_network(VIP4), "eth0", False)),)}, ("arp", Level.WARNING)),
     ],
 )
 def test_faults_of_a_proxy(changes: dict[str, Any], fault: tuple[str, Level]) -> None:

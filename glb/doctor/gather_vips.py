@@ -1,0 +1,110 @@
+"""Finding out what a proxy's stack does with packets for its VIPs, and with the answers: this judges nothing."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pyroute2 import IPRoute
+
+from glb.config.model import Bind
+from glb.doctor.facts import Ports, VipFacts
+from glb.network.interface import Interface
+from glb.network.listeners import Listener, listeners
+from glb.network.namespaces import within
+from glb.network.return_path import CLIENTS, ReturnPath, return_path
+from glb.network.stack import Address, LocalNetwork, Network, fate, local_networks
+
+_NEIGHBOUR_SECONDS = 1.0
+_OWN = ""  # the proxy's own network namespace
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A network namespace whose sockets take packets."""
+
+    name: str
+    local: tuple[LocalNetwork, ...]
+    listeners: tuple[Listener, ...]
+
+
+def vip_facts(interface: Interface, namespaces: Sequence[str], binds: Sequence[Bind]) -> tuple[VipFacts, ...]:
+    """Of the networks of the binds; without any, of the local addresses that may be VIPs.
+
+    interface: the proxy's. namespaces: those of proxy.conf. Raises NetworkError if one cannot be entered.
+    """
+    places = [_place(name) for name in (_OWN, *namespaces)]
+    wanted = _ports_by_network(binds) or dict.fromkeys(_candidates(places), ())
+    with IPRoute() as netlink:
+        return tuple(
+            _facts(netlink, interface, network, ports, places, is_configured=bool(binds))
+            for network, ports in wanted.items()
+        )
+
+
+def _place(name: str) -> _Place:
+    def look() -> tuple[LocalNetwork, ...]:
+        with IPRoute() as netlink:
+            return tuple(local_networks(netlink))
+
+    if name == _OWN:
+        return _Place(name, look(), listeners())
+    return _Place(name, within(name, look), listeners(name))
+
+
+def _ports_by_network(binds: Iterable[Bind]) -> dict[Network, tuple[Ports, ...]]:
+    found: dict[Network, list[Ports]] = {}
+    for bind in binds:
+        found.setdefault(bind.network, []).append(Ports(str(bind.proto), bind.port_start, bind.port_end))
+    return {network: tuple(ports) for network, ports in found.items()}
+
+
+def _candidates(places: Sequence[_Place]) -> Iterator[Network]:
+    return (local.network for place in places for local in place.local if local.is_quiet)
+
+
+def _facts(
+    netlink: IPRoute,
+    interface: Interface,
+    network: Network,
+    ports: tuple[Ports, ...],
+    places: Sequence[_Place],
+    *,
+    is_configured: bool,
+) -> VipFacts:
+    found = next(((place, local) for place in places if (local := _local(place, network))), None)
+    place, local = found or (places[0], None)
+    vip = _one_of(network, local)
+    return VipFacts(
+        network,
+        is_configured,
+        place.name,
+        local,
+        fates=tuple(fate(netlink, vip, client, interface.ip_index) for client in CLIENTS[vip.version]),
+        paths=_paths(place.name, vip) if local else (),
+        listeners=tuple(one for one in place.listeners if _takes(one, vip, place, interface)),
+        ports=ports,
+    )
+
+
+def _takes(listener: Listener, vip: Address, place: _Place, interface: Interface) -> bool:
+    """A namespace of its own has other interfaces: any that a socket is bound to there will do."""
+    return listener.takes(vip, interface.ip_index if place.name == _OWN else listener.interface)
+
+
+def _local(place: _Place, network: Network) -> LocalNetwork | None:
+    """What makes the network local there, or a part of it."""
+    there = [local for local in place.local if local.network.version == network.version]
+    return next((local for local in there if local.network.overlaps(network)), None)
+
+
+def _one_of(network: Network, local: LocalNetwork | None) -> Address:
+    """An address of the network, of that part which is local; not the one that names the network, if there are more."""
+    part = local.network if local and local.network.prefixlen > network.prefixlen else network
+    return part[0] if part.prefixlen >= part.max_prefixlen - 1 else part[1]
+
+
+def _paths(namespace: str, vip: Address) -> tuple[ReturnPath, ...]:
+    def look() -> tuple[ReturnPath, ...]:
+        with IPRoute() as netlink:
+            return tuple(return_path(netlink, vip, client, _NEIGHBOUR_SECONDS) for client in CLIENTS[vip.version])
+
+    return look() if namespace == _OWN else within(namespace, look)
