@@ -1,15 +1,13 @@
 """Edits of a forwarding table's JSON source by commands: whole or not at all, only by legal moves to a valid result.
 
-Two edits at once follow one another: each holds a lock on the file's directory from its reading to its
-writing. The file keeps its indentation and the order of its keys.
+Two edits at once follow one another: each holds the file's lock (glb/locks.py) from its reading to its writing.
+The file keeps its indentation and the order of its keys.
 """
 
-import contextlib
-import fcntl
 import json
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,6 +18,7 @@ from glb.config.errors import ConfigError
 from glb.config.load import parse_json, parse_tables, read_text
 from glb.config.model import Address, State, Table
 from glb.config.moves import objection
+from glb.locks import locked
 
 Raw = dict[str, Any]
 
@@ -142,7 +141,7 @@ def _edit(
     may_add: bool = False,
 ) -> Edit:
     backend = _parse_address(address)
-    with locked(path):
+    with locked_for_edit(path):
         text = read_text(path)
         raw = parse_json(text, str(path))
         old = _places(path, text, raw)
@@ -180,21 +179,9 @@ def _replace(path: Path, text: str) -> None:
         raise ConfigError(f"{path}: cannot be replaced: {error.strerror}") from error
 
 
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Let no other edit of the file come between. Raises ConfigError if its directory is not there.
-
-    The directory is what is locked: the file itself is replaced, so a lock on it would lock nothing.
-    """
-    try:
-        directory = os.open(Path(os.path.realpath(path)).parent, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(directory)
+def locked_for_edit(path: Path) -> AbstractContextManager[None]:
+    """Let no other edit of the file come between. Raises LockError."""
+    return locked(path, f"edits of {path}")
 
 
 def _parse_address(address: Address | str) -> Address:

@@ -46,13 +46,15 @@ def run(iface: Interfaces, config: ConfigFile, table: TableFile, keep: Keep = Fa
 @app.command()
 def openapi() -> None:
     """Print the description (OpenAPI, JSON) of the API that the daemon serves on its control socket."""
+    from glb.daemon.lane import Lane
     from glb.director.announcer import Announcer
     from glb.director.api import create_api  # here, since most commands do without a web framework
     from glb.director.health import Keeper
     from glb.health.ledger import Memory
     from glb.health.monitor import Monitor
 
-    api = create_api(asyncio.Queue(), Announcer((), keep=False), Keeper(Monitor(Memory()), Path(os.devnull)))
+    keeper = Keeper(Monitor(Memory()), Path(os.devnull), Lane("none"))
+    api = create_api(None, None, Announcer((), keep=False), keeper)
     typer.echo(json.dumps(api.openapi(), indent=2))
 
 

@@ -3,21 +3,32 @@
 import asyncio
 import logging
 import signal
-import sys
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import sdnotify
 
 from glb.daemon.descriptors import raise_limit
+from glb.daemon.lane import Lane
+from glb.daemon.log import standard_error
+from glb.errors import GlbError
+from glb.waiting import wait_for_any
 
 log = logging.getLogger(__name__)
 
 
+class DaemonError(GlbError):
+    """A daemon cannot start or go on. The message says what stands in the way."""
+
+
 def set_up_logging() -> None:
-    """One line an event on standard error; the journal adds the time, a terminal does not need it twice."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for chatty in ("watchfiles", "pyroute2"):
+    """One line an event on standard error; the journal adds the time, a terminal does not need it twice.
+
+    A log collector that hangs does not delay the daemon (log.py).
+    """
+    logging.basicConfig(stream=standard_error(), level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for chatty in ("pyroute2",):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
@@ -44,83 +55,106 @@ def on_signal(action: Callable[[], None], *numbers: signal.Signals) -> None:
 
 
 class Service(Protocol):
-    """A datapath that this process looks after. Its methods block, and are called one after the other."""
+    """What a daemon runs."""
 
-    def reload(self) -> object: ...
+    def reload(self) -> object:
+        """Take over the files as they are now. Runs in the lane `loads`."""
 
-    def detach(self) -> None: ...
+    def detach(self) -> None:
+        """Take the program off the interfaces and remove every trace. Runs in the lane `traffic`."""
 
-    def leave(self) -> None: ...
+    def leave(self) -> None:
+        """Let the datapath go on without this process. Runs in the lane `traffic`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """A daemon's lanes.
+
+    traffic: owns the datapath, and follows health and the network; each action in it is short. loads: reads files,
+    builds tables, compiles, keeps the history; may take long, or hang with a file system. reports: writes status files.
+    """
+
+    traffic: Lane
+    loads: Lane
+    reports: Lane
+
+    @classmethod
+    def start(cls) -> "Lanes":
+        return cls(Lane("traffic"), Lane("loads"), Lane("reports"))
 
 
 S = TypeVar("S", bound=Service)
-R = TypeVar("R")
-Actions: TypeAlias = asyncio.Queue[Callable[[S], object]]
 
-
-async def ask(actions: Actions[S], question: Callable[[S], R]) -> R:
-    """Have the worker do something, after all that was asked for before. Returns its result, or raises its error."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[R] = loop.create_future()
-
-    def settle(give: Callable[[Any], None], value: object) -> None:
-        if not answer.done():  # whoever asked may have gone
-            give(value)
-
-    def act(service: S) -> None:
-        try:
-            result = question(service)
-        except Exception as error:
-            loop.call_soon_threadsafe(settle, answer.set_exception, error)
-        else:
-            loop.call_soon_threadsafe(settle, answer.set_result, result)
-
-    actions.put_nowait(act)
-    return await answer
+_STOP_SECONDS = 5.0
+"""That a load which is still running gets at the end before the daemon stops without it."""
 
 
 async def live(
     role: str,
     interfaces: Sequence[str],
     keep: bool,
-    start: Callable[[], S],
-    duties: Sequence[Callable[[Actions[S], asyncio.Event], Coroutine[None, None, None]]],
+    start: Callable[[Lanes], S],
+    duties: Sequence[Callable[[S, Lanes, asyncio.Event], Coroutine[None, None, None]]],
 ) -> None:
-    """A daemon's life: start, do what the duties ask for and reload at SIGHUP, until SIGTERM or SIGINT.
+    """A daemon's life: start, do its duties and reload at SIGHUP, until SIGTERM or SIGINT.
 
     With keep, the datapath stays attached afterwards. It also stays should this process fail: traffic must not suffer
-    for it. Raises what `start` raises.
+    for it. A stop does not wait for a load that hangs. Raises what `start` raises.
     """
     raise_limit()
     stop = stop_event()
-    actions: Actions[S] = asyncio.Queue()
-    on_signal(lambda: actions.put_nowait(lambda service: service.reload()), signal.SIGHUP)  # unheard, it would end us
-    service = await asyncio.to_thread(start)
+    lanes = Lanes.start()
+    hangup = asyncio.Event()
+    on_signal(hangup.set, signal.SIGHUP)  # without a handler, it would end the process
+    service = await _started(lanes, start, stop)
     names = ", ".join(interfaces)
+    lanes.reports.flush(_FLUSH_SECONDS)
     tell_ready(f"attached to {names}")
     log.info("%s: %s ready", names, role)
     try:
         async with asyncio.TaskGroup() as tasks:
             for duty in duties:
-                tasks.create_task(duty(actions, stop))
-            worker = tasks.create_task(_work_off(service, actions))
+                tasks.create_task(duty(service, lanes, stop))
+            tasks.create_task(_reload_at(hangup, service, lanes, stop))
             await stop.wait()
-            worker.cancel()
     except BaseException:
-        await asyncio.to_thread(service.leave)
+        await _end(lanes, service.leave)
         raise
     tell_stopping()
-    await asyncio.to_thread(service.leave if keep else service.detach)
+    await _end(lanes, service.leave if keep else service.detach)
     log.info("%s: %s", names, "stopped; the datapath stays attached" if keep else "detached")
 
 
-async def _work_off(service: S, actions: Actions[S]) -> None:
-    """One action after the other; in a thread, so that long work deafens no daemon."""
-    while True:
-        action = await actions.get()
-        running = asyncio.ensure_future(asyncio.to_thread(action, service))
-        try:
-            await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await running  # no thread can be cancelled: what has begun ends before the datapath is let go
-            raise
+_FLUSH_SECONDS = 1.0
+
+
+async def _started(lanes: Lanes, start: Callable[[Lanes], S], stop: asyncio.Event) -> S:
+    """The service. If the daemon is to stop before it has started, a start that hangs is given up."""
+    starting = asyncio.create_task(lanes.loads.run("start", lambda: start(lanes)))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        await asyncio.wait((starting,), timeout=_STOP_SECONDS)
+    stopping.cancel()
+    if not starting.done():
+        starting.cancel()
+        raise DaemonError("stopped before the start had ended, which hangs: is a file system unreachable?")
+    return starting.result()
+
+
+async def _reload_at(hangup: asyncio.Event, service: Service, lanes: Lanes, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        await wait_for_any(hangup, stop)
+        if hangup.is_set():
+            hangup.clear()
+            lanes.loads.post_once("reload", service.reload)
+
+
+async def _end(lanes: Lanes, last: Callable[[], None]) -> None:
+    """Stop loading, do the last thing to the datapath, and write the last report."""
+    if not await asyncio.to_thread(lanes.loads.close, _STOP_SECONDS):
+        running = lanes.loads.running
+        log.warning("%s is still running and is given up", running.what if running else "a load")
+    await lanes.traffic.run("stop", last)
+    await asyncio.to_thread(lanes.reports.flush, _FLUSH_SECONDS)

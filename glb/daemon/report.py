@@ -4,7 +4,6 @@ One JSON file a daemon, `<interface>.status.json` in $GLB_RUN_DIR or /run/glb, w
 """
 
 import json
-import os
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -15,6 +14,7 @@ from typing import Any
 from glb.daemon.durations import NONE_YET, Durations
 from glb.daemon.process import ProcessId
 from glb.errors import GlbError
+from glb.places import run_dir
 
 _SUFFIX = ".status.json"
 
@@ -91,6 +91,8 @@ class Report:
     """Where the metrics exporter answers by TCP: addresses with their port."""
     metrics_trouble: str | None = None
     """Why it does not, where it is to."""
+    busy: str | None = None
+    """What the daemon has been loading for unusually long; it follows health and the network meanwhile."""
     trouble: str | None = None
     """What keeps the datapath from its work just now, such as that the interface is gone."""
 
@@ -120,10 +122,6 @@ class Report:
 
     def changed(self, **changes: Any) -> "Report":
         return replace(self, **changes)
-
-
-def run_dir() -> Path:
-    return Path(os.environ.get("GLB_RUN_DIR", "/run/glb"))
 
 
 def socket_path(interface: str) -> Path:

@@ -1,25 +1,32 @@
-"""Keeping a daemon's report true, in memory always and on disk as far as the disk lets it."""
+"""A daemon's report of itself: in memory always, on disk as far as the disk permits."""
 
 import logging
+from contextlib import suppress
 from typing import Any
 
+from glb.daemon.lane import Lane, LaneClosedError
 from glb.daemon.report import Report, report_path
 
 log = logging.getLogger(__name__)
 
+_REMOVE_SECONDS = 1.0
+
 
 class Reporter:
-    """A daemon's report and its file. Traffic does not depend on the file: if it cannot be written, that is said once
-    and tried again."""
+    """A daemon's report and its file, which a lane of its own writes: traffic does not wait for a disk.
 
-    def __init__(self, report: Report) -> None:
+    If the file cannot be written, that is logged once and tried again.
+    """
+
+    def __init__(self, report: Report, lane: Lane) -> None:
         self.report = report
+        self._lane = lane
         self._failure: str | None = None
 
     def change(self, **changes: Any) -> None:
-        """Change fields of the report, and write it."""
+        """Change fields of the report, and have it written."""
         self.report = self.report.changed(**changes)
-        self._write()
+        self._lane.post_once("status file", self._write)
 
     def note(self, **facts: Any) -> None:
         """The same, if one of them is another than it was."""
@@ -27,7 +34,7 @@ class Reporter:
             self.change(**facts)
 
     def change_trouble(self, trouble: str | None) -> None:
-        """Say what is wrong around the datapath, or that nothing is any more: once, not at each look."""
+        """Report what keeps the datapath from following, or that nothing does any more: once, not at each refresh."""
         if trouble is not None and trouble != self.report.trouble:
             log.error("%s: the datapath stays as it is: %s", self.report.interface, trouble)
         if trouble is None and self.report.trouble is not None:
@@ -37,12 +44,16 @@ class Reporter:
 
     def catch_up(self) -> None:
         """Write what could not be written before, or is gone."""
-        if self._failure is not None or not report_path(self.report.interface).exists():
-            self._write()
+        self._lane.post_once("status file", self._write_missing)
 
     def remove(self) -> None:
-        """Remove the file."""
-        self.report.remove()
+        """Remove the file, after all that is to be written."""
+        with suppress(TimeoutError, LaneClosedError):
+            self._lane.call("status file", self.report.remove, _REMOVE_SECONDS)
+
+    def _write_missing(self) -> None:
+        if self._failure is not None or not report_path(self.report.interface).exists():
+            self._write()
 
     def _write(self) -> None:
         try:

@@ -5,8 +5,8 @@
 """
 
 import ctypes
-import fcntl
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from glb.datapath import libbpf
 from glb.datapath.errors import DatapathError
 from glb.datapath.kernel import object_id
 from glb.datapath.program import Program
+from glb.locks import LockHeldError, acquire
 
 BPFFS = Path("/sys/fs/bpf")
 
@@ -58,14 +59,16 @@ class PinDir:
     """The pins of one interface, held by one daemon at a time (a lock that the kernel drops with the process)."""
 
     def __init__(self, interface: str) -> None:
+        """Raises DatapathError if another daemon holds them, or another user than root could change them."""
         mount_bpffs()
         self.path = pin_dir(interface)
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._lock)
+        self.path.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for folder in (self.path.parent, self.path):
+            _require_roots_own(folder)
+        found = self.path.stat()
+        try:  # by its inode: hosts in other mount namespaces may have other pins at the same path
+            self._lock = acquire(Path(f"/pins/{found.st_dev}/{found.st_ino}"), f"the pins in {self.path}", seconds=0)
+        except LockHeldError as error:
             raise DatapathError(
                 f"{interface} already has a running glb daemon: stop it first (`glbctl director status`)"
             ) from error
@@ -120,3 +123,13 @@ class PinDir:
             return list(self.path.iterdir())
         except FileNotFoundError:
             return []
+
+
+def _require_roots_own(folder: Path) -> None:
+    """In a BPF file system that everybody may write to, somebody else may have made the directory first."""
+    found = folder.stat()
+    if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise DatapathError(
+            f"{folder}: mode {stat.S_IMODE(found.st_mode):04o}, owner {found.st_uid}: another user could replace the "
+            f"pins in it; remove it, or `chown root {folder}` and `chmod 700 {folder}`"
+        )

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from glb.config.model import Network
 from glb.config.routing import Routing
 from glb.config.routing import Speaker as Kind
-from glb.daemon.lifecycle import Actions, ask
-from glb.daemon.report import run_dir
-from glb.director.controller import Controller
+from glb.daemon.lane import Worker
+from glb.director.forwarding import Forwarding
 from glb.director.quiet import packets_taken, wait_until_quiet
 from glb.errors import GlbError
+from glb.places import run_dir
 from glb.routing.prefixes import last_resorts, not_carried, prefixes_to_announce, unreachable_behind
 from glb.routing.speaker import Session, Speaker
 from glb.routing.speakers import speaker_for
@@ -29,8 +29,7 @@ _PREFERENCE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What decides about announcing, as the worker sees it. unreachable: the prefixes of which this director reaches no
-    backend."""
+    """What decides about announcing. unreachable: the prefixes of which this director reaches no backend."""
 
     routing: Routing | None
     prefixes: tuple[Network, ...]
@@ -118,18 +117,17 @@ class Announcer:
             fault=self._broken or self._silent,
         )
 
-    async def duty(self, actions: Actions[Controller], stop: asyncio.Event) -> None:
+    async def duty(self, traffic: Worker[Forwarding], stop: asyncio.Event) -> None:
         """Look each second; at the end, unless the datapath is to stay, withdraw and wait until traffic has gone."""
         self._stop = stop
         looks = 0
         while not stop.is_set():
-            situation = await unless(stop, ask(actions, _look))
-            if situation is not None:
-                if situation.is_announced and looks % _LOOKS_PER_TEST == 0 and not self._draining:
-                    await unless(stop, self._test(actions))
-                async with self._turn:
-                    if not stop.is_set():  # a drain, which has held the turn, may have been called off
-                        await asyncio.to_thread(self._follow, situation)
+            situation = _situation(traffic.service)
+            if situation.is_announced and looks % _LOOKS_PER_TEST == 0 and not self._draining:
+                await unless(stop, self._test(traffic))
+            async with self._turn:
+                if not stop.is_set():  # a drain, which has held the turn, may have been called off
+                    await asyncio.to_thread(self._follow, situation)
             looks += 1
             await wait_for_any(stop, seconds=_LOOK_SECONDS)
         if not self._keep:
@@ -192,9 +190,9 @@ class Announcer:
                 log.error("routing: withdrawn at once, since nothing tells whether packets come: %s", error)
             await self._tell(lambda speaker: speaker.stop())
 
-    async def _test(self, actions: Actions[Controller]) -> None:
+    async def _test(self, traffic: Worker[Forwarding]) -> None:
         try:
-            await ask(actions, Controller.self_test)
+            await traffic.ask("self-test", Forwarding.self_test)
         except GlbError as error:
             self._note_fault(str(error))
         else:
@@ -261,11 +259,11 @@ class Announcer:
         self._sessions = sessions
 
 
-def _look(controller: Controller) -> Situation:
-    routing, tables = controller.loaded.config.routing, controller.loaded.tables
+def _situation(forwarding: Forwarding) -> Situation:
+    routing, tables = forwarding.loaded.config.routing, forwarding.loaded.tables
     if routing is None:
         return Situation(None, (), ())
-    unreached = {name for director in controller.directors for name in director.report.unreached()}
+    unreached = {name for director in forwarding.directors for name in director.report.unreached()}
     return Situation(routing, prefixes_to_announce(routing, tables), unreachable_behind(routing, tables, unreached))
 
 

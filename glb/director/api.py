@@ -7,7 +7,7 @@ from aiohttp import web
 
 from glb.config.errors import ConfigError
 from glb.control.api import Api
-from glb.daemon.lifecycle import Actions
+from glb.daemon.lane import Worker
 from glb.director import api_daemon, api_health, api_metrics, api_routing, api_tables, worker
 from glb.director.announcer import Announcer
 from glb.director.controller import Controller
@@ -20,14 +20,20 @@ _FAILED = 409
 
 
 def create_api(
-    actions: Actions[Controller], announcer: Announcer, keeper: Keeper, interfaces: Sequence[str] = ()
+    loads: Worker[Controller] | None,
+    plans: Worker[Controller] | None,
+    announcer: Announcer,
+    keeper: Keeper,
+    interfaces: Sequence[str] = (),
 ) -> Api:
-    """The API. The daemon's worker does what it requests; the keeper's monitor holds the health.
+    """The API. The keeper's monitor holds the health.
 
+    loads: for changes. plans: for what changes nothing and may take long. None for both: only to be described.
     interfaces: whose metrics are shown.
     """
     state: list[tuple[web.AppKey[Any], Any]] = [
-        (worker.ACTIONS, actions),
+        (worker.LOADS, loads),
+        (worker.PLANS, plans),
         (api_routing.ANNOUNCER, announcer),
         (api_metrics.EXPORTER, Exporter(interfaces)),
         (api_health.KEEPER, keeper),

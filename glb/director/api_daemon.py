@@ -5,7 +5,7 @@ from pydantic import BaseModel
 from glb.control.routes import Router
 from glb.daemon.report import Report
 from glb.director.author import By, Peer
-from glb.director.worker import Worker
+from glb.director.worker import Now, Worker
 from glb.history.version import How, Origin
 
 router = Router("daemon")
@@ -20,9 +20,9 @@ class Reloaded(BaseModel):
 
 
 @router.get("/status")
-async def status(worker: Worker) -> list[Report]:
+async def status(now: Now) -> list[Report]:
     """The daemon's report of each of its interfaces."""
-    return await worker(lambda controller: [director.report for director in controller.directors])
+    return now.reports
 
 
 class Reason(By):

@@ -7,7 +7,7 @@ from glb.control.routes import Router
 from glb.director import changes
 from glb.director.author import By, Peer
 from glb.director.changes import Applied
-from glb.director.worker import Worker
+from glb.director.worker import Planner, Worker
 from glb.history.store import KEPT_BYTES
 from glb.history.version import How, Kept, Origin, Version
 from glb.table.plan import Plan
@@ -45,7 +45,7 @@ class Versions(BaseModel):
 
 
 @router.post("/plan")
-async def plan(body: Source, worker: Worker) -> Plan:
+async def plan(body: Source, worker: Planner) -> Plan:
     """What loading this source would do: rows and binds that move, and connections that would be cut."""
     return await worker(lambda controller: changes.plan(controller, body.source, body.name))
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glb.config.atomic import link_beside, replace_file
-from glb.config.edit import locked
+from glb.config.edit import locked_for_edit
 from glb.config.errors import ConfigError
-from glb.config.load import GLBD_MAGIC, read_file
-from glb.director.controller import Controller, Outcome
+from glb.config.load import GLBD_MAGIC
+from glb.config.regular import read_regular
+from glb.director.controller import Controller
+from glb.director.forwarding import Outcome
 from glb.errors import GlbError
 from glb.history.version import How, Kept, Origin, Version
 from glb.table.plan import Plan, plan_change
@@ -100,7 +102,7 @@ def _replace(controller: Controller, data: bytes, origin: Origin) -> tuple[list[
     An edit by hand that was never loaded is kept beside it: nobody else may have it.
     """
     path = controller.table
-    with locked(path):
+    with locked_for_edit(path):
         before = _content(path)
         is_loaded = before in (None, controller.loaded.source, data)
         aside = None if is_loaded else _set_aside(path)
@@ -144,7 +146,7 @@ def _fault(controller: Controller, content: bytes) -> str | None:
 
 def _content(path: Path) -> bytes | None:
     """None if there is no file. Raises ConfigError if it cannot be read."""
-    return read_file(path) if path.exists() else None
+    return read_regular(path) if path.exists() else None
 
 
 def _put_back(path: Path, content: bytes | None) -> None:

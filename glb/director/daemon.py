@@ -2,19 +2,21 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-
-from watchfiles import awatch
 
 from glb.control.server import Listener, serve
 from glb.daemon.descriptors import watch_descriptors
-from glb.daemon.lifecycle import Actions, live
-from glb.daemon.places import state_dir
+from glb.daemon.lane import Lane, Worker
+from glb.daemon.lifecycle import Lanes, live
 from glb.daemon.report import socket_path
 from glb.director.announcer import Announcer
 from glb.director.api import create_api
 from glb.director.controller import Controller
+from glb.director.forwarding import Forwarding
 from glb.director.health import Keeper, apply_health, follower, remember_health, report_held
 from glb.director.sources import Sources
 from glb.health.memory import load
@@ -22,10 +24,15 @@ from glb.health.monitor import Monitor
 from glb.metrics.exporter import serve_metrics
 from glb.metrics.statsd import tell_statsd
 from glb.network.next_hops import changes
+from glb.places import state_dir
+from glb.waiting import wait_for_any
 
-_LOOK_MS = 1000
-_SWITCH_SECONDS = 0.0005  # Python's 5 ms would hold up each step of a health check while the worker builds rows
-_LOOK_AROUND_SECONDS = 5.0
+_POLL_SECONDS = 0.25
+_RETRY_SECONDS = 1.0
+_BUSY_SECONDS = 5.0
+"""After which a load is reported as one that takes long."""
+_SWITCH_SECONDS = 0.0005  # Python's 5 ms would hold up each step of a health check while rows are built
+_REFRESH_SECONDS = 5.0
 
 
 async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, group: str | None) -> None:
@@ -38,55 +45,56 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
     sources = Sources(config, table)
     announcer = Announcer(interfaces, keep)
     health_file = state_dir() / f"{interfaces[0]}.health.json"
-    monitor = Monitor(load(health_file))
-    keeper = Keeper(monitor, health_file)
+    monitor = Monitor(await asyncio.to_thread(load, health_file))
+    keeper = Keeper(monitor, health_file, Lane("health file"))
+    plans = Lane("plans")
     follow = follower(monitor)
-
-    async def watch_files(actions: Actions[Controller], stop: asyncio.Event) -> None:
-        await _watch_files(sources, actions, stop)
-
-    async def answer(actions: Actions[Controller], stop: asyncio.Event) -> None:
-        await serve(create_api(actions, announcer, keeper, interfaces), listening.pop(), stop)
-
-    async def measure(actions: Actions[Controller], stop: asyncio.Event) -> None:
-        await serve_metrics(actions, lambda: started[0].loaded.config.metrics, interfaces, stop)
-
-    async def measure_for_statsd(_: Actions[Controller], stop: asyncio.Event) -> None:
-        await tell_statsd(lambda: started[0].loaded.config.statsd_port, interfaces, stop)
-
-    async def watch_limit(_: Actions[Controller], stop: asyncio.Event) -> None:
-        await watch_descriptors(lambda: len(monitor.ledger.probes), stop)
-
-    async def follow_health(actions: Actions[Controller], stop: asyncio.Event) -> None:
-        await apply_health(monitor, actions, stop)
-
-    async def tell_held(actions: Actions[Controller], stop: asyncio.Event) -> None:
-        await report_held(monitor, actions, stop)
-
-    async def keep_health(_: Actions[Controller], stop: asyncio.Event) -> None:
-        await remember_health(keeper, stop)
-
     listening: list[Listener] = []
-    started: list[Controller] = []
 
-    def start() -> Controller:
+    def start(lanes: Lanes) -> Controller:
         """The socket listens before the daemon says that it is ready, and not before the interfaces are its own."""
-        controller = Controller(interfaces, sources, socket_path(interfaces[0]), follow)
+        controller = Controller(interfaces, sources, socket_path(interfaces[0]), follow, monitor, lanes)
         try:
             listening.append(Listener(socket_path(interfaces[0]), group))
         except BaseException:
             controller.give_up()
             raise
-        started.append(controller)
         return controller
 
+    async def answer(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
+        workers = Worker(lanes.loads, controller), Worker(plans, controller)
+        await serve(create_api(*workers, announcer, keeper, interfaces), listening.pop(), stop)
+
+    async def announce(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
+        await announcer.duty(_traffic(controller, lanes), stop)
+
+    async def measure(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
+        worker = _traffic(controller, lanes)
+        await serve_metrics(worker, lambda: controller.loaded.config.metrics, interfaces, stop)
+
+    async def measure_for_statsd(controller: Controller, _: Lanes, stop: asyncio.Event) -> None:
+        await tell_statsd(lambda: controller.loaded.config.statsd_port, interfaces, stop)
+
+    async def watch_limit(_: Controller, __: Lanes, stop: asyncio.Event) -> None:
+        await watch_descriptors(lambda: len(monitor.ledger.probes), stop)
+
+    async def follow_health(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
+        await apply_health(monitor, _traffic(controller, lanes), stop)
+
+    async def follow_held(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
+        await report_held(monitor, _traffic(controller, lanes), stop)
+
+    async def keep_health(_: Controller, __: Lanes, stop: asyncio.Event) -> None:
+        await remember_health(keeper, stop)
+
     duties = (
-        watch_files,
-        _watch_network,
+        _follow_files,
+        _follow_network,
+        _report_long_loads,
         answer,
-        announcer.duty,
+        announce,
         follow_health,
-        tell_held,
+        follow_held,
         keep_health,
         watch_limit,
         measure,
@@ -98,22 +106,41 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
         await monitor.close()
 
 
-async def _watch_files(sources: Sources, actions: Actions[Controller], stop: asyncio.Event) -> None:
-    """And look each second, for what goes unseen: a change before the watch has begun, or in a folder moved in."""
-    edits = awatch(
-        *sources.folders(),
-        watch_filter=lambda _, path: sources.concerns(path),
-        stop_event=stop,
-        step=20,
-        rust_timeout=_LOOK_MS,
-        yield_on_timeout=True,
-        recursive=False,
-    )
-    async for _ in edits:
-        actions.put_nowait(Controller.reload_if_changed)
+def _traffic(controller: Controller, lanes: Lanes) -> Worker[Forwarding]:
+    return Worker(lanes.traffic, controller.forwarding)
 
 
-async def _watch_network(actions: Actions[Controller], stop: asyncio.Event) -> None:
-    """And look from time to time: neighbours that are not asked for are forgotten."""
-    async for _ in changes(stop, _LOOK_AROUND_SECONDS):
-        actions.put_nowait(Controller.look_around)
+async def _follow_files(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
+    """By polling: inotify has limits that any user's programs use up, and does not see what another host writes."""
+    loads = Worker(lanes.loads, controller)
+    retry_at = time.monotonic() + _RETRY_SECONDS
+    while not stop.is_set():
+        loads.post_once("look for changed files", Controller.reload_if_changed)
+        if time.monotonic() >= retry_at:
+            loads.post_once("another try of refused tables", Controller.retry)
+            retry_at = time.monotonic() + _RETRY_SECONDS
+        await wait_for_any(stop, seconds=_POLL_SECONDS)
+
+
+async def _follow_network(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
+    """And refresh from time to time: the kernel forgets neighbours that nobody uses."""
+    traffic = _traffic(controller, lanes)
+    async for _ in changes(stop, _REFRESH_SECONDS):
+        traffic.post_once("refresh of the network", Forwarding.refresh)
+
+
+async def _report_long_loads(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
+    """Say in status what the daemon has been loading for long, such as files of a host that does not answer."""
+    reported: str | None = None
+    while not stop.is_set():
+        running = lanes.loads.running
+        seconds = time.monotonic() - running.since if running else 0.0
+        busy = None
+        if running is not None and seconds > _BUSY_SECONDS:
+            since = datetime.now(UTC) - timedelta(seconds=seconds)
+            busy = f"{running.what}, since {since.isoformat(timespec='seconds')}"
+        if busy is None or reported is None:
+            if busy != reported:
+                lanes.traffic.post("report", partial(controller.forwarding.note_busy, busy))
+            reported = busy
+        await wait_for_any(stop, seconds=1.0)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glb.config.model import Egress
+from glb.daemon.lane import Lane
 from glb.daemon.process import ProcessId
 from glb.daemon.report import HeldBackend, Report, now
 from glb.daemon.reporter import Reporter
 from glb.datapath.attachment import Attachment
 from glb.datapath.content import Surroundings
 from glb.datapath.director import DirectorDatapath
-from glb.datapath.errors import DatapathError
 from glb.datapath.layout import Layout
 from glb.director.self_test import self_test
 from glb.director.sources import Loaded, Sources
@@ -26,28 +26,39 @@ from glb.network.vlans import vlan_devices
 log = logging.getLogger(__name__)
 
 _NEXT_HOP_SECONDS = 1.0  # that a start or a reload waits for neighbours to answer
-_PAUSE_BY_TRY = 9  # a try that loads a program keeps changes of health waiting for seconds
 
 
 @dataclass(frozen=True, slots=True)
-class _Refusal:
-    """Why the kernel has refused tables. They are not tried again before `until`, by time.monotonic()."""
+class Prepared:
+    """Files that are ready to be put in force at one interface.
 
-    reason: str
-    until: float
+    larger: a program that has room for them and holds them already, where the attached one has not; None otherwise.
+    """
+
+    loaded: Loaded
+    surroundings: Surroundings
+    larger: DirectorDatapath | None
+
+
+Renew = Callable[[Loaded], Loaded]
+"""Gives files that were loaded the health of now; of the same files it makes the same object."""
 
 
 class Director:
-    """The datapath of one interface, and the neighbours that it follows. Not for two threads at once."""
+    """The datapath of one interface, and the neighbours that it follows.
 
-    def __init__(self, interface: str, sources: Sources, loaded: Loaded, socket: Path) -> None:
+    It belongs to the lane `traffic`, where each of its methods is short; but for `prepare`, which may take long and
+    belongs to the lane `loads`.
+    """
+
+    def __init__(self, interface: str, sources: Sources, loaded: Loaded, socket: Path, reports: Lane) -> None:
         """Load the program, or find that what runs on the interface is the same; nothing is changed yet.
 
         Raises NetworkError or DatapathError.
         """
         self._attachment = Attachment(find_interface(interface))
         try:
-            surroundings = self._look_around(loaded, _NEXT_HOP_SECONDS)
+            surroundings = self._find_surroundings(loaded, _NEXT_HOP_SECONDS)
             self._datapath = _adopted(self._attachment, loaded.layout) or DirectorDatapath.load(loaded.layout)
         except BaseException:
             self._attachment.leave()
@@ -61,12 +72,13 @@ class Director:
                 table_file=str(sources.table.absolute()),
                 config_file=str(sources.config.absolute()),
                 socket=str(socket),
-            )
+            ),
+            reports,
         )
-        # What the maps hold; the same files with the newest health; and the newest files with it. They are one and the
-        # same object, unless the kernel, or the lack of the interface, keeps one from being written.
-        self._loaded = self._current = self._wanted = loaded
-        self._refusal: _Refusal | None = None
+        # What the maps hold, and the same files with the newest health. They are the same object, unless the kernel, or
+        # the lack of the interface, keeps the latter from being written.
+        self._loaded = self._current = loaded
+        self._refusal: str | None = None  # why newer files are not in force
         self._surroundings = surroundings
 
     @property
@@ -92,46 +104,65 @@ class Director:
         log.info("%s: %s", self.interface, _describe_start(self._datapath.is_adopted, written))
         self._in_use(self._loaded, self._surroundings, started)
 
-    def apply(self, loaded: Loaded, started: float) -> None:
-        """Put tables and configuration in the place of those that are in use.
+    def prepare(self, loaded: Loaded) -> Prepared:
+        """Do for new files all that takes long and changes nothing: find their next hops, compile a larger program.
 
-        started: when this load began, by time.monotonic().
-
-        Raises NetworkError or DatapathError; the old ones then go on, until another look around succeeds.
+        Raises NetworkError or DatapathError.
         """
-        self._wanted, self._refusal = loaded, None
-        self._take(loaded, self._look_around(loaded, _NEXT_HOP_SECONDS), started)
+        surroundings = self._find_surroundings(loaded, _NEXT_HOP_SECONDS)
+        larger = None if self._datapath.capacity.holds(loaded.layout) else _filled(loaded, surroundings)
+        return Prepared(loaded, surroundings, larger)
 
-    def apply_health(self, renew: Callable[[Loaded], Loaded], started: float) -> None:
+    def commit(self, prepared: Prepared, renew: Renew, started: float) -> None:
+        """Put prepared files in force, with the health of now.
+
+        started: when this load began, by time.monotonic(). Raises DatapathError; the old tables then go on.
+        """
+        loaded = renew(prepared.loaded)
+        if prepared.larger is None:
+            self._datapath.write(loaded.layout, loaded.config, prepared.surroundings)
+        else:
+            self._replace(prepared.larger, loaded, prepared.surroundings)
+        self._in_use(loaded, prepared.surroundings, started)
+
+    def apply_health(self, renew: Renew, started: float) -> None:
         """Put tables that differ by their backends' health only in the place of those that are in use.
 
-        renew: gives that health to files that were loaded; of the same files it makes the same object. started: when
-        this began, by time.monotonic().
+        started: when this began, by time.monotonic().
 
         It does not wait for neighbours, of whom one may have just died. Where the rows are the same, nothing is
-        written. Raises TableError or DatapathError; the old tables then go on, until another look around succeeds.
+        written. Raises TableError or DatapathError; the old tables then go on, until a refresh succeeds.
         """
-        self._current, self._wanted = renew(self._current), renew(self._wanted)
+        self._current = renew(self._current)
         self._renew(self._surroundings)
         times = self.report.health_times.with_one(time.monotonic() - started)
         self._reporter.change(tables=self._loaded.summary(), health_times=times)
 
-    def reject(self, error: GlbError, digest: str | None) -> None:
+    def reject(self, error: Exception, digest: str | None) -> None:
         """Note that files with this digest were refused; None: they cannot be read."""
         self._reporter.change(rejected_digest=digest, error=str(error))
         for line in str(error).splitlines():
             log.error("%s: not reloaded, the old tables go on: %s", self.interface, line)
 
-    def look_around(self) -> None:
-        """Take over what has changed around the director: its interface's addresses and MTU, next hops' MACs, or all of
+    def refuse(self, error: Exception) -> None:
+        """Note why good files cannot be put in force here for now; they are tried again."""
+        self._refusal = str(error)
+        self._reporter.change_trouble(self._refusal)
+
+    def refresh(self) -> None:
+        """Follow what has changed around the director: its interface's addresses and MTU, next hops' MACs, or all of
         the interface, which may vanish and come back."""
         self._reporter.catch_up()
         try:
-            self._follow()
-        except GlbError as error:
+            self._follow_network()
+        except (GlbError, MemoryError) as error:
             self._reporter.change_trouble(str(error))
         else:
-            self._reporter.change_trouble(None)
+            self._reporter.change_trouble(self._refusal)
+
+    def note_busy(self, busy: str | None) -> None:
+        """Report what the daemon has been loading for unusually long; None: nothing."""
+        self._reporter.note(busy=busy)
 
     def note_metrics(self, places: tuple[str, ...], trouble: str | None) -> None:
         """Tell in the report where the metrics exporter answers, or why it does not."""
@@ -163,7 +194,7 @@ class Director:
         else:
             self.leave()
 
-    def _look_around(self, loaded: Loaded, wait: float) -> Surroundings:
+    def _find_surroundings(self, loaded: Loaded, wait: float) -> Surroundings:
         interface = find_interface(self._attachment.interface.name)
         backends = {backend.address for backend in loaded.layout.backends}
         gateway = loaded.config.gateway_mac
@@ -175,23 +206,8 @@ class Director:
         paths = resolve(interface, backends, wait, loaded.config.outbound_src_ip, any_interface=routed)
         return Surroundings(interface.mac, mtu, paths.macs, paths.refusals, vlans)
 
-    def _follow(self) -> None:
-        try:
-            self._follow_files()
-        finally:  # the tables that are in force have to be right, whatever becomes of newer ones
-            self._follow_network()
-
-    def _follow_files(self) -> None:
-        """Try again what could not be taken over before."""
-        if self._wanted is self._current:
-            return
-        started = time.monotonic()
-        if self._refusal is not None and started < self._refusal.until:
-            raise DatapathError(self._refusal.reason)
-        self._take(self._wanted, self._look_around(self._wanted, 0), started)
-
     def _follow_network(self) -> None:
-        surroundings = self._look_around(self._current, 0)
+        surroundings = self._find_surroundings(self._current, 0)
         if self._current is not self._loaded or surroundings != self._surroundings:
             self._renew(surroundings)
             self._note_surroundings(surroundings)
@@ -199,28 +215,15 @@ class Director:
         if cause := self._attachment.follow(find_interface(self.interface), self._datapath.program):
             log.warning("%s: attached again: %s", self.interface, cause)
 
-    def _take(self, loaded: Loaded, surroundings: Surroundings, started: float) -> None:
-        """Put newer files in force. Raises DatapathError, having noted when it is worth another try."""
-        began = time.monotonic()
-        try:
-            self._write(loaded, surroundings)
-        except DatapathError as error:
-            ended = time.monotonic()
-            self._refusal = _Refusal(str(error), ended + _PAUSE_BY_TRY * (ended - began))
-            raise
-        self._in_use(loaded, surroundings, started)
-
     def _renew(self, surroundings: Surroundings) -> None:
         """Have the files that are in force follow their backends' health and what is around them."""
-        self._write(self._current, surroundings)
+        self._datapath.write(self._current.layout, self._current.config, surroundings)
         self._loaded = self._current
 
-    def _write(self, loaded: Loaded, surroundings: Surroundings) -> None:
-        if self._datapath.capacity.holds(loaded.layout):
-            self._datapath.write(loaded.layout, loaded.config, surroundings)
-            return
-        larger = _filled(loaded, surroundings)
+    def _replace(self, larger: DirectorDatapath, loaded: Loaded, surroundings: Surroundings) -> None:
+        """Put a larger program in the place of the attached one."""
         try:
+            larger.write(loaded.layout, loaded.config, surroundings)  # nothing, unless health has changed meanwhile
             self._attachment.put(larger.program)
         except BaseException:
             larger.close()
@@ -231,6 +234,7 @@ class Director:
     def _in_use(self, loaded: Loaded, surroundings: Surroundings, started: float) -> None:
         self._loaded = self._current = loaded
         self._refusal = None
+        self._reporter.change_trouble(None)
         seconds = round(time.monotonic() - started, 6)
         self._reporter.change(
             digest=loaded.digest,

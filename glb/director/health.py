@@ -3,75 +3,75 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from glb.daemon.lifecycle import Actions
+from glb.daemon.lane import Lane, Worker
 from glb.daemon.report import HeldBackend
-from glb.director.controller import Controller
+from glb.director.forwarding import Forwarding
 from glb.director.sources import Follow
 from glb.health.errors import HealthError
-from glb.health.ledger import Ledger
 from glb.health.memory import save
 from glb.health.monitor import Monitor
-from glb.waiting import wait_for_any
+from glb.waiting import unless, wait_for_any
 
 log = logging.getLogger(__name__)
 
 _BETWEEN_REPORTS = 0.25
 _BETWEEN_SAVES = 1.0  # seconds: where backends come and go, the file is not written for each of them
+_LAST_SAVE_SECONDS = 2.0
 
 
 def follower(monitor: Monitor) -> Follow:
-    """What has the monitor follow tables, for the worker's thread: it waits until their health is known."""
+    """What has the monitor follow tables, for another thread than the event loop's."""
     loop = asyncio.get_running_loop()
     return lambda editions, source: asyncio.run_coroutine_threadsafe(monitor.follow(editions, source), loop).result()
 
 
-async def apply_health(monitor: Monitor, actions: Actions[Controller], stop: asyncio.Event) -> None:
-    """Have the worker take over each change."""
+async def apply_health(monitor: Monitor, traffic: Worker[Forwarding], stop: asyncio.Event) -> None:
+    """Have each change taken over."""
     async for _ in _whenever(monitor.changed, stop):
-        actions.put_nowait(lambda controller: controller.set_health(monitor.view))
+        traffic.post_once("change of health", Forwarding.apply_health)
 
 
-async def report_held(monitor: Monitor, actions: Actions[Controller], stop: asyncio.Event) -> None:
-    """Have the worker report what is kept up against its checks, whenever that has changed."""
+async def report_held(monitor: Monitor, traffic: Worker[Forwarding], stop: asyncio.Event) -> None:
+    """Report what is kept up against its checks, whenever that has changed."""
     reported: object = ((), ())
     while not stop.is_set():
         held = tuple(HeldBackend(table, str(address), why) for table, address, why in monitor.ledger.held())
         cut_off = tuple(sorted(monitor.ledger.cut_off()))
         if (held, cut_off) != reported:
             reported = (held, cut_off)
-            actions.put_nowait(partial(Controller.note_held, held=held, cut_off=cut_off))
+            traffic.lane.post("report", partial(traffic.service.note_held, held, cut_off))
         await wait_for_any(stop, seconds=_BETWEEN_REPORTS)
 
 
 class Keeper:
     """Keeps the file by which health outlives the daemon."""
 
-    def __init__(self, monitor: Monitor, path: Path) -> None:
+    def __init__(self, monitor: Monitor, path: Path, lane: Lane) -> None:
+        """lane: where the file is written, and nothing else is done."""
         self.monitor = monitor
         self._path = path
-        self._turn = asyncio.Lock()
+        self._lane = lane
 
     async def save(self) -> None:
-        """Write down all that is known now. If that cannot be done, it is told in the log, and the checks go on."""
-        async with self._turn:
-            try:
-                await asyncio.to_thread(_save, self._path, self.monitor.ledger.copy())
-            except HealthError as error:
-                log.error("health: not remembered, the checks go on: %s", error)
+        """Write down all that is known now. If that cannot be done, it is logged, and the checks go on."""
+        ledger = self.monitor.ledger.copy()
+        try:
+            await self._lane.run("health file", lambda: save(self._path, ledger.memory()))
+        except HealthError as error:
+            log.error("health: not remembered, the checks go on: %s", error)
 
 
 async def remember_health(keeper: Keeper, stop: asyncio.Event) -> None:
     """Keep the file up to date, to the end."""
     async for _ in _whenever(keeper.monitor.unsaved, stop):
-        await keeper.save()
+        await unless(stop, keeper.save())
         await wait_for_any(stop, seconds=_BETWEEN_SAVES)
-
-
-def _save(path: Path, ledger: Ledger) -> None:
-    save(path, ledger.memory())
+    with suppress(TimeoutError):  # the disk hangs
+        await asyncio.wait_for(keeper.save(), _LAST_SAVE_SECONDS)
 
 
 async def _whenever(event: asyncio.Event, stop: asyncio.Event) -> AsyncIterator[None]:

@@ -1,18 +1,23 @@
 """The director's two files, read and judged together: nothing is applied unless both are good."""
 
 import hashlib
+import os
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from glb.config.load import GLBD_MAGIC, decode_text, parse_director, parse_tables, read_file
+from glb.config.load import GLBD_MAGIC, decode_text, parse_director, parse_tables
 from glb.config.model import NO_TABLES, DirectorConfig, ForwardingTables, require_ipv4_backends
+from glb.config.regular import read_regular
 from glb.daemon.report import TableSummary
 from glb.datapath.layout import Layout, plan
 from glb.health.view import HealthView, with_health, with_known_health
 from glb.table.build import BuiltTable, build_all, load_bytes, prepare
 from glb.table.builder import RowBuilder
+
+_TICK_SECONDS = 0.1  # of a file's times: a jiffy on local file systems
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,40 +27,78 @@ class Sources:
     config: Path
     table: Path
 
-    def digest(self) -> str:
-        """SHA-256 over both files as they are now. Raises ConfigError if one cannot be read."""
-        return _digest(read_file(self.config), read_file(self.table))
+    def contents(self) -> "Contents":
+        """Both files as they are now. Raises ConfigError if one cannot be read."""
+        return Contents(read_regular(self.config), read_regular(self.table))
 
-    def folders(self) -> set[Path]:
-        """Where a change of either file shows: beside it, and beside what it links to."""
-        return {path.parent for path in self._paths()}
+    def stamp(self) -> "Stamp":
+        """What both files look like from outside, without reading them."""
+        return Stamp(_stamp(self.config), _stamp(self.table), time.time())
 
-    def concerns(self, path: str) -> bool:
-        """Whether a path is that of one of the files, or of what it links to."""
-        return Path(path) in self._paths()
 
-    def _paths(self) -> set[Path]:
-        return {path for name in (self.config, self.table) for path in (name.absolute(), name.resolve())}
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Two files from outside: device, inode, size, and times of change in nanoseconds; or why that is not to be had.
+
+    seen: when, in seconds since 1970.
+    """
+
+    config: tuple[int, ...] | str
+    table: tuple[int, ...] | str
+    seen: float
+
+    def may_differ(self, earlier: "Stamp | None") -> bool:
+        """Whether the files may have another content than at an earlier look.
+
+        A file that changed just before that look may have changed once more within the same tick of its clock.
+        """
+        if earlier is None or (self.config, self.table) != (earlier.config, earlier.table):
+            return True
+        return any(_changed_at(stamp) > earlier.seen - _TICK_SECONDS for stamp in (self.config, self.table))
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The bytes of both files. digest: SHA-256 over both."""
+
+    config: bytes
+    table: bytes
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        digests = (hashlib.sha256(data).digest() for data in (self.config, self.table))
+        object.__setattr__(self, "digest", hashlib.sha256(b"".join(digests)).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Good files, worked out as far as they can be without the kernel. source: the table file's content."""
+    """Good files, worked out as far as they can be without the kernel."""
 
-    digest: str
-    source: bytes
+    contents: Contents
     config: DirectorConfig
     tables: tuple[BuiltTable, ...]
     layout: Layout
     given: ForwardingTables | None
     """The tables as the file has them, with the file's health; None if it is a binary."""
+    view: HealthView | None
+    """The health that `tables` have; None for the file's."""
 
     def with_health(self, view: HealthView, builder: RowBuilder) -> "Loaded":
         """The same files, with other health. Raises TableError."""
-        if self.given is None:
+        if self.given is None or self.view is view:
             return self
         tables = build_all(with_health(self.given, view), builder)
-        return replace(self, tables=tables, layout=plan(tables, self.config))
+        return replace(self, tables=tables, layout=plan(tables, self.config), view=view)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over both files."""
+        return self.contents.digest
+
+    @property
+    def source(self) -> bytes:
+        """The table file's content."""
+        return self.contents.table
 
     @property
     def tables_digest(self) -> str:
@@ -85,15 +128,15 @@ def read(sources: Sources, builder: RowBuilder | None = None, follow: Follow | N
     Backends are as healthy as `follow` says, or else as the file does. Raises ConfigError or TableError with every
     problem found.
     """
-    config_data, table_data = read_file(sources.config), read_file(sources.table)
-    config = parse_director(decode_text(config_data, str(sources.config)), str(sources.config))
-    given = _given(table_data, str(sources.table))
+    contents = sources.contents()
+    config = parse_director(decode_text(contents.config, str(sources.config)), str(sources.config))
+    given = _given(contents.table, str(sources.table))
     if given is not None and builder is not None:
         prepare(given, builder)  # before the checks begin: they and Python's lock would slow it down
     view = follow([given or NO_TABLES], config.outbound_src_ip) if follow is not None else None
     judged = with_health(given, view) if given is not None and view is not None else given
-    tables = _built(judged, table_data, str(sources.table), builder)
-    return Loaded(_digest(config_data, table_data), table_data, config, tables, plan(tables, config), given)
+    tables = _built(judged, contents.table, str(sources.table), builder)
+    return Loaded(contents, config, tables, plan(tables, config), given, view)
 
 
 def check_tables(
@@ -128,11 +171,16 @@ def _built(
     return built
 
 
-def _digest(*contents: bytes) -> str:
-    digest = hashlib.sha256()
-    for data in contents:
-        digest.update(hashlib.sha256(data).digest())
-    return digest.hexdigest()
+def _stamp(path: Path) -> tuple[int, ...] | str:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - Path.stat() raises RuntimeError for a loop of links
+    except OSError as error:
+        return str(error.strerror)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _changed_at(stamp: tuple[int, ...] | str) -> float:
+    return 0.0 if isinstance(stamp, str) else stamp[-1] / 1e9
 
 
 def _summary(table: BuiltTable) -> TableSummary:

@@ -97,7 +97,10 @@ def _config(report: Report) -> DirectorConfig | None:
 def _current(report: Report) -> bool | None:
     try:
         if report.role == "director":
-            return Sources(Path(report.config_file or ""), Path(report.table_file or "")).digest() == report.digest
+            return (
+                Sources(Path(report.config_file or ""), Path(report.table_file or "")).contents().digest
+                == report.digest
+            )
         if report.config_file is None:
             return True
         return sha256(read_file(Path(report.config_file))).hexdigest() == report.digest

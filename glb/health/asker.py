@@ -79,8 +79,17 @@ class Asker:
         """What a backend answers; the time limit is the caller's. Errors of the network are answers too."""
         try:
             return await self._ways[check.kind](check)
-        except (OSError, aiohttp.ClientError) as error:
+        except (OSError, MemoryError, aiohttp.ClientError) as error:
             return _failure(error)
+
+    async def why_lost(self, check: Check, since: float) -> Result | None:
+        """Why a failed check's packets may not have left this host; None if they have, as far as is known.
+
+        since: the check's begin, by time.monotonic(). A result never counts.
+        """
+        if self._tunnel is None or check.vip is None:
+            return None
+        return await self._tunnel.why_lost(check.address, since)
 
     async def close(self) -> None:
         if self._http is not None:

@@ -33,16 +33,19 @@ def judge(
     probes: Mapping[Probe, ProbeHealth],
     orders: Mapping[Address, Order],
     before: Hold | None,
-    now: float,
+    judged: float,
 ) -> tuple[dict[Address, Judgement], Hold | None]:
-    """The health of each backend that is not inactive, and whether the table's health is held."""
+    """The health of each backend that is not inactive, and whether the table's health is held.
+
+    judged: when that was decided last, in seconds since 1970.
+    """
     verdicts = {
         backend.address: verdict([(probe, probes[probe]) for probe in backend.probes])
         for backend in table.backends
         if backend.probes
     }
     believed = {address: said for address, said in verdicts.items() if address not in orders}
-    held = hold(believed, table.hold_share, table.window, before, now)
+    held = hold(believed, table.hold_share, table.window, before, judged)
     kept_up = held.up if held is not None else frozenset()
     return dict(_judgements(table, verdicts, orders, kept_up)), held
 

@@ -61,6 +61,8 @@ class Ledger:
         self._orders = dict(memory.orders)
         self._holds = dict(memory.holds)
         self._clock = clock
+        self._judged: dict[str, float] = {}  # when each table was judged last
+        self._began = clock()
         self._unsettled: dict[str, TablePlan] = {}
 
     def follow(self, plan: Plan) -> None:
@@ -175,6 +177,7 @@ class Ledger:
         self._orders = {key: order for key, order in self._orders.items() if key in there}
         names = {table.name for table in self.plan.tables}
         self._holds = {name: hold for name, hold in self._holds.items() if name in names}
+        self._judged = {name: when for name, when in self._judged.items() if name in names}
         self._backends = {
             table.name: _of_serving(table, self._backends.get(table.name, {})) for table in self.plan.tables
         }
@@ -186,7 +189,9 @@ class Ledger:
     def _judge_table(self, table: TablePlan) -> bool:
         before = self._holds.get(table.name)
         orders = {address: order for (name, address), order in self._orders.items() if name == table.name}
-        judged, held = judge(table, self.probes, orders, before, self._clock())
+        last = self._judged.get(table.name, self._began)
+        self._judged[table.name] = self._clock()
+        judged, held = judge(table, self.probes, orders, before, last)
         self._note_hold(table, before, held)
         changed = [self._note(table.name, address, judgement) for address, judgement in judged.items()]
         return any(changed)

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from glb.config.model import Address, ForwardingTables
@@ -21,6 +22,9 @@ from glb.health.view import HealthView
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 512  # checks that run at the same time; more of them would wait for each other, and take that for a timeout
+_FIRST_RESULT_SECONDS = 1.0
+_SECONDS_PER_CHECK = 0.001
+"""That first results are waited for: thousands of checks take a while to be made."""
 _SETTLE_SECONDS = 0.005  # in which changes are gathered: a host that fails has many checks, and many tables
 
 
@@ -56,7 +60,10 @@ class Monitor:
         self.late = 0.0
         """Seconds that the check which began last was behind its time: if more than a few ms, it is too many checks."""
         self.not_counted = 0
-        """Timeouts that were none: this process was too busy to look."""
+        """Checks that could not be made, or whose answers this process was too busy to take in time."""
+        self.own_want: str | None = None
+        """What this host lacks or forbids, for which checks cannot be made just now."""
+        self._counted_in_a_row = 0
         self._pulse = Pulse()
         self._asker: Asker | None = None
         self._lives: dict[Probe, _Life] = {}
@@ -66,8 +73,9 @@ class Monitor:
     async def follow(self, editions: Sequence[ForwardingTables], source: IPv4Address) -> HealthView:
         """Check what these tables ask for, from the director's address `source`; go on with what is the same.
 
-        editions: as `plan` takes them. Returns once each check has a result, be it one from before. Checks that cannot
-        be made here are told of, and left out.
+        editions: as `plan` takes them. Returns once each check has a result, be it one from before; or after a bounded
+        time, when backends without one are as their policy's `initial` says. Checks that cannot be made here are
+        logged, and left out.
         """
         self._pulse.begin()
         asker = await self._asker_at(source)
@@ -114,7 +122,8 @@ class Monitor:
             if life.task is not None and not self.ledger.probes[probe].damped.checked
         ]
         if unchecked:
-            await asyncio.wait(unchecked)
+            bound = _FIRST_RESULT_SECONDS + _SECONDS_PER_CHECK * len(unchecked)
+            await asyncio.wait(unchecked, timeout=bound)
 
     def _begin(self, life: _Life) -> None:
         life.task = asyncio.create_task(self._check(life))
@@ -126,10 +135,14 @@ class Monitor:
             self.late = begun - life.due if life.due is not None else 0.0
             result = await self._result(life.probe)
         if result.found == TIMEOUT and self._pulse.behind - behind > life.probe.policy.timeout_ms / 2000:
-            self.not_counted += 1  # most of the time went by without a look at the answers
-            wait = life.probe.policy.interval_ms / 1000
-        else:
+            result = replace(result, counts=False)  # most of the time went by without a look at the answers
+        if result.counts:
             wait = self._take(life.probe, result)
+            self._note_own_want(None)
+        else:
+            self.not_counted += 1
+            wait = life.probe.policy.interval_ms / 1000
+            self._note_own_want(None if result.found == TIMEOUT else f"{life.probe.check.label}: {result.found}")
         if life.due is None:
             wait *= random.random()  # so that checks which have begun together do not go on in step
         life.due = max(begun + wait, loop.time())
@@ -137,14 +150,34 @@ class Monitor:
 
     async def _result(self, probe: Probe) -> Result:
         assert self._asker is not None
+        began = time.monotonic()
+        result = await self._answer(self._asker, probe)
+        if result.passed or not result.counts:
+            return result
+        return await self._asker.why_lost(probe.check, began) or result
+
+    async def _answer(self, asker: Asker, probe: Probe) -> Result:
         try:
             async with asyncio.timeout(probe.policy.timeout_ms / 1000):
-                return await self._asker.ask(probe.check)
+                return await asker.ask(probe.check)
         except TimeoutError:
             return Result(False, TIMEOUT)
         except Exception as error:  # a check that goes wrong here must not end all others
             log.exception("health: %s of %s went wrong in glb itself", probe.check.label, probe.check.address)
-            return failure(error)
+            return replace(failure(error), counts=False)
+
+    def _note_own_want(self, want: str | None) -> None:
+        """Log what keeps checks from being made, once for as long as it lasts."""
+        if want is not None:
+            self._counted_in_a_row = 0
+            if self.own_want is None:
+                log.error("health: checks cannot be made, and are not counted: %s", want)
+            self.own_want = want
+        elif self.own_want is not None:
+            self._counted_in_a_row += 1
+            if self._counted_in_a_row > len(self._lives):
+                log.warning("health: all checks can be made again, after: %s", self.own_want)
+                self.own_want = None
 
     def _take(self, probe: Probe, result: Result) -> float:
         """Note the result; returns the seconds from the check's begin to the next one's."""

@@ -20,12 +20,29 @@ _WORDS = {
 }
 
 
+_OWN_WANTS = {
+    errno.EMFILE: "no file descriptor left",
+    errno.ENFILE: "no file descriptor left on this host",
+    errno.ENOMEM: "no memory left",
+    errno.ENOBUFS: "no buffer left for packets",
+    errno.EADDRNOTAVAIL: "no source port left, or no source address",
+    errno.EADDRINUSE: "no source port left",
+    errno.EPERM: "refused by this host, as by a firewall's rule",
+    errno.EACCES: "refused by this host, as by a route of type prohibit",
+}
+"""What this host lacks or forbids, by which nothing is learnt of a backend."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Whether a check passed, and what it found."""
+    """Whether a check passed, and what it found.
+
+    counts: false if the check could not be made, for want of something on this host; it says nothing of the backend.
+    """
 
     passed: bool
     found: str
+    counts: bool = True
 
 
 def failure(error: Exception) -> Result:
@@ -36,6 +53,10 @@ def failure(error: Exception) -> Result:
         return Result(False, f"certificate: {error.verify_message}")
     if isinstance(error, ssl.SSLError):
         return Result(False, f"TLS: {error.reason or error}")
+    if isinstance(error, MemoryError):
+        return Result(False, _OWN_WANTS[errno.ENOMEM], counts=False)
+    if isinstance(error, OSError) and error.errno in _OWN_WANTS:
+        return Result(False, _OWN_WANTS[error.errno], counts=False)
     if isinstance(error, OSError) and error.errno is not None:
         return Result(False, _WORDS.get(error.errno, error.strerror or str(error)))
     return Result(False, str(error) or type(error).__name__)

@@ -15,6 +15,8 @@ import logging
 import os
 import socket
 import struct
+import time
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from pyroute2 import IPRoute
@@ -24,6 +26,7 @@ from glb.config.model import Address
 from glb.health.errors import HealthError
 from glb.health.gue import GUE_PORT, source_port, tunnelled, with_lifetime
 from glb.health.policy_routing import MAX_DEVICES, lead_away, lead_into, leads_into, mark
+from glb.health.result import Result, failure
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +51,8 @@ class VipTunnel:
         self._backends: dict[tuple[int, int], Address] = {}
         self._latest_vips: dict[int, Address] = {}  # by IP version
         self._problem = ""
+        self._lost: dict[Address, tuple[float, OSError]] = {}
+        self._whole_at = 0.0
         self._turn = asyncio.Lock()
         self._take(device)
         self._keeping = asyncio.create_task(self._keep_up())
@@ -72,6 +77,22 @@ class VipTunnel:
         connection.setsockopt(*_ONE_HOP[source.version])
         connection.bind((str(source), 0))
         self._backends[source.version, connection.getsockname()[1]] = backend
+
+    async def why_lost(self, backend: Address, since: float) -> Result | None:
+        """Why packets to a backend may not have left this host by the tunnel; None if they have.
+
+        since: when the first was sent, by time.monotonic(). A result never counts.
+        """
+        when, error = self._lost.get(backend, (0.0, None))
+        if error is not None and when >= since:
+            return replace(failure(error), counts=False)
+        if self._whole_at >= since:
+            return None
+        began = time.monotonic()
+        if self._device is None or not await self._is_whole():
+            return Result(False, f"{DEVICE}{self._number} or the route into it was taken away", counts=False)
+        self._whole_at = began
+        return None
 
     async def close(self) -> None:
         async with self._turn:
@@ -140,7 +161,7 @@ class VipTunnel:
         try:
             self._out.sendto(tunnelled(with_lifetime(packet)), (str(backend), GUE_PORT))
         except OSError as error:
-            log.debug("%s: %s", backend, error)
+            self._lost[backend] = time.monotonic(), error
 
 
 def _device_in_use() -> tuple[int, int]:

@@ -5,7 +5,6 @@ follow the same file share it: each change is one version, whoever comes first t
 """
 
 import contextlib
-import fcntl
 import os
 import re
 from collections.abc import Iterator
@@ -16,8 +15,9 @@ from pathlib import Path
 
 from glb.config.atomic import replace_file
 from glb.config.load import GLBD_MAGIC
-from glb.daemon.places import state_dir
 from glb.history.version import HistoryError, How, Kept, Origin, Version, decode, digest_of, encode
+from glb.locks import LockError, acquire
+from glb.places import state_dir
 
 KEPT = 100
 """Versions that are kept at most, "KEPT_BYTES" permitting."""
@@ -46,7 +46,7 @@ class History:
     @classmethod
     def of(cls, table: Path) -> "History":
         """The history of a table file of this host."""
-        path = table.resolve()
+        path = Path(os.path.realpath(table))
         return cls(state_dir() / "history" / f"{path.stem}-{sha256(str(path).encode()).hexdigest()[:12]}")
 
     def record(self, data: bytes, origin: Origin) -> Version:
@@ -155,11 +155,13 @@ class History:
     def _locked(self) -> Iterator[None]:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
             raise HistoryError(f"{self.folder}: no version can be kept: {error.strerror}") from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            descriptor = acquire(self.folder, f"versions in {self.folder}")
+        except LockError as error:
+            raise HistoryError(str(error)) from error
+        try:
             yield
         finally:
             os.close(descriptor)

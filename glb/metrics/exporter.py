@@ -15,7 +15,7 @@ from glb.control.costly import Costly
 from glb.control.guest import Guest
 from glb.control.routes import Router, Text
 from glb.control.seats import Limits
-from glb.daemon.lifecycle import Actions, Service, ask
+from glb.daemon.lane import Worker
 from glb.metrics.families import families
 from glb.metrics.sample import take
 
@@ -62,7 +62,7 @@ class Exporter:
             return self._last
 
 
-class Measured(Service, Protocol):
+class Measured(Protocol):
     """What the exporter tells of itself to."""
 
     def note_metrics(self, places: tuple[str, ...], trouble: str | None) -> None: ...
@@ -72,7 +72,7 @@ S = TypeVar("S", bound=Measured)
 
 
 async def serve_metrics(
-    actions: Actions[S], configured: Callable[[], Metrics | None], interfaces: Sequence[str], stop: asyncio.Event
+    traffic: Worker[S], configured: Callable[[], Metrics | None], interfaces: Sequence[str], stop: asyncio.Event
 ) -> None:
     """Answer GET /metrics by TCP until stop is set. configured: where, as it is now; None: nowhere."""
     shown = Exporter(interfaces)
@@ -88,7 +88,7 @@ async def serve_metrics(
         return configured()
 
     async def note(places: tuple[str, ...], trouble: str | None) -> None:
-        await ask(actions, lambda service: service.note_metrics(places, trouble))
+        await traffic.ask("report", lambda service: service.note_metrics(places, trouble))
 
     exporter = Guest[Metrics](
         "the metrics exporter", lambda _: api, lambda where: (where.listen,), lambda where: where.sources, _LIMITS

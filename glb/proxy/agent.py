@@ -4,21 +4,21 @@ import asyncio
 
 from glb.control.guest import Guest
 from glb.control.seats import Limits
-from glb.daemon.lifecycle import Actions, ask
+from glb.daemon.lane import Worker
 from glb.proxy.api import AgentSettings, create_api
 from glb.proxy.proxy import Proxy
 
 _LIMITS = Limits(line_bytes=1 << 17)  # the many binds of a table are named in the first line
 
 
-async def serve_agent(actions: Actions[Proxy], stop: asyncio.Event) -> None:
+async def serve_agent(traffic: Worker[Proxy], stop: asyncio.Event) -> None:
     """Answer until stop is set, by the configuration as it is, and on the interface's addresses as they are."""
 
     async def wanted() -> AgentSettings | None:
-        return await ask(actions, Proxy.agent_settings)
+        return await traffic.ask("agent", Proxy.agent_settings)
 
     async def note(places: tuple[str, ...], trouble: str | None) -> None:
-        await ask(actions, lambda proxy: proxy.note_agent(places, trouble))
+        await traffic.ask("report", lambda proxy: proxy.note_agent(places, trouble))
 
     agent = Guest("the agent", create_api, lambda settings: settings.places, lambda settings: settings.sources, _LIMITS)
     await agent.serve(wanted, note, stop)

@@ -3,13 +3,14 @@
 import asyncio
 from pathlib import Path
 
-from glb.daemon.lifecycle import Actions, live
+from glb.daemon.lane import Worker
+from glb.daemon.lifecycle import Lanes, live
 from glb.metrics.exporter import serve_metrics
 from glb.network.next_hops import changes
 from glb.proxy.agent import serve_agent
 from glb.proxy.proxy import Proxy
 
-_LOOK_AROUND_SECONDS = 0.5
+_REFRESH_SECONDS = 0.5
 
 
 async def run(interface: str, config: Path | None, keep: bool) -> None:
@@ -18,19 +19,21 @@ async def run(interface: str, config: Path | None, keep: bool) -> None:
 
     Raises what Proxy raises, before anything is attached.
     """
-    started: list[Proxy] = []
 
-    def start() -> Proxy:
-        started.append(Proxy(interface, config))
-        return started[0]
+    def start(lanes: Lanes) -> Proxy:
+        return Proxy(interface, config, lanes)
 
-    async def measure(actions: Actions[Proxy], stop: asyncio.Event) -> None:
-        await serve_metrics(actions, lambda: started[0].settings.metrics, (interface,), stop)
+    async def measure(proxy: Proxy, lanes: Lanes, stop: asyncio.Event) -> None:
+        await serve_metrics(Worker(lanes.traffic, proxy), lambda: proxy.settings.metrics, (interface,), stop)
 
-    await live("proxy", (interface,), keep, start, (_watch_network, measure, serve_agent))
+    async def answer(proxy: Proxy, lanes: Lanes, stop: asyncio.Event) -> None:
+        await serve_agent(Worker(lanes.traffic, proxy), stop)
+
+    await live("proxy", (interface,), keep, start, (_follow_network, measure, answer))
 
 
-async def _watch_network(actions: Actions[Proxy], stop: asyncio.Event) -> None:
-    """And look often: packets that wait for a way to be known go a longer one meanwhile."""
-    async for _ in changes(stop, _LOOK_AROUND_SECONDS):
-        actions.put_nowait(Proxy.look_around)
+async def _follow_network(proxy: Proxy, lanes: Lanes, stop: asyncio.Event) -> None:
+    """And refresh often: packets whose next hop is not resolved yet take a longer route meanwhile."""
+    traffic = Worker(lanes.traffic, proxy)
+    async for _ in changes(stop, _REFRESH_SECONDS):
+        traffic.post_once("refresh of the network", Proxy.refresh)

@@ -4,8 +4,10 @@ import logging
 from hashlib import sha256
 from pathlib import Path
 
-from glb.config.load import decode_text, parse_proxy, read_file
+from glb.config.load import decode_text, parse_proxy
 from glb.config.model import ProxyConfig
+from glb.config.regular import read_regular
+from glb.daemon.lifecycle import Lanes
 from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, now
 from glb.daemon.reporter import Reporter
@@ -28,7 +30,7 @@ _GATEWAY_SECONDS = 1.0  # that a start waits for the router to answer
 class Proxy:
     """One interface's datapath and the configuration that it follows."""
 
-    def __init__(self, interface: str, config: Path | None) -> None:
+    def __init__(self, interface: str, config: Path | None, lanes: Lanes) -> None:
         """Read the configuration, and attach the program with it, unless it is the one that runs already; nothing is
         attached if anything is wrong.
 
@@ -37,6 +39,7 @@ class Proxy:
         settings, digest = _read(config)
         self._interface = interface
         self._config = config
+        self._lanes = lanes
         self._attachment = Attachment(find_interface(interface))
         try:
             running = self._attachment.running_program()
@@ -54,7 +57,8 @@ class Proxy:
                 process=ProcessId.own(),
                 started=now(),
                 config_file=str(config.absolute()) if config else None,
-            )
+            ),
+            lanes.reports,
         )
         self._loaded(settings, digest)
 
@@ -63,18 +67,19 @@ class Proxy:
         return self._reporter.report
 
     def reload(self) -> None:
-        """Put the configuration as it is now in the place of the old one; a bad one changes nothing but the report."""
+        """Put the configuration as it is now in the place of the old one; a bad one changes nothing but the report.
+
+        Reading belongs to the lane `loads`, all else to `traffic`.
+        """
         try:
             settings, digest = _read(self._config)
-            self._write(settings)
+            self._lanes.traffic.call("reload", lambda: self._replace(settings, digest))
         except GlbError as error:
             self._reporter.change(error=str(error))
             for line in str(error).splitlines():
                 log.error("%s: not reloaded, the old settings go on: %s", self._interface, line)
-        else:
-            self._loaded(settings, digest)
 
-    def look_around(self) -> None:
+    def refresh(self) -> None:
         """Take over this host's addresses, and find the ways to fellow proxies: those that packets were sent on to, and
         those that are named as sources. The interface may vanish and come back."""
         self._reporter.catch_up()
@@ -141,6 +146,10 @@ class Proxy:
         namespaces = namespace_ids(settings.namespaces)
         self._datapath.write(settings.sources, namespaces, ipv4_addresses(interface), gateway)
 
+    def _replace(self, settings: ProxyConfig, digest: str | None) -> None:
+        self._write(settings)
+        self._loaded(settings, digest)
+
     def _loaded(self, settings: ProxyConfig, digest: str | None) -> None:
         self.settings = settings
         self._reporter.change(loaded=now(), digest=digest, error=None)
@@ -152,5 +161,5 @@ def _read(config: Path | None) -> tuple[ProxyConfig, str | None]:
     """The settings, and their file's SHA-256. Raises ConfigError."""
     if config is None:
         return ProxyConfig(), None
-    data = read_file(config)
+    data = read_regular(config)
     return parse_proxy(decode_text(data, str(config)), str(config)), sha256(data).hexdigest()

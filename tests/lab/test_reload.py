@@ -231,18 +231,28 @@ def test_what_a_director_leaves_goes_on_and_the_next_start_takes_over_without_lo
     assert pinned_id(pins(director.lab) / "program") == xdp_program(director.lab, HOST)
 
 
-def test_a_bad_file_at_the_start_after_a_kill_leaves_what_is_attached_at_work(director: Director) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["attached", "detached"])
+def test_a_start_with_a_bad_file_serves_what_was_in_force_and_says_refused(
+    director: Director, how: signal.Signals
+) -> None:
     director.start()
-    director.stop(signal.SIGKILL)
+    director.stop(how)
+    replace_text(director.table, "{}")
+    director.start()
     with Stream(director.lab, PORTS) as stream:
-        as_a = choices(director, stream)
-        replace_text(director.table, "{}")
-        done = glbctl(director.lab, HOST, *director.command[1:])
         stream.wait_for_rounds(1)
-    replace(director.table, *TABLE_A)
+        director.wait_until(lambda report: report.error is not None)
+        refused = director.report
+        replace(director.table, *TABLE_B)
+        director.wait_until_loaded()
+        stream.wait_for_rounds(1)
 
-    assert done.returncode == 2
-    check_stream(stream.tunnelled, stream.passed, as_a)
+    as_b = choices(director, stream)
+    replace(director.table, *TABLE_A)
+    check_stream(stream.tunnelled, stream.passed, choices(director, stream), as_b)
+    assert f"{director.table}: tables: missing" in str(refused.error)
+    assert [summary.name for summary in refused.tables] == ["a"]
+    assert director.report.error is None
 
 
 def test_a_second_daemon_on_the_interface_is_refused_and_the_first_goes_on(director: Director) -> None:

@@ -157,6 +157,12 @@ def test_if_more_than_the_share_fails_at_once_those_are_kept_up() -> None:
     assert held == Hold(100.0, frozenset({A, B, C, D}))
 
 
+def test_failures_at_once_are_held_however_late_they_are_judged() -> None:
+    held = hold(verdicts({A: 90.0, B: 90.5, C: 90.2}, []), 0.75, 2.0, None, judged=89.0)
+
+    assert held == Hold(90.5, frozenset({A, B, C}))
+
+
 def test_if_just_the_share_fails_the_checks_are_believed() -> None:
     assert hold(verdicts({A: 100.0, B: 100.0, C: 100.0}, [D]), 0.75, 2.0, None, 100.0) is None
 

@@ -1,10 +1,10 @@
 """docs/openapi.json is what the director's daemon serves, docs/openapi-proxy.json what the proxy's agent does."""
 
-import asyncio
 import json
 import os
 from pathlib import Path
 
+from glb.daemon.lane import Lane
 from glb.director import api as director_api
 from glb.director.announcer import Announcer
 from glb.director.health import Keeper
@@ -17,9 +17,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_the_directors_api_is_written_out_as_it_is() -> None:
     """After a change: glbctl director openapi > docs/openapi.json"""
-    api = director_api.create_api(
-        asyncio.Queue(), Announcer((), keep=False), Keeper(Monitor(Memory()), Path(os.devnull))
-    )
+    keeper = Keeper(Monitor(Memory()), Path(os.devnull), Lane("none"))
+    api = director_api.create_api(None, None, Announcer((), keep=False), keeper)
 
     assert json.loads((DOCS / "openapi.json").read_text()) == api.openapi()
 

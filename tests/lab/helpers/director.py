@@ -119,14 +119,14 @@ class Director:
 
     def wait_until_loaded(self) -> None:
         """Until the files are in force as they are now."""
-        digest = Sources(self.config, self.table).digest()
+        digest = Sources(self.config, self.table).contents().digest
         wait_for(lambda: self.report.digest == digest, "the director loads its files", _LOAD_BOUND_S)
 
     def wait_until(self, holds: Callable[[Report], bool]) -> None:
         wait_for(lambda: holds(self.report), "the director reports it")
 
     def wait_until_refused(self) -> None:
-        digest = Sources(self.config, self.table).digest()
+        digest = Sources(self.config, self.table).contents().digest
         wait_for(lambda: self.report.rejected_digest == digest, "the director refuses its files")
 
     def _fated(self, fate: str, command: Sequence[str]) -> list[str]:

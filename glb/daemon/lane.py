@@ -1,0 +1,157 @@
+"""Lanes: threads that each do one kind of a daemon's work, one action after the other.
+
+A daemon has several, so that an action which takes long, or hangs in a system call, delays only those of its own lane.
+The threads are daemon threads in Python's sense: one that hangs does not keep the process from exiting.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
+
+from glb.errors import GlbError
+
+log = logging.getLogger(__name__)
+
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+class LaneClosedError(GlbError):
+    """The daemon is stopping and does nothing more in this lane."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The action that runs in a lane: what it is called, and its start by time.monotonic()."""
+
+    what: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    what: str
+    work: Callable[[], Any]
+    future: "Future[Any]"
+
+
+class Lane:
+    """One thread and its queue. Its methods may be called from every thread."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._pending: set[Hashable] = set()
+        self._closed = False
+        self._running: Running | None = None
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> Running | None:
+        """The action that runs now, if any."""
+        return self._running
+
+    def submit(self, what: str, work: Callable[[], R]) -> "Future[R]":
+        """Queue an action; the future has its result or error. what: a noun phrase for messages."""
+        future: Future[R] = Future()
+        if self._closed:
+            future.set_exception(LaneClosedError(f"{what}: the daemon is stopping"))
+        else:
+            self._jobs.put(_Job(what, work, future))
+        return future
+
+    async def run(self, what: str, work: Callable[[], R]) -> R:
+        """Queue an action and wait for its result, in an event loop."""
+        return await asyncio.wrap_future(self.submit(what, work))
+
+    def call(self, what: str, work: Callable[[], R], seconds: float | None = None) -> R:
+        """The same from another lane. Raises TimeoutError if it has not ended after `seconds`."""
+        return self.submit(what, work).result(seconds)
+
+    def post(self, what: str, work: Callable[[], object]) -> None:
+        """Queue an action whose result nobody waits for. An error is logged."""
+        self.submit(what, work).add_done_callback(partial(_log_error, what))
+
+    def post_once(self, what: str, work: Callable[[], object], key: Hashable = None) -> None:
+        """The same, unless an equal one still waits for its turn. key: what makes it equal; by default, `work`."""
+        key = work if key is None else key
+        if key in self._pending:
+            return
+        self._pending.add(key)
+
+        def act() -> object:
+            self._pending.discard(key)
+            return work()
+
+        self.post(what, act)
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until everything queued so far is done; false if that takes longer than `seconds`."""
+        try:
+            self.call("flush", lambda: None, seconds)
+        except (TimeoutError, LaneClosedError):
+            return False
+        return True
+
+    def close(self, seconds: float) -> bool:
+        """Take no more actions, drop those that have not begun, and wait for the one that runs.
+
+        False if it still runs after `seconds`.
+        """
+        self._closed = True
+        self._jobs.put(None)
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            if self._closed:
+                job.future.set_exception(LaneClosedError(f"{job.what}: the daemon is stopping"))
+            elif job.future.set_running_or_notify_cancel():
+                self._running = Running(job.what, time.monotonic())
+                _settle(job)
+                self._running = None
+
+
+class Worker(Generic[S]):
+    """A service and the one lane in which it is used."""
+
+    def __init__(self, lane: Lane, service: S) -> None:
+        self.lane = lane
+        self.service = service
+
+    async def ask(self, what: str, question: Callable[[S], R]) -> R:
+        """Have the service do something, after all that was queued before. Returns its result, or raises its error."""
+        return await self.lane.run(what, partial(question, self.service))
+
+    def post_once(self, what: str, action: Callable[[S], object]) -> None:
+        """Have it done; not twice if the same action still waits for its turn."""
+        self.lane.post_once(what, partial(action, self.service), key=(action, id(self.service)))
+
+
+def _settle(job: _Job) -> None:
+    try:
+        result = job.work()
+    except BaseException as error:
+        job.future.set_exception(error)
+    else:
+        job.future.set_result(result)
+
+
+def _log_error(what: str, future: "Future[Any]") -> None:
+    """A fault of glb itself is logged with its traceback; the daemon goes on with what it can do."""
+    error = None if future.cancelled() else future.exception()
+    if isinstance(error, LaneClosedError) or error is None:
+        return
+    if isinstance(error, GlbError):
+        log.error("%s: not done: %s", what, error)
+    else:
+        log.error("%s: internal error", what, exc_info=error)

@@ -1,0 +1,141 @@
+"""What is in force on the daemon's interfaces, and following health and the network there."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from glb.config.model import NO_TABLES, ForwardingTables
+from glb.daemon.report import HeldBackend
+from glb.director.director import Director, Prepared, Renew
+from glb.director.sources import Loaded
+from glb.errors import GlbError
+from glb.health.view import HealthView
+from glb.table.builder import RowBuilder
+
+log = logging.getLogger(__name__)
+
+_MEND = (GlbError, MemoryError)
+"""What an interface survives: its old tables go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Whether an interface's datapath has the files as they are now; if not, why not."""
+
+    interface: str
+    reloaded: bool
+    error: str | None = None
+
+
+class Forwarding:
+    """The datapaths of one daemon, all with the same tables. Belongs to the lane `traffic`: its methods are short.
+
+    The attributes that are read elsewhere (`loaded`, `directors`' reports) are replaced as a whole, never changed.
+    """
+
+    def __init__(self, directors: Sequence[Director], builder: RowBuilder, health: Callable[[], HealthView]) -> None:
+        """health: gives the newest health."""
+        self.directors = tuple(directors)
+        self._builder = builder
+        self._health = health
+        self._view = health()
+        self._newest = self.directors[0].loaded.digest
+
+    @property
+    def loaded(self) -> Loaded:
+        """What is in force: the newest files, as soon as an interface has them, or else those before."""
+        in_force = [director.loaded for director in self.directors]
+        return next((loaded for loaded in in_force if loaded.digest == self._newest), in_force[0])
+
+    @property
+    def in_force(self) -> list[ForwardingTables]:
+        """The tables of each interface."""
+        return [director.loaded.given or NO_TABLES for director in self.directors]
+
+    def commit(self, prepared: Sequence[tuple[Director, Prepared]], digest: str, started: float) -> list[Outcome]:
+        """Put prepared files in force, each at its interface.
+
+        digest: of these files. started: when this load began, by time.monotonic().
+        """
+        self._newest = digest
+        renew = self._renewal(self._health())
+        return [self._commit(director, each, renew, started) for director, each in prepared]
+
+    def apply_health(self) -> None:
+        """Give new connections to the backends that are healthy now."""
+        view = self._health()
+        if view is self._view:
+            return
+        self._view = view
+        started = time.monotonic()
+        renew = self._renewal(view)
+        for director in self.directors:
+            try:
+                director.apply_health(renew, started)
+            except _MEND as error:
+                log.error("%s: health: the old tables go on: %s", director.interface, error or "out of memory")
+
+    def refresh(self) -> None:
+        """Follow what has changed around the interfaces."""
+        for director in self.directors:
+            director.refresh()
+
+    def reject(self, error: Exception, digest: str | None) -> list[Outcome]:
+        """Note that files with this digest were refused; None: they cannot be read."""
+        for director in self.directors:
+            director.reject(error, digest)
+        return [Outcome(director.interface, False, str(error)) for director in self.directors]
+
+    def note_busy(self, busy: str | None) -> None:
+        """Report what the daemon has been loading for unusually long; None: nothing."""
+        for director in self.directors:
+            director.note_busy(busy)
+
+    def note_metrics(self, places: tuple[str, ...], trouble: str | None) -> None:
+        """Report where the metrics exporter listens, or why it does not."""
+        for director in self.directors:
+            director.note_metrics(places, trouble)
+
+    def note_held(self, held: tuple[HeldBackend, ...], cut_off: tuple[str, ...]) -> None:
+        """Report which backends are kept up against their checks, and of which tables none is reached."""
+        for director in self.directors:
+            director.note_held(held, cut_off)
+
+    def self_test(self) -> None:
+        """Raise DatapathError if an interface's datapath fails a test packet."""
+        for director in self.directors:
+            director.self_test()
+
+    def detach(self) -> None:
+        """Take the programs off the interfaces and remove every trace."""
+        for director in self.directors:
+            director.detach()
+
+    def leave(self) -> None:
+        """Let the datapaths go on without this process."""
+        for director in self.directors:
+            director.leave()
+
+    def give_up(self) -> None:
+        """Undo what this process has done: earlier daemons' datapaths stay, new ones go."""
+        for director in self.directors:
+            director.give_up()
+
+    def _commit(self, director: Director, prepared: Prepared, renew: Renew, started: float) -> Outcome:
+        try:
+            director.commit(prepared, renew, started)
+        except _MEND as error:
+            director.reject(error, prepared.loaded.digest)
+            return Outcome(director.interface, False, str(error) or "out of memory")
+        return Outcome(director.interface, True)
+
+    def _renewal(self, view: HealthView) -> Renew:
+        renewed: dict[str, Loaded] = {}
+
+        def renew(loaded: Loaded) -> Loaded:
+            if loaded.digest not in renewed:
+                renewed[loaded.digest] = loaded.with_health(view, self._builder)
+            return renewed[loaded.digest]
+
+        return renew
