@@ -12,7 +12,7 @@ from glb.config.model import ForwardingTables
 from glb.daemon.lifecycle import Lanes
 from glb.daemon.report import Report
 from glb.director.director import Director, Prepared
-from glb.director.forwarding import Forwarding, Outcome
+from glb.director.forwarding import SURVIVED, Forwarding, Outcome
 from glb.director.kept import Kept
 from glb.director.sources import Follow, Loaded, Sources, Stamp, check_tables, read
 from glb.errors import GlbError
@@ -31,7 +31,6 @@ _STARTED = Origin(How.START, "the daemon")
 _EDITED = Origin()
 _PAUSE_BY_TRY = 9  # a try that loads a program costs seconds of processor time
 _FLUSH_SECONDS = 1.0
-_REFUSED = (GlbError, MemoryError)
 
 
 class Controller:
@@ -119,7 +118,7 @@ class Controller:
         self._stamp = self._sources.stamp()
         try:
             loaded = read(self._sources, self._builder, self._followed)
-        except _REFUSED as error:
+        except SURVIVED as error:
             outcomes = self._reject(error)
         else:
             self._newest = loaded
@@ -138,7 +137,7 @@ class Controller:
         self._stamp = stamp
         try:
             digest = self._sources.contents().digest
-        except _REFUSED as error:
+        except SURVIVED as error:
             self._reject(error)
             return
         if digest != self._seen:
@@ -168,7 +167,7 @@ class Controller:
         """The files, or the copies of those that were in force last, and why the files are refused."""
         try:
             return read(sources, self._builder, self._followed), None
-        except _REFUSED as error:
+        except SURVIVED as error:
             try:
                 return read(self._kept.sources, self._builder, self._followed), error
             except GlbError:
@@ -182,32 +181,22 @@ class Controller:
     def _put_in_force(self, directors: Sequence[Director], started: float, is_first: bool = True) -> list[Outcome]:
         """Put the newest good files in force at these interfaces, and keep them for later starts.
 
-        is_first: whether a refusal is news.
+        is_first: whether this is the first try.
         """
-        prepared: list[tuple[Director, Prepared]] = []
-        outcomes: list[Outcome] = []
-        for director in directors:
-            try:
-                prepared.append((director, director.prepare(self._newest)))
-            except _REFUSED as error:
-                outcomes.append(self._refused(director, error, is_first))
-        commit = partial(self.forwarding.commit, prepared, self._newest.digest, started)
-        outcomes += self._lanes.traffic.call("reload", commit)
-        outcomes.sort(key=lambda outcome: [d.interface for d in directors].index(outcome.interface))
+        prepared = [(director, self._prepared(director)) for director in directors]
+        commit = partial(self.forwarding.commit, prepared, self._newest.digest, started, is_first)
+        outcomes = self._lanes.traffic.call("reload", commit)
         if any(outcome.reloaded for outcome in outcomes):
             self._remember()
         ended = time.monotonic()
         self._retry_at = ended + _PAUSE_BY_TRY * (ended - started)
         return outcomes
 
-    def _refused(self, director: Director, error: Exception, is_first: bool) -> Outcome:
-        def note() -> None:
-            if is_first:
-                director.reject(error, self._newest.digest)
-            director.refuse(error)
-
-        self._lanes.traffic.call("refusal", note)
-        return Outcome(director.interface, False, str(error) or "out of memory")
+    def _prepared(self, director: Director) -> Prepared | Exception:
+        try:
+            return director.prepare(self._newest)
+        except SURVIVED as error:
+            return error
 
     def _followed(self, newer: Sequence[ForwardingTables], source: IPv4Address) -> HealthView:
         """The health of newer tables' backends. Those in force are checked as well: they may have to go on."""

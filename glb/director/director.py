@@ -124,6 +124,8 @@ class Director:
         else:
             self._replace(prepared.larger, loaded, prepared.surroundings)
         self._in_use(loaded, prepared.surroundings, started)
+        if self.report.trouble is not None:
+            self.refresh()
 
     def apply_health(self, renew: Renew, started: float) -> None:
         """Put tables that differ by their backends' health only in the place of those that are in use.
@@ -144,10 +146,15 @@ class Director:
         for line in str(error).splitlines():
             log.error("%s: not reloaded, the old tables go on: %s", self.interface, line)
 
-    def refuse(self, error: Exception) -> None:
-        """Note why good files cannot be put in force here for now; they are tried again."""
-        self._refusal = str(error)
-        self._reporter.change_trouble(self._refusal)
+    def refuse(self, error: Exception, digest: str, is_first: bool) -> None:
+        """Note why good files with this digest cannot be put in force here for now; they are tried again.
+
+        is_first: whether this was the first try.
+        """
+        self._refusal = str(error) or "out of memory"
+        if is_first:
+            self.reject(error, digest)
+        self.refresh()
 
     def refresh(self) -> None:
         """Follow what has changed around the director: its interface's addresses and MTU, next hops' MACs, or all of
@@ -234,7 +241,6 @@ class Director:
     def _in_use(self, loaded: Loaded, surroundings: Surroundings, started: float) -> None:
         self._loaded = self._current = loaded
         self._refusal = None
-        self._reporter.change_trouble(None)
         seconds = round(time.monotonic() - started, 6)
         self._reporter.change(
             digest=loaded.digest,

@@ -15,7 +15,7 @@ from glb.table.builder import RowBuilder
 
 log = logging.getLogger(__name__)
 
-_MEND = (GlbError, MemoryError)
+SURVIVED = (GlbError, MemoryError)
 """What an interface survives: its old tables go on."""
 
 
@@ -53,14 +53,23 @@ class Forwarding:
         """The tables of each interface."""
         return [director.loaded.given or NO_TABLES for director in self.directors]
 
-    def commit(self, prepared: Sequence[tuple[Director, Prepared]], digest: str, started: float) -> list[Outcome]:
-        """Put prepared files in force, each at its interface.
+    def commit(
+        self, prepared: Sequence[tuple[Director, Prepared | Exception]], digest: str, started: float, is_first: bool
+    ) -> list[Outcome]:
+        """Put prepared files in force, each at its interface; or note there why they could not be prepared.
 
-        digest: of these files. started: when this load began, by time.monotonic().
+        digest: of these files. started: when this load began, by time.monotonic(). is_first: whether this is the first
+        try to put them in force.
         """
         self._newest = digest
         renew = self._renewal(self._health())
-        return [self._commit(director, each, renew, started) for director, each in prepared]
+        outcomes = []
+        for director, each in prepared:
+            error = each if isinstance(each, Exception) else _error_of_commit(director, each, renew, started)
+            if error is not None:
+                director.refuse(error, digest, is_first)
+            outcomes.append(Outcome(director.interface, error is None, None if error is None else str(error)))
+        return outcomes
 
     def apply_health(self) -> None:
         """Give new connections to the backends that are healthy now."""
@@ -73,7 +82,7 @@ class Forwarding:
         for director in self.directors:
             try:
                 director.apply_health(renew, started)
-            except _MEND as error:
+            except SURVIVED as error:
                 log.error("%s: health: the old tables go on: %s", director.interface, error or "out of memory")
 
     def refresh(self) -> None:
@@ -122,14 +131,6 @@ class Forwarding:
         for director in self.directors:
             director.give_up()
 
-    def _commit(self, director: Director, prepared: Prepared, renew: Renew, started: float) -> Outcome:
-        try:
-            director.commit(prepared, renew, started)
-        except _MEND as error:
-            director.reject(error, prepared.loaded.digest)
-            return Outcome(director.interface, False, str(error) or "out of memory")
-        return Outcome(director.interface, True)
-
     def _renewal(self, view: HealthView) -> Renew:
         renewed: dict[str, Loaded] = {}
 
@@ -139,3 +140,11 @@ class Forwarding:
             return renewed[loaded.digest]
 
         return renew
+
+
+def _error_of_commit(director: Director, prepared: Prepared, renew: Renew, started: float) -> Exception | None:
+    try:
+        director.commit(prepared, renew, started)
+    except SURVIVED as error:
+        return error
+    return None

@@ -308,7 +308,7 @@ def test_a_refused_edit_is_kept_beside_the_file_when_other_tables_are_applied(
     assert (refused.read_text(), refused.stat().st_mode & 0o777) == (edit, 0o640)
     aside = json.loads(done.stdout)["set_aside"]
     assert aside["path"] == str(refused)
-    assert aside["fault"] == f"{lab.table_path}: line 5, column 7: Expecting ',' delimiter"
+    assert aside["fault"] == f'{lab.table_path}: line 5, column 7: a "," or the closing bracket is expected here'
     assert f"is kept as {refused}; it was refused: {aside['fault']}" in done.stderr
     assert f"was never loaded, and is kept as {refused}" in lab.log("director1")
 
@@ -341,7 +341,7 @@ def test_an_edit_by_a_command_leaves_a_refused_file_alone_and_names_its_fault(la
     lab.table_path.write_text(before)
 
     assert done.returncode == BAD_INPUT
-    assert f"{lab.table_path}: line 5, column 7: Expecting ',' delimiter" in done.stderr
+    assert f'{lab.table_path}: line 5, column 7: a "," or the closing bracket is expected here' in done.stderr
     assert after == edit
     assert not refused.exists()
 

@@ -364,14 +364,15 @@ def test_a_device_of_the_checks_that_is_deleted_is_set_up_anew(lab: Lab) -> None
     assert "health: checks of VIPs fail" not in lab.log(DIRECTOR)
 
 
-def test_checks_that_are_led_past_the_tunnel_are_answered_by_nobody(lab: Lab) -> None:
+def test_checks_that_are_led_past_the_tunnel_are_answered_by_nobody_and_not_counted(lab: Lab) -> None:
     def change(verb: str) -> None:
         with IPRoute() as ip:
             ip.rule(verb, family=socket.AF_INET, fwmark=MARK, table=MAIN_TABLE, priority=100)
 
     lab.within(DIRECTOR, lambda: change("add"))
     try:
-        wait_until(lab, "proxy1", healthy=True, source="held")
+        wait_for(lambda: "checks cannot be made, and are not counted: vip_" in lab.log(DIRECTOR), "it is reported")
+        wait_until(lab, "proxy1", healthy=True, source="checks")
         wait_for(lambda: "that have the mark 0x676c6200" in lab.log(DIRECTOR), "it is told")
     finally:
         lab.within(DIRECTOR, lambda: change("del"))
