@@ -14,7 +14,7 @@ from glb.config.load import load_tables
 from glb.config.model import AGENT_PORT, State
 from glb.ctl.drain_view import view_of
 from glb.ctl.edits import Address, Force, Made, Source, TableName, make, moving_to
-from glb.ctl.output import Format, Output, console, emit, errors
+from glb.ctl.output import Format, Output, complain, console, emit
 from glb.ctl.which import table_file
 from glb.drain.agent import Agent
 from glb.drain.binds import wanted_binds
@@ -169,7 +169,7 @@ def _go_on(then: Then, made: Made) -> Made:
 def _judge(waited: Waited, made: Made, gone: Made | None) -> None:
     """End with the status that says how it went."""
     if waited.interrupted:
-        errors.print(f"interrupted: {_state(made.edit)}; {_left(waited.progress)}")
+        complain(f"{_state(made.edit)}; {_left(waited.progress)}", "interrupted")
         raise typer.Exit(_EXIT_INTERRUPTED)
     if waited.moves:
         moves = "; ".join(waited.moves)

@@ -17,7 +17,7 @@ from threading import Event
 from glb.capture.errors import CaptureError
 from glb.capture.merge import Merge
 from glb.capture.told import Told, of_line
-from glb.ctl.output import errors
+from glb.ctl.output import complain, errors, plain
 from glb.ctl.watch import BEGUN, until_signal
 
 _LOOK_SECONDS = 0.1
@@ -106,7 +106,7 @@ class HostTrace:
             self._hear(line)
 
     def _hear(self, line: bytes) -> None:
-        words = _FRAME.sub("", line.decode(errors="replace"))
+        words = plain(_FRAME.sub("", line.decode(errors="replace")))
         if words.startswith(BEGUN):
             self._has_begun = True
             self._said.clear()  # what a login says
@@ -200,7 +200,7 @@ async def _follow(trace: HostTrace, shown: _Shown, seconds: float | None) -> boo
     try:
         await trace.follow(shown.add, seconds)
     except CaptureError as error:
-        errors.print(f"error: {error}", style="red")
+        complain(str(error))
         return False
     return True
 

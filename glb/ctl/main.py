@@ -4,6 +4,7 @@ import sys
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from glb import __version__
 from glb.config.errors import ConfigError
@@ -27,7 +28,7 @@ from glb.ctl import (
     top,
     trace,
 )
-from glb.ctl.output import errors
+from glb.ctl.output import complain, wants_json
 from glb.errors import GlbError
 from glb.table.build import TableError
 
@@ -80,12 +81,23 @@ def _main(
 
 
 def run() -> None:
-    """Run glbctl. Exit status: 0 done, 1 failed, 2 wrong input (a bad file, a bad argument)."""
+    """Run glbctl. Exit status: 0 done, 1 failed, 2 wrong input (a bad file, a bad argument).
+
+    With -o json, errors are JSON too, those of the command line included.
+    """
     try:
+        if wants_json(sys.argv[1:]):
+            sys.exit(app(standalone_mode=False))  # errors come here instead of being printed
         app()
     except GlbError as error:
-        errors.print(f"error: {error}", style="red")
+        complain(str(error))
         sys.exit(EXIT_BAD_INPUT if isinstance(error, ConfigError | TableError) else EXIT_FAILED)
     except PermissionError as error:
-        errors.print(f"error: {error.filename or error}: {error.strerror} (most commands need root)", style="red")
+        complain(f"{error.filename or error}: {error.strerror} (most commands need root)")
         sys.exit(EXIT_FAILED)
+    except typer.Abort:
+        complain("aborted")
+        sys.exit(EXIT_FAILED)
+    except TyperException as error:
+        complain(error.format_message())
+        sys.exit(EXIT_BAD_INPUT)

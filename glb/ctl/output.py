@@ -1,7 +1,10 @@
 """How facts leave glbctl: as text for people, or as JSON for machines."""
 
 import json
+import sys
+from collections.abc import Sequence
 from enum import StrEnum
+from itertools import pairwise, takewhile
 from typing import Annotated, Any
 
 import typer
@@ -46,4 +49,33 @@ def share(part: int, whole: int) -> str:
 
 
 def warn(message: str) -> None:
-    errors.print(message, style="yellow")
+    """A line on stderr; with -o json {"warning": message}."""
+    if wants_json(sys.argv[1:]):
+        typer.echo(json.dumps({"warning": message}), err=True)
+    else:
+        errors.print(message, style="yellow")
+
+
+def complain(message: str, word: str = "error") -> None:
+    """Say on stderr why the command fails; with -o json {"detail": message}, as the APIs do. word: what the text begins
+    with."""
+    if wants_json(sys.argv[1:]):
+        typer.echo(json.dumps({"detail": message}), err=True)
+    else:
+        errors.print(f"{word}: {message}", style="red")
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for JSON: known before the command line is valid."""
+    own = list(takewhile(lambda word: word != "--", arguments))
+    apart = any(pair in (("-o", "json"), ("--output", "json")) for pair in pairwise(own))
+    return apart or any(word in ("-ojson", "--output=json") for word in own)
+
+
+def plain(line: str) -> str:
+    """The text of a line that another glbctl has written to stderr, in JSON or not."""
+    try:
+        said = json.loads(line)
+        return str(said.get("detail", said.get("warning", line)))
+    except (ValueError, AttributeError):
+        return line

@@ -1,6 +1,6 @@
 """`glbctl stats`."""
 
-from collections import defaultdict
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -9,11 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from glb.ctl.output import Format, Output, emit, grid
-from glb.daemon.report import all_reports
-from glb.datapath.counters import attached_program, read_counters, read_pinned_traffic
-from glb.datapath.forwards import read_forwards
 from glb.datapath.pins import attached_interfaces
 from glb.datapath.verdicts import verdicts_of
+from glb.metrics.stats import read_stats
 
 
 def stats_command(
@@ -27,39 +25,8 @@ def stats_command(
     Read from the kernel without disturbing it, whether a daemon runs or not. Bytes are those of the clients' packets,
     without the tunnel.
     """
-    facts = [_facts(name) for name in ([iface] if iface else attached_interfaces())]
+    facts = [asdict(read_stats(name)) for name in ([iface] if iface else attached_interfaces())]
     emit(output, facts, _render(facts, all_verdicts))
-
-
-def _facts(interface: str) -> dict[str, Any]:
-    program = attached_program(interface)
-    facts = {"interface": interface, "program": program, "packets": read_counters(interface, program)}
-    return facts | (_traffic(interface) if program == "director" else {"next_hops": _forwards(interface)})
-
-
-def _traffic(interface: str) -> dict[str, Any]:
-    """By table (the sum over its binds), bind and backend; what has which counter, the daemon's report tells."""
-    entries = {
-        (kind, table, name): entry
-        for report in all_reports("director")
-        if report.interface == interface
-        for kind, table, name, entry in report.traffic
-    }
-    tables: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    binds, backends = [], []
-    for (kind, table, name), (packets, size) in read_pinned_traffic(interface, entries).items():
-        if kind == "backend":
-            backends.append({"table": table, "backend": name, "packets": packets, "bytes": size})
-            continue
-        binds.append({"table": table, "bind": name, "packets": packets, "bytes": size})
-        tables[table][0] += packets
-        tables[table][1] += size
-    sums = [{"table": table, "packets": packets, "bytes": size} for table, (packets, size) in tables.items() if table]
-    return {"tables": sums, "binds": binds, "backends": backends}
-
-
-def _forwards(interface: str) -> list[dict[str, Any]]:
-    return [{"next_hop": str(hop), "packets": packets} for hop, packets in read_forwards(interface).items()]
 
 
 def _render(facts: list[dict[str, Any]], all_verdicts: bool) -> RenderableType:
@@ -74,10 +41,10 @@ def _interface(fact: dict[str, Any], everything: bool) -> Group:
         _verdicts(fact["program"], fact["packets"], everything),
     ]
     for kind in ("table", "bind", "backend"):
-        rows = [row for row in fact.get(f"{kind}s", []) if row["packets"] or everything]
+        rows = [row for row in fact[f"{kind}s"] if row["packets"] or everything]
         if rows:
             parts += ["", _traffic_table(kind, rows)]
-    if fact.get("next_hops"):
+    if fact["next_hops"]:
         parts += ["", _forwards_table(fact["next_hops"])]
     return Group(*parts, "")
 

@@ -36,6 +36,7 @@ def create_api(
         (worker.PLANS, plans),
         (api_routing.ANNOUNCER, announcer),
         (api_metrics.EXPORTER, Exporter(interfaces)),
+        (api_metrics.INTERFACES, interfaces),
         (api_health.KEEPER, keeper),
     ]
     return Api(

@@ -1,20 +1,42 @@
-"""What Prometheus scrapes."""
+"""The packets of the daemon's datapaths, as JSON and in Prometheus' format."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from aiohttp import web
 
 from glb.control.api import InBackground
 from glb.control.routes import From, Router, Text
+from glb.datapath.pins import attached_interfaces
+from glb.explain.texts import Text as Explanation
+from glb.explain.texts import explained_verdicts
 from glb.metrics.exporter import MEDIA_TYPE, Exporter
+from glb.metrics.stats import Stats, read_stats
 
 EXPORTER = web.AppKey("exporter", Exporter)
+INTERFACES: web.AppKey[Sequence[str]] = web.AppKey("interfaces")
 
 router = Router("metrics", prefix="")
 
 
 def _exporter(request: web.Request) -> Exporter:
     return request.app[EXPORTER]
+
+
+def _interfaces(request: web.Request) -> Sequence[str]:
+    return request.app[INTERFACES]
+
+
+@router.get("/v1/stats")
+async def stats(interfaces: Annotated[Sequence[str], From(_interfaces)], costly: InBackground) -> list[Stats]:
+    """Packets of each attached interface by verdict; packets and bytes by table, bind and backend."""
+    return await costly(lambda: [read_stats(name) for name in attached_interfaces() if name in interfaces])
+
+
+@router.get("/v1/verdicts")
+async def verdicts() -> list[Explanation]:
+    """The verdicts of a director: what each means, what usually causes it, and what to do."""
+    return explained_verdicts("director")
 
 
 @router.get("/metrics", media_type=MEDIA_TYPE)

@@ -44,6 +44,11 @@ def texts() -> tuple[Text, ...]:
     return tuple(text for subject in PROGRAMS for text in _verdicts(subject)) + tuple(_warnings())
 
 
+def explained_verdicts(program: str) -> list[Text]:
+    """The verdicts of "director" or "proxy"."""
+    return [text for text in texts() if text.subject == program]
+
+
 def find(asked: str) -> tuple[Text, ...]:
     """The texts that answer a question: a name, the beginning of names, or a whole line from a log.
 

@@ -15,6 +15,9 @@ from glb.control.api import Api, InBackground
 from glb.control.routes import From, Router
 from glb.daemon.report import Report, read_report, report_path
 from glb.datapath.counters import read_counters
+from glb.datapath.pins import attached_interfaces
+from glb.explain.texts import Text, explained_verdicts
+from glb.metrics.stats import Stats, read_stats
 from glb.proxy.connections import count_connections
 
 _DESCRIPTION = (
@@ -72,6 +75,18 @@ Settings = Annotated[AgentSettings, From(_settings_of)]
 async def status(settings: Settings, costly: InBackground) -> Status:
     """The proxy's report, and its packets by verdict."""
     return await costly(lambda: _status(settings))
+
+
+@router.get("/stats")
+async def stats(settings: Settings, costly: InBackground) -> list[Stats]:
+    """Packets of the proxy's interface by verdict, and those sent on by next hop; empty if nothing is attached."""
+    return await costly(lambda: [read_stats(name) for name in attached_interfaces() if name == settings.interface])
+
+
+@router.get("/verdicts")
+async def verdicts() -> list[Text]:
+    """The verdicts of a proxy: what each means, what usually causes it, and what to do."""
+    return explained_verdicts("proxy")
 
 
 @router.get("/connections")

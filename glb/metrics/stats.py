@@ -1,0 +1,95 @@
+"""The packets of a datapath since it was attached: what `glbctl stats` shows, and what the APIs answer.
+
+Read from the pinned maps, whether a daemon runs or not. Bytes are those of the clients' packets, without the tunnel.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from glb.daemon.report import all_reports
+from glb.datapath.counters import attached_program, read_counters, read_pinned_traffic
+from glb.datapath.forwards import read_forwards
+
+
+@dataclass(frozen=True, slots=True)
+class TableTraffic:
+    """What was sent to a table's backends: the sum over its binds."""
+
+    table: str
+    packets: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BindTraffic:
+    """The same of one bind. `table` is "" if it is in no table any more."""
+
+    table: str
+    bind: str
+    packets: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackendTraffic:
+    """What was sent to a backend as the first hop."""
+
+    table: str
+    backend: str
+    packets: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardTraffic:
+    """Packets that a proxy has sent on to a next hop."""
+
+    next_hop: str
+    packets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """One interface's datapath. program: "director" or "proxy". packets: by verdict.
+
+    tables, binds, backends: of a director. next_hops: of a proxy.
+    """
+
+    interface: str
+    program: str
+    packets: dict[str, int]
+    tables: tuple[TableTraffic, ...] = ()
+    binds: tuple[BindTraffic, ...] = ()
+    backends: tuple[BackendTraffic, ...] = ()
+    next_hops: tuple[ForwardTraffic, ...] = ()
+
+
+def read_stats(interface: str) -> Stats:
+    """Raises DatapathError where nothing is attached, NotAllowedError, ReportError."""
+    program = attached_program(interface)
+    packets = read_counters(interface, program)
+    if program == "proxy":
+        hops = (ForwardTraffic(str(hop), number) for hop, number in read_forwards(interface).items())
+        return Stats(interface, program, packets, next_hops=tuple(hops))
+    return _of_director(interface, program, packets)
+
+
+def _of_director(interface: str, program: str, packets: dict[str, int]) -> Stats:
+    """Which counter is whose is in the daemon's report."""
+    entries = {
+        (kind, table, name): entry
+        for report in all_reports("director")
+        if report.interface == interface
+        for kind, table, name, entry in report.traffic
+    }
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    binds, backends = [], []
+    for (kind, table, name), (number, size) in read_pinned_traffic(interface, entries).items():
+        if kind == "backend":
+            backends.append(BackendTraffic(table, name, number, size))
+            continue
+        binds.append(BindTraffic(table, name, number, size))
+        sums[table][0] += number
+        sums[table][1] += size
+    tables = (TableTraffic(table, number, size) for table, (number, size) in sums.items() if table)
+    return Stats(interface, program, packets, tuple(tables), tuple(binds), tuple(backends))

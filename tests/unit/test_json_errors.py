@@ -1,0 +1,60 @@
+"""With -o json, errors are JSON as well."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from glb.ctl.output import plain, wants_json
+
+
+def glbctl(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "glb.ctl", *arguments], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "detail"),
+    [
+        (["check", "--table", "/none", "-o", "json"], 2, "/none: No such file or directory"),
+        (["explain", "no-such", "-o", "json"], 1, 'nothing is known of "no-such"'),
+        (["explain", "--no-such", "--output=json"], 2, "No such option: --no-such"),
+        (["check", "-ojson"], 2, "name a file to check"),
+    ],
+)
+def test_an_error_is_one_json_object_on_stderr(arguments: list[str], status: int, detail: str) -> None:
+    done = glbctl(*arguments)
+
+    assert (done.returncode, done.stdout) == (status, "")
+    said = json.loads(done.stderr)
+    assert list(said) == ["detail"]
+    assert detail in said["detail"]
+
+
+def test_a_bad_file_names_the_field_in_json_too(tmp_path: Path) -> None:
+    table = tmp_path / "tables.json"
+    table.write_text('{"tables": 5}')
+
+    detail = json.loads(glbctl("check", "--table", str(table), "-o", "json").stderr)["detail"]
+
+    assert detail.startswith(f"{table}: tables: ")
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("-o json", True),
+        ("stats --output json", True),
+        ("stats --output=json eth0", True),
+        ("stats -o text json", False),
+        ("lab exec client -- curl -o json", False),
+    ],
+)
+def test_json_is_wanted_before_the_line_is_valid(line: str, wanted: bool) -> None:
+    assert wants_json(line.split()) is wanted
+
+
+@pytest.mark.parametrize("line", ['{"detail": "no room"}', '{"warning": "no room"}', "no room"])
+def test_what_another_glbctl_says_is_shown_as_text(line: str) -> None:
+    assert plain(line) == "no room"
