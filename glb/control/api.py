@@ -99,6 +99,8 @@ class _Refuse:
             return await handler(request)
         except web.HTTPException as error:
             status, detail = error.status, error.reason
+            if isinstance(error, web.HTTPRequestEntityTooLarge):
+                detail = f"{detail}: at most {request.client_max_size} bytes"
         except GlbError as error:
             is_bad = isinstance(error, (BadRequest, *self._api.bad_input))
             status, detail = _BAD_INPUT if is_bad else self._api.failed, str(error)

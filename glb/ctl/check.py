@@ -21,7 +21,7 @@ def check_command(
     good = []
     if config is not None:
         load_director(config)
-        good.append({"file": str(config), "good": True})
+        good.append({"file": str(config), "good": True, "tables": None})
     if table is not None:
         tables = check_tables(read_file(table), str(table))
         good.append({"file": str(table), "good": True, "tables": [t.name for t in tables]})

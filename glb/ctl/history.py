@@ -31,11 +31,11 @@ def history_command(
         listing = past.listing()
         for fault in listing.damaged:
             warn(fault)
-        emit(output, [asdict(each) for each in listing.versions], _render(listing.versions))
+        emit(output, asdict(listing), _render(listing.versions))
         return
     kept = past.read(version)
     text = _difference(past, kept) if diff else kept.source or "(a GLBD binary, of which only the digest is kept)"
-    emit(output, {**asdict(kept.version), "source": kept.source, **({"diff": text} if diff else {})}, text.rstrip())
+    emit(output, {**asdict(kept), "diff": text if diff else None}, text.rstrip())
 
 
 def _render(versions: list[Version]) -> RenderableType:

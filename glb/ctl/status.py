@@ -26,7 +26,6 @@ def _facts(report: Report) -> dict[str, Any]:
     return {
         **asdict(report),
         "unreached": report.unreached(),
-        "process": report.process.pid,
         "running": report.process.is_alive(),
         "attached": attached,
         "pins": str(pin_dir(report.interface)),
@@ -45,7 +44,7 @@ def render(role: str, daemons: list[dict[str, Any]]) -> RenderableType:
 def _paragraph(facts: dict[str, Any]) -> RenderableType:
     lines = grid("", "")
     lines.show_header = False
-    daemon = f"running, pid {facts['process']}, since {facts['started']}" if facts["running"] else "not running"
+    daemon = f"running, pid {facts['process']['pid']}, since {facts['started']}" if facts["running"] else "not running"
     lines.add_row("daemon", daemon if facts["running"] else Text(daemon, style="red"))
     lines.add_row("datapath", f"attached, pinned in {facts['pins']}" if facts["attached"] else "not attached")
     if facts["digest"]:

@@ -33,7 +33,7 @@ def test_director_status_tells_daemon_datapath_tables_and_packets(lab: Lab) -> N
 
     assert (one["interface"], two["interface"], alone["interface"]) == ("director1", "director2", "director2")
     assert (one["running"], one["attached"], one["error"]) == (True, True, None)
-    assert one["process"] == lab.process_id("director1").pid
+    assert one["process"]["pid"] == lab.process_id("director1").pid
     assert one["pins"] == str(lab.pin_dir / "director1")
     assert one["table_file"] == str(lab.table_path)
     assert one["tables"][0]["name"] == "web"

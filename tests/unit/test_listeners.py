@@ -234,7 +234,7 @@ def post(path: str, body: bytes) -> bytes:
     [
         (GET.replace(b"small", b"none"), 404, "Not Found"),
         (GET.replace(b"GET", b"DELETE"), 405, "Method Not Allowed"),
-        (post("/named/1", b"x" * 3000), 413, "Request Entity Too Large"),
+        (post("/named/1", b"x" * 3000), 413, "Request Entity Too Large: at most 2000 bytes"),
         (post("/named/1", b""), 422, "a JSON object is required in the body of the request"),
         (post("/named/1", b'{"name": "far too long"}'), 422, "name: String should have at most 8 characters"),
         (

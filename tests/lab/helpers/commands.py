@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glb.ctl.shapes import command_of, problem_with
 from glb.lab import Lab, hosts
 from glb.lab.process import argv_in
 
@@ -37,7 +38,9 @@ def facts(lab: Lab, host: str, *arguments: str, stdin: str | None = None) -> Any
     """What a command that succeeds says with -o json."""
     done = glbctl(lab, host, *arguments, "-o", "json", stdin=stdin)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    said = json.loads(done.stdout)
+    assert (problem := problem_with(command_of(arguments), said)) is None, problem
+    return said
 
 
 def counts(lab: Lab) -> Counts:

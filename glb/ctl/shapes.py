@@ -1,0 +1,350 @@
+"""The JSON that each command prints with -o json, as types: docs/json.md and its schema are built of them.
+
+Where an API answers the same, its type is taken; a command may add keys that it knows and a daemon does not.
+"""
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import or_
+from types import GenericAlias
+from typing import Any, Literal, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
+
+from glb.capture.told import Told
+from glb.control.openapi import Refusal
+from glb.ctl.takeover import Outcome
+from glb.daemon.report import Report
+from glb.director.announcer import Drained, RoutingStatus
+from glb.director.api_health import HealthReport
+from glb.director.api_health import History as HealthHistory
+from glb.director.changes import SetAside
+from glb.doctor.finding import Finding
+from glb.explain.texts import Text
+from glb.history.store import Listing
+from glb.history.version import Version
+from glb.lab.status import LabStatus
+from glb.metrics.stats import Stats
+from glb.probe.decisions import DirectorProbe, ProxyProbe
+from glb.simulate.run import Outcome as SimulateOutcome
+from glb.table.plan import Plan as TablesPlan
+
+
+class Shape(BaseModel):
+    """A JSON object with just these keys."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def _model(name: str, doc: str, base: type | None = None, **more: Any) -> Any:
+    """A shape of the keys of another type, if one is given, and of further ones."""
+    hints = (get_type_hints(base) if base else {}) | more
+    keys: dict[str, Any] = {key: (hint, ...) for key, hint in hints.items()}
+    return create_model(name, __base__=Shape, __doc__=doc, **keys)
+
+
+def _list(*items: Any) -> Any:
+    """A list of any of these shapes."""
+    return GenericAlias(list, (reduce(or_, items),))
+
+
+Daemon = _model(
+    "Daemon",
+    "The report of a daemon (`GET /v1/status`), running or not, and what the kernel and the speaker say of it. "
+    "routing: of a director that runs.",
+    Report,
+    unreached=list[str],
+    running=bool,
+    attached=bool,
+    pins=str,
+    routing=RoutingStatus | None,
+    packets=dict[str, int],
+)
+Plan = _model(
+    "Plan",
+    "What a change of the tables would do (`POST /v1/tables/plan`), and whether it cuts connections.",
+    TablesPlan,
+    changes=bool,
+    cuts_connections=bool,
+    may_cut_connections=bool,
+)
+Applied = _model(
+    "Applied",
+    "A change that was made (`POST /v1/tables/apply` and `rollback`), and the file.",
+    file=str | None,
+    version=Version | None,
+    plan=Plan,
+    directors=list[Outcome],
+    set_aside=SetAside | None,
+)
+
+
+class StoredVersion(Shape):
+    """One version with the file's content (`GET /v1/tables/history/NUMBER`); `diff` with --diff."""
+
+    version: Version
+    source: str | None
+    diff: str | None
+
+
+class Move(Shape):
+    """A backend's state in a table, before and after; null where it is not listed."""
+
+    table: str
+    address: str
+    before: str | None
+    after: str | None
+
+
+class Moved(Shape):
+    """An edit of a table file, and the directors that have loaded it."""
+
+    file: str
+    changed: bool
+    tables: list[Move]
+    directors: list[Outcome]
+
+
+class Wait(Shape):
+    """How waiting for a backend's last connection went. sockets: by TCP state, at the last answer of the agent."""
+
+    agent: str | None
+    drained: bool
+    connections: int | None
+    most: int
+    sockets: dict[str, int] | None
+    established_packets_per_second: float | None
+    new_packets_per_second: float | None
+    seconds: float
+    interrupted: bool
+    moves: list[str]
+    error: str | None
+
+
+class WaitedFor(Moved):
+    """The same of `backend drain --wait`, with the wait, and with what `--then` did."""
+
+    wait: Wait
+    then: Moved | None
+
+
+class BackendHealth(HealthReport):
+    """The health of a daemon's backends (`GET /v1/health`), and the daemon's interfaces."""
+
+    interfaces: list[str]
+
+
+class BackendHistory(HealthHistory):
+    """A backend's health and its changes (`GET` and `PUT /v1/tables/TABLE/backends/ADDRESS/health`), and the daemon's
+    interfaces."""
+
+    interfaces: list[str]
+
+
+class VerdictRate(Shape):
+    """Packets a second by verdict."""
+
+    role: str
+    verdict: str
+    packets_per_second: float
+
+
+class BindRate(Shape):
+    """What is sent to a bind's backends."""
+
+    table: str
+    bind: str
+    packets_per_second: float
+    bits_per_second: float
+
+
+class BackendRate(Shape):
+    """What is sent to a backend as the first hop."""
+
+    table: str
+    backend: str
+    packets_per_second: float
+    bits_per_second: float
+
+
+class Rates(Shape):
+    """All of these, summed over this host's interfaces."""
+
+    verdicts: list[VerdictRate]
+    binds: list[BindRate]
+    backends: list[BackendRate]
+
+
+class Looked(Shape):
+    """What a director does with a client's packet; null and [] where no bind matches. hash: 16 hexadecimal digits."""
+
+    source: str
+    destination: str
+    protocol: str
+    table: str | None
+    bind: str | None
+    hash: str | None
+    row: int | None
+    hops: list[str]
+    tunnel_source_port: int | None
+
+
+class Checked(Shape):
+    """A file that is good. tables: the names of a table file's tables."""
+
+    file: str
+    good: bool
+    tables: list[str] | None
+
+
+class BuiltBinary(Shape):
+    """A binary that was written."""
+
+    file: str
+    bytes: int
+    tables: list[str]
+
+
+class ShownBackend(Shape):
+    """A backend, and of how many of 65,536 rows it is the first hop."""
+
+    address: str
+    state: str
+    healthy: bool
+    first_hop_rows: int
+
+
+class ShownTable(Shape):
+    """A table; rows: the hops of those that were asked for. hash_key, seed: hexadecimal."""
+
+    table: str
+    hash_key: str
+    seed: str | None
+    hops_per_row: int
+    binds: list[str]
+    backends: list[ShownBackend]
+    rows: dict[str, list[str]]
+
+
+class BackendDifference(Shape):
+    """The rows that a backend is the first hop of."""
+
+    address: str
+    rows_before: int
+    rows_after: int
+    gained: int
+    lost: int
+
+
+class TableDifference(Shape):
+    """How a table differs. share_of_flows_moved: 0 to 1."""
+
+    table: str
+    rows_moved: int
+    share_of_flows_moved: float
+    rows_with_other_later_hops: int
+    rows_that_lose_their_first_hop: int
+    hash_key_changed: bool
+    may_cut_connections: bool
+    binds_added: list[str]
+    binds_removed: list[str]
+    backends: list[BackendDifference]
+
+
+class Difference(Shape):
+    """How two files differ. added, removed: names of tables."""
+
+    added: list[str]
+    removed: list[str]
+    may_cut_connections: bool
+    tables: list[TableDifference]
+
+
+ProbedDirector = _model(
+    "ProbedDirector",
+    "What a director does with a flow's packets. agrees: whether that is what the files say.",
+    DirectorProbe,
+    role=Literal["director"],
+    agrees=bool,
+)
+ProbedProxy = _model("ProbedProxy", "What a proxy does with a flow's packets.", ProxyProbe, role=Literal["proxy"])
+BalancerOutcome = _model(
+    "BalancerOutcome", "What became of connections with one load balancer.", SimulateOutcome, cut_share=float
+)
+Simulation = _model(
+    "Simulation",
+    "A scenario that was run. simulated: connections.",
+    scenario=str,
+    description=str,
+    seed=int,
+    simulated=int,
+    outcomes=_list(BalancerOutcome),
+)
+
+
+class KnownScenario(Shape):
+    """A scenario that there is (--list)."""
+
+    scenario: str
+    description: str
+
+
+class Safety(Shape):
+    """What changes at the same time do to connections (--safety): "kept", "stalled" or "cut"."""
+
+    depth: int
+    changes: list[str]
+    leaving: int
+    at_once: str
+    late: str
+
+
+SHAPES: dict[str, Any] = {
+    "backend activate": Moved,
+    "backend drain": Moved | WaitedFor,
+    "backend fill": Moved,
+    "backend history": list[BackendHistory],
+    "backend list": list[BackendHealth],
+    "backend remove": Moved,
+    "backend set-health": list[BackendHistory],
+    "capture": Told,
+    "check": list[Checked],
+    "director announce": RoutingStatus,
+    "director drain": Drained,
+    "director status": _list(Daemon),
+    "doctor": list[Finding],
+    "explain": list[Text],
+    "lab status": LabStatus,
+    "lab up": LabStatus,
+    "lookup": Looked | list[Looked],
+    "probe": _list(ProbedDirector, ProbedProxy),
+    "proxy status": _list(Daemon),
+    "simulate": Simulation | list[KnownScenario] | list[Safety],
+    "stats": list[Stats],
+    "table apply": Applied,
+    "table build": BuiltBinary,
+    "table diff": Difference,
+    "table history": Listing | StoredVersion,
+    "table plan": Plan,
+    "table rollback": Applied,
+    "table show": list[ShownTable],
+    "top": Rates,
+    "trace": Told,
+}
+"""By command. `capture` and `trace` print one object a line."""
+
+ERROR = Refusal
+"""The object on stderr if a command fails."""
+
+
+def command_of(arguments: Sequence[str]) -> str:
+    """The command of a line's words: "table plan", "stats"."""
+    two = " ".join(arguments[:2])
+    return two if two in SHAPES else arguments[0]
+
+
+def problem_with(command: str, facts: Any) -> str | None:
+    """How facts differ from the command's shape; None if they do not. Raises ValidationError if they are of none."""
+    adapter = TypeAdapter(SHAPES[command])
+    again = adapter.dump_python(adapter.validate_python(facts), mode="json")
+    return None if again == facts else f"{command}: {facts} is not {again}"
