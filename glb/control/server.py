@@ -22,7 +22,7 @@ from glb.control.seats import Limits, NoRoom, Phase, Seat, source_of, to_close
 log = logging.getLogger(__name__)
 
 CONTROL = Limits(per_source=48, line_bytes=1 << 14, body_bytes=32 << 20, interrupts_work=False)
-"""Of the control socket. A body holds a table file as a JSON string. Parsing 32 MiB of it takes some 0.1 s, during which
+"""Of the control socket. A body holds a table file as a JSON string. To parse 32 MiB of it takes some 0.1 s, in which
 no health check goes on."""
 
 _BACKLOG = 64
