@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable, Iterator
 
 from glb.config.field import Place, Problem, field_path
+from glb.config.limits import MAX_BACKENDS, MAX_BACKENDS_PER_TABLE, MAX_BINDS, MAX_TABLES
 from glb.config.model import Address, Bind, DirectorConfig, ForwardingTables, Proto, ProxyConfig, State, Table
 from glb.config.routing import Routing, Speaker
 
@@ -10,7 +11,11 @@ MAX_NAMESPACES = 8
 
 
 def find_problems(tables: ForwardingTables) -> Iterator[Problem]:
-    """Every contradiction in the source, as its place and what is wrong there."""
+    """Every contradiction in the source, as its place and what is wrong there; sizes alone, if these are too large."""
+    too_large = list(_excesses(tables))
+    if too_large:
+        yield from too_large
+        return
     if not tables.tables:
         yield ("tables",), "no table; without one there is nothing to forward"
     places = [("tables", index) for index in range(len(tables.tables))]
@@ -21,6 +26,25 @@ def find_problems(tables: ForwardingTables) -> Iterator[Problem]:
         yield from repeated(_backends(place, table), "ip")
         yield from _unusable(place, table)
         yield from _unknown_vips((*place, "backends"), table)
+
+
+def _excesses(tables: ForwardingTables) -> Iterator[Problem]:
+    """docs/tables.md: what is supported."""
+    place = ("tables",)
+    sizes = [len(table.backends) for table in tables.tables]
+    backends, binds = sum(sizes), sum(len(table.binds) for table in tables.tables)
+    if len(sizes) > MAX_TABLES:
+        yield place, f"{len(sizes):,} tables; at most {MAX_TABLES:,} are supported"
+    for index, size in enumerate(sizes):
+        if size > MAX_BACKENDS_PER_TABLE:
+            yield (
+                (*place, index, "backends"),
+                f"{size:,} backends; at most {MAX_BACKENDS_PER_TABLE:,} in one table are supported",
+            )
+    if backends > MAX_BACKENDS:
+        yield place, f"{backends:,} backends in all tables; at most {MAX_BACKENDS:,} are supported"
+    if binds > MAX_BINDS:
+        yield place, f"{binds:,} binds in all tables; at most {MAX_BINDS:,} are supported"
 
 
 def find_director_problems(config: DirectorConfig) -> Iterator[Problem]:

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 _CHILD_SECONDS = 120.0  # some 3 s of CPU time; a busy machine takes longer
 _LPM_TRIE, _NO_PREALLOC = 11, 1
+# Macros that a map's number of entries is proportional to, and nothing else depends on. The compiler, which creates the
+# maps, gets 1 instead: rows may take gigabytes, and programs that differ by them alone are compiled once.
+_SIZES = {"MAX_SLOTS": "rows"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ def compiled(name: str, constants: Mapping[str, int], cache: ProgramCache | None
 
     cache: None stands for the host's own. Raises DatapathError with the compiler's messages.
     """
+    spec = _made(name, {macro: 1 if macro in _SIZES else value for macro, value in constants.items()}, cache)
+    return spec.enlarged({_SIZES[macro]: value for macro, value in constants.items() if macro in _SIZES})
+
+
+def _made(name: str, constants: Mapping[str, int], cache: ProgramCache | None) -> ProgramSpec:
     cache = cache or ProgramCache.of_host()
     text = read_source(f"xdp_{name}.c")
     flags = ["-Wall", *(f"-D{macro}={value}" for macro, value in constants.items())]

@@ -62,6 +62,11 @@ class DirectorDatapath:
         for key in program.maps["wide_binds"]:
             self._wide_keys[key["generation"]].append(key)
         self._traffic: Mapping[Counted, int] = {}
+        # What each generation's rows hold, as far as this process wrote them: of each 65,536 slots, the rows' digest
+        # and which part of them this is.
+        self._held_rows: list[list[tuple[str, int] | None]] = [
+            [None] * (self.capacity.slots // ROWS) for _ in range(_GENERATIONS)
+        ]
 
     @classmethod
     def load(cls, layout: Layout) -> "DirectorDatapath":
@@ -83,8 +88,14 @@ class DirectorDatapath:
         """Put the layout in the place of what the maps hold. Returns whether anything was written: not if they hold
         just that.
 
-        Raises DatapathError if it does not fit or the kernel refuses; then the old tables go on.
+        Raises DatapathError if it does not fit, if the kernel refuses, or without memory; then the old tables go on.
         """
+        try:
+            return self._write(layout, config, surroundings)
+        except MemoryError as error:
+            raise DatapathError(f"no memory to write {len(layout.tables):,} tables; the old ones go on") from error
+
+    def _write(self, layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> bool:
         if not self.capacity.holds(layout):
             raise DatapathError("the tables outgrow the maps of the loaded program: load it anew")
         vlans_written = self._write_vlans(surroundings.vlans)
@@ -159,8 +170,7 @@ class DirectorDatapath:
             entry["traffic"] = self._traffic["backend", backend.table_name, str(backend.address)]
 
     def _write_rows(self, layout: Layout, generation: int) -> None:
-        slots = self._part("rows", self.capacity.slots, generation, len(layout.slots))
-        slots["backend"] = layout.slots
+        self._write_blocks(layout, generation)
         first_bind = _GENERATIONS * self.capacity.binds + generation * self.capacity.ranges
         wide_owners: dict[int, int] = {}
         ranges = self._part("ranges", self.capacity.ranges, generation, layout.num_ranges)
@@ -170,6 +180,18 @@ class DirectorDatapath:
         binds = self._views["binds"][first_bind : first_bind + len(wide_owners)]
         for entry, owner in zip(binds, wide_owners, strict=True):
             self._fill_bind(entry, layout, layout.owners[owner], generation)
+
+    def _write_blocks(self, layout: Layout, generation: int) -> None:
+        """Write the rows that this generation does not hold yet, as far as this process knows."""
+        slots = self._part("rows", self.capacity.slots, generation, layout.num_slots)["backend"]
+        held = self._held_rows[generation]
+        for block in layout.blocks:
+            place = slice(block.first_slot // ROWS, block.first_slot // ROWS + block.slots_per_row)
+            content = [(block.digest, part) for part in range(block.slots_per_row)]
+            if held[place] != content:
+                held[place] = [None] * block.slots_per_row  # until it is whole
+                block.fill(slots[block.first_slot : block.first_slot + block.num_slots])
+                held[place] = content
 
     def _part(self, name: str, capacity: int, generation: int, length: int) -> Any:
         """The first `length` entries of a generation's share of an array."""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from glb.datapath import libbpf
+from glb.datapath.errors import DatapathError
 from glb.datapath.kernel import MapInfo, map_info
 
 _ARRAY_ALIGNMENT = 8  # of the values of a BPF array, whatever their size
@@ -42,7 +43,11 @@ class Map:
     def view(self) -> npt.NDArray[Any]:
         """The whole of a mmapable array: shape (entries,), dtype `value`; writes reach the kernel at once."""
         stride = _aligned(self.value.itemsize)
-        memory = mmap.mmap(self.fd, self.info.entries * stride)
+        length = self.info.entries * stride
+        try:
+            memory = mmap.mmap(self.fd, length)
+        except OSError as error:
+            raise DatapathError(f"mapping {length:,} bytes of the map {self.info.name}: {error.strerror}") from error
         return np.ndarray((self.info.entries,), self.value, memory, strides=(stride,))
 
     def __getitem__(self, key: Any) -> Any:

@@ -11,11 +11,13 @@ import numpy.typing as npt
 from glb.datapath import identity as identities
 from glb.datapath import libbpf
 from glb.datapath.compiler import compiled
+from glb.datapath.errors import DatapathError
 from glb.datapath.identity import Identity, program_digest
 from glb.datapath.kernel import map_info, open_map, program_info
 from glb.datapath.map_types import MapTypes, Type
 from glb.datapath.maps import Map, entry_bytes
 from glb.datapath.spec import MapSpec, ProgramSpec
+from glb.memory import shortage
 
 LICENSE = "Dual MIT/GPL"
 
@@ -50,6 +52,9 @@ def load(name: str, constants: Constants, records: Records) -> Program:
     Raises DatapathError with the compiler's messages or the verifier's log.
     """
     spec = compiled(name, constants)
+    lack = shortage(spec.nbytes, f"the maps of the program {name}")
+    if lack is not None:
+        raise DatapathError(lack)
     with ExitStack() as opened:
         fds = create_maps(opened, spec, spec.maps)
         program = _owned(opened, libbpf.load_xdp(name, spec.linked(fds), LICENSE))

@@ -5,7 +5,7 @@ A spec outlives the process that compiled it: maps are created from it, and its 
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,9 +41,21 @@ class ProgramSpec:
     maps: Mapping[str, MapSpec]
     btf: bytes
 
+    @property
+    def nbytes(self) -> int:
+        """The memory that the values of all maps take at most."""
+        return sum(each.entries * each.types.value.itemsize for each in self.maps.values())
+
     def linked(self, descriptors: Mapping[str, int]) -> bytes:
         """The instructions with the descriptors of these maps, by name."""
         return with_maps(self.instructions, {place: descriptors[name] for place, name in enumerate(self.maps)})
+
+    def enlarged(self, times: Mapping[str, int]) -> "ProgramSpec":
+        """The same with so many times the entries in these maps."""
+        larger = {
+            name: replace(self.maps[name], entries=self.maps[name].entries * factor) for name, factor in times.items()
+        }
+        return replace(self, maps={**self.maps, **larger})
 
     def to_json(self) -> dict[str, Any]:
         """From which `from_json` makes the same."""

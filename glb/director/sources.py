@@ -12,9 +12,10 @@ from glb.config.load import GLBD_MAGIC, decode_text, parse_director, parse_table
 from glb.config.model import NO_TABLES, DirectorConfig, ForwardingTables, require_ipv4_backends
 from glb.config.regular import read_regular
 from glb.daemon.report import TableSummary
-from glb.datapath.layout import Layout, plan
+from glb.datapath.layout import Layout, plan, plan_again
 from glb.health.view import HealthView, with_health, with_known_health
-from glb.table.build import BuiltTable, build_all, load_bytes, prepare
+from glb.memory import shortage
+from glb.table.build import BuiltTable, TableError, build_all, load_bytes, new_bytes, prepare
 from glb.table.builder import RowBuilder
 
 _TICK_SECONDS = 0.1  # of a file's times: a jiffy on local file systems
@@ -88,7 +89,7 @@ class Loaded:
         if self.given is None or self.view is view:
             return self
         tables = build_all(with_health(self.given, view), builder)
-        return replace(self, tables=tables, layout=plan(tables, self.config), view=view)
+        return replace(self, tables=tables, layout=plan_again(self.layout, tables), view=view)
 
     @property
     def digest(self) -> str:
@@ -132,11 +133,18 @@ def read(sources: Sources, builder: RowBuilder | None = None, follow: Follow | N
     config = parse_director(decode_text(contents.config, str(sources.config)), str(sources.config))
     given = _given(contents.table, str(sources.table))
     if given is not None and builder is not None:
+        _require_memory(given, str(sources.table), builder)
         prepare(given, builder)  # before the checks begin: they and Python's lock would slow it down
     view = follow([given or NO_TABLES], config.outbound_src_ip) if follow is not None else None
     judged = with_health(given, view) if given is not None and view is not None else given
     tables = _built(judged, contents.table, str(sources.table), builder)
     return Loaded(contents, config, tables, plan(tables, config), given, view)
+
+
+def _require_memory(given: ForwardingTables, name: str, builder: RowBuilder) -> None:
+    lack = shortage(new_bytes(given, builder), f"the rows of {len(given.tables):,} tables")
+    if lack is not None:
+        raise TableError(f"{name}: {lack}")
 
 
 def check_tables(

@@ -47,6 +47,9 @@ NEAR_ONE = np.uint64(2**64 - 2**52)
 
 EXACT = Context(prec=50)
 
+# Columns are picked out, and put back, where they are fewer than this part of all.
+FEW = 4
+
 
 class Candidate(NamedTuple):
     """A backend as rendezvous hashing sees it: its address, 4 or 16 bytes, and its weight."""
@@ -60,13 +63,13 @@ def is_weighted(candidates: Sequence[Candidate]) -> bool:
     return len({candidate.weight for candidate in candidates}) > 1
 
 
-def row_seeds(seed: bytes) -> Words:
-    """Each row's own seed: the hash of its number, as a big-endian 32-bit integer.
+def row_seeds(seed: bytes, rows: RowNumbers | None = None) -> Words:
+    """Each row's own seed: the hash of its number, as a big-endian 32-bit integer. rows: of these alone.
 
     Raises ValueError if the seed is not 16 bytes long.
     """
-    numbers = np.arange(ROWS, dtype=">u4")
-    return siphash24_many(seed, numbers.view(np.uint8).reshape(ROWS, 4))
+    numbers = (np.arange(ROWS) if rows is None else rows).astype(">u4")
+    return siphash24_many(seed, numbers.view(np.uint8).reshape(-1, 4))
 
 
 def lowest_keys(
@@ -88,9 +91,20 @@ def lowest_keys(
         for batch in batches:
             for keys in _keys(branches, batch, weighted):
                 filled += 1
-                insert(chosen[:filled], keys)
+                _insert_where_lower(chosen[:filled], keys)
         lowest[:, part] = chosen
     return lowest
+
+
+def _insert_where_lower(lowest: npt.NDArray[np.uint64], keys: Words) -> None:
+    """As `insert`; of many candidates, a late one is among the lowest of few rows only, and others are passed over."""
+    columns = np.flatnonzero(keys < lowest[-1])
+    if columns.size > keys.size // FEW:
+        insert(lowest, keys)
+        return
+    part = lowest[:, columns]
+    insert(part, keys[columns])
+    lowest[:, columns] = part
 
 
 class _Batch(NamedTuple):

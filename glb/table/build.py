@@ -1,12 +1,13 @@
 """From a forwarding table's source, or from a GLBD binary, to tables that are ready for the datapath."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from glb.config.load import GLBD_MAGIC, decode_text, parse_tables, read_file
 from glb.config.model import ForwardingTables, Table
 from glb.table import glbd
-from glb.table.builder import RowBuilder
-from glb.table.model import NO_HOP, BuiltTable, TableError
+from glb.table.builder import RowBuilder, Shape
+from glb.table.model import NO_HOP, BuiltTable, TableError, rows_bytes
 from glb.table.rows import build_rows
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "build_rows",
     "load",
     "load_bytes",
+    "new_bytes",
     "prepare",
 ]
 
@@ -33,6 +35,11 @@ def build(table: Table, builder: RowBuilder | None = None) -> BuiltTable:
         rows = make(table.backends, table.seed, table.depth)
     except TableError as error:
         raise TableError(f'table "{table.name}": {error}') from error
+    except MemoryError as error:
+        raise TableError(
+            f'table "{table.name}": no memory for the rows of {len(table.backends):,} backends, of which '
+            f"{rows_bytes(len(table.backends), table.depth) >> 10:,} KiB stay in use"
+        ) from error
     return BuiltTable(table.name, table.hash_key, table.seed, table.binds, table.backends, rows)
 
 
@@ -43,7 +50,16 @@ def build_all(tables: ForwardingTables, builder: RowBuilder | None = None) -> tu
 
 def prepare(tables: ForwardingTables, builder: RowBuilder) -> None:
     """Have a builder do the costly part, which does not depend on the backends' health, on all CPUs."""
-    builder.prepare((table.backends, table.seed, table.depth) for table in tables.tables)
+    builder.prepare(_shapes(tables))
+
+
+def new_bytes(tables: ForwardingTables, builder: RowBuilder) -> int:
+    """The memory that the rows of these tables will take beside those that are in use."""
+    return builder.new_bytes(_shapes(tables))
+
+
+def _shapes(tables: ForwardingTables) -> Iterator[Shape]:
+    return ((table.backends, table.seed, table.depth) for table in tables.tables)
 
 
 def load(path: Path, builder: RowBuilder | None = None) -> tuple[BuiltTable, ...]:

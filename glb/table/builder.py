@@ -1,23 +1,27 @@
 """Building rows again and again, with only what has changed worked out anew."""
 
 import os
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from threading import Lock
 from weakref import WeakValueDictionary
 
 from glb.config.model import Backend, State
-from glb.hashing.ranking import Ranking
-from glb.hashing.rendezvous import ROWS, Candidate, is_weighted
-from glb.table.model import Rows, TableError
+from glb.hashing.ranking import Order, Ranking
+from glb.hashing.rendezvous import Candidate, is_weighted
+from glb.table.keeper import Keeper
+from glb.table.model import Rows, TableError, narrow, rows_bytes
 from glb.table.rows import arrange, candidates_of, members
 
 SPARE = 4
 """Candidates of each row that are kept beyond its depth, to move up as others go."""
 
 MEMORY = 256 << 20
-"""Bytes of rankings that a builder keeps, if it is told nothing else: at depth 3 some 50."""
+"""Bytes of orders that a builder keeps, if not given: at depth 3 those of some 400 tables of up to 255 backends."""
+
+_RANKINGS_SHARE = 4  # of these bytes, one in so many is for rankings, which only a change of candidates needs
 
 _Place = tuple[bytes, float, str | None, bool]
 _Key = tuple[bytes, int, tuple[_Place, ...]]
@@ -29,29 +33,34 @@ Shape = tuple[Sequence[Backend], bytes, int]
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What a table's rows are made of when it is known who drains and who has failed."""
+    """What a table's rows are made of when it is known who drains and who has failed. Never changed."""
 
-    ranking: Ranking
+    order: Order
     members: Rows
 
     @property
     def nbytes(self) -> int:
-        return self.ranking.nbytes + self.members.nbytes
+        return self.order.nbytes + self.members.nbytes
 
 
 class RowBuilder:
     """Builds the same rows as `build_rows`, and remembers what the next ones may need.
 
-    It holds rankings by seed, depth and backends: where only states or health are new, rows are put in another order;
-    where backends have come or gone, only they are hashed. What was used least recently is forgotten when `memory`
-    bytes are exceeded, but never the last. Rows that somebody still holds are not made again. Not to be used by two
-    threads at once.
+    It holds the order of each row's best backends, by seed, depth and backends, so where only states or health are new,
+    nothing is hashed; and some rankings, so where backends have come or gone, only they are hashed. Beyond `memory`
+    bytes, what is cheapest to make again goes first; never what was made last. Rows that are held elsewhere are not
+    made again.
+
+    Any thread may use it: locks are held for single look-ups only, and what is found under them is never changed. Two
+    threads that need the same at the same moment both make it.
     """
 
     def __init__(self, memory: int = MEMORY) -> None:
-        self._memory = memory
-        self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
+        self._memory = memory - memory // _RANKINGS_SHARE
+        self._entries: Keeper[_Key, _Entry] = Keeper(self._memory)
+        self._rankings: Keeper[_Key, Ranking] = Keeper(memory // _RANKINGS_SHARE)
         self._made: WeakValueDictionary[tuple[_Key, _Status], Rows] = WeakValueDictionary()
+        self._lock = Lock()
 
     def prepare(self, shapes: Iterable[Shape]) -> None:
         """Do the costly part of what `rows` does for each of these, on all CPUs; what cannot be built is left to it.
@@ -59,55 +68,56 @@ class RowBuilder:
         Those that are new are hashed as a whole, whether or not they are like one another; no more of them than will
         be kept.
         """
-        known = {*self._entries, *(key for key, _ in self._made)}
+        with self._lock:
+            made = {key for key, _ in self._made}
         wanted = {_key(*shape): shape[0] for shape in shapes}
-        missing = {key: wanted[key] for key in self._that_fit(key for key in wanted if key not in known)}
+        missing = {key: wanted[key] for key in wanted if key not in made and key not in self._entries}
+        chosen = {key: missing[key] for key in self._that_fit(missing)}
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy works without Python's lock
-            made = list(pool.map(self._made_if_possible, missing, missing.values()))
-        for key, entry in zip(missing, made, strict=True):
-            if entry is not None:
-                self._keep(key, entry)
+            for _ in pool.map(self._make_if_possible, chosen, chosen.values()):
+                pass
 
     def rows(self, backends: Sequence[Backend], seed: bytes, depth: int) -> Rows:
         """As `build_rows`, and read-only."""
         key = _key(backends, seed, depth)
-        status = tuple((backend.state, backend.healthy) for backend in backends)
-        rows = self._made.get((key, status))
+        made_of = key, _status(backends)
+        with self._lock:
+            rows = self._made.get(made_of)
         if rows is None:
-            entry = self._entry(key, backends)
-            rows = arrange(backends, entry.ranking, entry.members)
+            entry = self._entries.get(key) or self._make(key, backends)
+            rows = arrange(backends, entry.order, entry.members)
             rows.setflags(write=False)
-            self._made[key, status] = rows
+            with self._lock:
+                rows = self._made.setdefault(made_of, rows)
         return rows
 
-    def _entry(self, key: _Key, backends: Sequence[Backend]) -> _Entry:
-        entry = self._entries.get(key) or self._make(key, backends)
-        self._keep(key, entry)
-        return entry
+    def new_bytes(self, shapes: Iterable[Shape]) -> int:
+        """The memory that rows of these will take that are not held anywhere yet."""
+        wanted = {(_key(*shape), _status(shape[0])): (len(shape[0]), shape[2]) for shape in shapes}
+        with self._lock:
+            missing = [size for made_of, size in wanted.items() if made_of not in self._made]
+        return sum(rows_bytes(backends, depth) for backends, depth in missing)
 
     def _make(self, key: _Key, backends: Sequence[Backend]) -> _Entry:
         seed, depth, _ = key
-        ranking = self._ranking(candidates_of(backends, depth), seed, depth)
-        return _Entry(ranking, members(backends, ranking))
+        candidates = candidates_of(backends, depth)
+        ranking = self._ranking(candidates, seed, depth)
+        order = ranking.order()
+        entry = _Entry(order, narrow(members(backends, order), len(backends)))
+        self._rankings.put(key, ranking, ranking.nbytes, len(candidates))
+        self._entries.put(key, entry, entry.nbytes, len(candidates))
+        return entry
 
-    def _made_if_possible(self, key: _Key, backends: Sequence[Backend]) -> _Entry | None:
-        try:
-            return self._make(key, backends)
-        except TableError:
-            return None
-
-    def _keep(self, key: _Key, entry: _Entry) -> None:
-        self._entries[key] = entry
-        self._entries.move_to_end(key)
-        self._forget()
+    def _make_if_possible(self, key: _Key, backends: Sequence[Backend]) -> None:
+        with suppress(TableError, MemoryError):
+            self._make(key, backends)
 
     def _ranking(self, candidates: Sequence[Candidate], seed: bytes, depth: int) -> Ranking:
         """From the ranking that differs least, unless it differs so much that hashing all is as cheap."""
         wanted, alike = set(candidates), (seed, depth, is_weighted(candidates))
-        rankings = [entry.ranking for entry in self._entries.values()]
         near = [
             (len(wanted.symmetric_difference(ranking.candidates.values())), ranking)
-            for ranking in rankings
+            for ranking in self._rankings.values()
             if (ranking.seed, ranking.wanted, ranking.weighted) == alike
         ]
         changes, nearest = min(near, key=lambda pair: pair[0], default=(len(wanted), None))
@@ -119,21 +129,18 @@ class RowBuilder:
         """The first of these, as many as may be kept at the same time."""
         left = self._memory
         for key in keys:
-            left -= _most_bytes(depth=key[1])
+            left -= _entry_bytes(len(key[2]), depth=key[1])
             if left < 0:
                 return
             yield key
 
-    def _forget(self) -> None:
-        used = sum(entry.nbytes for entry in self._entries.values())
-        while used > self._memory and len(self._entries) > 1:
-            _, entry = self._entries.popitem(last=False)
-            used -= entry.nbytes
+
+def _entry_bytes(backends: int, depth: int) -> int:
+    return rows_bytes(backends, 2 * depth + SPARE)
 
 
-def _most_bytes(depth: int) -> int:
-    """What an entry takes: words of the ranking, and the members' indices."""
-    return ROWS * (8 * (depth + SPARE + 2) + 2 * depth)
+def _status(backends: Sequence[Backend]) -> _Status:
+    return tuple((backend.state, backend.healthy) for backend in backends)
 
 
 def _key(backends: Sequence[Backend], seed: bytes, depth: int) -> _Key:

@@ -25,7 +25,7 @@ from glb.config.field import Place, Problem, raise_any
 from glb.config.load import GLBD_MAGIC, read_file
 from glb.config.model import Address, Backend, Bind, ForwardingTables, Proto, State, Table
 from glb.hashing.rendezvous import ROWS
-from glb.table.model import NO_HOP, BuiltTable, Rows, TableError
+from glb.table.model import NO_HOP, BuiltTable, Rows, TableError, narrow
 from glb.table.rows import build_rows
 
 VERSION = 2
@@ -251,5 +251,8 @@ def _decode_rows(data: bytes, num_backends: int, where: str) -> Rows:
             f"{where}: row {row} names backend {pairs[row].max()}, but there are only {num_backends} records"
         )
     rows = pairs.astype(np.uint16)
-    rows[rows[:, 0] == rows[:, 1], 1] = NO_HOP
+    alone = rows[:, 0] == rows[:, 1]
+    if not alone.any():
+        return narrow(rows, num_backends)
+    rows[alone, 1] = NO_HOP
     return rows

@@ -1,5 +1,7 @@
 """A forwarding table as the datapath takes it, and the error of this subject."""
 
+import hashlib
+import weakref
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,11 +9,48 @@ import numpy.typing as npt
 
 from glb.config.model import Address, Backend, Bind
 from glb.errors import GlbError
+from glb.hashing.rendezvous import ROWS
 
-Rows = npt.NDArray[np.uint16]
+Rows = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+"""Indices of backends; those of one byte have no NO_HOP among them."""
 
 NO_HOP = 0xFFFF
 """In a row: there is no further backend."""
+
+
+def narrow(rows: npt.NDArray[np.uint16], backends: int) -> Rows:
+    """Rows of so many backends, without NO_HOP, in as few bytes as their indices take."""
+    return rows.astype(np.uint8) if _fit_in_bytes(backends) else rows
+
+
+def rows_bytes(backends: int, depth: int) -> int:
+    """The memory that rows of so many backends and hops take; with fewer backends than hops, there are NO_HOPs."""
+    return ROWS * depth * (1 if depth <= backends and _fit_in_bytes(backends) else 2)
+
+
+_digests: dict[int, tuple["weakref.ref[Rows]", str]] = {}
+
+
+def rows_digest(rows: Rows) -> str:
+    """SHA-256 of read-only rows, in hex; worked out once for each array, as long as it lives."""
+    known = _digests.get(id(rows))
+    if known is not None and known[0]() is rows:
+        return known[1]
+    content = str((rows.dtype, rows.shape)).encode() + np.ascontiguousarray(rows).tobytes()
+    digest = hashlib.sha256(content).hexdigest()
+    number = id(rows)
+    _digests[number] = weakref.ref(rows, lambda gone: _forget(number, gone)), digest
+    return digest
+
+
+def _forget(number: int, gone: "weakref.ref[Rows]") -> None:
+    known = _digests.get(number)
+    if known is not None and known[0] is gone:  # another array may have its address by now
+        del _digests[number]
+
+
+def _fit_in_bytes(backends: int) -> bool:
+    return backends <= np.iinfo(np.uint8).max + 1
 
 
 class TableError(GlbError):
@@ -22,7 +61,7 @@ class TableError(GlbError):
 class BuiltTable:
     """A forwarding table with its rows.
 
-    `rows` is a read-only (65536, hops) array of indices into `backends`, dtype uint16, the first hop first,
+    `rows` is a read-only (65536, hops) array of indices into `backends`, of one or two bytes, the first hop first,
     NO_HOP where there is none. `backends` has all of the source's, the inactive ones too, which no row
     names. `seed` is None for a table that was read from a binary, which does not carry it.
     """

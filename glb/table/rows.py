@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from glb.config.model import Backend, State
-from glb.hashing.ranking import Ranking
+from glb.hashing.ranking import Order, Ranking
 from glb.hashing.rendezvous import NO_NUMBER, ROWS, Candidate, RowNumbers, is_weighted, sift
-from glb.table.model import NO_HOP, Rows, TableError
+from glb.table.model import NO_HOP, Rows, TableError, narrow
 
 DEPTHS = range(2, 9)
 
 Flags = npt.NDArray[np.bool_]
+Hops = npt.NDArray[np.uint16]
 
 # While a row is put in order, each hop is a word: its standing, its position, its backend.
 STANDING_SHIFT = 30
@@ -30,8 +31,8 @@ Standings = npt.NDArray[np.uint32]
 def build_rows(backends: Sequence[Backend], seed: bytes, depth: int) -> Rows:
     """Rank the backends of each row by rendezvous hashing.
 
-    Returns a (65536, depth) array of indices into `backends`, dtype uint16, first hop first. Inactive
-    backends are left out; hops for which there is no backend are NO_HOP.
+    Returns a (65536, depth) array of indices into `backends`, first hop first; dtype uint8 where these fit and no hop
+    is NO_HOP, else uint16. Inactive backends are left out; hops for which there is no backend are NO_HOP.
 
     A row's members are its first `depth` backends in rendezvous order. Should these all be of one zone, the last of
     them gives way to the first backend of another zone, if there is one. A backend without a zone is a zone of its
@@ -48,8 +49,8 @@ def build_rows(backends: Sequence[Backend], seed: bytes, depth: int) -> Rows:
 
     Raises TableError if the depth is not from 2 to 8, or if no backend is left.
     """
-    ranking = Ranking.of(candidates_of(backends, depth), seed, depth)
-    return arrange(backends, ranking, members(backends, ranking))
+    order = Ranking.of(candidates_of(backends, depth), seed, depth).order()
+    return arrange(backends, order, members(backends, order))
 
 
 def candidates_of(backends: Sequence[Backend], depth: int) -> list[Candidate]:
@@ -69,41 +70,43 @@ def candidates_of(backends: Sequence[Backend], depth: int) -> list[Candidate]:
     return [Candidate(candidate.address) for candidate in candidates]
 
 
-def members(backends: Sequence[Backend], ranking: Ranking) -> Rows:
+def members(backends: Sequence[Backend], order: Order) -> Hops:
     """The members of each row: (n, 65536) indices into `backends` in rendezvous order.
 
-    n is the ranking's `wanted`, the table's depth, or less if there are fewer backends.
+    n is the order's `wanted`, the table's depth, or less if there are fewer backends.
     """
-    index_of = _index_by_number(backends, ranking)
-    chosen: Rows = index_of[ranking.members()]
+    index_of = _index_by_number(backends, order)
+    chosen: Hops = index_of[order.members()]
     zones = _zone_by_index(backends)
     if zones is not None:
-        _add_another_zone(chosen, ranking, index_of, zones)
+        _add_another_zone(chosen, order, index_of, zones)
     return chosen
 
 
-def arrange(backends: Sequence[Backend], ranking: Ranking, chosen: Rows) -> Rows:
+def arrange(backends: Sequence[Backend], order: Order, chosen: Rows) -> Rows:
     """The members of each row in the order in which they are asked: (65536, depth), as `build_rows` returns it."""
-    if ranking.wanted == 2:
-        hops = chosen.copy()
+    hops = chosen.astype(np.uint16)
+    if order.wanted == 2:
         _swap_leaving_primary(hops, backends)
     else:
-        hops = _available_first(chosen, backends, ranking)
-    rows = np.full((ROWS, ranking.wanted), NO_HOP, np.uint16)
+        hops = _available_first(hops, backends, order)
+    if len(hops) == order.wanted:
+        return narrow(np.ascontiguousarray(hops.T), len(backends))
+    rows = np.full((ROWS, order.wanted), NO_HOP, np.uint16)
     rows[:, : len(hops)] = hops.T
     return rows
 
 
-def _index_by_number(backends: Sequence[Backend], ranking: Ranking) -> Rows:
-    """Where the ranking's candidates stand in `backends`, by number."""
+def _index_by_number(backends: Sequence[Backend], order: Order) -> Hops:
+    """Where the order's candidates stand in `backends`, by number."""
     indices = {backend.address.packed: index for index, backend in enumerate(backends)}
     index_of = np.full(NO_NUMBER + 1, NO_HOP, np.uint16)
-    for number, candidate in ranking.candidates.items():
+    for number, candidate in order.candidates.items():
         index_of[number] = indices[candidate.address]
     return index_of
 
 
-def _zone_by_index(backends: Sequence[Backend]) -> Rows | None:
+def _zone_by_index(backends: Sequence[Backend]) -> Hops | None:
     """The zone of each backend as a number; None if zones decide nothing: each has its own, or all have one."""
     names = {
         index: index if backend.zone is None else backend.zone
@@ -118,17 +121,17 @@ def _zone_by_index(backends: Sequence[Backend]) -> Rows | None:
     return zones
 
 
-def _add_another_zone(hops: Rows, ranking: Ranking, index_of: Rows, zones: Rows) -> None:
+def _add_another_zone(hops: Hops, order: Order, index_of: Hops, zones: Hops) -> None:
     """Where all members are of one zone, replace the last by the first backend of another one, in place."""
     rows = np.flatnonzero((zones[hops] == zones[hops[0]]).all(axis=0))
     owners = zones[hops[0, rows]]
     for zone in np.unique(owners):
         alike = rows[owners == zone]
-        others = [number for number in ranking.candidates if zones[index_of[number]] != zone]
-        hops[-1, alike] = index_of[ranking.first_of(alike, others)]
+        others = [number for number in order.candidates if zones[index_of[number]] != zone]
+        hops[-1, alike] = index_of[order.first_of(alike, others)]
 
 
-def _swap_leaving_primary(hops: Rows, backends: Sequence[Backend]) -> None:
+def _swap_leaving_primary(hops: Hops, backends: Sequence[Backend]) -> None:
     if len(hops) < 2:
         return
     leaves = np.array([backend.state is State.DRAINING or not backend.healthy for backend in backends])
@@ -137,7 +140,7 @@ def _swap_leaving_primary(hops: Rows, backends: Sequence[Backend]) -> None:
     hops[:, swap] = hops[::-1, swap]
 
 
-def _available_first(members: Rows, backends: Sequence[Backend], ranking: Ranking) -> Rows:
+def _available_first(members: Hops, backends: Sequence[Backend], order: Order) -> Hops:
     """The hops of each row, as (n, 65536) indices, by the rule for depths from 3 on."""
     standings = np.array([_standing(backend) for backend in backends], np.uint32)
     available = standings == 0
@@ -145,7 +148,7 @@ def _available_first(members: Rows, backends: Sequence[Backend], ranking: Rankin
     hops = members.copy()
     touched = np.flatnonzero(~available[members].all(axis=0))
     stranded = touched[~available[members[:, touched]].any(axis=0)] if available.any() else touched[:0]
-    best = _best_available(stranded, available, backends, ranking)
+    best = _best_available(stranded, available, backends, order)
     hops[:, stranded] = _with_first(best, members[:, stranded], zones)
     hops[:, touched] = _by_standing(hops[:, touched], standings)
     if zones is not None:
@@ -153,7 +156,7 @@ def _available_first(members: Rows, backends: Sequence[Backend], ranking: Rankin
     return hops
 
 
-def _with_first(best: Rows, members: Rows, zones: Rows | None) -> Rows:
+def _with_first(best: Hops, members: Hops, zones: Hops | None) -> Hops:
     """The best, then the members without the last; or without the one before, if only the last is of another zone."""
     hops = np.vstack((best, members))
     if zones is not None:
@@ -168,7 +171,7 @@ def _standing(backend: Backend) -> int:
     return 0 if backend.state.takes_new else 1
 
 
-def _by_standing(hops: Rows, standings: Standings) -> Rows:
+def _by_standing(hops: Hops, standings: Standings) -> Hops:
     """Each row's hops by their standing, those of the same one in their old order."""
     words = hops | np.arange(len(hops), dtype=np.uint32)[:, np.newaxis] << np.uint32(POSITION_SHIFT)
     words |= standings[hops] << np.uint32(STANDING_SHIFT)
@@ -177,17 +180,17 @@ def _by_standing(hops: Rows, standings: Standings) -> Rows:
     return words.astype(np.uint16)
 
 
-def _best_available(rows: RowNumbers, available: Flags, backends: Sequence[Backend], ranking: Ranking) -> Rows:
+def _best_available(rows: RowNumbers, available: Flags, backends: Sequence[Backend], order: Order) -> Hops:
     """The first backend of each of some rows that can take new connections; there must be one if there is a row."""
     if not rows.size:
         return np.empty(0, np.uint16)
-    index_of = _index_by_number(backends, ranking)
-    able = [number for number in ranking.candidates if available[index_of[number]]]
-    best: Rows = index_of[ranking.first_of(rows, able)]
+    index_of = _index_by_number(backends, order)
+    able = [number for number in order.candidates if available[index_of[number]]]
+    best: Hops = index_of[order.first_of(rows, able)]
     return best
 
 
-def _promote_another_zone(hops: Rows, standings: Standings, zones: Rows) -> None:
+def _promote_another_zone(hops: Hops, standings: Standings, zones: Hops) -> None:
     """Make the second hop one of another zone than the first's, in place: the first one that may take its turn."""
     rows = np.flatnonzero(zones[hops[0]] == zones[hops[1]])
     part = hops[:, rows]

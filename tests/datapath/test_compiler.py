@@ -79,6 +79,17 @@ def _director_constants(folder: Path) -> dict[str, int]:
     return dict(constants_for(capacity_for(load_files(folder).layout)))
 
 
+def test_more_rows_make_a_larger_map_of_the_same_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = _director_constants(tmp_path)
+    large = {**small, "MAX_SLOTS": 2 * small["MAX_SLOTS"]}
+    cut, whole = compiled("director", small), compiled("director", large)
+    monkeypatch.setattr(compiler, "_SIZES", {})
+
+    assert [cut, whole] == [compiled("director", small), compiled("director", large)]
+    assert whole.maps["rows"].entries == 2 * cut.maps["rows"].entries
+    assert whole.instructions == cut.instructions
+
+
 def test_other_constants_make_another_entry(filled: ProgramCache) -> None:
     before = set(entries(filled))
 

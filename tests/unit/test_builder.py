@@ -1,5 +1,6 @@
 """A builder that remembers builds the rows that one without a memory builds; and what any rows must hold to."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -278,3 +279,57 @@ def test_a_table_is_built_with_a_builder_or_without() -> None:
     table = Table("web", bytes(16), SEED, (), tuple(numbered(i) for i in range(5)))
 
     assert (build(table, RowBuilder()).rows == build(table).rows).all()
+
+
+def test_two_threads_share_a_builder() -> None:
+    builder = RowBuilder(memory=4 << 20)
+    tables = [[numbered(i) for i in range(first, first + 6)] for first in range(8)]
+    failing = [[replace(table[0], healthy=False), *table[1:]] for table in tables]
+
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda table: builder.rows(table, SEED, 3), [*tables, *failing] * 3))
+
+    for table, rows in zip([*tables, *failing] * 3, made, strict=True):
+        assert (rows == build_rows(table, SEED, 3)).all()
+
+
+def test_a_change_of_health_does_not_wait_for_a_large_table_that_is_being_built() -> None:
+    builder = RowBuilder()
+    table = [numbered(i) for i in range(40)]
+    builder.rows(table, SEED, 3)
+    large = [numbered(i) for i in range(1200)]
+
+    with ThreadPoolExecutor(1) as pool:
+        building = pool.submit(builder.rows, large, bytes(16), 3)
+        for backend in table[:3]:
+            builder.rows([replace(b, healthy=b is not backend) for b in table], SEED, 3)
+        finished_first = not building.done()
+        building.result()
+
+    assert finished_first
+
+
+def test_what_costs_most_to_hash_is_kept_when_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    builder = RowBuilder(memory=3 << 20)
+    large = [numbered(i) for i in range(60)]
+    builder.rows(large, SEED, 3)
+    for first in range(8):
+        builder.rows([numbered(first), numbered(99)], SEED, 3)
+    counting = Counting(monkeypatch)
+
+    builder.rows([replace(large[0], healthy=False), *large[1:]], SEED, 3)
+
+    assert counting.hashed == []
+
+
+@pytest.mark.parametrize(("count", "depth", "bytes_each"), [(256, 3, 1), (257, 3, 2), (2, 3, 2), (3, 3, 1)])
+def test_rows_take_no_more_memory_than_they_need(count: int, depth: int, bytes_each: int) -> None:
+    table = [numbered(i) for i in range(count)]
+    builder = RowBuilder()
+    foreseen = builder.new_bytes([(table, SEED, depth), (table, SEED, depth)])
+
+    rows = builder.rows(table, SEED, depth)
+
+    assert rows.itemsize == bytes_each
+    assert rows.nbytes == foreseen
+    assert builder.new_bytes([(table, SEED, depth)]) == 0

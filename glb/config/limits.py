@@ -1,0 +1,8 @@
+"""How large forwarding tables may be. docs/tables.md says what the largest cost."""
+
+MAX_TABLES = 4096
+MAX_BACKENDS_PER_TABLE = 10_000
+MAX_BACKENDS = 65_536
+"""Of all tables; a backend of several tables counts in each."""
+MAX_BINDS = 65_536
+"""Of all tables."""

@@ -1,0 +1,68 @@
+"""How much memory is to be had, before much of it is taken: a refusal with numbers is better than the OOM killer."""
+
+import ctypes
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
+
+def available_bytes() -> int:
+    """What the host, the control groups of this process (version 2), and its RLIMIT_AS leave; the least of these."""
+    return max(0, min((_of_host(), *_of_cgroups(), *_of_limit())))
+
+
+def shortage(needed: int, what: str) -> str | None:
+    """Why so many bytes are not to be had, as a sentence about `what`; None if they are."""
+    available = available_bytes()
+    if needed <= available:
+        return None
+    return f"{what} need {in_words(needed)} of memory, and {in_words(available)} are available"
+
+
+def in_words(count: int) -> str:
+    """Such as "1.5 GiB"."""
+    value, unit = float(count), 0
+    while value >= 1024 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{count} bytes"
+
+
+def give_back() -> None:
+    """Give memory that was freed back to the kernel (malloc_trim(3)): after much work, little of it is needed again."""
+    ctypes.CDLL(None).malloc_trim(0)
+
+
+def _of_host() -> int:
+    """proc_meminfo(5)."""
+    return 1024 * int(_fields(Path("/proc/meminfo"))["MemAvailable:"])
+
+
+def _of_cgroups() -> Iterator[int]:
+    """The kernel's Documentation/admin-guide/cgroup-v2.rst: each group above counts as well."""
+    lines = Path("/proc/self/cgroup").read_text().splitlines()
+    own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
+    group = _CGROUPS / own
+    while group != _CGROUPS and group.is_relative_to(_CGROUPS):
+        try:
+            limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
+            unused_cache = int(_fields(group / "memory.stat")["inactive_file"])
+        except (OSError, KeyError):  # without the memory controller, or from another mount namespace
+            return
+        if limit != "max":
+            yield int(limit) - int(used) + unused_cache
+        group = group.parent
+
+
+def _of_limit() -> Iterator[int]:
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        yield limit - 1024 * int(_fields(Path("/proc/self/status"))["VmSize:"])
+
+
+def _fields(path: Path) -> dict[str, str]:
+    """The first two words of each line."""
+    lines = (line.split() for line in path.read_text().splitlines())
+    return {line[0]: line[1] for line in lines if len(line) > 1}
