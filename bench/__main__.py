@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import datapath, machine, network, page, progress, reload, report, routing, svg, tables, terminal
+from bench import datapath, machine, network, page, progress, reload, report, routing, scale, svg, tables, terminal
 from bench.harness import BenchError
 from glb.errors import GlbError
 
@@ -30,6 +30,10 @@ def _tables(_quick: bool) -> dict[str, Any]:
     return tables.run()
 
 
+def _scale(quick: bool) -> dict[str, Any]:
+    return scale.run(scale.QUICK if quick else scale.THOROUGH, progress.to_stderr)
+
+
 def _routing(quick: bool) -> dict[str, Any]:
     return routing.run(routing.QUICK if quick else routing.THOROUGH, progress.to_stderr)
 
@@ -38,6 +42,7 @@ PARTS: dict[str, Part] = {
     "datapath": _datapath,
     "network": _network,
     "tables": _tables,
+    "scale": _scale,
     "reload": _reload,
     "routing": _routing,
 }

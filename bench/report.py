@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 Result = Mapping[str, Any]
@@ -19,7 +20,14 @@ class Table:
 
 def tables(document: Mapping[str, Result]) -> list[Table]:
     """The parts that were measured, in the order of this page."""
-    renderers = {"datapath": _datapath, "network": _network, "tables": _others, "reload": _reload, "routing": _routing}
+    renderers: dict[str, Callable[[Result], Iterator[Table]]] = {
+        "datapath": _datapath,
+        "network": _network,
+        "tables": partial(_others, "Forwarding tables"),
+        "scale": partial(_others, "Large tables"),
+        "reload": _reload,
+        "routing": _routing,
+    }
     return [table for part, render in renderers.items() if part in document for table in render(document[part])]
 
 
@@ -114,12 +122,12 @@ def _routing(result: Result) -> Iterator[Table]:
     yield _bars("Bars of the routing", result)
 
 
-def _others(result: Result) -> Iterator[Table]:
+def _others(title: str, result: Result) -> Iterator[Table]:
     """Of a part whose figures have no form of their own here: one a line."""
     figures = {name: value for name, value in result.items() if name not in ("machine", "bars")}
-    yield Table("Forwarding tables", ("figure", "median", "half of them", "min to max"), list(_lines(figures)))
+    yield Table(title, ("figure", "median", "half of them", "min to max"), list(_lines(figures)))
     if "bars" in result:
-        yield _bars("Bars of the forwarding tables", result)
+        yield _bars(f"Bars of the {title.lower()}", result)
 
 
 def _bars(title: str, result: Result) -> Table:

@@ -80,7 +80,7 @@ def _reference(program: Path, size: int) -> tuple[float, int]:
 
 def _compare_rows(program: Path) -> None:
     for size in SIZES:
-        if _checksum(build_rows(_backends(size), SEED, REFERENCE_DEPTH)) != _reference(program, size)[1]:
+        if _checksum(build_rows(some_backends(size), SEED, REFERENCE_DEPTH)) != _reference(program, size)[1]:
             raise BenchError(f"{SOURCE.name}: its rows for {size} backends are not glb's")
 
 
@@ -92,24 +92,26 @@ def _checksum(rows: Rows) -> int:
     return checksum
 
 
-def _backends(size: int) -> list[Backend]:
+def some_backends(size: int) -> list[Backend]:
+    """All alike, and with addresses in a row."""
     return [Backend(FIRST_ADDRESS + i) for i in range(size)]
 
 
-def _milliseconds(work: Callable[[], object]) -> float:
+def milliseconds(work: Callable[[], object]) -> float:
+    """The CPU time that this thread takes for it."""
     start = time.thread_time_ns()
     work()
     return (time.thread_time_ns() - start) / 1e6
 
 
 def _measure_build(program: Path, size: int) -> dict[str, Any]:
-    backends = _backends(size)
+    backends = some_backends(size)
     taken = in_rounds(
         {
             "C reference": lambda: _reference(program, size)[0],
-            "glb": lambda: _milliseconds(lambda: build_rows(backends, SEED, REFERENCE_DEPTH)),
-            f"glb at depth {DEPTH}": lambda: _milliseconds(lambda: build_rows(backends, SEED, DEPTH)),
-            f"glb at depth {DEPTH}, first of a builder": lambda: _milliseconds(
+            "glb": lambda: milliseconds(lambda: build_rows(backends, SEED, REFERENCE_DEPTH)),
+            f"glb at depth {DEPTH}": lambda: milliseconds(lambda: build_rows(backends, SEED, DEPTH)),
+            f"glb at depth {DEPTH}, first of a builder": lambda: milliseconds(
                 lambda: RowBuilder().rows(backends, SEED, DEPTH)
             ),
         },
@@ -122,7 +124,7 @@ def _measure_build(program: Path, size: int) -> dict[str, Any]:
 
 
 def _measure_changes(size: int) -> dict[str, Any]:
-    taken = in_rounds({change.name: _measure_change(change) for change in _changes(_backends(size))}, ROUNDS)
+    taken = in_rounds({change.name: _measure_change(change) for change in _changes(some_backends(size))}, ROUNDS)
     return {name: spread(values).as_dict() for name, values in taken.items()}
 
 
@@ -148,7 +150,7 @@ def _measure_change(change: Change) -> Measure:
 
     def measure() -> float:
         builder.rows(change.before, SEED, DEPTH)
-        return _milliseconds(lambda: builder.rows(change.after, SEED, DEPTH))
+        return milliseconds(lambda: builder.rows(change.after, SEED, DEPTH))
 
     return measure
 
@@ -157,10 +159,11 @@ def _bars(builds: Mapping[str, Any], changes: Mapping[str, Any]) -> list[dict[st
     times = builds[str(BAR_SIZE)]["glb, times the reference"]
     slowest = max(changes, key=lambda name: changes[name]["median"])
     return [
-        _bar(f"full build for {BAR_SIZE} backends, times the C reference", times, BAR_TIMES),
-        _bar(f"one backend's change, ms: {slowest}", changes[slowest]["median"], BAR_CHANGE_MS),
+        bar(f"full build for {BAR_SIZE} backends, times the C reference", times, BAR_TIMES),
+        bar(f"one backend's change, ms: {slowest}", changes[slowest]["median"], BAR_CHANGE_MS),
     ]
 
 
-def _bar(what: str, value: float, limit: float) -> dict[str, Any]:
+def bar(what: str, value: float, limit: float) -> dict[str, Any]:
+    """A figure that must not be above its limit."""
     return {"what": what, "value": value, "limit": limit, "met": value <= limit}
