@@ -157,6 +157,8 @@ def check_tables(
     given = _given(data, name)
     if given is not None and view is not None:
         given = with_known_health(given, view)
+    if given is not None and builder is not None:
+        _require_memory(given, name, builder)
     return _built(given, data, name, builder)
 
 
