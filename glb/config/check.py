@@ -6,6 +6,7 @@ from glb.config.field import Place, Problem, field_path
 from glb.config.limits import MAX_BACKENDS, MAX_BACKENDS_PER_TABLE, MAX_BINDS, MAX_TABLES
 from glb.config.model import Address, Bind, DirectorConfig, ForwardingTables, Proto, ProxyConfig, State, Table
 from glb.config.routing import Routing, Speaker
+from glb.config.special import around
 
 MAX_NAMESPACES = 8
 
@@ -57,8 +58,31 @@ def find_proxy_problems(config: ProxyConfig) -> Iterator[Problem]:
     """Every contradiction in a proxy's configuration."""
     yield from repeated((("sources", index), source) for index, source in enumerate(config.sources))
     yield from repeated((("namespaces", index), name) for index, name in enumerate(config.namespaces))
+    yield from _impossible_sources(config)
+    yield from _agent_problems(config)
     if len(config.namespaces) > MAX_NAMESPACES:
         yield ("namespaces",), f"{len(config.namespaces)} namespaces; at most {MAX_NAMESPACES} are searched for sockets"
+
+
+def _impossible_sources(config: ProxyConfig) -> Iterator[Problem]:
+    for index, source in enumerate(config.sources):
+        block = around(source)
+        if block is not None and not source.is_link_local:
+            yield ("sources", index), f"{source} is {block.kind}: no packet comes from it"
+
+
+def _agent_problems(config: ProxyConfig) -> Iterator[Problem]:
+    agent, metrics = config.agent, config.metrics
+    if agent is None:
+        return
+    yield from repeated((("agent", "listen", index), address) for index, address in enumerate(agent.listen))
+    if metrics is None or metrics.listen.port != agent.port:
+        return
+    if not agent.listen or metrics.listen.address.is_unspecified or metrics.listen.address in agent.listen:
+        yield (
+            ("metrics", "listen"),
+            f"{metrics.listen} is the place of the agent, whose port is {agent.port}; give one of them another port",
+        )
 
 
 def repeated(entries: Iterable[tuple[Place, Hashable]], *key: str) -> Iterator[Problem]:

@@ -1,7 +1,7 @@
 """Fields of a file as people write them, and problems as lines that name them. Pure."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from glb.config.errors import ConfigError
 
@@ -10,7 +10,7 @@ Problem = tuple[Place, str]
 
 SHOWN_LENGTH = 60
 MAX_PROBLEMS = 100
-"""Lines that one file's problems take at most: a report and a log keep them."""
+"""Lines that problems take at most: a report and a log keep them."""
 
 
 def shown(value: object) -> str:
@@ -38,11 +38,15 @@ def raise_any(name: str, problems: Iterable[Problem], unshown: int = 0) -> None:
     unshown: how many problems there are beside these.
     """
     lines = [line(name, problem) for problem in problems]
-    unshown += len(lines[MAX_PROBLEMS:])
-    if unshown:
-        lines[MAX_PROBLEMS:] = [f"{name}: and {unshown} further problems"]
     if lines:
-        raise ConfigError(lines)
+        raise ConfigError(bounded(lines, unshown))
+
+
+def bounded(lines: Sequence[str], unshown: int = 0) -> tuple[str, ...]:
+    """As many lines as a report and a log can bear, and how many there are besides."""
+    unshown += len(lines[MAX_PROBLEMS:])
+    further = (f"and {unshown} further problems",) if unshown else ()
+    return (*lines[:MAX_PROBLEMS], *further)
 
 
 def line(name: str, problem: Problem) -> str:

@@ -197,6 +197,8 @@ def listen(value: object) -> Listen:
         address = IPv6Address(found["v6"]) if found["v6"] else IPv4Address(found["v4"])
     except ValueError:
         raise refuse(value, allowed) from None
+    if address.is_multicast or address == IPv4Address("255.255.255.255"):
+        raise refuse(value, allowed)
     return Listen(address, int(found["port"]))
 
 

@@ -1,28 +1,53 @@
 """`glbctl check`."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from glb.config.load import load_director, read_file
-from glb.ctl.output import Format, Output, emit
-from glb.director.sources import check_tables
+from glb.ctl.output import Format, Output, emit, errors, warn
+from glb.director.check import Checked, check_director, check_proxy
+
+_EXIT_BAD_INPUT = 2
 
 
 def check_command(
     config: Annotated[Path | None, typer.Option("--config", help="A director's configuration.")] = None,
     table: Annotated[Path | None, typer.Option("--table", help="A file of forwarding tables.")] = None,
+    proxy: Annotated[Path | None, typer.Option("--proxy", help="A proxy's configuration.")] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Check files as a director would at start, and change nothing. Exit status 2 if one is bad."""
-    if config is None and table is None:
-        raise typer.BadParameter("name a file to check: --config, --table, or both")
-    good = []
-    if config is not None:
-        load_director(config)
-        good.append({"file": str(config), "good": True, "tables": None})
-    if table is not None:
-        tables = check_tables(read_file(table), str(table))
-        good.append({"file": str(table), "good": True, "tables": [t.name for t in tables]})
-    emit(output, good, "\n".join(f"{fact['file']}: good" for fact in good))
+    """Check files as a daemon would at start, and change nothing. Exit status 2 if one has an error.
+
+    A director's two files are judged against each other as well, and against this host if `outbound_src_ip` is an
+    address of it. A file with warnings is loaded.
+
+    Example: `glbctl check --config director.conf --table forwarding_table.json`
+    """
+    if config is None and table is None and proxy is None:
+        raise typer.BadParameter("name a file to check: --config, --table, --proxy")
+    checked = list(check_director(config, table))
+    if proxy is not None:
+        checked.append(check_proxy(proxy))
+    if output is Format.JSON:
+        emit(output, [_facts(file) for file in checked], "")
+    else:
+        _print(checked)
+    if any(file.errors for file in checked):
+        raise typer.Exit(_EXIT_BAD_INPUT)
+
+
+def _print(checked: Sequence[Checked]) -> None:
+    for line in (line for file in checked for line in file.errors):
+        errors.print(f"error: {line}", style="red")
+    for line in (line for file in checked for line in file.warnings):
+        warn(f"warning: {line}")
+    for file in (file for file in checked if not file.errors):
+        count = len(file.warnings)
+        typer.echo(f"{file.file}: good" + (f", {count} warning{'s' if count > 1 else ''}" if count else ""))
+
+
+def _facts(file: Checked) -> dict[str, object]:
+    return {"good": not file.errors, **asdict(file)}

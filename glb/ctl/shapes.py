@@ -190,10 +190,12 @@ class Looked(Shape):
 
 
 class Checked(Shape):
-    """A file that is good. tables: the names of a table file's tables."""
+    """A file, good if it has no errors. tables: the names of a table file's tables, null for other files."""
 
     file: str
     good: bool
+    errors: list[str]
+    warnings: list[str]
     tables: list[str] | None
 
 

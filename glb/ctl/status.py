@@ -52,6 +52,8 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
         lines.add_row("loaded", f"{facts['loaded']}, {facts['digest'][:12]}")
     if facts["error"]:
         lines.add_row("refused", Text(facts["error"], style="red"))
+    for line in facts["warnings"]:
+        lines.add_row("warning", Text(line, style="yellow"))
     if facts["trouble"]:
         lines.add_row("trouble", Text(facts["trouble"], style="red"))
     if facts["unreachable"]:

@@ -74,6 +74,8 @@ class Report:
     rejected_digest: str | None = None
     """The same of files that were refused since; None once good ones are loaded."""
     error: str | None = None
+    warnings: tuple[str, ...] = ()
+    """What the files that are loaded cannot do as it seems to be meant."""
     tables: tuple[TableSummary, ...] = ()
     traffic: tuple[tuple[str, str, str, int], ...] = ()
     """Which entry of the map `traffic` counts for whom: ("bind" or "backend", table, bind or address, entry)."""
@@ -149,7 +151,7 @@ def read_report(path: Path) -> Report:
         for name in ("load_times", "health_times"):
             data[name] = _durations(data.get(name))
         data["held"] = tuple(HeldBackend(**held) for held in data.get("held", ()))
-        for name in ("agent", "metrics", "cut_off"):
+        for name in ("agent", "metrics", "cut_off", "warnings"):
             data[name] = tuple(data.get(name, ()))
         return Report(**data)
     except OSError as error:

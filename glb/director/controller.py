@@ -65,7 +65,9 @@ class Controller:
         self._kept = Kept(interfaces[0], sources)
         self._directors: tuple[Director, ...] = ()
         self._stamp: Stamp | None = sources.stamp()
+        self._warned: tuple[str, ...] = ()
         loaded, refusal = self._first(sources)
+        self._warn(loaded)
         self._newest = loaded  # the newest good files
         self._seen: str | None = loaded.digest  # of the files as they were seen last; None: they could not be read
         self._retry_at = 0.0  # by time.monotonic()
@@ -121,6 +123,7 @@ class Controller:
         except SURVIVED as error:
             outcomes = self._reject(error)
         else:
+            self._warn(loaded)
             self._newest = loaded
             self._seen = loaded.digest
             self._origin = origin
@@ -197,6 +200,13 @@ class Controller:
             return director.prepare(self._newest)
         except SURVIVED as error:
             return error
+
+    def _warn(self, loaded: Loaded) -> None:
+        """Log what is doubtful about files that are good enough to be loaded: each doubt once, while it lasts."""
+        for line in loaded.warnings:
+            if line not in self._warned:
+                log.warning("loaded, with a warning: %s", line)
+        self._warned = loaded.warnings
 
     def _followed(self, newer: Sequence[ForwardingTables], source: IPv4Address) -> HealthView:
         """The health of newer tables' backends. Those in force are checked as well: they may have to go on."""

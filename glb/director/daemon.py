@@ -42,7 +42,7 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
     Raises what Controller raises, before anything is attached.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
-    sources = Sources(config, table)
+    sources = Sources(config, table, tuple(interfaces))
     announcer = Announcer(interfaces, keep)
     health_file = state_dir() / f"{interfaces[0]}.health.json"
     monitor = Monitor(await asyncio.to_thread(load, health_file))

@@ -250,6 +250,7 @@ class Director:
             load_times=self.report.load_times.with_one(seconds),
             rejected_digest=None,
             error=None,
+            warnings=loaded.warnings,
             tables=loaded.summary(),
             traffic=tuple((*owner, entry) for owner, entry in self._datapath.traffic_entries().items()),
         )

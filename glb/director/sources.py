@@ -7,12 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import TypeAlias
 
+from glb.config.judge_tables import Tables, judge_tables
 from glb.config.load import GLBD_MAGIC, decode_text, parse_director, parse_tables
 from glb.config.model import NO_TABLES, DirectorConfig, ForwardingTables, require_ipv4_backends
+from glb.config.note import warnings_of
 from glb.config.regular import read_regular
 from glb.daemon.report import TableSummary
 from glb.datapath.layout import Layout, plan, plan_again
+from glb.director.judgement import judge, this_host
 from glb.health.view import HealthView, with_health, with_known_health
 from glb.memory import shortage
 from glb.table.build import BuiltTable, TableError, build_all, load_bytes, new_bytes, prepare
@@ -27,6 +31,8 @@ class Sources:
 
     config: Path
     table: Path
+    interfaces: tuple[str, ...] = ()
+    """Those that the director takes packets from; with none, the files are not judged against this host."""
 
     def contents(self) -> "Contents":
         """Both files as they are now. Raises ConfigError if one cannot be read."""
@@ -83,6 +89,8 @@ class Loaded:
     """The tables as the file has them, with the file's health; None if it is a binary."""
     view: HealthView | None
     """The health that `tables` have; None for the file's."""
+    warnings: tuple[str, ...] = ()
+    """What the files say that a director cannot do as it seems to be meant; a line each."""
 
     def with_health(self, view: HealthView, builder: RowBuilder) -> "Loaded":
         """The same files, with other health. Raises TableError."""
@@ -131,14 +139,19 @@ def read(sources: Sources, builder: RowBuilder | None = None, follow: Follow | N
     """
     contents = sources.contents()
     config = parse_director(decode_text(contents.config, str(sources.config)), str(sources.config))
-    given = _given(contents.table, str(sources.table))
+    parsed = parse(contents.table, str(sources.table), builder)
+    host = this_host(sources.interfaces) if sources.interfaces else None
+    warnings = judge(config, sources.config, tables_in(parsed), sources.table, host)
+    given = parsed if isinstance(parsed, ForwardingTables) else None
     if given is not None and builder is not None:
         _require_memory(given, str(sources.table), builder)
         prepare(given, builder)  # before the checks begin: they and Python's lock would slow it down
     view = follow([given or NO_TABLES], config.outbound_src_ip) if follow is not None else None
-    judged = with_health(given, view) if given is not None and view is not None else given
-    tables = _built(judged, contents.table, str(sources.table), builder)
-    return Loaded(contents, config, tables, plan(tables, config), given, view)
+    if isinstance(parsed, ForwardingTables):
+        tables = build_all(parsed if view is None else with_health(parsed, view), builder)
+    else:
+        tables = parsed
+    return Loaded(contents, config, tables, plan(tables, config), given, view, warnings)
 
 
 def _require_memory(given: ForwardingTables, name: str, builder: RowBuilder) -> None:
@@ -154,31 +167,32 @@ def check_tables(
 
     Backends that the view knows are as healthy as it says. Raises ConfigError or TableError.
     """
-    given = _given(data, name)
-    if given is not None and view is not None:
-        given = with_known_health(given, view)
-    if given is not None and builder is not None:
-        _require_memory(given, name, builder)
-    return _built(given, data, name, builder)
+    parsed = parse(data, name, builder)
+    warnings_of((name, judge_tables(tables_in(parsed))))
+    if not isinstance(parsed, ForwardingTables):
+        return parsed
+    if builder is not None:
+        _require_memory(parsed, name, builder)
+    return build_all(parsed if view is None else with_known_health(parsed, view), builder)
 
 
-def _given(data: bytes, name: str) -> ForwardingTables | None:
-    """A source's tables; None for a binary, which says nothing of checks."""
+Parsed: TypeAlias = ForwardingTables | tuple[BuiltTable, ...]
+"""A JSON source, or the tables of a binary, which says nothing of checks."""
+
+
+def parse(data: bytes, name: str, builder: RowBuilder | None = None) -> Parsed:
+    """A table file's content; `name` is the file's, for the messages. Raises ConfigError or TableError."""
     if data.startswith(GLBD_MAGIC):
-        return None
+        built = load_bytes(data, name, builder)
+        require_ipv4_backends(built, name)
+        return built
     tables = parse_tables(decode_text(data, name), name)
     tables.require_ipv4_backends(name)
     return tables
 
 
-def _built(
-    tables: ForwardingTables | None, data: bytes, name: str, builder: RowBuilder | None
-) -> tuple[BuiltTable, ...]:
-    if tables is not None:
-        return build_all(tables, builder)
-    built = load_bytes(data, name, builder)
-    require_ipv4_backends(built, name)
-    return built
+def tables_in(parsed: Parsed) -> Tables:
+    return parsed.tables if isinstance(parsed, ForwardingTables) else parsed
 
 
 def _stamp(path: Path) -> tuple[int, ...] | str:

@@ -1,7 +1,7 @@
 """What a director needs around it, and whether it does what its files say. Pure: facts in, findings out."""
 
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 
 from glb.config.model import Egress
 from glb.doctor.facts import DaemonFacts
@@ -32,6 +32,7 @@ _REMEDIES = {
 def judge_director(facts: DaemonFacts) -> Iterator[Finding]:
     if facts.link is None or facts.config is None:
         return
+    yield _source(facts, facts.config.outbound_src_ip)
     yield _mtu(facts, facts.config.mtu or facts.link.mtu, facts.config.alt_hash_fields is not None)
     yield _vips(facts)
     yield from _backends(facts)
@@ -40,6 +41,14 @@ def judge_director(facts: DaemonFacts) -> Iterator[Finding]:
         yield _forwarding(facts)
     if facts.link.program is not None:
         yield _tables(facts)
+
+
+def _source(facts: DaemonFacts, source: IPv4Address) -> Finding:
+    name = facts.report.interface
+    if any(source in place.network for place in facts.local):
+        return Finding(name, "source", Level.OK, f"the tunnel's source, {source}, is an address of this host")
+    what = f"the tunnel's source, {source}, is not an address of this host: routers that check sources drop its packets"
+    return Finding(name, "source", Level.ERROR, what, "give an address of this host as `outbound_src_ip`")
 
 
 def _mtu(facts: DaemonFacts, mtu: int, two_rows: bool) -> Finding:

@@ -20,6 +20,7 @@ def judge_interface(facts: DaemonFacts) -> Iterator[Finding]:
         return
     yield _daemon(facts)
     yield _files(facts)
+    yield from _doubts(facts)
     if facts.alive:
         yield _metrics(facts)
     yield _link(name, facts.link)
@@ -57,6 +58,11 @@ def _files(facts: DaemonFacts) -> Finding:
         remedy = "send the daemon SIGHUP" + ("; a director also sees it by itself" if report.role == "director" else "")
         return Finding(name, "files", Level.WARNING, what, remedy)
     return Finding(name, "files", Level.OK, f"unchanged since they were loaded {report.loaded}")
+
+
+def _doubts(facts: DaemonFacts) -> Iterator[Finding]:
+    for line in facts.report.warnings:
+        yield Finding(facts.report.interface, "values", Level.WARNING, line, "change the field that the message names")
 
 
 def _metrics(facts: DaemonFacts) -> Finding:

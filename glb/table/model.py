@@ -76,6 +76,11 @@ class BuiltTable:
     def __post_init__(self) -> None:
         self.rows.setflags(write=False)
 
+    @property
+    def depth(self) -> int:
+        """Hops in a row."""
+        return int(self.rows.shape[1])
+
     def has_rows_of(self, other: "BuiltTable") -> bool:
         """Whether flows meet the same rows in both, as far as that is known without comparing them one by one."""
         return self.rows is other.rows and self.hash_key == other.hash_key and self.backends == other.backends

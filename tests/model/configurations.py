@@ -9,7 +9,7 @@ from .places import CONFIG, DIRECTOR_MAC
 from .setup import FIELDS, packed_address, packed_mac
 
 PORTS = (1, 53, 80, 443, 1000, 1500, 2000, 65535)
-PREFIXES = {4: (0, 8, 16, 24, 28, 30, 31, 32, 32, 32), 6: (0, 32, 48, 64, 112, 120, 127, 128, 128, 128)}
+PREFIXES = {4: (7, 8, 16, 24, 28, 30, 31, 32, 32, 32), 6: (3, 32, 48, 64, 112, 120, 127, 128, 128, 128)}
 BASES = {4: int(IPv4Address("203.0.113.0")), 6: int(IPv6Address("2001:db8:f::"))}
 STATES = ("active", "active", "active", "active", "filling", "draining", "draining", "inactive")
 
@@ -20,7 +20,7 @@ def random_director(rng: random.Random) -> Director:
     config = random_config(rng)
     hops = [packed_address(backend["ip"]) for table in tables for backend in table["backends"]]
     next_hops = {hop: b"\x02\0\0\x01" + hop[2:] for hop in hops if rng.random() < 0.9}
-    return Director(config, tuple(tables), packed_mac(DIRECTOR_MAC), rng.choice((1500, 9000)), next_hops)
+    return Director(config, tuple(tables), packed_mac(DIRECTOR_MAC), rng.choice((1300, 1500, 9000)), next_hops)
 
 
 def random_config(rng: random.Random) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def random_config(rng: random.Random) -> dict[str, Any]:
     if rng.random() < 0.5:
         config["copy_dscp"] = rng.random() < 0.7
     if rng.random() < 0.6:
-        config["mtu"] = rng.choice((1280, 1300, 1400, 1500, 2000, 9000))
+        config["mtu"] = rng.choice((1376, 1400, 1500, 2000, 9000))  # IPv6 fits with 16 hops
     return config
 
 

@@ -1,5 +1,6 @@
 """Named packets for the director: each rule of docs/datapath.md, in its order, at least once on each side."""
 
+from ipaddress import ip_network
 from typing import Any
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
@@ -72,10 +73,15 @@ WIDE = [
     table("late", [bind("203.0.77.0/24", "udp", 3005, 3015)], "10.0.0.26"),
     table("net16", [bind("203.0.0.0/16", "tcp", 80), bind("2001:db8:f::/48", "udp", 1, 1023)], "10.0.0.24"),
 ]
+BUT_OWN = ip_network("0.0.0.0/1").address_exclude(ip_network(CONFIG["outbound_src_ip"]))
 EVERYTHING = [
     table(
         "everything",
-        [bind(ip, proto, 1, 65535) for ip in ("0.0.0.0/1", "128.0.0.0/1", "::/0") for proto in ("tcp", "udp")],
+        [
+            bind(ip, proto, 1, 65535)
+            for ip in (*map(str, BUT_OWN), "128.0.0.0/1", "::/1", "8000::/1")
+            for proto in ("tcp", "udp")
+        ],
         *BACKENDS,
     )
 ]
@@ -92,9 +98,12 @@ SETUPS: dict[str, Setup] = {
     "alt": (FORWARD | {"alt_hash_fields": PORTS}, [WEB]),
     "dscp": (FORWARD | {"copy_dscp": True}, [WEB]),
     "mtu": (FORWARD | {"mtu": 1500}, [WEB]),
-    "small": (FORWARD | {"mtu": 1280}, [WEB]),
+    "small": (FORWARD, [WEB]),
     "unknown": ({key: value for key, value in FORWARD.items() if key != "outbound_gateway_mac"}, [WEB]),
 }
+
+INTERFACE_MTU = {"small": 1280}
+"""Of setups whose interface has another MTU than the others'."""
 
 DF4 = IP(src=CLIENT4, dst=VIP4, flags="DF")
 IP4, IP6 = IP(src=CLIENT4, dst=VIP4), IPv6(src=CLIENT6, dst=VIP6)

@@ -30,7 +30,8 @@ configuration's name in `tests/model/`.
 
 def run_director(case: Case) -> Result:
     config, tables = director_cases.SETUPS[case.setup]
-    return Director(config, tuple(tables), packed_mac(DIRECTOR_MAC), MTU).run(bytes(case.frame))
+    mtu = director_cases.INTERFACE_MTU.get(case.setup, MTU)
+    return Director(config, tuple(tables), packed_mac(DIRECTOR_MAC), mtu).run(bytes(case.frame))
 
 
 def run_proxy(case: Case) -> Result:

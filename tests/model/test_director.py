@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from .cases import Case
 from .configurations import random_director
 from .director import Director
-from .director_cases import CASES, SETUPS
+from .director_cases import CASES, INTERFACE_MTU, SETUPS
 from .generate import aim_at, batch
 from .harness import Comparison, DirectorsOfAllSizes, director_comparison
 from .places import DIRECTOR_MAC, LEAST_FRAME
@@ -25,7 +25,7 @@ MTU = 9000
 
 def model(setup: str) -> Director:
     config, tables = SETUPS[setup]
-    return Director(config, tuple(tables), packed_mac(DIRECTOR_MAC), MTU)
+    return Director(config, tuple(tables), packed_mac(DIRECTOR_MAC), INTERFACE_MTU.get(setup, MTU))
 
 
 @pytest.fixture(scope="module", params=list(SETUPS))

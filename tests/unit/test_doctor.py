@@ -155,7 +155,7 @@ def with_backends(backends: dict[str, str], **changes: Any) -> Report:
         {"routing": ROUTING},
         {"routing": replace(ROUTING, speaker="none", announced=(), sessions=())},
         {"report": with_backends({"10.0.0.1": "active", "10.0.0.2": "inactive"}, unreachable=("10.0.0.2",))},
-        {"local": (on_lo(IPv4Address("192.0.2.1")), on_lo(VIP6))},
+        {"local": (*DIRECTOR.local, on_lo(IPv4Address("192.0.2.1")), on_lo(VIP6))},
     ],
 )
 def test_a_director_without_a_fault(changes: dict[str, Any]) -> None:
@@ -172,8 +172,11 @@ def test_a_director_without_a_fault(changes: dict[str, Any]) -> None:
         *(({"next_hops": {"10.0.0.1": Refusal(cause)}}, ("backend", Level.ERROR)) for cause in Cause),
         ({"stopped": True}, ("daemon", Level.ERROR)),
         ({"silent": "eth0.sock: no answer"}, ("control", Level.ERROR)),
-        ({"local": (on_lo(VIP4),)}, ("vip", Level.WARNING)),
-        ({"local": (LocalNetwork(ip_network("203.0.0.0/16"), "lo", is_quiet=True),)}, ("vip", Level.WARNING)),
+        ({"local": (*DIRECTOR.local, on_lo(VIP4))}, ("vip", Level.WARNING)),
+        (
+            {"local": (*DIRECTOR.local, LocalNetwork(ip_network("203.0.0.0/16"), "lo", is_quiet=True))},
+            ("vip", Level.WARNING),
+        ),
         ({"report": replace(REPORT, held=HELD, cut_off=("web",))}, ("health", Level.ERROR)),
         ({"report": replace(REPORT, unreachable=("10.0.0.1",))}, ("health", Level.ERROR)),
         ({"report": with_backends({"10.0.0.1": "active", "10.0.0.2": "active"}, held=HELD)}, ("health", Level.ERROR)),
@@ -188,6 +191,8 @@ def test_a_director_without_a_fault(changes: dict[str, Any]) -> None:
         ({"routing": replace(ROUTING, last_resort=("203.0.113.0/24",))}, ("routing", Level.WARNING)),
         ({"routing": replace(ROUTING, draining=True)}, ("routing", Level.WARNING)),
         ({"routing": replace(ROUTING, announced=())}, ("routing", Level.WARNING)),
+        ({"local": ()}, ("source", Level.ERROR)),
+        ({"report": replace(REPORT, warnings=("ft.json: tables[0].seed: is an example",))}, ("values", Level.WARNING)),
         ({"report": replace(REPORT, metrics_trouble="127.0.0.1:9480: in use")}, ("metrics", Level.WARNING)),
         ({"deviations": ("a to b is not tunnelled",)}, ("tables", Level.ERROR)),
         ({"link": None}, ("interface", Level.ERROR)),

@@ -40,7 +40,7 @@ def test_the_page_and_the_schema_are_written_out_as_they_are() -> None:
 
 
 def test_a_wrong_or_missing_key_is_noticed() -> None:
-    good = {"file": "a", "good": True, "tables": ["web"]}
+    good = {"file": "a", "good": True, "errors": [], "warnings": [], "tables": ["web"]}
 
     assert problem_with("check", [good]) is None
     assert problem_with("stats", []) is None

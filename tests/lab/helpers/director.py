@@ -20,8 +20,8 @@ from tests.lab.helpers.packets import wait_for
 
 HOST = "director1"
 _LOAD_BOUND_S = 60.0
-HASH_KEY = "000102030405060708090a0b0c0d0e0f"
-SEED = "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff"
+HASH_KEY = "474c42206b657920746573742d303031"
+SEED = "474c42207365656420746573742d3031"
 
 
 def table(name: str, ports: Sequence[int], proxies: Sequence[str], **changes: Any) -> dict[str, Any]:

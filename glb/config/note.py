@@ -1,0 +1,50 @@
+"""What is noted of a file's values beyond their form: errors and warnings."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from glb.config.errors import ConfigError
+from glb.config.field import Place, bounded, line
+
+
+class Severity(StrEnum):
+    """error: the file is refused. warning: it is loaded, and does not do all that it seems to do."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """place: the field. what: its value, what is wrong with it, and what to do."""
+
+    severity: Severity
+    place: Place
+    what: str
+
+
+def error(place: Place, what: str) -> Note:
+    return Note(Severity.ERROR, place, what)
+
+
+def warning(place: Place, what: str) -> Note:
+    return Note(Severity.WARNING, place, what)
+
+
+def lines(name: str, notes: Iterable[Note]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The errors and the warnings, as lines that name the file."""
+    known = tuple(notes)
+    errors, warnings = (
+        tuple(line(name, (note.place, note.what)) for note in known if note.severity is severity)
+        for severity in (Severity.ERROR, Severity.WARNING)
+    )
+    return errors, warnings
+
+
+def warnings_of(*judged: tuple[str, Iterable[Note]]) -> tuple[str, ...]:
+    """The warnings about files, each given with its name. Raises ConfigError with the errors about all of them."""
+    found = [lines(name, notes) for name, notes in judged]
+    if errors := [text for errors, _ in found for text in errors]:
+        raise ConfigError(bounded(errors))
+    return bounded([text for _, warnings in found for text in warnings])

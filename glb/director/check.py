@@ -1,0 +1,113 @@
+"""What a director would find in its files at a start, and a proxy in its own; none is loaded."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from glb.config.errors import ConfigError
+from glb.config.field import bounded
+from glb.config.host import Host
+from glb.config.judge_director import judge_director
+from glb.config.judge_tables import Tables, judge_tables
+from glb.config.load import load_director, load_proxy, read_file
+from glb.config.model import DirectorConfig, ForwardingTables
+from glb.config.note import Note, Severity, lines, warning
+from glb.director.judgement import this_host
+from glb.director.sources import Parsed, parse, tables_in
+from glb.network.errors import NetworkError
+from glb.network.host_addresses import host_addresses
+from glb.table.build import build_all
+from glb.table.model import TableError
+
+_ELSEWHERE = Host(addresses={}, own={}, broadcasts={}, links={})
+"""A host of which nothing is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A file and what is wrong with it; with an error, no daemon loads it. tables: the names of those in it; None
+    for a configuration."""
+
+    file: str
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    tables: tuple[str, ...] | None = None
+
+
+def check_proxy(path: Path) -> Checked:
+    """A proxy's configuration."""
+    try:
+        load_proxy(path)
+    except ConfigError as error:
+        return Checked(str(path), error.problems)
+    return Checked(str(path), ())
+
+
+def check_director(config_file: Path | None, table_file: Path | None) -> Iterator[Checked]:
+    """A director's configuration, its forwarding tables, or both: then against each other too.
+
+    They are judged against this host if `outbound_src_ip` is an address of it.
+    """
+    config, config_errors = _config(config_file)
+    parsed, table_errors = _tables(table_file)
+    tables = tables_in(parsed)
+    host = _host(config)
+    if config_file is not None:
+        notes = judge_director(config, tables, host or _ELSEWHERE) if config is not None else ()
+        yield _checked(config_file, config_errors, notes)
+    if table_file is not None:
+        notes = judge_tables(tables, config, host) if config is not None else _without_config(tables)
+        yield _checked(table_file, table_errors, notes, tuple(table.name for table in tables))
+
+
+def _config(path: Path | None) -> tuple[DirectorConfig | None, tuple[str, ...]]:
+    if path is None:
+        return None, ()
+    try:
+        return load_director(path), ()
+    except ConfigError as error:
+        return None, error.problems
+
+
+def _tables(path: Path | None) -> tuple[Parsed, tuple[str, ...]]:
+    """And builds their rows, as a director does."""
+    if path is None:
+        return (), ()
+    try:
+        parsed = parse(read_file(path), str(path))
+        if isinstance(parsed, ForwardingTables):
+            build_all(parsed)
+    except ConfigError as error:
+        return (), error.problems
+    except TableError as error:
+        return (), (str(error),)
+    return parsed, ()
+
+
+def _host(config: DirectorConfig | None) -> Host | None:
+    """This host, if it is the director's, or if none is named."""
+    with suppress(NetworkError):
+        found = {entry.address: entry.interface for entry in host_addresses()}
+        if config is None:
+            return this_host(())
+        if config.outbound_src_ip in found:
+            return this_host((found[config.outbound_src_ip],))
+    return None
+
+
+def _without_config(tables: Tables) -> Iterator[Note]:
+    """What this host has against the tables is a warning: which host the director runs on is not known."""
+    host = _host(None)
+    alone = list(judge_tables(tables))
+    yield from alone
+    for note in judge_tables(tables, None, host):
+        if note.severity is Severity.ERROR and note not in alone:
+            yield warning(note.place, f"{note.what} (an error if the director runs on this host)")
+
+
+def _checked(
+    path: Path, errors: tuple[str, ...], notes: Iterable[Note], tables: tuple[str, ...] | None = None
+) -> Checked:
+    further, warnings = lines(str(path), notes)
+    return Checked(str(path), bounded((*errors, *further)), bounded(warnings), tables)
