@@ -10,7 +10,7 @@ from scapy.packet import Packet, Raw
 
 from bench import frames
 from bench.cases import Case, FrameSource, Harness
-from bench.sockets import SERVER, Sockets, sockets
+from bench.sockets import CLIENT, SERVER, Sockets, sockets
 from glb.datapath.program import Program
 from glb.datapath.proxy import ProxyDatapath
 
@@ -31,7 +31,13 @@ def cases() -> Iterator[list[Case]]:
 def _proxy(*sources: IPv4Network) -> ProxyDatapath:
     """As its daemon sets it up: it knows its own address and the way to its fellows."""
     datapath = ProxyDatapath.load()
-    datapath.write(sources=sources, addresses=[IPv4Address(frames.PROXY)])
+    datapath.write(
+        macs=[frames.mac(frames.HOST_MAC)],
+        places={IPv4Network(SERVER): True, IPv4Network(frames.PROXY): False},
+        sources=sources,
+        hops=[_DIRECTORS],
+        addresses=[IPv4Address(frames.PROXY)],
+    )
     datapath.write_next_hops({IPv4Address(fellow): frames.mac(frames.PEER_MAC) for fellow in _FELLOWS})
     return datapath
 
@@ -62,11 +68,11 @@ def _unknown(port: int) -> FrameSource:
 
 
 def _established(there: Sockets, flags: str) -> FrameSource:
-    return _fixed(_segment(SERVER, SERVER, there.connected_port, there.port, flags))
+    return _fixed(_segment(CLIENT, SERVER, there.connected_port, there.port, flags, there.expected))
 
 
-def _segment(source: str, to: str, source_port: int, port: int, flags: str) -> Packet:
-    return IP(src=source, dst=to) / TCP(sport=source_port, dport=port, flags=flags) / Raw(b"data")
+def _segment(source: str, to: str, source_port: int, port: int, flags: str, sequence: int = 0) -> Packet:
+    return IP(src=source, dst=to) / TCP(sport=source_port, dport=port, flags=flags, seq=sequence) / Raw(b"data")
 
 
 def _fixed(inner: Packet) -> FrameSource:

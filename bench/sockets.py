@@ -6,17 +6,20 @@ import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv4Interface
 
 from scapy.layers.inet import IP, TCP
 
 from glb.lab import links, netns
 from glb.network.namespaces import within
 
-SERVER = "127.0.0.1"
-_COOKIE_CLIENT = "127.0.0.2"
+SERVER = "203.0.113.10"
+CLIENT = "198.18.0.3"
+_COOKIE_CLIENT = "198.18.0.2"
 _COOKIE_PORT = 40_000
 _BOUND_S = 5.0
 _SYN_ACK = 0x12
+_TCP_REPAIR, _TCP_REPAIR_QUEUE, _TCP_QUEUE_SEQ, _TCP_RECV_QUEUE = 19, 20, 21, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Sockets:
     cookie_port: int
     connected_port: int
     """The client's, of the connection."""
+    expected: int
+    """The sequence number that the connection's server expects next."""
 
     def cookie(self) -> IP:
         """The ACK of a handshake of which the listener kept nothing: its acknowledgement is a fresh cookie."""
@@ -52,15 +57,27 @@ def sockets() -> Iterator[Sockets]:
     netns.create(namespace)
     try:
         links.set_up(namespace, "lo")
+        links.add_addresses(namespace, "lo", [IPv4Interface(each) for each in (SERVER, CLIENT, _COOKIE_CLIENT)])
         with ExitStack() as held:
             listeners = [held.enter_context(within(namespace, _listener)) for _ in range(2)]
             port, cookie_port = (listener.getsockname()[1] for listener in listeners)
-            client = held.enter_context(within(namespace, lambda: socket.create_connection((SERVER, port))))
-            held.enter_context(listeners[0].accept()[0])
+            client = held.enter_context(
+                within(namespace, lambda: socket.create_connection((SERVER, port), source_address=(CLIENT, 0)))
+            )
+            server = held.enter_context(listeners[0].accept()[0])
             netns.set_sysctls(namespace, {"net.ipv4.tcp_syncookies": 2})
-            yield Sockets(namespace, port, cookie_port, client.getsockname()[1])
+            yield Sockets(namespace, port, cookie_port, client.getsockname()[1], _expected_by(server))
     finally:
         netns.remove(namespace)
+
+
+def _expected_by(server: socket.socket) -> int:
+    """tcp(7) tells it of a socket that is under repair."""
+    for option, value in ((_TCP_REPAIR, 1), (_TCP_REPAIR_QUEUE, _TCP_RECV_QUEUE)):
+        server.setsockopt(socket.IPPROTO_TCP, option, value)
+    number = server.getsockopt(socket.IPPROTO_TCP, _TCP_QUEUE_SEQ)
+    server.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 0)
+    return number & 0xFFFFFFFF
 
 
 def _listener() -> socket.socket:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The tunnel's end: recognise it, take it off, or hand it on. */
+/* The tunnel's end: recognise it, and take it off. */
 #pragma once
 
 #include "checksum.h"
@@ -11,6 +11,7 @@
 /* Of a tunnel that was checked. */
 struct tunnel_end {
 	__u64 len; /* of all its headers, hops included */
+	__be32 address; /* where it ends */
 	__u8 protocol;
 	__u8 tos;
 };
@@ -35,29 +36,43 @@ __inline bool is_glb_gue(const struct tunnel *t)
 	       (t->gue.protocol == IPPROTO_IPIP || t->gue.protocol == IPPROTO_IPV6);
 }
 
-/* A packet for another proxy may come by here, for instance when a fellow does not know the way there yet. */
+__inline bool is_address_of_host(const struct proxy_settings *settings, __be32 address)
+{
+	return address == settings->address || addresses.lookup(&address);
+}
+
+/* A packet for another proxy may pass here, for instance where this host is the router of a proxy that has not resolved
+ * the next hop yet. */
 __inline bool ends_here(const struct proxy_settings *settings, const struct tunnel *t)
 {
-	__be32 address = t->ip.daddr;
+	return !settings->check_addresses || is_address_of_host(settings, t->ip.daddr);
+}
 
-	return address == settings->address || !settings->check_addresses || addresses.lookup(&address);
+/* What the kernel calls PACKET_HOST. Frames for other MACs come by promiscuous ports and flooding switches: another host
+ * receives them too, or this host's stack hands them to a macvlan. */
+__inline bool is_for_this_mac(const struct proxy_settings *settings, const struct link *link)
+{
+	return link->destination == settings->macs[0] || link->destination == settings->macs[1];
+}
+
+__inline bool is_in_networks(const struct proxy_settings *settings, __be32 address)
+{
+	struct network_key key = {
+		.prefix_len = 32,
+		.address = address,
+	};
+
+#pragma unroll
+	for (int i = 0; i < FIRST_NETWORKS; i++) {
+		if ((address & settings->first_networks[i].mask) == settings->first_networks[i].address)
+			return true;
+	}
+	return networks.lookup(&key);
 }
 
 __inline bool is_from_configured_source(const struct proxy_settings *settings, const struct tunnel *t)
 {
-	struct source_key key = {
-		.prefix_len = 32,
-		.address = t->ip.saddr,
-	};
-
-	if (!settings->check_sources)
-		return true;
-#pragma unroll
-	for (int i = 0; i < FIRST_SOURCES; i++) {
-		if ((key.address & settings->first_sources[i].mask) == settings->first_sources[i].address)
-			return true;
-	}
-	return sources.lookup(&key);
+	return !settings->check_sources || is_in_networks(settings, t->ip.saddr);
 }
 
 /* Whether the UDP header and what stands before it are there, so that the frame can be told from a tunnel's. */
@@ -75,6 +90,8 @@ __inline enum verdict parse_tunnel(struct xdp_md *ctx, const struct proxy_settin
 
 	if (!shows_udp(c) || !is_tunnel(link, t) || !ends_here(settings, t))
 		return PASS_NOT_TUNNEL;
+	if (!is_for_this_mac(settings, link))
+		return PASS_OTHER_HOST;
 	t = advance(c, sizeof(*t));
 	if (!t || !lengths_agree(ctx, c, t) || !is_glb_gue(t))
 		return DROP_BAD_TUNNEL;
@@ -82,6 +99,7 @@ __inline enum verdict parse_tunnel(struct xdp_md *ctx, const struct proxy_settin
 		return DROP_BAD_HOPS;
 	hops_len = t->glb.hop_count * sizeof(__be32);
 	end->len = sizeof(*t) + hops_len;
+	end->address = t->ip.daddr;
 	end->protocol = t->gue.protocol;
 	end->tos = t->ip.tos;
 	if (!advance_by_told(c, hops_len, 127))
@@ -166,72 +184,4 @@ __inline enum verdict decapsulate(struct xdp_md *ctx, const struct link *link, c
 		return DROP_NO_ROOM;
 	verdict = end->protocol == IPPROTO_IPIP ? set_ipv4_ecn(&c, end->tos) : set_ipv6_ecn(&c, end->tos);
 	return verdict ? verdict : taken;
-}
-
-/* The outer packet now comes from this proxy and goes to `hop`: source and destination move up by one, of which only
- * the old source and the new destination change the sums. */
-__inline void readdress(struct tunnel *t, __be32 hop)
-{
-	__u32 before = sum_of_be32(t->ip.saddr);
-	__u32 after = sum_of_be32(hop);
-	__u32 next_hop_step = __constant_htons(0x0100);
-
-	t->ip.check = checksum_replace(t->ip.check, before, after);
-	if (t->udp.check) {
-		__sum16 check = checksum_replace(t->udp.check, before, after + next_hop_step);
-
-		t->udp.check = check ? check : 0xffff;
-	}
-	t->ip.saddr = t->ip.daddr;
-	t->ip.daddr = hop;
-	t->glb.next_hop++;
-}
-
-/* Counts the packet, too. Until the way to a hop is known, its packets go to the router; where there is none, back to the
- * host that delivered them, which may be one. */
-__inline __u64 mac_towards(const struct proxy_settings *settings, __be32 hop, const struct ethhdr *eth)
-{
-	struct next_hop *known = next_hops.lookup(&hop);
-	__u64 *wanted, first = 1;
-
-	if (likely(known)) {
-		known->packets++;
-		return known->mac;
-	}
-	wanted = wanted_hops.lookup(&hop);
-	if (wanted)
-		__sync_fetch_and_add(wanted, 1);
-	else
-		wanted_hops.update(&hop, &first);
-	return settings->gateway_mac ? settings->gateway_mac : source_mac(eth);
-}
-
-/* Where nobody here knows the packet. */
-__inline enum verdict send_on(struct xdp_md *ctx, const struct proxy_settings *settings, const struct link *link,
-			     const struct tunnel_end *end)
-{
-	struct cursor c = cursor_of(ctx);
-	struct ethhdr *eth = advance(&c, sizeof(*eth));
-	struct tunnel *tunnel;
-	__u64 offset;
-	__be32 *hop;
-
-	if (!eth || !advance_by_told(&c, link->len - sizeof(*eth), 15))
-		return DROP_BAD_TUNNEL;
-	tunnel = advance(&c, sizeof(*tunnel));
-	if (!tunnel)
-		return DROP_BAD_TUNNEL;
-	if (tunnel->glb.next_hop >= tunnel->glb.hop_count)
-		return decapsulate(ctx, link, end, TAKEN_LAST_RESORT);
-	offset = tunnel->glb.next_hop * sizeof(*hop);
-	if (!advance_by_told(&c, offset, 127))
-		return DROP_BAD_HOPS;
-	hop = advance(&c, sizeof(*hop));
-	if (!hop)
-		return DROP_BAD_HOPS;
-	if (*hop == tunnel->ip.daddr)
-		return decapsulate(ctx, link, end, TAKEN_SELF);
-	readdress(tunnel, *hop);
-	write_macs(eth, mac_towards(settings, tunnel->ip.daddr, eth), link->destination);
-	return FORWARDED;
 }

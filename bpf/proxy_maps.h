@@ -3,43 +3,73 @@
  * no second definition: Python takes them from the compiled program. */
 #pragma once
 
+#include "gue.h"
 #include "types.h"
 
 #include "proxy_verdicts.h"
 #include "verdict.h"
 
 #define MAX_NAMESPACES 8
-#define MAX_SOURCES 4096
+#define MAX_NETWORKS 4096
 #define MAX_ADDRESSES 4096
+#define MAX_PLACES 16384
 #define MAX_HOPS_KNOWN 4096
+#define MAX_HOPS_WANTED 256 /* userspace resolves each of them, so a sender must not be able to make many */
 #define RECENT_BITS 13 /* of the number of connections that a CPU remembers */
 
 /* Few networks are found faster by a look at each than in a trie. */
-#define FIRST_SOURCES 4
+#define FIRST_NETWORKS 4
 
+/* The address lies within the mask; an unused entry has an empty mask and an address of all ones, which matches nothing. */
 struct network {
 	__be32 mask;
-	__be32 address; /* within the mask; with an empty mask all ones, which nobody has */
+	__be32 address;
 };
+
+struct network6 {
+	__u64 mask[2]; /* as in struct flow */
+	__u64 address[2];
+};
+
+/* One bit for the hash of each single address in `places`: an address whose bit is clear is not there. */
+#define FILTER_BITS 12
 
 struct proxy_settings {
-	__u32 check_sources;   /* 0: tunnelled packets are taken from anybody */
-	__u32 check_addresses; /* 0: and whomever they are addressed to */
+	__u32 check_sources;   /* 0: tunnelled packets are accepted from any address */
+	__u32 check_addresses; /* 0: and to any address */
 	__be32 address;	       /* the interface's first: nearly all tunnels end there */
-	struct network first_sources[FIRST_SOURCES];
-	__u64 gateway_mac;     /* as in parse.h, of the router that can route to any hop; 0: there is none */
+	struct network first_networks[FIRST_NETWORKS];
+	__u64 macs[2]; /* as in parse.h: those of the interface, and of the bond or bridge that it belongs to */
+	__u64 gateway_mac; /* of the router that can route to any hop; 0: there is none */
 	__u32 num_namespaces;
 	__u32 namespaces[MAX_NAMESPACES]; /* ids, as this network namespace numbers its peers */
+	struct network first_vips[FIRST_NETWORKS]; /* of those in `places`; none contains an address that is not a VIP */
+	struct network6 first_vips6[FIRST_NETWORKS];
+	__u64 filter[1 << (FILTER_BITS - 6)];
 };
 
-struct source_key {
+struct network_key {
 	__u32 prefix_len;
 	__be32 address;
 };
 
+/* family is 4 or 6, and counts as the first 32 bits of the prefix. The address is as in struct flow. */
+struct place_key {
+	__u32 prefix_len;
+	__u32 family;
+	__u64 address[2];
+};
+
+#define PLACE_OWN 0 /* an address that the host uses itself */
+#define PLACE_VIP 1
+
 BPF_ARRAY(proxy_settings, struct proxy_settings, 1);
-BPF_LPM_TRIE(sources, struct source_key, __u32, MAX_SOURCES);
+/* The hosts that packets may be sent on to; if check_sources is set, tunnelled packets are accepted from these alone. */
+BPF_LPM_TRIE(networks, struct network_key, __u32, MAX_NETWORKS);
+/* Where a tunnel may end: the IPv4 addresses of this host. */
 BPF_HASH(addresses, __be32, __u8, MAX_ADDRESSES);
+/* What is local to this host: the longest prefix decides whether an address is a VIP or the host's own. */
+BPF_LPM_TRIE(places, struct place_key, __u32, MAX_PLACES);
 
 /* The way to a fellow proxy. */
 struct next_hop {
@@ -47,10 +77,28 @@ struct next_hop {
 	__u64 packets; /* that were sent on to it */
 };
 
-/* The proxies to which userspace has found the way; and those to which it is asked to find it, with the packets that were
- * sent on to them meanwhile. Of the latter, the least recently used ones are forgotten. */
+/* The proxies whose MAC userspace has resolved; and those that it is to resolve, with the packets that were sent on to them
+ * meanwhile. Of the latter, the least recently used ones are forgotten. */
 BPF_TABLE("percpu_hash", __be32, struct next_hop, next_hops, MAX_HOPS_KNOWN);
-BPF_TABLE("lru_hash", __be32, __u64, wanted_hops, MAX_HOPS_KNOWN);
+BPF_TABLE("lru_hash", __be32, __u64, wanted_hops, MAX_HOPS_WANTED);
+
+/* The same value, of which the verifier knows nothing any more, as the sum with a word that it does not know: it then follows
+ * what comes next once, not for each verdict. */
+__inline __u64 without_knowledge(const struct proxy_settings *settings, __u64 value)
+{
+	__u64 unknown = settings->gateway_mac;
+
+	value += unknown;
+	barrier_var(value);
+	return value - unknown;
+}
+
+/* A packet's hops as a copy, which the verifier lets be read at any place. */
+struct hop_list {
+	__be32 hop[MAX_HOPS];
+};
+
+BPF_PERCPU_ARRAY(hop_list, struct hop_list, 1);
 
 /* A connection that was established here when the kernel was last asked: recent.h. */
 struct recent {

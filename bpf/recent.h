@@ -7,7 +7,7 @@
 #include "proxy_maps.h"
 
 #define RECENT_JIFFIES 25 /* 25 to 250 ms, by the kernel's HZ */
-#define RECENT_HASH 0x9e3779b97f4a7c15ULL /* 2^64 by the golden ratio: Knuth, 6.4 */
+#define GOLDEN_RATIO 0x9e3779b97f4a7c15ULL /* 2^64 by the golden ratio: Knuth, 6.4 */
 
 __inline __u64 ports_of(const struct flow *flow)
 {
@@ -18,7 +18,7 @@ __inline __u64 ports_of(const struct flow *flow)
 __inline struct recent *place_of(const struct flow *flow)
 {
 	__u64 word = flow->src[0] ^ flow->src[1] ^ ports_of(flow) << 24;
-	__u32 place = word * RECENT_HASH >> (64 - RECENT_BITS);
+	__u32 place = word * GOLDEN_RATIO >> (64 - RECENT_BITS);
 
 	return recent.lookup(&place);
 }

@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Whether a packet's connection lives on this host: the kernel's own sockets are asked. */
+/* Whether a packet's connection lives on this host: the kernel's own sockets decide. */
 #pragma once
 
 #include "packet.h"
 #include "proxy_maps.h"
 #include "recent.h"
-
-/* From the kernel's include/net/tcp_states.h. */
-#define TCP_ESTABLISHED_STATE 1
-#define TCP_TIME_WAIT_STATE 6
-#define TCP_LISTEN_STATE 10
-#define TCP_NEW_SYN_RECV_STATE 12 /* half-open */
+#include "segment.h"
 
 /* A flow as the helper takes it. */
 __inline void set_tuple(struct bpf_sock_tuple *tuple, const struct flow *flow)
@@ -36,11 +31,6 @@ __inline struct bpf_sock *find_socket(struct xdp_md *ctx, struct bpf_sock_tuple 
 	return bpf_skc_lookup_tcp(ctx, tuple, sizeof(tuple->ipv6), namespace, 0);
 }
 
-__inline bool is_plain_ack(const struct tcphdr *tcp)
-{
-	return tcp->ack && !tcp->syn && !tcp->rst && !tcp->fin;
-}
-
 /* Of the IP header the helper reads no more than its fixed part. */
 __inline bool holds_cookie(struct bpf_sock *listener, const struct packet *pkt)
 {
@@ -51,35 +41,6 @@ __inline bool holds_cookie(struct bpf_sock *listener, const struct packet *pkt)
 	return !bpf_tcp_check_syncookie(listener, pkt->ip, sizeof(struct ipv6hdr), pkt->tcp, sizeof(*pkt->tcp));
 }
 
-/* A client repeats its SYN when the answer was lost. If its row has changed meanwhile, two proxies hold the connection
- * half-open, each with a sequence number of its own, and the client goes on with one of them: that whose number it
- * acknowledges. The other would answer with RST. */
-__inline bool is_of_half_open(struct bpf_sock *sk, const struct packet *pkt)
-{
-	struct tcp_request_sock *request = bpf_skc_to_tcp_request_sock(sk);
-	__u32 start;
-
-	if (!request)
-		return true;
-	start = *(__u32 *)((void *)request + REQUEST_SNT_ISN);
-	if (pkt->kind == KIND_ICMP_ERROR)
-		return pkt->quote->seq == bpf_htonl(start);
-	return !pkt->tcp->ack || pkt->tcp->ack_seq == bpf_htonl(start + 1);
-}
-
-/* A connection in TIME-WAIT has heard all that its client had to say. Later numbers are those of a new connection with the
- * same ports (RFC 1122, 4.2.2.13), which lives elsewhere: its SYN would have ended the TIME-WAIT. */
-__inline bool is_of_time_wait(struct bpf_sock *sk, const struct packet *pkt)
-{
-	struct tcp_timewait_sock *waiting = bpf_skc_to_tcp_timewait_sock(sk);
-	__u32 end;
-
-	if (!waiting || pkt->kind == KIND_ICMP_ERROR)
-		return true;
-	end = *(__u32 *)((void *)waiting + TIME_WAIT_RCV_NXT);
-	return (__s32)(bpf_ntohl(pkt->tcp->seq) - end) <= 0;
-}
-
 /* Why a socket of the packet's addresses and ports takes it; CONTINUE if it does not. */
 __inline enum verdict judge(struct bpf_sock *sk, const struct packet *pkt)
 {
@@ -87,48 +48,16 @@ __inline enum verdict judge(struct bpf_sock *sk, const struct packet *pkt)
 	case TCP_LISTEN_STATE:
 		return holds_cookie(sk, pkt) ? TAKEN_SYNCOOKIE : CONTINUE;
 	case TCP_NEW_SYN_RECV_STATE:
-		return is_of_half_open(sk, pkt) ? TAKEN_ESTABLISHED : CONTINUE;
+		if (!is_of_half_open(sk, pkt))
+			return CONTINUE;
+		return pkt->kind == KIND_TCP && is_plain_ack(pkt->tcp) ? TAKEN_HANDSHAKE : TAKEN_ESTABLISHED;
 	case TCP_TIME_WAIT_STATE:
 		return is_of_time_wait(sk, pkt) ? TAKEN_ESTABLISHED : CONTINUE;
+	case TCP_SYN_SENT_STATE:
+		return is_of_syn_sent(sk, pkt) ? TAKEN_ESTABLISHED : CONTINUE;
 	default:
-		return TAKEN_ESTABLISHED;
+		return is_of_connection(sk, pkt) ? TAKEN_ESTABLISHED : CONTINUE;
 	}
-}
-
-/* In one network namespace; CONTINUE if nobody there knows the packet. */
-__inline enum verdict seek_in(struct xdp_md *ctx, const struct packet *pkt, struct bpf_sock_tuple *tuple,
-			      __u64 namespace, struct recent *recent)
-{
-	enum verdict verdict;
-	struct bpf_sock *sk;
-
-	sk = find_socket(ctx, tuple, pkt->flow.family, namespace);
-	if (!sk)
-		return CONTINUE;
-	verdict = judge(sk, pkt);
-	if (recent && sk->state == TCP_ESTABLISHED_STATE)
-		remember(recent, &pkt->flow);
-	bpf_sk_release(sk);
-	return verdict;
-}
-
-/* recent: where the connection is remembered if it is established; NULL if it is not to be. */
-__inline enum verdict ask_kernel(struct xdp_md *ctx, const struct proxy_settings *settings, const struct packet *pkt,
-				 struct recent *recent)
-{
-	struct bpf_sock_tuple tuple;
-	enum verdict verdict;
-
-	set_tuple(&tuple, &pkt->flow);
-	verdict = seek_in(ctx, pkt, &tuple, BPF_F_CURRENT_NETNS, recent);
-	if (verdict)
-		return verdict;
-	for (int i = 0; i < MAX_NAMESPACES && i < settings->num_namespaces; i++) {
-		verdict = seek_in(ctx, pkt, &tuple, settings->namespaces[i], recent);
-		if (verdict)
-			return verdict;
-	}
-	return FORWARDED;
 }
 
 __inline bool ends_connection(const struct packet *pkt)
@@ -136,23 +65,59 @@ __inline bool ends_connection(const struct packet *pkt)
 	return pkt->kind == KIND_TCP && (pkt->tcp->fin || pkt->tcp->rst);
 }
 
+/* In one network namespace; CONTINUE if no socket there takes the packet. */
+__inline enum verdict seek_in(struct xdp_md *ctx, const struct proxy_settings *settings, const struct packet *pkt,
+			      struct bpf_sock_tuple *tuple, __u64 namespace, struct recent *place)
+{
+	enum verdict verdict;
+	struct bpf_sock *sk;
+
+	sk = find_socket(ctx, tuple, pkt->flow.family, namespace);
+	if (!sk)
+		return CONTINUE;
+	verdict = without_knowledge(settings, judge(sk, pkt));
+	if (verdict && sk->state == TCP_ESTABLISHED_STATE && !ends_connection(pkt))
+		remember(place, &pkt->flow);
+	bpf_sk_release(sk);
+	return verdict;
+}
+
+/* place: where the connection is remembered if it is established. */
+__inline enum verdict ask_kernel(struct xdp_md *ctx, const struct proxy_settings *settings, const struct packet *pkt,
+				 struct recent *place)
+{
+	struct bpf_sock_tuple tuple;
+	enum verdict verdict;
+
+	set_tuple(&tuple, &pkt->flow);
+	verdict = seek_in(ctx, settings, pkt, &tuple, BPF_F_CURRENT_NETNS, place);
+	if (verdict)
+		return verdict;
+	for (int i = 0; i < MAX_NAMESPACES && i < settings->num_namespaces; i++) {
+		verdict = seek_in(ctx, settings, pkt, &tuple, settings->namespaces[i], place);
+		if (verdict)
+			return verdict;
+	}
+	return FORWARDED;
+}
+
 __inline enum verdict seek_socket(struct xdp_md *ctx, const struct proxy_settings *settings, const struct packet *pkt)
 {
 	struct recent *place = place_of(&pkt->flow);
 
-	if (place && ends_connection(pkt)) {
+	if (!place)
+		return DROP_NO_STATE;
+	if (ends_connection(pkt))
 		place->until = 0;
-		place = NULL;
-	}
-	if (place && is_recent(place, &pkt->flow))
+	else if (pkt->kind == KIND_TCP && is_recent(place, &pkt->flow))
 		return TAKEN_ESTABLISHED;
 	return ask_kernel(ctx, settings, pkt, place);
 }
 
-/* Who takes the packet here; FORWARDED when nobody does and it deserves its second chance. */
+/* Why the packet is taken here; FORWARDED if it is not, and deserves its second chance. */
 __inline enum verdict seek(struct xdp_md *ctx, const struct proxy_settings *settings, const struct packet *pkt)
 {
-	if (pkt->kind == KIND_TCP && pkt->tcp->syn)
+	if (pkt->kind == KIND_TCP && begins_connection(pkt->tcp))
 		return TAKEN_SYN;
 	if (pkt->flow.protocol != IPPROTO_TCP || (pkt->kind != KIND_TCP && pkt->kind != KIND_ICMP_ERROR))
 		return TAKEN_CONNECTIONLESS;

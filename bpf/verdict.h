@@ -24,10 +24,11 @@ BPF_PERCPU_ARRAY(counters, struct counters, 1);
 /* Counts the verdict and returns its action. */
 __inline int conclude(enum verdict verdict)
 {
-	__u32 index = (__u32)verdict >> ACTION_BITS;
+	__u64 index = (__u32)verdict >> ACTION_BITS;
 	struct counters *mine;
 	int zero = 0;
 
+	barrier_var(index);
 	mine = counters.lookup(&zero);
 	if (mine && index < NUM_VERDICTS)
 		mine->packets[index]++;

@@ -5,13 +5,16 @@
 #include "types.h"
 #include "proxy_maps.h"
 #include "packet.h"
+#include "admit.h"
 #include "decapsulate.h"
 #include "second_chance.h"
+#include "send_on.h"
 #include "capture.h"
 
-/* All that follows the parsing. The compiler makes a copy of it for each family, in which the family is known. */
-__inline enum verdict deliver(struct xdp_md *ctx, const struct proxy_settings *settings, const struct link *link,
-			      const struct tunnel_end *end, const struct packet *pkt, enum fault fault)
+/* Whether the packet comes out of the tunnel here, and why; FORWARDED if it goes on. The compiler makes a copy of this for
+ * each family, in which the family is known. */
+__inline enum verdict decide(struct xdp_md *ctx, const struct proxy_settings *settings, const struct tunnel_end *end,
+			     const struct packet *pkt, enum fault fault)
 {
 	enum verdict verdict;
 
@@ -20,10 +23,15 @@ __inline enum verdict deliver(struct xdp_md *ctx, const struct proxy_settings *s
 	capture_before(ctx, &pkt->flow);
 	if (unlikely(!pkt->hop_limit))
 		return DROP_TTL_ZERO;
-	verdict = seek(ctx, settings, pkt);
-	if (verdict == FORWARDED)
-		return send_on(ctx, settings, link, end);
-	return decapsulate(ctx, link, end, verdict);
+	verdict = admit(settings, end, pkt);
+	if (verdict)
+		return verdict;
+	return seek(ctx, settings, pkt);
+}
+
+__inline bool is_drop(enum verdict verdict)
+{
+	return (verdict & ((1 << ACTION_BITS) - 1)) == XDP_DROP;
 }
 
 __inline enum verdict receive(struct xdp_md *ctx)
@@ -49,11 +57,16 @@ __inline enum verdict receive(struct xdp_md *ctx)
 	if (likely(end.protocol == IPPROTO_IPIP)) {
 		fault = parse_ipv4_packet(ctx, &c, &pkt);
 		pkt.flow.family = 4;
-		return deliver(ctx, settings, &link, &end, &pkt, fault);
+		verdict = decide(ctx, settings, &end, &pkt, fault);
+	} else {
+		fault = parse_ipv6_packet(ctx, &c, &pkt);
+		pkt.flow.family = 6;
+		verdict = decide(ctx, settings, &end, &pkt, fault);
 	}
-	fault = parse_ipv6_packet(ctx, &c, &pkt);
-	pkt.flow.family = 6;
-	return deliver(ctx, settings, &link, &end, &pkt, fault);
+	verdict = without_knowledge(settings, verdict);
+	if (verdict == FORWARDED)
+		verdict = send_on(ctx, settings, &link);
+	return is_drop(verdict) || verdict == FORWARDED ? verdict : decapsulate(ctx, &link, &end, verdict);
 }
 
 int proxy(struct xdp_md *ctx)

@@ -257,13 +257,16 @@ class AgentConfig:
 class ProxyConfig:
     """A proxy's own configuration.
 
-    `sources` are the networks that tunnelled packets are taken from, and that the agent answers to; empty: any.
+    `sources` are the networks that tunnelled packets are taken from, that they are sent on to, and that the agent
+    answers to; empty: any source, and the hops of the interface's own networks. `vips` are the addresses that the
+    tunnel leads to; None: what glb/proxy/vips.py makes of the host's addresses.
     `namespaces` are the network namespaces, beside the proxy's own, whose sockets take packets: names under
     /run/netns, or absolute paths. `agent` is None where none is to run. `metrics` is where Prometheus may ask by TCP;
     None: nowhere.
     """
 
     sources: tuple[IPv4Network, ...] = ()
+    vips: tuple[Network, ...] | None = None
     namespaces: tuple[str, ...] = ()
     metrics: Metrics | None = None
     agent: AgentConfig | None = AgentConfig()

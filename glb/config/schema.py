@@ -190,6 +190,7 @@ class AgentSource(Source):
 
 class ProxySource(Source):
     sources: tuple[Annotated[IPv4Network, PlainValidator(values.network_ipv4)], ...] = ()
+    vips: tuple[Annotated[Network, PlainValidator(values.vip)], ...] | None = None
     namespaces: tuple[Annotated[str, PlainValidator(values.namespace)], ...] = ()
     metrics: MetricsSource | None = None
     agent: Annotated[AgentSource | None, BeforeValidator(values.object_or_false)] = AgentSource()
@@ -197,6 +198,7 @@ class ProxySource(Source):
     def to_model(self) -> ProxyConfig:
         return ProxyConfig(
             sources=self.sources,
+            vips=self.vips,
             namespaces=self.namespaces,
             metrics=self.metrics.to_model() if self.metrics else None,
             agent=self.agent.to_model() if self.agent else None,

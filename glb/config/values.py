@@ -183,6 +183,15 @@ def network_ipv4(value: object) -> IPv4Network:
     return found
 
 
+def vip(value: object) -> Network:
+    """An address or network that clients may send to, of either family."""
+    found = network(value)
+    first = found.network_address
+    if first.is_loopback or first.is_multicast or first.is_link_local or first.is_unspecified:
+        raise refuse(value, "an address or CIDR that clients send to, such as 203.0.113.10 or 2001:db8:f::/64")
+    return found
+
+
 def listen(value: object) -> Listen:
     """An address of this host and a port: 127.0.0.1:9480, [::1]:9480, 0.0.0.0:9480."""
     allowed = "an address and a port such as 127.0.0.1:9480 or [::1]:9480"

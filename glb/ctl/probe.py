@@ -1,7 +1,6 @@
 """`glbctl probe`."""
 
 from dataclasses import asdict
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from glb.config.load import load_director, load_proxy
-from glb.config.model import Proto
+from glb.config.model import Proto, ProxyConfig
 from glb.ctl.endpoints import parse_endpoint
 from glb.ctl.output import Format, Output, emit, grid
 from glb.daemon.report import Report, reports_here
@@ -70,13 +69,8 @@ def _probe(report: Report, flow: Flow, proto: Proto) -> DirectorProbe | ProxyPro
     if report.role == "director":
         config = load_director(Path(report.config_file or ""))
         return probe_director(report.interface, load(Path(report.table_file or "")), config, flow, proto)
-    return probe_proxy(report.interface, _a_source(report), flow, proto)
-
-
-def _a_source(report: Report) -> IPv4Address | None:
-    """An address that the proxy takes packets from; None if it takes them from anybody."""
-    sources = load_proxy(Path(report.config_file)).sources if report.config_file else ()
-    return sources[0].network_address if sources else None
+    proxy = load_proxy(Path(report.config_file)) if report.config_file else ProxyConfig()
+    return probe_proxy(report.interface, proxy.sources, proxy.namespaces, flow, proto)
 
 
 def _facts(probe: DirectorProbe | ProxyProbe) -> dict[str, Any]:

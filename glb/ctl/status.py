@@ -1,6 +1,6 @@
 """What there is to say of a daemon and its datapath, for `director status` and `proxy status`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -59,6 +59,9 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
     if facts["unreachable"]:
         refused = "\n".join(f"{address}  {why}" for address, why in facts["unreachable"].items())
         lines.add_row("no next hop", Text(refused, style="red"))
+    if facts["role"] == "proxy":
+        lines.add_row("VIPs", _listed(facts["vips"]))
+        lines.add_row("handshakes", handshakes(facts["packets"]))
     if facts["role"] == "proxy" and facts["running"]:
         lines.add_row("agent", _answering(facts["agent"], facts["agent_trouble"]))
     if facts["running"]:
@@ -84,6 +87,27 @@ def _backends(table: dict[str, Any], facts: dict[str, Any]) -> RenderableType:
     if table["name"] in facts["unreached"]:
         lines.append("\nno backend can be reached from this host; see `glbctl doctor`", "red")
     return lines
+
+
+_MOST_LISTED = 16
+
+
+def _listed(vips: Sequence[str]) -> RenderableType:
+    if not vips:
+        return Text("none: everything in the tunnel is dropped", style="red")
+    further = len(vips) - _MOST_LISTED
+    return "\n".join([*vips[:_MOST_LISTED], *([f"and {further} more"] if further > 0 else [])])
+
+
+def handshakes(packets: Mapping[str, int]) -> RenderableType:
+    """How many of the connections that began here were completed. A client may repeat its SYN: the share shows that
+    answers do not reach the clients, not how many do not."""
+    begun = packets.get("taken_syn", 0)
+    if not begun:
+        return "none yet"
+    completed = min(begun, packets.get("taken_handshake", 0) + packets.get("taken_syncookie", 0))
+    text = f"{completed:,} of {begun:,} SYNs completed by an ACK ({completed / begun:.0%})"
+    return text if 2 * completed >= begun else Text(f"{text}; `glbctl explain taken_handshake`", style="yellow")
 
 
 def _answering(places: Sequence[str], trouble: str | None) -> RenderableType:

@@ -85,6 +85,10 @@ class Report:
     """Backends that are healthy by `hold_share` alone."""
     cut_off: tuple[str, ...] = ()
     """Tables whose backends all fail their health checks, so that hold_share alone keeps any up."""
+    unreachable: tuple[str, ...] = ()
+    """Backends to which no next hop is known."""
+    vips: tuple[str, ...] = ()
+    """The addresses and networks that the proxy's tunnel leads to."""
     agent: tuple[str, ...] = ()
     """Where the proxy's agent answers: addresses with their port."""
     agent_trouble: str | None = None
@@ -151,7 +155,7 @@ def read_report(path: Path) -> Report:
         for name in ("load_times", "health_times"):
             data[name] = _durations(data.get(name))
         data["held"] = tuple(HeldBackend(**held) for held in data.get("held", ()))
-        for name in ("agent", "metrics", "cut_off", "warnings"):
+        for name in ("agent", "metrics", "cut_off", "warnings", "vips"):
             data[name] = tuple(data.get(name, ()))
         return Report(**data)
     except OSError as error:

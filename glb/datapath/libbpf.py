@@ -255,6 +255,13 @@ def delete(map_fd: int, key: bytes) -> None:
     check(lib.bpf_map_delete_elem(map_fd, key), "removal from a map")
 
 
+def delete_if_there(map_fd: int, key: bytes) -> None:
+    """The same of a key that the program may have removed meanwhile."""
+    result = lib.bpf_map_delete_elem(map_fd, key)
+    if result != -errno.ENOENT:
+        check(result, "removal from a map")
+
+
 def next_key(map_fd: int, key: bytes | None, key_size: int) -> bytes | None:
     """The key behind a key, or the first one; None behind the last."""
     following = ct.create_string_buffer(key_size)

@@ -1,7 +1,6 @@
 """The proxy's datapath: its program, and the settings in its maps."""
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
@@ -12,20 +11,33 @@ from glb.datapath import program as programs
 from glb.datapath.btf import member_offset
 from glb.datapath.forwards import NEXT_HOP, packets_to
 from glb.datapath.mac import UNKNOWN_MAC, mac_word
+from glb.datapath.places import (
+    Places,
+    PlaceSettings,
+    address_word,
+    first_networks,
+    place_key,
+    place_of_key,
+    word_address,
+)
 from glb.datapath.program import Constants, Program
-
-_NOBODY = 0xFFFFFFFF  # an address that no packet comes from
-
 
 # Their names, and of which member of which of the kernel's structs each is the place.
 _CONSTANTS = {
     "REQUEST_SNT_ISN": ("tcp_request_sock", "snt_isn"),
+    "REQUEST_RCV_NXT": ("tcp_request_sock", "rcv_nxt"),
     "TIME_WAIT_RCV_NXT": ("sock_common", "skc_tw_rcv_nxt"),  # which tcp_timewait_sock begins with
+    "TIME_WAIT_RCV_WND": ("tcp_timewait_sock", "tw_rcv_wnd"),
+    "TIME_WAIT_SUBSTATE": ("inet_timewait_sock", "tw_substate"),  # which it begins with, too
+    "CONNECTION_RCV_NXT": ("tcp_sock", "rcv_nxt"),
+    "CONNECTION_WINDOW_CLAMP": ("tcp_sock", "window_clamp"),
+    "CONNECTION_SND_UNA": ("tcp_sock", "snd_una"),
+    "CONNECTION_SND_NXT": ("tcp_sock", "snd_nxt"),
 }
 
 
 def constants() -> Constants:
-    """What the program is compiled with: where the running kernel keeps what it reads of connections that begin or end.
+    """What the program is compiled with: where the running kernel keeps what it reads of sockets.
 
     Raises DatapathError where the kernel does not tell.
     """
@@ -33,7 +45,7 @@ def constants() -> Constants:
 
 
 class ProxyDatapath:
-    """A proxy program, and what its maps tell it. Until settings are written, it takes any tunnelled packet.
+    """A proxy program, and what its maps tell it. Until settings are written, it leaves all packets to the stack.
 
     Only what differs from what the maps hold is written: a program that runs is taken over without a write.
     """
@@ -41,9 +53,11 @@ class ProxyDatapath:
     def __init__(self, program: Program) -> None:
         self.program = program
         maps = program.maps
-        self._sources = {_network(key) for key in maps["sources"]}
-        self._addresses = {_address(key) for key in maps["addresses"]}
-        self._next_hops = {_address(key): _mac(maps["next_hops"][key]) for key in maps["next_hops"]}
+        self._networks = {_network(key) for key in maps["networks"]}
+        self._addresses = {word_address(key) for key in maps["addresses"]}
+        self._places = {place_of_key(key): bool(maps["places"][key]) for key in maps["places"]}
+        self._place_settings: PlaceSettings | None = None
+        self._next_hops = {word_address(key): _mac(maps["next_hops"][key]) for key in maps["next_hops"]}
 
     @classmethod
     def load(cls) -> "ProxyDatapath":
@@ -59,44 +73,66 @@ class ProxyDatapath:
 
     def write(
         self,
+        *,
+        macs: Collection[bytes],
+        places: Places,
         sources: Sequence[IPv4Network] = (),
+        hops: Sequence[IPv4Network] = (),
         namespaces: Sequence[int] = (),
-        addresses: Sequence[IPv4Address] = (),
+        addresses: Sequence[IPv4Address] | None = None,
         gateway: bytes = UNKNOWN_MAC,
     ) -> None:
-        """Set whom tunnelled packets are taken from, the addresses of this host that they may be sent to (the likeliest
-        first), and which further network namespaces' sockets are asked: ids, as the interface's own namespace numbers
-        its peers. Where no source or no address is named, any will do. gateway: the MAC (6 bytes) of the router that
-        packets are sent on to until the way to a hop is known.
+        """Set what the program accepts, and where it sends on to.
+
+        macs: the one or two MACs (6 bytes) that frames are taken for. places: what is local to this host, and whether
+        it is a VIP. sources: the networks that tunnelled packets are accepted from; none: from any address. hops: the
+        networks that packets may be sent on to if there are no sources, which are otherwise the sources themselves.
+        addresses: where a tunnel may end, the likeliest first; None: at any address. namespaces: further network
+        namespaces whose sockets take packets, as ids by which the interface's own namespace numbers its peers.
+        gateway: the MAC of the router that packets are sent on to until the MAC on the way to a hop is known.
 
         What is new is let in before anything is checked, and what is gone is shut out last: no packet that both
         settings would take is dropped.
         """
-        new_sources, new_addresses = set(sources), set(addresses)
-        source_map, address_map = self.program.maps["sources"], self.program.maps["addresses"]
-        for network in new_sources - self._sources:
-            source_map[_source_key(network)] = 1
-            self._sources.add(network)
-        for address in new_addresses - self._addresses:
-            address_map[_word(address)] = 1
+        networks = sources or hops
+        maps = self.program.maps
+        for network in set(networks) - self._networks:
+            maps["networks"][_network_key(network)] = 1
+            self._networks.add(network)
+        ends = set(addresses or ())
+        for address in ends - self._addresses:
+            maps["addresses"][address_word(address)] = 1
             self._addresses.add(address)
-        self._write_settings(sources, namespaces, addresses, gateway)
-        for network in self._sources - new_sources:
-            del source_map[_source_key(network)]
-            self._sources.remove(network)
-        for address in self._addresses - new_addresses:
-            del address_map[_word(address)]
+        for place, is_vip in places.items():
+            if self._places.get(place) is not is_vip:
+                maps["places"][place_key(place)] = is_vip
+                self._places[place] = is_vip
+        self._write_settings(macs, places, bool(sources), networks, namespaces, addresses, gateway)
+        for network in self._networks - set(networks):
+            del maps["networks"][_network_key(network)]
+            self._networks.remove(network)
+        for address in self._addresses - ends:
+            del maps["addresses"][address_word(address)]
             self._addresses.remove(address)
+        for place in self._places.keys() - places.keys():
+            del maps["places"][place_key(place)]
+            del self._places[place]
 
     def wanted_hops(self) -> set[IPv4Address]:
-        """The fellow proxies that packets were to be sent on to, while the way there was not known."""
-        return {_address(key) for key in self.program.maps["wanted_hops"]}
+        """The hops that packets were to be sent on to while the MAC on the way to them was not known."""
+        return {word_address(key) for key in self.program.maps["wanted_hops"]}
+
+    def forget_wanted(self, hops: Collection[IPv4Address]) -> None:
+        """Take back hops from those that are to be resolved, with what was counted of them."""
+        table = self.program.maps["wanted_hops"]
+        for hop in self.wanted_hops().intersection(hops):
+            libbpf.delete_if_there(table.fd, hop.packed)  # the program also makes room, when the map is full
 
     def write_next_hops(self, next_hops: Mapping[IPv4Address, bytes]) -> None:
         """Tell the MACs (6 bytes) on the way to fellow proxies, in the place of what was told before."""
         table = self.program.maps["next_hops"]
         for address in self._next_hops.keys() - next_hops.keys():
-            del table[_word(address)]
+            del table[address_word(address)]
             del self._next_hops[address]
         for address, mac in next_hops.items():
             if self._next_hops.get(address) != mac_word(mac):
@@ -104,7 +140,7 @@ class ProxyDatapath:
 
     def _write_next_hop(self, address: IPv4Address, mac: int) -> None:
         """Packets that are counted at the very moment when a MAC changes may be missing in the count."""
-        table, key = self.program.maps["next_hops"], _word(address)
+        table, key = self.program.maps["next_hops"], address_word(address)
         is_known = address in self._next_hops
         counts = packets_to(table[key].tobytes()) if is_known else [0] * libbpf.possible_cpus()
         table[key] = b"".join(NEXT_HOP.pack(mac, packets) for packets in counts)
@@ -116,19 +152,26 @@ class ProxyDatapath:
 
     def _write_settings(
         self,
-        sources: Sequence[IPv4Network],
+        macs: Collection[bytes],
+        places: Places,
+        check_sources: bool,
+        networks: Sequence[IPv4Network],
         namespaces: Sequence[int],
-        addresses: Sequence[IPv4Address],
+        addresses: Sequence[IPv4Address] | None,
         gateway: bytes,
     ) -> None:
         table = self.program.maps["proxy_settings"]
         settings = np.zeros((), table.value)
-        settings["check_sources"] = bool(sources)
-        settings["check_addresses"] = bool(addresses)
-        settings["address"] = _word(addresses[0]) if addresses else 0
-        settings["first_sources"] = [(0, _NOBODY)] * len(settings["first_sources"])
-        for entry, network in zip(settings["first_sources"], sources, strict=False):
-            entry["mask"], entry["address"] = _word(network.netmask), _word(network.network_address)
+        settings["check_sources"] = check_sources
+        settings["check_addresses"] = addresses is not None
+        settings["address"] = address_word(addresses[0]) if addresses else 0
+        settings["first_networks"] = first_networks(networks, settings["first_networks"])
+        settings["macs"] = [mac_word(mac) for mac in (*macs, *macs)][: len(settings["macs"])]
+        if self._place_settings is None or self._place_settings.places != places:
+            self._place_settings = PlaceSettings.of(places, settings)
+        settings["first_vips"] = self._place_settings.first_vips
+        settings["first_vips6"] = self._place_settings.first_vips6
+        settings["filter"] = self._place_settings.filter
         settings["gateway_mac"] = mac_word(gateway)
         settings["num_namespaces"] = len(namespaces)
         settings["namespaces"][: len(namespaces)] = namespaces
@@ -136,24 +179,15 @@ class ProxyDatapath:
             table[0] = settings
 
 
-def _source_key(network: IPv4Network) -> tuple[int, int]:
-    return network.prefixlen, _word(network.network_address)
+def _network_key(network: IPv4Network) -> tuple[int, int]:
+    return network.prefixlen, address_word(network.network_address)
 
 
 def _network(key: Any) -> IPv4Network:
-    return IPv4Network((_address(key["address"]), int(key["prefix_len"])))
+    return IPv4Network((word_address(key["address"]), int(key["prefix_len"])))
 
 
 def _mac(next_hop: Any) -> int:
     """The word of a next hop's MAC, which is the same on each CPU."""
     mac, _ = NEXT_HOP.unpack_from(next_hop.tobytes())
     return int(mac)
-
-
-def _word(address: IPv4Address) -> int:
-    """The address in network order, read as this machine reads words."""
-    return int.from_bytes(address.packed, sys.byteorder)
-
-
-def _address(word: Any) -> IPv4Address:
-    return IPv4Address(int(word).to_bytes(4, sys.byteorder))

@@ -55,7 +55,7 @@ class Progress:
             most=max(self.most, left),
             looks_without=0 if left else self.looks_without + 1,
             established_rate=self._rate(answer, at, "taken_established"),
-            new_rate=self._rate(answer, at, "taken_syn", "taken_syncookie"),
+            new_rate=self._rate(answer, at, "taken_syn", "taken_handshake", "taken_syncookie"),
         )
 
     def after_failure(self, error: str) -> "Progress":

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, ip_address
 from socket import AF_INET
 from typing import Any
 
@@ -80,11 +80,28 @@ def xdp_attached(interface: Interface) -> AttachedXdp | None:
     return AttachedXdp(program_id, _XDP_MODES.get(xdp.get_attr("IFLA_XDP_ATTACHED"), "xdp")) if program_id else None
 
 
+def frame_macs(interface: Interface) -> tuple[bytes, ...]:
+    """The MACs (6 bytes) of frames that the kernel takes for this host's own (PACKET_HOST): the interface's, and that
+    of the bond, team or bridge that it belongs to."""
+    with open_netlink() as netlink:
+        [link] = netlink.get_links(interface.index)
+    own = bytes.fromhex((link.get("address") or "").replace(":", ""))
+    return (interface.mac,) if own == interface.mac else (interface.mac, own)
+
+
 def ipv4_addresses(interface: Interface) -> list[IPv4Address]:
     """The IPv4 addresses of this network namespace, those of the interface first."""
     with open_netlink() as netlink:
         found = [(entry["index"], IPv4Address(entry.get("local"))) for entry in netlink.get_addr(family=AF_INET)]
     return [address for index, address in sorted(found, key=lambda pair: pair[0] != interface.ip_index)]
+
+
+def interface_networks(interface: Interface) -> list[IPv4Network]:
+    """The IPv4 networks that the interface is connected to."""
+    with open_netlink() as netlink:
+        entries = netlink.get_addr(family=AF_INET, index=interface.ip_index)
+        found = {IPv4Interface((entry.get("address"), entry["prefixlen"])).network for entry in entries}
+    return sorted(network for network in found if network.prefixlen < network.max_prefixlen)
 
 
 def local_addresses() -> frozenset[IPv4Address | IPv6Address]:

@@ -10,9 +10,13 @@ from ipaddress import IPv4Address, IPv6Address
 
 from glb.network.sock_diag import MESSAGE, open_sock_diag, sockets
 
+Endpoint = tuple[IPv4Address | IPv6Address, int]
+"""An address and a port."""
+
 Ports = tuple[int, int]
 """The first and the last port of a range."""
 
+_BOTH_ENDS = struct.Struct("!4xHH16s16s")  # of struct inet_diag_msg
 _JUMP, _PORT_AT_LEAST, _PORT_AT_MOST = 1, 2, 3  # INET_DIAG_BC_JMP, _S_GE, _S_LE
 _STEP = struct.Struct("=BBH")  # struct inet_diag_bc_op: code, bytes to go on by if it holds, and if not
 _RANGE_BYTES = 5 * _STEP.size  # two comparisons, each with its port in a step of its own, and a jump
@@ -59,6 +63,27 @@ def count_sockets(ports: Sequence[Ports], namespace: str | None = None) -> Count
         for (family, state, port, address), number in _count(netlink, ports).items():
             ends[LocalEnd(_address(family, address), int.from_bytes(port), TcpState(state))] += number
     return ends
+
+
+def has_connection(local: Endpoint, remote: Endpoint, namespace: str | None = None) -> bool:
+    """Whether a TCP socket has these two ends, in a network namespace as for `count_sockets`. Raises NetworkError."""
+    (_, port), (_, far_port) = local, remote
+    wanted = (port, far_port, local[0], remote[0])
+    states, bytecode = sum(1 << state for state in TcpState), _port_filter([(port, port)])
+    with open_sock_diag(namespace) as netlink:
+        return any(
+            _ends(family, data, begin) == wanted
+            for family in (socket.AF_INET, socket.AF_INET6)
+            for data, begin, _ in list(sockets(netlink, family, socket.IPPROTO_TCP, states, bytecode))
+        )
+
+
+def _ends(
+    family: int, data: bytes, begin: int
+) -> tuple[int, int, IPv4Address | IPv6Address, IPv4Address | IPv6Address]:
+    """Local and remote port, local and remote address."""
+    port, far_port, address, far_address = _BOTH_ENDS.unpack_from(data, begin)
+    return port, far_port, _address(family, address), _address(family, far_address)
 
 
 def _count(netlink: socket.socket, ports: Sequence[Ports]) -> Counter[_End]:

@@ -1,47 +1,73 @@
 """A proxy's decision on a flow's packets: would it take them, or send them on?"""
 
 import os
-from ipaddress import IPv4Address
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network
+from itertools import islice
 
 from glb.config.model import Proto
 from glb.datapath import libbpf
 from glb.datapath.pins import pin_dir
 from glb.hashing.flow import Flow
-from glb.network.interface import find_interface, ipv4_addresses
-from glb.network.unused import unused_addresses
+from glb.network.interface import find_interface, interface_networks, ipv4_addresses
+from glb.network.sockets import has_connection
 from glb.probe.decisions import Decision, ProxyProbe
 from glb.probe.director import ACTIONS
 from glb.probe.frames import client_packet, pinned_program, run, tunnelled
 
 _DECISIONS = {"pass": Decision.TAKEN, "tx": Decision.SENT_ON, "drop": Decision.DROPPED}
+_LOOKED_AT = 256  # addresses of a network, in search of one that is not this host's
 
 
-def probe_proxy(interface: str, source: IPv4Address | None, flow: Flow, proto: Proto) -> ProxyProbe:
-    """source: a director's address that the proxy takes packets from; None: any will do.
+def probe_proxy(
+    interface: str, sources: Sequence[IPv4Network], namespaces: Sequence[str], flow: Flow, proto: Proto
+) -> ProxyProbe:
+    """sources, namespaces: as the proxy's configuration has them.
 
     Raises DatapathError or NetworkError. The packets are counted in the program's statistics.
     """
     found = find_interface(interface)
-    address = ipv4_addresses(found)[0]
-    [peer] = unused_addresses(
-        4, 1
-    )  # a hop that is no proxy: a packet that is sent on can be told from one that is taken
-    assert isinstance(peer, IPv4Address)
-    decisions = []
+    own = ipv4_addresses(found)
+    hops = list(islice(_addresses(sources or interface_networks(found), own), 1))
+    source = next(_addresses(sources, hops), own[0])
     with pinned_program(interface) as program:
-        for flags in ("S", "A"):
-            packet = tunnelled(client_packet(flow, proto, flags), source or peer, address, (peer,))
-            action, _ = run(program, found.mac, packet)
-            decisions.append(_DECISIONS.get(ACTIONS[action], Decision.DROPPED))
-    _forget(interface, peer)
-    return ProxyProbe(interface, *decisions)
+        wanted = _wanted(interface)
+        first, later = (
+            _DECISIONS.get(ACTIONS[action], Decision.DROPPED)
+            for action, _ in (
+                run(program, found.mac, tunnelled(client_packet(flow, proto, flags), source, own[0], hops))
+                for flags in ("S", "A")
+            )
+        )
+    _forget(interface, {hop.packed for hop in hops} - wanted)
+    if later is Decision.SENT_ON and proto is Proto.TCP and _is_connected(flow, namespaces):
+        later = Decision.TAKEN  # with the connection's own sequence numbers, which the probe does not know
+    return ProxyProbe(interface, first, later)
 
 
-def _forget(interface: str, peer: IPv4Address) -> None:
-    """The program has put the hop among those that its daemon is to resolve."""
+def _is_connected(flow: Flow, namespaces: Sequence[str]) -> bool:
+    local, remote = (flow.dst, flow.dst_port), (flow.src, flow.src_port)
+    return any(has_connection(local, remote, name) for name in (None, *namespaces))
+
+
+def _addresses(networks: Iterable[IPv4Network], without: Sequence[IPv4Address]) -> Iterator[IPv4Address]:
+    for network in networks:
+        yield from (address for address in islice(network.hosts(), _LOOKED_AT) if address not in without)
+
+
+def _wanted(interface: str) -> set[bytes]:
     table = libbpf.open_pin(pin_dir(interface) / "wanted_hops")
     try:
-        if peer.packed in libbpf.keys(table, len(peer.packed)):
-            libbpf.delete(table, peer.packed)
+        return set(libbpf.keys(table, 4))
+    finally:
+        os.close(table)
+
+
+def _forget(interface: str, hops: set[bytes]) -> None:
+    """Of the hops that the program has requested for the probe alone."""
+    table = libbpf.open_pin(pin_dir(interface) / "wanted_hops")
+    try:
+        for hop in hops & set(libbpf.keys(table, 4)):
+            libbpf.delete(table, hop)
     finally:
         os.close(table)

@@ -1,6 +1,7 @@
-"""One interface's proxy: what is attached, whom it takes packets from, and the ways to its fellows."""
+"""One interface's proxy: what is attached, what it accepts, and where it sends on to."""
 
 import logging
+import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,15 +13,18 @@ from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, now
 from glb.daemon.reporter import Reporter
 from glb.datapath.attachment import Attachment
+from glb.datapath.forwards import forwards_of
 from glb.datapath.mac import UNKNOWN_MAC
 from glb.datapath.proxy import ProxyDatapath
 from glb.errors import GlbError
 from glb.network.errors import NetworkError
-from glb.network.interface import addresses_of, find_interface, ipv4_addresses
+from glb.network.interface import addresses_of, find_interface, frame_macs, ipv4_addresses
 from glb.network.namespaces import namespace_ids
 from glb.network.next_hops import resolve, resolve_gateway
 from glb.network.refusal import news
 from glb.proxy.api import AgentSettings
+from glb.proxy.hops import LiveHops
+from glb.proxy.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,8 @@ class Proxy:
         self._interface = interface
         self._config = config
         self._lanes = lanes
+        self._surroundings = Surroundings()
+        self._live_hops = LiveHops()
         self._attachment = Attachment(find_interface(interface))
         try:
             running = self._attachment.running_program()
@@ -80,8 +86,8 @@ class Proxy:
                 log.error("%s: not reloaded, the old settings go on: %s", self._interface, line)
 
     def refresh(self) -> None:
-        """Take over this host's addresses, and find the ways to fellow proxies: those that packets were sent on to, and
-        those that are named as sources. The interface may vanish and come back."""
+        """Follow this host's addresses, and resolve the hops: those that packets are sent on to, and the single
+        addresses among the sources. The interface may vanish and come back."""
         self._reporter.catch_up()
         try:
             self._follow()
@@ -128,10 +134,14 @@ class Proxy:
 
     def _follow(self) -> None:
         self._write(self.settings)
+        self._reporter.note(vips=self._surroundings.vips)
         interface = find_interface(self._interface)
         named = {source.network_address for source in self.settings.sources if source.prefixlen == 32}
+        counts = forwards_of(self._datapath.program)
+        hops = self._live_hops.update(counts, time.monotonic())
+        self._datapath.forget_wanted(counts.keys() - hops)
         source = next(iter(addresses_of(interface)), None)
-        paths = resolve(interface, self._datapath.wanted_hops() | named, source=source)
+        paths = resolve(interface, hops | named, source=source)
         self._datapath.write_next_hops(paths.macs)
         refusals = {str(host): str(refusal) for host, refusal in sorted(paths.refusals.items()) if host in named}
         for refused in news(refusals, self.report.unreachable):
@@ -142,9 +152,16 @@ class Proxy:
 
     def _write(self, settings: ProxyConfig, wait: float = 0) -> None:
         interface = find_interface(self._interface)
-        gateway = resolve_gateway(interface, wait) or UNKNOWN_MAC
-        namespaces = namespace_ids(settings.namespaces)
-        self._datapath.write(settings.sources, namespaces, ipv4_addresses(interface), gateway)
+        self._surroundings.read(settings)
+        self._datapath.write(
+            macs=frame_macs(interface),
+            places=self._surroundings.places,
+            sources=settings.sources,
+            hops=self._surroundings.networks_of(interface),
+            namespaces=namespace_ids(settings.namespaces),
+            addresses=[address for address in ipv4_addresses(interface) if not address.is_loopback],
+            gateway=resolve_gateway(interface, wait) or UNKNOWN_MAC,
+        )
 
     def _replace(self, settings: ProxyConfig, digest: str | None) -> None:
         self._write(settings)
@@ -153,8 +170,19 @@ class Proxy:
     def _loaded(self, settings: ProxyConfig, digest: str | None) -> None:
         self.settings = settings
         self._reporter.change(loaded=now(), digest=digest, error=None)
+        self._reporter.note(vips=self._surroundings.vips)
+        if not self._surroundings.vips:
+            log.warning(
+                "%s: no address of this host is a VIP: everything in the tunnel is dropped (drop_not_vip); "
+                "add the VIPs to lo, or list them as `vips` in proxy.conf",
+                self._interface,
+            )
         if not settings.sources:
-            log.warning("%s: no sources are configured: tunnelled packets are taken from anybody", self._interface)
+            log.warning(
+                "%s: no `sources` in proxy.conf: tunnelled packets are accepted from any address, and sent on only to "
+                "hosts of the interface's own networks",
+                self._interface,
+            )
 
 
 def _read(config: Path | None) -> tuple[ProxyConfig, str | None]:

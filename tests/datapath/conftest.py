@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,21 @@ from glb.datapath.proxy import ProxyDatapath
 from glb.director.sources import Loaded, Sources, read
 from glb.network.vlans import Vlan
 from glb.table.builder import RowBuilder
+from tests.own_network import own_network
 
 DIRECTOR_MAC = "02:00:00:00:00:01"
 GATEWAY_MAC = "02:00:00:00:00:fe"
 MTU = 9000
 ACTIONS = {0: "aborted", 1: "drop", 2: "pass", 3: "tx", 4: "redirect"}
+
+PROXY_MAC = "02:00:00:00:00:0b"
+VIPS = ("203.0.113.10", "2001:db8:f::10")
+CLIENTS = ("198.18.0.1", "2001:db8:c::1")
+OPEN_PROXY: dict[str, Any] = {
+    "macs": [bytes.fromhex(PROXY_MAC.replace(":", ""))],
+    "places": {ip_network("203.0.113.0/24"): True, ip_network("2001:db8:f::/48"): True},
+    "hops": [ip_network("0.0.0.0/0")],
+}
 
 CONFIG: dict[str, Any] = {
     "outbound_gateway_mac": GATEWAY_MAC,
@@ -133,6 +144,10 @@ class ProxyBench(Bench):
 
     datapath: ProxyDatapath
 
+    def write(self, **settings: Any) -> None:
+        """Settings of which most are the same in all tests."""
+        self.datapath.write(**OPEN_PROXY | settings)
+
 
 @pytest.fixture(scope="session")
 def loaded_proxy() -> Iterator[ProxyDatapath]:
@@ -143,6 +158,14 @@ def loaded_proxy() -> Iterator[ProxyDatapath]:
 
 @pytest.fixture
 def proxy(loaded_proxy: ProxyDatapath) -> ProxyBench:
-    """A proxy that takes packets from anybody, for sockets of its own namespace."""
-    loaded_proxy.write()
-    return ProxyBench(loaded_proxy.program, loaded_proxy)
+    """A proxy that takes packets from any address, for sockets of its own namespace."""
+    bench = ProxyBench(loaded_proxy.program, loaded_proxy)
+    bench.write()
+    return bench
+
+
+@pytest.fixture(scope="module")
+def own_sockets() -> Iterator[None]:
+    """The tests of this module in a network namespace with the addresses of a client and of VIPs."""
+    with own_network(*VIPS, *CLIENTS):
+        yield

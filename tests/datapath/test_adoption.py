@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, ip_network
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -263,6 +263,8 @@ def test_another_program_is_not_taken_over(
 
 
 SETTINGS: dict[str, Any] = {
+    "macs": [b"\2\0\0\0\0\x0b", b"\2\0\0\0\0\x0c"],
+    "places": {ip_network("203.0.113.0/24"): True, ip_network("203.0.113.1"): False, ip_network("2001:db8::1"): True},
     "sources": [IPv4Network("10.0.0.0/24"), IPv4Network("192.0.2.1/32")],
     "addresses": [IPv4Address("10.0.0.11"), IPv4Address("10.0.0.12")],
     "gateway": bytes.fromhex("0200000000aa"),
@@ -282,7 +284,7 @@ def test_a_proxy_is_taken_over_without_a_write_and_follows_changes() -> None:
         later.write_next_hops(NEXT_HOPS)
         assert bytes_of(later.program) == before
 
-        later.write(addresses=[IPv4Address("10.0.0.14")])
+        later.write(macs=SETTINGS["macs"], places={}, addresses=[IPv4Address("10.0.0.14")])
         later.write_next_hops({})
         after = bytes_of(later.program)
-        assert [len(after[name]) for name in ("sources", "addresses", "next_hops")] == [0, 1, 0]
+        assert [len(after[name]) for name in ("networks", "places", "addresses", "next_hops")] == [0, 0, 1, 0]

@@ -19,7 +19,7 @@ from glb.datapath.twin import Twin, load_twins
 from glb.datapath.verdicts import verdicts_of
 from glb.scapy import GLBGUE
 
-from .conftest import ACTIONS, DIRECTOR_MAC, Bench, DirectorBench, ProxyBench
+from .conftest import ACTIONS, DIRECTOR_MAC, PROXY_MAC, Bench, DirectorBench, ProxyBench
 from .test_director import frame
 
 VIP, VIP6 = "203.0.113.10", "2001:db8:f::10"
@@ -166,7 +166,7 @@ def test_a_proxys_twin_shows_the_tunnel_and_what_was_in_it(
 ) -> None:
     inner = IP(src=CLIENT, dst=VIP) / UDP(sport=4711, dport=53) / Raw(b"question")
     data = bytes(
-        Ether()
+        Ether(dst=PROXY_MAC)
         / IP(src="10.0.0.1", dst="10.0.0.11")
         / UDP(sport=0x8001, dport=19523, chksum=0)
         / GLBGUE(hops=["10.0.0.12"])

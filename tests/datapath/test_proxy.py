@@ -7,7 +7,6 @@ from contextlib import ExitStack, closing, contextmanager
 from ipaddress import ip_address, ip_network
 
 import pytest
-from pyroute2 import IPRoute
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror
 from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6
 from scapy.layers.l2 import Ether
@@ -19,13 +18,17 @@ from glb.lab import netns
 from glb.network.errors import NetworkError
 from glb.network.namespaces import namespace_ids, within
 from glb.scapy import GLBGUE, check_tunnel
+from tests.model.connections import expected_by, next_of
+from tests.own_network import add_addresses, lead_nowhere
 
-from .conftest import ProxyBench
+from .conftest import CLIENTS, PROXY_MAC, VIPS, ProxyBench
 
 DIRECTOR, FIRST, SECOND, THIRD = "10.0.0.1", "10.0.0.11", "10.0.0.12", "10.0.0.13"
-PROXY_MAC, ROUTER_MAC = "02:00:00:00:00:0b", "02:00:00:00:00:fe"
+ROUTER_MAC = "02:00:00:00:00:fe"
 XDP_TX = 3
-LISTENING = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+LISTENING = [(socket.AF_INET, VIPS[0], CLIENTS[0]), (socket.AF_INET6, VIPS[1], CLIENTS[1])]
+
+pytestmark = pytest.mark.usefixtures("own_sockets")
 
 
 def tunnelled(inner: Packet, hops: tuple[str, ...] = (SECOND, THIRD), next_hop: int = 0, **gue: int) -> Packet:
@@ -47,33 +50,63 @@ def inner_frame(inner: Packet) -> bytes:
 
 
 @pytest.fixture(params=LISTENING, ids=["IPv4", "IPv6"])
-def listener(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
-    family, address = request.param
+def listener(request: pytest.FixtureRequest, own_sockets: None) -> Iterator[socket.socket]:
+    family, address, _ = request.param
     with closing(socket.create_server((address, 0), family=family)) as sock:
         yield sock
 
 
-@pytest.mark.parametrize("address", [a for _, a in LISTENING])
-def test_a_syn_is_taken(proxy: ProxyBench, address: str) -> None:
-    inner = ip(address, address) / TCP(sport=1234, dport=80, flags="S")
+@pytest.mark.parametrize(("client", "vip"), [(client, vip) for _, vip, client in LISTENING])
+def test_a_syn_is_taken(proxy: ProxyBench, client: str, vip: str) -> None:
+    inner = ip(client, vip) / TCP(sport=1234, dport=80, flags="S")
     outcome = proxy.run(tunnelled(inner))
     assert (outcome.action, outcome.verdict) == ("pass", "taken_syn")
     assert outcome.frame == inner_frame(inner)
 
 
+@contextmanager
+def connected(listener: socket.socket) -> Iterator[tuple[str, int, socket.socket, socket.socket]]:
+    """A client's address and port, its socket, and the server's."""
+    [client] = [client for family, _, client in LISTENING if family == listener.family]
+    with (
+        closing(socket.create_connection(listener.getsockname()[:2], source_address=(client, 0))) as near,
+        closing(listener.accept()[0]) as far,
+    ):
+        yield client, near.getsockname()[1], near, far
+
+
 def test_a_segment_of_an_established_connection_is_taken(proxy: ProxyBench, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
-    with closing(socket.create_connection((host, port))) as client:
-        inner = ip(host, host) / TCP(sport=client.getsockname()[1], dport=port, flags="A") / Raw(b"data")
+    with connected(listener) as (client, client_port, _, server):
+        segment = TCP(sport=client_port, dport=port, flags="A", seq=expected_by(server))
+        inner = ip(client, host) / segment / Raw(b"data")
         outcome = proxy.run(tunnelled(inner))
         assert (outcome.action, outcome.verdict) == ("pass", "taken_established")
         assert outcome.frame == inner_frame(inner)
 
 
+def test_an_answer_to_a_connection_that_the_vip_opens_goes_where_its_socket_is(
+    proxy: ProxyBench, listener: socket.socket
+) -> None:
+    """A SYN-ACK begins nothing: where no socket expects it, it has its second chance."""
+    vip = listener.getsockname()[0]
+    client = "198.18.0.99" if listener.family == socket.AF_INET else "2001:db8:c::99"
+    lead_nowhere(client)
+    with closing(socket.socket(listener.family)) as opening:
+        opening.setblocking(False)
+        opening.bind((vip, 0))
+        opening.connect_ex((client, 80))
+        port, first = opening.getsockname()[1], next_of(opening)
+        for acknowledged, verdict in ((first, "taken_established"), (first + 1, "forwarded"), (first - 1, "forwarded")):
+            answer = TCP(sport=80, dport=port, flags="SA", seq=7, ack=acknowledged % 2**32)
+            assert proxy.run(tunnelled(ip(client, vip) / answer)).verdict == verdict
+
+
 def test_a_segment_of_an_unknown_connection_goes_on(proxy: ProxyBench, listener: socket.socket) -> None:
     """A listener alone does not make a connection known."""
     host, port = listener.getsockname()[:2]
-    inner = ip(host, host) / TCP(sport=1, dport=port, flags="PA") / Raw(b"data")
+    [client] = [client for family, _, client in LISTENING if family == listener.family]
+    inner = ip(client, host) / TCP(sport=1, dport=port, flags="PA") / Raw(b"data")
     before = tunnelled(inner)
     outcome = proxy.run(before)
     assert (outcome.action, outcome.verdict) == ("tx", "forwarded")
@@ -162,6 +195,9 @@ def test_a_proxy_does_not_send_a_packet_to_itself(proxy: ProxyBench) -> None:
     assert (outcome.verdict, outcome.frame) == ("taken_self", inner_frame(inner))
 
 
+QUOTED_UDP = IPerror(src="203.0.113.10", dst="198.18.0.1", proto=17) / Raw(bytes(8))
+
+
 @pytest.mark.parametrize(
     "inner",
     [
@@ -169,7 +205,7 @@ def test_a_proxy_does_not_send_a_packet_to_itself(proxy: ProxyBench) -> None:
         IP(src="198.18.0.1", dst="203.0.113.10") / ICMP(type=8) / Raw(b"ping"),
         IPv6(src="2001:db8::1", dst="2001:db8:f::10") / UDP(sport=1, dport=53) / Raw(b"query"),
         IPv6(src="2001:db8::1", dst="2001:db8:f::10") / ICMPv6EchoRequest(data=b"ping"),
-        IP(src="198.18.0.1", dst="203.0.113.10") / ICMP(type=3, code=4) / IPerror(proto=17) / Raw(bytes(8)),
+        IP(src="198.18.0.1", dst="203.0.113.10") / ICMP(type=3, code=4) / QUOTED_UDP,
     ],
     ids=["UDP", "ping", "UDP in IPv6", "ping in IPv6", "an error about UDP"],
 )
@@ -179,21 +215,23 @@ def test_what_has_no_connection_is_taken(proxy: ProxyBench, inner: Packet) -> No
     assert outcome.frame == inner_frame(inner)
 
 
-def too_big(host: str, port: int, client_port: int) -> Packet:
+def too_big(client: str, client_port: int, host: str, port: int, sequence: int) -> Packet:
     """The error that a router on the way to the client sends about a packet of the server's."""
+    tcp = TCPerror(sport=port, dport=client_port, seq=sequence)
     if ":" in host:
-        quoted = IPv6(src=host, dst=host) / TCP(sport=port, dport=client_port)
+        quoted = IPv6(src=host, dst=client) / TCP(sport=port, dport=client_port, seq=sequence)
         return IPv6(src="2001:db8:1::1", dst=host) / ICMPv6PacketTooBig(mtu=1280) / quoted
-    quoted = IPerror(src=host, dst=host) / TCPerror(sport=port, dport=client_port)
+    quoted = IPerror(src=host, dst=client) / tcp
     return IP(src="192.0.2.1", dst=host) / ICMP(type=3, code=4, nexthopmtu=1400) / Raw(bytes(quoted)[:28])
 
 
 def test_an_icmp_error_is_taken_where_the_quoted_connection_is(proxy: ProxyBench, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
-    with closing(socket.create_connection((host, port))) as client:
-        known = proxy.run(tunnelled(too_big(host, port, client.getsockname()[1])))
-    assert known.verdict == "taken_established"
-    assert proxy.run(tunnelled(too_big(host, port, 1))).verdict == "forwarded"
+    with connected(listener) as (client, client_port, _, server):
+        sent = next_of(server)
+        assert proxy.run(tunnelled(too_big(client, client_port, host, port, sent))).verdict == "taken_established"
+        assert proxy.run(tunnelled(too_big(client, client_port, host, port, sent + 1))).verdict == "forwarded"
+        assert proxy.run(tunnelled(too_big(client, 1, host, port, sent))).verdict == "forwarded"
 
 
 def test_what_is_not_a_tunnel_goes_to_the_stack_untouched(proxy: ProxyBench) -> None:
@@ -265,20 +303,21 @@ def test_packets_are_taken_from_configured_sources_only(proxy: ProxyBench) -> No
         (["192.0.2.0/24"], "drop_foreign_source"),
         ([], "taken_syn"),
     ):
-        proxy.datapath.write(sources=[ip_network(source) for source in sources])
+        proxy.write(sources=[ip_network(source) for source in sources])
         assert proxy.run(packet).verdict == verdict, sources
 
 
 def test_a_tunnel_that_ends_elsewhere_is_left_to_the_stack(proxy: ProxyBench) -> None:
-    """A fellow proxy that does not know the way to the next hop yet hands the packet back to whom it had it from."""
+    """Such as one that a proxy, which has not resolved the next hop yet, hands back to the host that it had it from."""
     for addresses, verdict in (
         ([SECOND], "pass_not_tunnel"),
         ([FIRST, SECOND], "taken_syn"),
         ([SECOND, FIRST], "taken_syn"),
         ([SECOND], "pass_not_tunnel"),
-        ([], "taken_syn"),
+        ([], "pass_not_tunnel"),
+        (None, "taken_syn"),
     ):
-        proxy.datapath.write(addresses=[ip_address(address) for address in addresses])
+        proxy.write(addresses=None if addresses is None else [ip_address(address) for address in addresses])
         assert proxy.run(tunnelled(INNER)).verdict == verdict, addresses
 
 
@@ -291,7 +330,7 @@ def test_a_packet_is_sent_on_to_the_mac_on_the_way_to_its_hop_once_that_is_known
     assert proxy.run(packet).packet.dst == "02:00:00:00:00:0c"
     proxy.datapath.write_next_hops({})
     assert proxy.run(packet).packet.dst == ROUTER_MAC
-    proxy.datapath.write(gateway=bytes.fromhex("0200000000aa"))
+    proxy.write(gateway=bytes.fromhex("0200000000aa"))
     assert proxy.run(packet).packet.dst == "02:00:00:00:00:aa"
 
 
@@ -327,12 +366,12 @@ def test_congestion_in_the_tunnel_is_carried_over(
 
 
 def test_sockets_in_other_network_namespaces_are_found(proxy: ProxyBench, lab_name: str) -> None:
-    with namespace_with_listener(lab_name) as (name, port, connected_from):
-        inner = IP(src="127.0.0.1", dst="127.0.0.1") / TCP(sport=connected_from, dport=port, flags="A")
+    with namespace_with_listener(lab_name) as (name, port, connected_from, expected):
+        inner = IP(src=CLIENTS[0], dst=VIPS[0]) / TCP(sport=connected_from, dport=port, flags="A", seq=expected)
         assert proxy.run(tunnelled(inner)).verdict == "forwarded"
-        proxy.datapath.write(namespaces=namespace_ids([name]))
+        proxy.write(namespaces=namespace_ids([name]))
         assert proxy.run(tunnelled(inner)).verdict == "taken_established"
-        unknown = IP(src="127.0.0.1", dst="127.0.0.1") / TCP(sport=1, dport=port, flags="A")
+        unknown = IP(src=CLIENTS[0], dst=VIPS[0]) / TCP(sport=1, dport=port, flags="A")
         assert proxy.run(tunnelled(unknown)).verdict == "forwarded"
 
 
@@ -342,8 +381,9 @@ def test_a_namespace_that_is_not_there_is_named() -> None:
 
 
 @contextmanager
-def namespace_with_listener(name: str) -> Iterator[tuple[str, int, int]]:
-    """A network namespace with an established connection on its loopback: name, server's port, client's port."""
+def namespace_with_listener(name: str) -> Iterator[tuple[str, int, int, int]]:
+    """A network namespace with an established connection on its loopback: name, server's port, client's port, and the
+    number that the server expects."""
     netns.create(name)
     try:
         with ExitStack() as sockets:
@@ -352,10 +392,20 @@ def namespace_with_listener(name: str) -> Iterator[tuple[str, int, int]]:
         netns.remove(name)
 
 
-def connect_on_loopback(sockets: ExitStack) -> tuple[int, int]:
-    with IPRoute() as netlink:
-        netlink.link("set", index=1, state="up")
-    server = sockets.enter_context(closing(socket.create_server(("127.0.0.1", 0))))
-    port = server.getsockname()[1]
-    client = sockets.enter_context(closing(socket.create_connection(("127.0.0.1", port))))
-    return port, client.getsockname()[1]
+def connect_on_loopback(sockets: ExitStack) -> tuple[int, int, int]:
+    add_addresses("lo", (VIPS[0], CLIENTS[0]))
+    listener = sockets.enter_context(closing(socket.create_server((VIPS[0], 0))))
+    port = listener.getsockname()[1]
+    client = sockets.enter_context(closing(socket.create_connection((VIPS[0], port), source_address=(CLIENTS[0], 0))))
+    server = sockets.enter_context(closing(listener.accept()[0]))
+    return port, client.getsockname()[1], expected_by(server)
+
+
+def test_hops_that_nothing_is_sent_to_any_more_are_forgotten(proxy: ProxyBench) -> None:
+    inner = IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags="A")
+    used, idle = ip_address("10.0.0.78"), ip_address("10.0.0.79")
+    for hop in (used, idle):
+        proxy.run(tunnelled(inner, hops=(str(hop),)))
+    proxy.datapath.forget_wanted({idle})
+    assert {used, idle} & proxy.datapath.wanted_hops() == {used}
+    assert idle not in forwards_of(proxy.program)

@@ -16,6 +16,7 @@ from scapy.layers.inet6 import IPv6
 
 from glb.datapath import libbpf
 from tests.lab.helpers.packets import wait_for
+from tests.model.connections import expected_by
 
 from .conftest import ProxyBench
 from .test_proxy import LISTENING, tunnelled
@@ -44,12 +45,13 @@ class Connection:
 
     def __post_init__(self) -> None:
         (src, sport, *_), (dst, dport, *_) = self.client.getsockname(), self.client.getpeername()
+        self._sequence = expected_by(self.server)
         self._ip = (IPv6 if ":" in dst else IP)(src=src, dst=dst)
         self._ports = {"sport": sport, "dport": dport}
 
     def sends(self, flags: str) -> str:
         """The proxy's verdict."""
-        return self.proxy.run(tunnelled(self._ip / TCP(flags=flags, **self._ports))).verdict
+        return self.proxy.run(tunnelled(self._ip / TCP(flags=flags, seq=self._sequence, **self._ports))).verdict
 
     def vanish(self) -> None:
         """No socket of either end stays."""
@@ -59,11 +61,11 @@ class Connection:
 
 
 @pytest.fixture(params=LISTENING, ids=["IPv4", "IPv6"])
-def connection(request: pytest.FixtureRequest, proxy: ProxyBench) -> Iterator[Connection]:
-    family, address = request.param
+def connection(request: pytest.FixtureRequest, own_sockets: None, proxy: ProxyBench) -> Iterator[Connection]:
+    family, address, source = request.param
     rewrite(proxy, forget)
     with closing(socket.create_server((address, 0), family=family)) as listener:
-        client = socket.create_connection(listener.getsockname()[:2])
+        client = socket.create_connection(listener.getsockname()[:2], source_address=(source, 0))
         with closing(client), closing(listener.accept()[0]) as server:
             yield Connection(proxy, client, server)
 

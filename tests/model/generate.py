@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from . import build
-from .headers import DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ICMP, ICMPV6, ROUTING, TCP, UDP, Flow
+from .connections import WORD, Known
+from .headers import DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ICMP, ICMPV6, ROUTING, TCP, UDP
 from .places import LEAST_FRAME
 from .setup import Document
 
@@ -260,7 +261,7 @@ def insert(rng: random.Random, frame: bytearray) -> None:
     frame[at:at] = rng.randbytes(rng.choice((1, 2, 4, 8)))
 
 
-def proxy_frame(rng: random.Random, aim: Aim, clients: Sequence[Flow]) -> bytes:
+def proxy_frame(rng: random.Random, aim: Aim, clients: Sequence[Known]) -> bytes:
     """A frame of the tunnel, with anything that a director sends inside, or a packet of one of the known flows."""
     version, inner = of_known_flow(rng, rng.choice(clients)) if rng.random() < 0.3 else ip_packet(rng, aim)
     if rng.random() < 0.1:
@@ -276,20 +277,35 @@ def proxy_frame(rng: random.Random, aim: Aim, clients: Sequence[Flow]) -> bytes:
 
 
 def some_hops(rng: random.Random) -> tuple[bytes, ...]:
-    """Few or many; at times this proxy itself."""
+    """Few or many; at times this proxy itself, the director, a hop that is there already, or no host at all."""
     count = rng.choices((0, 1, 2, 3, 7, 15, 16, 17), (10, 30, 30, 10, 6, 6, 4, 4))[0]
-    return tuple(PROXY if rng.random() < 0.15 else b"\x0a\0\0" + rng.randbytes(1) for _ in range(count))
+    hops: list[bytes] = []
+    for _ in range(count):
+        others = (
+            PROXY,
+            DIRECTOR,
+            rng.choice([*hops, PROXY]),
+            rng.randbytes(4),
+            bytes([rng.choice((0, 127, 224)), 0, 0, 1]),
+        )
+        hops.append(rng.choice(others) if rng.random() < 0.3 else b"\x0a\0\0" + rng.randbytes(1))
+    return tuple(hops)
 
 
-def of_known_flow(rng: random.Random, known: Flow) -> tuple[int, bytes]:
+def of_known_flow(rng: random.Random, connection: Known) -> tuple[int, bytes]:
     """A segment of a connection, an error about it, or nearly so."""
+    known, window = connection.flow, connection.window
+    off = rng.choice((0, 0, 0, 1, -1, window, window + 1, -window, -window - 1, 1 << 31))
     sport = known.sport if rng.random() < 0.9 else known.sport ^ 1 << rng.randrange(16)
     if rng.random() < 0.3:
-        quoted = in_ip(rng, known.dst, known.src, TCP, build.tcp(known.dst, known.src, known.dport, sport, 0x10))
+        number = connection.sent + rng.choice((0, 0, 1, -1)) & WORD
+        back = build.tcp(known.dst, known.src, known.dport, sport, 0x10, sequence=number)
+        quoted = in_ip(rng, known.dst, known.src, TCP, back)
         router = CLIENTS[known.version][0]
         message = build.icmp(router, known.dst, rng.choice(ERRORS[known.version]), 0, 0, quoted)
         return known.version, in_ip(rng, router, known.dst, build.icmp_protocol(router), message)
-    segment = build.tcp(known.src, known.dst, sport, known.dport, rng.choice((0x10, 0x10, 0x18, 0x11, 0x04, 0x02)))
+    flags, number = rng.choice((0x10, 0x10, 0x18, 0x11, 0x04, 0x02, 0x12)), connection.expected + off & WORD
+    segment = build.tcp(known.src, known.dst, sport, known.dport, flags, sequence=number)
     return known.version, in_ip(rng, known.src, known.dst, TCP, segment)
 
 
@@ -299,7 +315,7 @@ def batch(seed: int, aim: Aim, count: int) -> list[bytes]:
     return [director_frame(rng, aim) for _ in range(count)]
 
 
-def proxy_batch(seed: int, aim: Aim, clients: Sequence[Flow], count: int) -> list[bytes]:
+def proxy_batch(seed: int, aim: Aim, clients: Sequence[Known], count: int) -> list[bytes]:
     """`count` frames of a seed, for a proxy."""
     rng = random.Random(seed)
     return [proxy_frame(rng, aim, clients) for _ in range(count)]

@@ -6,7 +6,7 @@ glb's own loader puts the configuration into the maps; all that is judged comes 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -178,11 +178,18 @@ def director_comparison(directors: DirectorsOfAllSizes, model: Director) -> Comp
 
 def proxy_comparison(datapath: ProxyDatapath, kernel: Kernel, model: Proxy) -> Comparison:
     """`kernel` runs the program of `datapath`."""
-    sources = [IPv4Network(source) for source in model.config.get("sources", ())]
-    datapath.write(sources, addresses=[IPv4Address(address) for address in model.addresses])
+    datapath.write(
+        macs=model.macs,
+        places={ip_network(place): True for place in model.vips} | {ip_network(place): False for place in model.own},
+        sources=[IPv4Network(source) for source in model.config.get("sources", ())],
+        hops=[IPv4Network(network) for network in model.hops],
+        addresses=[IPv4Address(address) for address in model.addresses] or None,
+    )
     datapath.write_next_hops({IPv4Address(hop): mac for hop, mac in model.next_hops.items()})
     shown = {
         "proxy.conf": model.config,
+        "VIPs and own addresses": [model.vips, model.own],
+        "hops": model.hops,
         "addresses": [str(IPv4Address(address)) for address in model.addresses],
         "next hops": {str(IPv4Address(hop)): mac.hex(":") for hop, mac in model.next_hops.items()},
     }

@@ -1,8 +1,8 @@
 """The proxy, modelled: a frame, the configuration and what sockets there are in; a verdict and a frame out.
 
-Written from docs/datapath.md and the wire format. Where they are silent, the model takes it that:
+Written from docs/datapath.md, the wire format, and RFC 9293 for TCP. Where they are silent, the model takes it that:
 
-- VLAN tags are stepped over and kept, as at the director. MAC addresses are not looked at.
+- VLAN tags are stepped over and kept, as at the director.
 - A frame that is cut off before its UDP header ends is `pass_not_tunnel`.
 - "The lengths agree": the IP packet lies within the frame, which may be longer; the UDP datagram is all that is
   behind the IP header.
@@ -14,15 +14,17 @@ Written from docs/datapath.md and the wire format. Where they are silent, the mo
 """
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
 from .checksum import updated
+from .connections import WORD, HalfOpen, Known
 from .director import GUE_PORT, Result, Stop
 from .headers import (
     ETHERTYPE_IPV4,
     ETHERTYPE_IPV6,
+    ICMP_OF_VERSION,
     TCP,
     UDP,
     Fault,
@@ -40,6 +42,8 @@ from .setup import Document
 VERSION_OF_GUE_PROTOCOL = {4: 4, 41: 6}
 ETHERTYPE = {4: ETHERTYPE_IPV4, 6: ETHERTYPE_IPV6}
 MAX_HOPS = 16
+MAC = b"\x02\0\0\0\0\x0b"
+LEAST_WINDOW, MOST_WINDOW = 1 << 16, 1 << 30
 
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 NOT_ECT, ECT_1, ECT_0, CE = 0, 1, 2, 3
@@ -67,19 +71,22 @@ class Tunnel:
 
 @dataclass(frozen=True)
 class Proxy:
-    """`addresses` are this host's (none: any will do); `next_hops` has the MAC on the way to each hop, where it is
-    known; `sockets` are the flows, from the client's side, that a socket here knows; `half_open` are those that are not
-    finished, with the sequence number of the SYN-ACK; `time_wait` are those that have ended a moment ago, with the
-    number that their clients would send next; `has_cookie` says whether a listener here finds a valid SYN cookie in a
-    packet.
+    """`macs` are those that frames are taken for; `addresses` are this host's (none: any will do); `vips` and `own` are
+    networks of local addresses, of which the longest decides; `hops` are the networks that hops may be in where there
+    are no sources; `next_hops` has the MAC on the way to each hop, where it is known; `sockets` are the connections
+    that a socket here knows; `half_open` are those that are not finished; `has_cookie` says whether a listener
+    here finds a valid SYN cookie in a packet.
     """
 
     config: Document = field(default_factory=dict)
+    macs: tuple[bytes, ...] = (MAC,)
     addresses: tuple[bytes, ...] = ()
+    vips: tuple[str, ...] = ("203.0.113.0/24", "2001:db8:f::/48")
+    own: tuple[str, ...] = ()
+    hops: tuple[str, ...] = ("0.0.0.0/0",)
     next_hops: Mapping[bytes, bytes] = field(default_factory=dict)
-    sockets: frozenset[Flow] = frozenset()
-    half_open: Mapping[Flow, int] = field(default_factory=dict)
-    time_wait: Mapping[Flow, int] = field(default_factory=dict)
+    sockets: Mapping[Flow, Known] = field(default_factory=dict)
+    half_open: Mapping[Flow, HalfOpen] = field(default_factory=dict)
     has_cookie: Callable[[Packet], bool] = no_cookies
 
     def run(self, frame: bytes) -> Result:
@@ -89,9 +96,13 @@ class Proxy:
             tunnel = parse_tunnel(data)
             self.check_source(tunnel)
             inner = inner_packet(tunnel, data)
-            verdict = self.taker(inner) or self.hop_or_last_resort(tunnel)
-            out = self.forward(link, tunnel, data) if verdict == "forwarded" else decapsulate(link, tunnel, inner, data)
-            return Result(verdict, out)
+            self.admit(tunnel, inner)
+            verdict, position = self.taker(inner), 0
+            if verdict is None:
+                verdict, position = self.hop_or_last_resort(tunnel)
+            if verdict == "forwarded":
+                return Result(verdict, self.forward(link, tunnel, data, position))
+            return Result(verdict, decapsulate(link, tunnel, inner, data))
         except Stop as stop:
             verdict = str(stop)
             return Result(verdict, frame if verdict.startswith("pass_") else None)
@@ -106,57 +117,116 @@ class Proxy:
             raise Stop("pass_not_tunnel")
         if self.addresses and data[16:20] not in self.addresses:
             raise Stop("pass_not_tunnel")
+        if link.dst not in self.macs:
+            raise Stop("pass_other_host")
         return link
 
     def check_source(self, tunnel: Tunnel) -> None:
-        sources = [ip_network(source) for source in self.config.get("sources", ())]
-        outer = int.from_bytes(tunnel.src, "big")
-        if sources and not any(outer & int(net.netmask) == int(net.network_address) for net in sources):
+        sources = self.config.get("sources", ())
+        if sources and not is_in(tunnel.src, sources):
             raise Stop("drop_foreign_source")
+
+    def admit(self, tunnel: Tunnel, inner: Packet) -> None:
+        """Stop what is not for a VIP, or from no client. The addresses are those of the packet's own header."""
+        if not is_served(inner):
+            raise Stop("drop_not_served")
+        size, start = (4, 12) if inner.version == 4 else (16, 8)
+        src, dst = inner.data[start : start + size], inner.data[start + size : start + 2 * size]
+        is_health_check = inner.kind is Kind.ECHO and dst == tunnel.dst
+        if (not self.is_vip(dst) or dst == tunnel.dst) and not is_health_check:
+            raise Stop("drop_not_vip")
+        if inner.kind is Kind.ERROR and not self.is_vip(inner.flow.dst):
+            raise Stop("drop_not_vip")
+        if is_martian(src) or is_in(src, (*self.vips, *self.own)):
+            raise Stop("drop_martian")
+
+    def is_vip(self, address: bytes) -> bool:
+        places = dict.fromkeys(self.vips, True) | dict.fromkeys(self.own, False)
+        matching = [place for place in places if is_in(address, (place,))]
+        return bool(matching) and places[max(matching, key=lambda place: ip_network(place).prefixlen)]
 
     def taker(self, inner: Packet) -> str | None:
         """Why this host takes the packet; None if it is not known here."""
         if inner.kind not in (Kind.FLOW, Kind.ERROR) or inner.flow.protocol != TCP:
             return "taken_connectionless"
         flags = inner.data[inner.l4 + 13] if inner.kind is Kind.FLOW else 0
-        if flags & SYN:
+        if flags & (SYN | ACK | RST | FIN) == SYN:
             return "taken_syn"
         if inner.flow in self.sockets:
-            return "taken_established"
+            return "taken_established" if is_of(inner, self.sockets[inner.flow]) else None
         if inner.flow in self.half_open:
-            return "taken_established" if is_about(inner, self.half_open[inner.flow]) else None
-        if inner.flow in self.time_wait:
-            return "taken_established" if is_over(inner, self.time_wait[inner.flow]) else None
+            return taken_half_open(inner, flags) if is_about(inner, self.half_open[inner.flow]) else None
         if flags & (ACK | RST | FIN) == ACK and self.has_cookie(inner):
             return "taken_syncookie"
         return None
 
-    @staticmethod
-    def hop_or_last_resort(tunnel: Tunnel) -> str:
-        if tunnel.next_hop >= len(tunnel.hops):
-            return "taken_last_resort"
-        return "taken_self" if tunnel.hops[tunnel.next_hop] == tunnel.dst else "forwarded"
+    def hop_or_last_resort(self, tunnel: Tunnel) -> tuple[str, int]:
+        """The verdict, and the position of the hop that is next: no hop is visited again."""
+        for position in range(tunnel.next_hop, len(tunnel.hops)):
+            hop = tunnel.hops[position]
+            if hop == tunnel.src or hop in tunnel.hops[:position]:
+                continue
+            if hop == tunnel.dst or hop in self.addresses:
+                return "taken_self", position
+            if not 0 < hop[0] < 224 or hop[0] == 127 or not is_in(hop, self.config.get("sources") or self.hops):
+                raise Stop("drop_foreign_hop")
+            return "forwarded", position
+        return "taken_last_resort", len(tunnel.hops)
 
-    def forward(self, link: Link, tunnel: Tunnel, data: bytes) -> bytes:
-        mac = self.next_hops.get(tunnel.hops[tunnel.next_hop], link.src)
-        return link.header(mac, link.dst, ETHERTYPE_IPV4) + sent_on(tunnel, data)
+    def forward(self, link: Link, tunnel: Tunnel, data: bytes, position: int) -> bytes:
+        mac = self.next_hops.get(tunnel.hops[position], link.src)
+        return link.header(mac, link.dst, ETHERTYPE_IPV4) + sent_on(tunnel, data, position)
 
 
-def is_about(inner: Packet, sent: int) -> bool:
-    """Whether a packet belongs to a half-open connection whose SYN-ACK had this sequence number."""
+def is_in(address: bytes, networks: Iterable[str]) -> bool:
+    number, size = int.from_bytes(address, "big"), 8 * len(address)
+    parsed = [ip_network(network) for network in networks]
+    return any(net.max_prefixlen == size and number & int(net.netmask) == int(net.network_address) for net in parsed)
+
+
+def is_served(inner: Packet) -> bool:
+    """Whether a director sends such packets."""
+    if inner.kind is Kind.FRAGMENT:
+        return inner.flow.protocol in (TCP, UDP, ICMP_OF_VERSION[inner.version])
+    return inner.kind is not Kind.OTHER
+
+
+def is_martian(address: bytes) -> bool:
+    """RFC 6890: not a source on a wire. An IPv6 link-local address is none beyond its link."""
+    if len(address) == 4:
+        return address[0] in (0, 127) or 224 <= address[0] < 240 or address == b"\xff" * 4
+    nowhere = address[:15] == bytes(15) and address[15] < 2
+    mapped = address[:12] == bytes(10) + b"\xff\xff"
+    return nowhere or mapped or address[0] == 0xFF or (address[0] == 0xFE and address[1] & 0xC0 == 0x80)
+
+
+def is_about(inner: Packet, known: HalfOpen) -> bool:
+    """Whether a packet belongs to this half-open connection."""
     if inner.kind is Kind.ERROR:
-        return quoted_sequence(inner) == sent
+        return quoted_sequence(inner) == known.sent
     flags = inner.data[inner.l4 + 13]
-    (acknowledged,) = struct.unpack_from("!I", inner.data, inner.l4 + 8)
-    return not flags & ACK or acknowledged == (sent + 1) & 0xFFFFFFFF
+    sequence, acknowledged = struct.unpack_from("!II", inner.data, inner.l4 + 4)
+    if flags & ACK and acknowledged != (known.sent + 1) & WORD:
+        return False
+    return is_near(sequence, known.expected, LEAST_WINDOW)
 
 
-def is_over(inner: Packet, expected: int) -> bool:
-    """Whether a connection that ended with this number expected has seen a packet like this one, or might have."""
+def taken_half_open(inner: Packet, flags: int) -> str:
+    if inner.kind is Kind.FLOW and flags & (SYN | ACK | RST | FIN) == ACK:
+        return "taken_handshake"
+    return "taken_established"
+
+
+def is_of(inner: Packet, known: Known) -> bool:
+    """Whether a packet belongs to this connection: RFC 9293, 3.10.7.4, and what is repeated from a window before."""
     if inner.kind is Kind.ERROR:
-        return True
+        return quoted_sequence(inner) == known.sent
     (sequence,) = struct.unpack_from("!I", inner.data, inner.l4 + 4)
-    return not 0 < (sequence - expected) % 2**32 < 2**31
+    return is_near(sequence, known.expected, min(max(known.window, LEAST_WINDOW), MOST_WINDOW))
+
+
+def is_near(sequence: int, expected: int, window: int) -> bool:
+    return (sequence - expected + window) % 2**32 <= 2 * window
 
 
 def is_tunnel(data: bytes) -> bool:
@@ -223,11 +293,11 @@ def mark_ipv6(packet: bytearray, ecn: int) -> None:
     packet[1] = packet[1] & ~0x30 | ecn << 4
 
 
-def sent_on(tunnel: Tunnel, data: bytes) -> bytes:
-    """The packet on its way to the next hop."""
+def sent_on(tunnel: Tunnel, data: bytes, position: int) -> bytes:
+    """The packet on its way to the hop at this position."""
     out = bytearray(data)
-    out[12:20] = tunnel.dst + tunnel.hops[tunnel.next_hop]
-    out[34] = tunnel.next_hop + 1
+    out[12:20] = tunnel.dst + tunnel.hops[position]
+    out[34] = position + 1
     ip_check, udp_check = struct.unpack_from("!H", data, 10)[0], struct.unpack_from("!H", data, 26)[0]
     addresses = data[12:20], bytes(out[12:20])
     struct.pack_into("!H", out, 10, updated(ip_check, *addresses))

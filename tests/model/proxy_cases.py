@@ -7,13 +7,15 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
     ICMPv6DestUnreach,
     ICMPv6EchoRequest,
+    ICMPv6ND_NA,
+    ICMPv6ND_RA,
     ICMPv6PacketTooBig,
     IPv6,
     IPv6ExtHdrDestOpt,
     IPv6ExtHdrFragment,
     PadN,
 )
-from scapy.layers.l2 import ARP, Dot1AD, Dot1Q
+from scapy.layers.l2 import ARP, GRE, Dot1AD, Dot1Q
 from scapy.packet import Packet, Raw
 
 from .build import gue
@@ -28,6 +30,7 @@ CLIENT4, VIP4 = "198.18.3.4", "203.0.113.10"
 CLIENT6, VIP6 = "2001:db8:c::4", "2001:db8:f::10"
 IP4, IP6 = IP(src=CLIENT4, dst=VIP4), IPv6(src=CLIENT6, dst=VIP6)
 SYN, ACK = TCP(sport=4711, dport=80, flags="S"), TCP(sport=4711, dport=80, flags="A")
+SYN_PUSH = TCP(sport=4711, dport=80, flags="SPUEC")
 SOURCES = ["10.0.0.0/28", "192.0.2.7"]
 HOPS = (SECOND, THIRD)
 
@@ -67,6 +70,18 @@ def changed(packet: Packet, at: int, value: bytes) -> bytes:
 
 IP_LENGTH, UDP_LENGTH, GUE, FLAGS, PRIVATE, INNER_CHECKSUM = 16, 38, 42, 44, 46, 68
 WHOLE = tunnelled(IP4 / SYN)
+
+
+def sent_on(hops: tuple[str, ...], next_hop: int = 0) -> Packet:
+    return tunnelled(IP4 / ACK, hops, next_hop)
+
+
+def to_mac(mac: str, dst: str = FIRST) -> Packet:
+    packet = tunnelled(IP4 / SYN, dst=dst)
+    packet.dst = mac
+    return packet
+
+
 QUERY = UDP(sport=4711, dport=53)
 THREE_TAGS = Dot1AD(vlan=1), Dot1Q(vlan=2), Dot1Q(vlan=3)
 # The checksum that comes to 0 when FIRST sends a packet of DIRECTOR's on to SECOND.
@@ -281,7 +296,18 @@ QUOTED4, QUOTED6 = (
 TAKERS = [
     Case("syn", "A SYN is taken.", WHOLE, "taken_syn"),
     Case("syn-v6", "IPv6's as well.", tunnelled(IP6 / SYN), "taken_syn"),
-    Case("syn-ack", "Whatever else it says.", tunnelled(IP4 / TCP(sport=4711, dport=80, flags="SA")), "taken_syn"),
+    *(
+        Case(
+            f"syn-and-{flags}",
+            "Only a SYN alone begins a connection.",
+            tunnelled(IP4 / TCP(sport=4711, dport=80, flags=f"S{flags}")),
+            "forwarded",
+        )
+        for flags in ("A", "F", "R", "RA")
+    ),
+    Case(
+        "syn-push", "Flags that say nothing of beginning or end do not count.", tunnelled(IP4 / SYN_PUSH), "taken_syn"
+    ),
     Case("syn-first-address", "A tunnel to this host.", WHOLE, "taken_syn", "addresses"),
     Case(
         "syn-second-address",
@@ -313,14 +339,8 @@ TAKERS = [
     Case("ping", "An echo neither.", tunnelled(IP4 / ICMP(type=8) / Raw(b"ping")), "taken_connectionless"),
     Case("ping-v6", "IPv6's neither.", tunnelled(IP6 / ICMPv6EchoRequest(data=b"ping")), "taken_connectionless"),
     Case(
-        "other-protocol",
-        "Another protocol neither.",
-        tunnelled(IP(src=CLIENT4, dst=VIP4, proto=47) / Raw(bytes(4))),
-        "taken_connectionless",
-    ),
-    Case(
         "seventh-extension",
-        "Nor what lies behind seven extension headers.",
+        "What lies behind seven extension headers is not looked at.",
         tunnelled(
             IP6
             / IPv6ExtHdrDestOpt()
@@ -332,7 +352,7 @@ TAKERS = [
             / IPv6ExtHdrDestOpt()
             / ACK
         ),
-        "taken_connectionless",
+        "drop_not_served",
     ),
     Case(
         "piece",
@@ -404,17 +424,188 @@ TAKERS = [
         "taken_last_resort",
     ),
     Case("self", "A packet is not sent to its sender.", tunnelled(IP4 / ACK, hops=(FIRST, SECOND)), "taken_self"),
+    Case(
+        "self-other-address",
+        "Nor to another address of this host.",
+        tunnelled(IP4 / ACK, hops=("10.0.0.111", SECOND)),
+        "taken_self",
+        "addresses",
+    ),
+]
+HOP_CASES = [
+    Case(
+        "hop-twice", "A hop that the list has before is passed over.", sent_on((SECOND, SECOND, THIRD), 1), "forwarded"
+    ),
+    Case(
+        "hop-of-sender", "So is the one that sent the packet here.", sent_on((SECOND, DIRECTOR, THIRD), 1), "forwarded"
+    ),
+    Case(
+        "hops-all-tried", "Where all were tried, the packet is taken.", sent_on((SECOND,) * 16, 1), "taken_last_resort"
+    ),
+    Case(
+        "hops-two-in-turn",
+        "Two hosts cannot be made to exchange a packet.",
+        sent_on((SECOND, DIRECTOR) * 8, 2),
+        "taken_last_resort",
+    ),
+    Case(
+        "hop-self-again", "A proxy that was in the list before goes on.", sent_on((FIRST, FIRST, THIRD), 1), "forwarded"
+    ),
+    Case(
+        "hop-checksum",
+        "A UDP checksum stays right where a hop is passed over.",
+        tunnelled(IP4 / ACK, (SECOND, SECOND, THIRD), 1, checksum=None),
+        "forwarded",
+    ),
+    Case("hop-peer", "A hop among those that are allowed.", sent_on((SECOND,)), "forwarded", "hops"),
+    Case("hop-anywhere", "Any other address is none.", sent_on(("192.0.2.9",)), "drop_foreign_hop", "hops"),
+    Case("hop-source", "The sources are the hops that are allowed.", sent_on((SECOND,)), "forwarded", "sources"),
+    Case("hop-no-source", "Others are not.", sent_on(("10.0.0.16",)), "drop_foreign_hop", "sources"),
+    *(
+        Case(f"hop-{hop}", "No host has such an address.", sent_on((hop,)), "drop_foreign_hop")
+        for hop in ("0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255")
+    ),
+]
+OTHER_MACS = [
+    Case("mac-of-bond", "A member of a bond has two MACs.", to_mac("02:00:00:00:00:0c"), "taken_syn", "macs"),
+    Case("mac-other", "A frame for another host is not taken.", to_mac("02:00:00:00:00:0d"), "pass_other_host", "macs"),
+    Case("mac-broadcast", "Nor one for all.", to_mac("ff:ff:ff:ff:ff:ff"), "pass_other_host"),
+    Case("mac-multicast", "Nor one for some.", to_mac("01:00:5e:00:00:01"), "pass_other_host"),
+    Case(
+        "mac-other-elsewhere",
+        "What is for another host in all respects is no tunnel of this one.",
+        to_mac("02:00:00:00:00:0d", dst="10.0.0.99"),
+        "pass_not_tunnel",
+        "addresses",
+    ),
+]
+
+
+def inside(src: str, dst: str, payload: Packet = SYN) -> Packet:
+    ip = IPv6(src=src, dst=dst, hlim=255) if ":" in dst else IP(src=src, dst=dst)
+    return tunnelled(ip / payload)
+
+
+def error_about(quoted_src: str, to: str) -> Packet:
+    quote = IP(src=quoted_src, dst=CLIENT4) / TCP(sport=22, dport=4711)
+    return tunnelled(IP(src=CLIENT4, dst=to) / ICMP(type=3, code=4) / Raw(bytes(quote)))
+
+
+OWN4, OWN6, IN_PREFIX = "10.0.0.11", "2001:db8:f::1", "198.51.100.7"
+NOT_ADMITTED = [
+    *(
+        Case(f"to-{dst}", "The tunnel leads to VIPs alone.", inside(src, dst), "drop_not_vip", "vips")
+        for src, dst in (
+            (CLIENT4, OWN4),
+            (CLIENT4, "127.0.0.1"),
+            (CLIENT4, "203.0.113.11"),
+            (CLIENT4, "255.255.255.255"),
+            (CLIENT4, "224.0.0.1"),
+            (CLIENT4, "198.51.100.200"),
+            (CLIENT6, OWN6),
+            (CLIENT6, "::1"),
+            (CLIENT6, "ff02::1"),
+        )
+    ),
+    Case(
+        "to-tunnel-end",
+        "Where the tunnel ends is never a VIP.",
+        tunnelled(IP4 / SYN, dst=VIP4),
+        "drop_not_vip",
+        "vips",
+    ),
+    Case("to-prefix", "A VIP may be a whole network.", inside(CLIENT4, IN_PREFIX), "taken_syn", "vips"),
+    Case("to-vip", "One of many single addresses.", inside(CLIENT4, "203.0.113.24"), "taken_syn", "vips"),
+    Case("to-vip-v6", "IPv6's as well.", inside(CLIENT6, VIP6), "taken_syn", "vips"),
+    Case("piece-to-own", "Nor do fragments pass.", inside(CLIENT4, OWN4, PIECE), "drop_not_served", "vips"),
+    Case("udp-to-own", "Nor UDP.", inside(CLIENT4, OWN4, UDP(sport=4711, dport=53)), "drop_not_vip", "vips"),
+    Case(
+        "ping-to-own",
+        "An echo to the tunnel's own address is a health check.",
+        inside(CLIENT4, FIRST, ICMP(type=8)),
+        "taken_connectionless",
+        "vips",
+    ),
+    Case("ping-to-other", "To another, it is not.", inside(CLIENT4, "10.0.0.12", ICMP(type=8)), "drop_not_vip", "vips"),
+    Case(
+        "error-to-own",
+        "An error that is sent to a host's own address.",
+        error_about(VIP4, OWN4),
+        "drop_not_vip",
+        "vips",
+    ),
+    Case("error-about-own", "And one that quotes its packet.", error_about(OWN4, VIP4), "drop_not_vip", "vips"),
+    Case("error-about-vip", "One about a VIP passes.", error_about(VIP4, VIP4), "forwarded", "vips"),
+    *(
+        Case(f"from-{src}", "No client has such an address.", inside(src, dst), "drop_martian", "vips")
+        for src, dst in (
+            ("0.0.0.0", VIP4),
+            ("0.1.2.3", VIP4),
+            ("127.0.0.1", VIP4),
+            ("224.0.0.1", VIP4),
+            ("239.255.255.255", VIP4),
+            ("255.255.255.255", VIP4),
+            (VIP4, VIP4),
+            (OWN4, VIP4),
+            (IN_PREFIX, VIP4),
+            ("::", VIP6),
+            ("::1", VIP6),
+            ("::ffff:10.0.0.1", VIP6),
+            ("ff02::1", VIP6),
+            ("fe80::1", VIP6),
+            (VIP6, VIP6),
+            (OWN6, VIP6),
+        )
+    ),
+    *(
+        Case(f"from-{src}-too", "Such a client may exist.", inside(src, dst), "taken_syn", "vips")
+        for src, dst in (("240.0.0.1", VIP4), ("10.0.0.12", VIP4), ("::2", VIP6), ("fec0::1", VIP6))
+    ),
+    *(
+        Case(name, "No director sends such packets.", inside(src, dst, payload), "drop_not_served")
+        for name, src, dst, payload in (
+            ("ipip", CLIENT4, VIP4, IP(src=CLIENT4, dst=OWN4) / SYN),
+            ("gre", CLIENT4, VIP4, GRE() / IP(src=CLIENT4, dst=OWN4) / SYN),
+            ("redirect", CLIENT4, VIP4, ICMP(type=5, gw="10.0.0.66") / Raw(bytes(IP(dst=CLIENT4) / SYN))),
+            ("timestamp", CLIENT4, VIP4, ICMP(type=13)),
+            ("router-advertisement", "fe80::1", VIP6, ICMPv6ND_RA()),
+            ("neighbour-advertisement", CLIENT6, VIP6, ICMPv6ND_NA(tgt=VIP6)),
+        )
+    ),
+    Case(
+        "piece-of-ipip",
+        "Nor pieces of them.",
+        tunnelled(IP(src=CLIENT4, dst=VIP4, proto=4, flags="MF") / PIECE),
+        "drop_not_served",
+    ),
+    Case(
+        "piece-of-ping",
+        "Pieces of an echo are such as may be sent.",
+        tunnelled(IP(src=CLIENT4, dst=VIP4, proto=1, flags="MF") / PIECE),
+        "taken_connectionless",
+    ),
 ]
 
 
 CASES = [
     Case(case.name, case.proves, bytes(case.frame), case.verdict, case.setup)
-    for group in (NO_TUNNEL, BAD_TUNNEL, BAD_INNER, CONGESTION, TAKERS)
+    for group in (NO_TUNNEL, OTHER_MACS, BAD_TUNNEL, BAD_INNER, NOT_ADMITTED, CONGESTION, TAKERS, HOP_CASES)
     for case in group
 ]
 SETUPS = {
     "plain": Proxy(),
     "sources": Proxy({"sources": SOURCES}),
     "addresses": Proxy(addresses=(packed(FIRST), packed("10.0.0.111"))),
+    "macs": Proxy(macs=(b"\x02\0\0\0\0\x0b", b"\x02\0\0\0\0\x0c")),
+    "hops": Proxy(hops=("10.0.0.8/29",)),
+    "vips": Proxy(
+        vips=(
+            "198.51.100.0/25",
+            "2001:db8:e::/64",
+            *(f"203.0.113.{last}/32" for last in range(10, 30) if last != 11),
+            *(f"2001:db8:f::{last:x}/128" for last in range(16, 24)),
+        ),
+        own=("10.0.0.11/32", "198.51.100.3/32", "2001:db8:f::1/128"),
+    ),
     "next hops": Proxy(next_hops={packed(SECOND): b"\x02\0\0\0\0\x0c"}),
 }

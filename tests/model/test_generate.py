@@ -4,7 +4,7 @@ import random
 from collections import Counter
 
 from .configurations import random_director
-from .connections import backward
+from .connections import Known
 from .generate import aim_at, batch, proxy_batch
 from .headers import TCP, Flow
 from .proxy import Proxy
@@ -34,9 +34,14 @@ PROXY_VERDICTS = {
     "drop_bad_inner",
     "drop_bad_tunnel",
     "drop_congestion",
+    "drop_foreign_hop",
     "drop_foreign_source",
+    "drop_martian",
+    "drop_not_served",
+    "drop_not_vip",
     "forwarded",
     "pass_not_tunnel",
+    "pass_other_host",
     "taken_connectionless",
     "taken_established",
     "taken_last_resort",
@@ -61,11 +66,11 @@ def test_packets_for_a_director_meet_every_verdict() -> None:
     assert met["encapsulated"] > BATCHES * SIZE / 4
 
 
-KNOWN = Flow(TCP, b"\x7f\0\0\2", b"\x7f\0\0\1", 4711, 80)
+KNOWN = Known(Flow(TCP, b"\xc6\x12\0\2", b"\xcb\0\x71\x0a", 4711, 80))
 
 
 def test_packets_for_a_proxy_meet_every_verdict() -> None:
-    settings = (Proxy({"sources": ["10.0.0.0/28"]}), with_sockets((KNOWN, backward(KNOWN))))
+    settings = (Proxy({"sources": ["10.0.0.0/28"]}), with_sockets((KNOWN,), own=("10.0.0.11/32", "198.18.3.21/32")))
     met = Counter(
         settings[seed % 2].run(frame).verdict
         for seed in range(BATCHES)

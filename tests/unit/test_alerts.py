@@ -28,6 +28,9 @@ WELL = {
     f'glb_director_packets_total{{{DIRECTOR},verdict="drop_bad_ip",action="drop"}}': "0+6x100",
     f'glb_director_packets_total{{{DIRECTOR},verdict="answered_too_big",action="tx"}}': "0+1x100",
     f'glb_proxy_packets_total{{{PROXY},verdict="taken_established",action="pass"}}': "0+60000x100",
+    f'glb_proxy_packets_total{{{PROXY},verdict="taken_syn",action="pass"}}': "0+600x100",
+    f'glb_proxy_packets_total{{{PROXY},verdict="taken_handshake",action="pass"}}': "0+500x100",
+    f'glb_proxy_packets_total{{{PROXY},verdict="taken_syncookie",action="pass"}}': "0+60x100",
     f'glb_proxy_packets_total{{{PROXY},verdict="taken_last_resort",action="pass"}}': "0+6x100",
     f'glb_proxy_packets_total{{{PROXY},verdict="forwarded",action="tx"}}': "0+600x100",
 }
@@ -57,6 +60,20 @@ WRONG: dict[str, tuple[dict[str, str], set[str]]] = {
     "size": (
         {f'glb_director_packets_total{{{DIRECTOR},verdict="answered_too_big",action="tx"}}': "0+600x100"},
         {"GlbTooBigForTheTunnel"},
+    ),
+    "answers that clients do not get": (
+        {
+            f'glb_proxy_packets_total{{{PROXY},verdict="taken_handshake",action="pass"}}': "0+200x100",
+            f'glb_proxy_packets_total{{{PROXY},verdict="taken_syncookie",action="pass"}}': "0+0x100",
+        },
+        {"GlbHandshakesIncomplete"},
+    ),
+    "no handshake at all": (
+        {
+            f'glb_proxy_packets_total{{{PROXY},verdict="taken_handshake",action="pass"}}': "0+0x100",
+            f'glb_proxy_packets_total{{{PROXY},verdict="taken_syncookie",action="pass"}}': "0+0x100",
+        },
+        {"GlbHandshakesIncomplete"},
     ),
     "second chances": (
         {f'glb_proxy_packets_total{{{PROXY},verdict="forwarded",action="tx"}}': "0+60000x100"},
