@@ -266,7 +266,7 @@ class ProxyConfig:
     """
 
     sources: tuple[IPv4Network, ...] = ()
-    vips: tuple[Network, ...] | None = None
     namespaces: tuple[str, ...] = ()
     metrics: Metrics | None = None
     agent: AgentConfig | None = AgentConfig()
+    vips: tuple[Network, ...] | None = None

@@ -85,8 +85,6 @@ class Report:
     """Backends that are healthy by `hold_share` alone."""
     cut_off: tuple[str, ...] = ()
     """Tables whose backends all fail their health checks, so that hold_share alone keeps any up."""
-    unreachable: tuple[str, ...] = ()
-    """Backends to which no next hop is known."""
     vips: tuple[str, ...] = ()
     """The addresses and networks that the proxy's tunnel leads to."""
     agent: tuple[str, ...] = ()

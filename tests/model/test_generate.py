@@ -77,4 +77,4 @@ def test_packets_for_a_proxy_meet_every_verdict() -> None:
         for frame in proxy_batch(seed, AIM, [KNOWN], SIZE)
     )
     assert set(met) == PROXY_VERDICTS
-    assert sum(count for verdict, count in met.items() if verdict.startswith("taken_")) > BATCHES * SIZE / 4
+    assert sum(count for verdict, count in met.items() if verdict.startswith("taken_")) > BATCHES * SIZE / 5
