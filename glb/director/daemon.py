@@ -125,7 +125,7 @@ async def _follow_files(controller: Controller, lanes: Lanes, stop: asyncio.Even
 async def _follow_network(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
     """And refresh from time to time: the kernel forgets neighbours that nobody uses."""
     traffic = _traffic(controller, lanes)
-    async for _ in changes(stop, _REFRESH_SECONDS):
+    async for _ in changes(stop, _REFRESH_SECONDS, lambda: controller.forwarding.refresh_seconds):
         traffic.post_once("refresh of the network", Forwarding.refresh)
 
 

@@ -41,6 +41,8 @@ class Forwarding:
         self._health = health
         self._view = health()
         self._newest = self.directors[0].loaded.digest
+        self.refresh_seconds = 0.0
+        """How long the last refresh took."""
 
     @property
     def loaded(self) -> Loaded:
@@ -87,8 +89,10 @@ class Forwarding:
 
     def refresh(self) -> None:
         """Follow what has changed around the interfaces."""
+        began = time.monotonic()
         for director in self.directors:
             director.refresh()
+        self.refresh_seconds = time.monotonic() - began
 
     def reject(self, error: Exception, digest: str | None) -> list[Outcome]:
         """Note that files with this digest were refused; None: they cannot be read."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
@@ -25,6 +25,7 @@ from glb.waiting import wait_for_any
 
 _LOOK_SECONDS = 0.02
 _QUIET_SECONDS = 0.05
+_AT_REST = 100
 _GROUPS = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE | RTMGRP_IPV4_IFADDR
 
 
@@ -74,18 +75,22 @@ def resolve_gateway(interface: Interface, wait: float = 0) -> bytes | None:
         return entries[leg].mac if leg else None
 
 
-async def changes(stop: asyncio.Event, every: float) -> AsyncIterator[None]:
+async def changes(stop: asyncio.Event, every: float, last: Callable[[], float] = lambda: 0.0) -> AsyncIterator[None]:
     """Yields when links, addresses, rules, routes or neighbours have changed and been quiet for a moment, and each
-    `every` seconds."""
+    `every` seconds.
+
+    last: gives the seconds that the last look at the network took. Where a look takes long, as with thousands of hosts,
+    it is repeated less often: it takes at most a hundredth of the time at rest, and half of it if changes do not end.
+    """
     changed = asyncio.Event()
     async with AsyncIPRoute() as netlink:
         await netlink.bind(_GROUPS)
         listener = asyncio.create_task(_set_on_message(netlink, changed))
         try:
             while not stop.is_set():
-                await wait_for_any(changed, stop, seconds=every)
+                await wait_for_any(changed, stop, seconds=max(every, _AT_REST * last()))
                 changed.clear()
-                await asyncio.sleep(_QUIET_SECONDS)
+                await asyncio.sleep(max(_QUIET_SECONDS, last()))
                 if not stop.is_set():
                     yield
         finally:
