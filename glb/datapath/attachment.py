@@ -3,6 +3,7 @@
 The link is the one truth of what runs: it names its program, and the program its maps. Whatever else is pinned follows.
 """
 
+import logging
 import os
 from enum import StrEnum
 
@@ -10,9 +11,11 @@ from glb.datapath import libbpf
 from glb.datapath.errors import DatapathError
 from glb.datapath.kernel import link_info, object_id, open_program, share_maps
 from glb.datapath.occupant import occupant
-from glb.datapath.pins import PinDir, pin_dir
+from glb.datapath.pins import PinDir, attached_interfaces, pin_dir
 from glb.datapath.program import Program
-from glb.network.interface import Interface
+from glb.network.interface import Interface, xdp_attached
+
+log = logging.getLogger(__name__)
 
 
 def is_attached(interface: str) -> bool:
@@ -41,10 +44,13 @@ class Attachment:
         """Raises DatapathError if another daemon has the interface, or another tool's XDP program is on it."""
         self.interface = interface
         self._pins = PinDir(interface.name)
-        self._link = self._inherited_link()
-        if self._link is None and (other := occupant(interface)):
+        try:
+            self._link = self._inherited_link() or self._link_of_former_name()
+            if self._link is None and (other := occupant(interface)):
+                raise DatapathError(other)
+        except BaseException:
             self._pins.release()
-            raise DatapathError(other)
+            raise
         self._cause = Cause.TAKEN_OFF
         self.is_new = False
         """Whether what is attached was attached by this process, in nobody's place."""
@@ -109,6 +115,26 @@ class Attachment:
         if link_info(link).ifindex == self.interface.index:
             return link
         os.close(link)  # of an interface that is gone, whose name was given anew
+        return None
+
+    def _link_of_former_name(self) -> int | None:
+        """The link that a daemon left on this interface when it had another name; its pins get the new one.
+
+        Raises DatapathError if that daemon runs.
+        """
+        attached = xdp_attached(self.interface)
+        if attached is None:
+            return None
+        for name in attached_interfaces():
+            link = libbpf.open_pin_if_there(pin_dir(name) / "link")
+            if link is None:
+                continue
+            found = link_info(link)
+            if (found.program_id, found.ifindex) == (attached.program_id, self.interface.index):
+                log.warning("%s: takes over the datapath of %s, as the interface was called", self.interface.name, name)
+                self._pins.take(PinDir(name))
+                return link
+            os.close(link)
         return None
 
     def _new_link(self, program: Program) -> int:

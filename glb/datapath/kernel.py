@@ -175,6 +175,11 @@ def open_map(number: int) -> int:
     return check(lib.bpf_map_get_fd_by_id(number), f"open of the map {number}")
 
 
+def program_numbers() -> Iterator[int]:
+    """The numbers of all programs that are loaded."""
+    return _numbers(lib.bpf_prog_get_next_id)
+
+
 def xdp_links() -> Iterator[LinkInfo]:
     """The XDP links of this network namespace and of others: an ifindex alone tells no namespace."""
     for number in _numbers(lib.bpf_link_get_next_id):

@@ -105,6 +105,12 @@ class PinDir:
         """A descriptor of what an earlier daemon left under a name, if anything."""
         return libbpf.open_pin_if_there(self.path / name)
 
+    def take(self, other: "PinDir") -> None:
+        """Move another directory's pins here, in the place of what is here, and give the other up."""
+        for path in other._there():
+            path.rename(self.path / path.name)
+        other.release()
+
     def clear(self) -> None:
         """Remove all pins; programs and maps that nothing else holds vanish with them."""
         for path in self._there():

@@ -19,6 +19,7 @@ from glb.control.errors import ControlError
 from glb.daemon.report import Report
 from glb.datapath.kernel import object_id, open_program, share_maps
 from glb.datapath.libbpf import open_pin_if_there
+from glb.datapath.ownership import role_of_number
 from glb.datapath.pins import BPFFS, pin_dir
 from glb.director.sources import Sources
 from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer, RoutingFacts, VipFacts
@@ -71,6 +72,7 @@ def daemon_facts(report: Report, binds: Sequence[Bind] = ()) -> DaemonFacts:
         link=link,
         pinned=pinned,
         twin=twin,
+        attached_role=role_of_number(link.program) if link and link.program else None,
         current=current,
         sysctls=_sysctls(socket.if_indextoname(interface.ip_index)) if interface else {},
         local=_local(),

@@ -90,6 +90,11 @@ def _program(facts: DaemonFacts, link: LinkFacts) -> Finding:
     if link.program is None:
         remedy = f"restart the daemon: `glbctl {role} run --iface {name} ...`"
         return Finding(name, "program", Level.ERROR, "no XDP program is attached: no packet is balanced", remedy)
+    if link.program != pinned and facts.attached_role is not None:
+        what = f"a {facts.attached_role} of glb is attached (program {link.program}), whose pins are not visible here"
+        remedy = "run `glbctl doctor` with the daemon's $GLB_PIN_DIR and in its mount namespace, such as its container"
+        level = Level.WARNING if facts.attached_role == role else Level.ERROR
+        return Finding(name, "program", level, what, remedy)
     if link.program != pinned:
         return Finding(
             name,

@@ -122,6 +122,15 @@ def test_a_datapath_without_a_daemons_status_is_an_error() -> None:
     assert faults(list(judge_daemons([REPORT], ["eth0", "eth1"]))) == [("daemon", Level.ERROR)]
 
 
+def test_a_program_of_glb_is_never_taken_for_another_tools() -> None:
+    unseen = replace(DIRECTOR, pinned=None, attached_role="director")
+    [finding] = [found for found in judge_daemon(unseen) if found.level is not Level.OK]
+
+    assert (finding.check, finding.level) == ("program", Level.WARNING)
+    assert "xdp off" not in finding.remedy
+    assert faults(judge_daemon(replace(unseen, attached_role="proxy"))) == [("program", Level.ERROR)]
+
+
 def test_a_captures_twin_in_the_programs_place_is_no_fault() -> None:
     capturing = replace(DIRECTOR, link=replace(LINK, program=8), twin=True)
 

@@ -1,0 +1,67 @@
+"""Whether a program is one of glb's, whatever is pinned where: its identity is kept in a map that is bound to it."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from glb.datapath import libbpf
+from glb.datapath.errors import DatapathError
+from glb.datapath.identity import MAP_NAME
+from glb.datapath.kernel import map_info, open_map, open_program, program_info, program_numbers, share_maps
+
+ROLES = ("director", "proxy")
+
+
+def role_of(program: int) -> str | None:
+    """ "director" or "proxy" for a program of any version of glb; None for another tool's. program: a descriptor.
+
+    A capture's twin has no identity of its own: it works on the maps of a program that has one.
+    """
+    role = _own_role(program)
+    if role is not None or program_info(program).name not in ROLES:
+        return role
+    return next(_roles_beside(program), None)
+
+
+def role_of_number(number: int) -> str | None:
+    """The same by a program's number."""
+    fd = open_program(number)
+    try:
+        return role_of(fd)
+    finally:
+        os.close(fd)
+
+
+def _own_role(program: int) -> str | None:
+    with ExitStack() as opened:
+        for number in program_info(program).map_ids:
+            fd = open_map(number)
+            opened.callback(os.close, fd)
+            info = map_info(fd)
+            if info.name == MAP_NAME and (info.kind, info.key_size, info.entries) == (libbpf.BPF_MAP_TYPE_ARRAY, 4, 1):
+                return _role_in(libbpf.lookup(fd, bytes(4), info.value_size))
+    return None
+
+
+def _role_in(identity: bytes) -> str | None:
+    """Of an identity that any version wrote."""
+    try:
+        found = json.loads(identity.rstrip(b"\0"))
+    except (ValueError, RecursionError):
+        return None
+    role = found.get("program") if isinstance(found, dict) else None
+    return role if role in ROLES else None
+
+
+def _roles_beside(program: int) -> Iterator[str]:
+    for number in program_numbers():
+        try:
+            other = open_program(number)
+        except DatapathError:
+            continue  # gone meanwhile
+        try:
+            if share_maps(program, other) and (role := _own_role(other)) is not None:
+                yield role
+        finally:
+            os.close(other)

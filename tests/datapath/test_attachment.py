@@ -1,0 +1,105 @@
+"""Whose program is on an interface: a daemon finds its own by what the kernel holds, whatever is pinned where."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from pyroute2 import IPRoute
+
+from glb.datapath.attachment import Attachment
+from glb.datapath.errors import DatapathError
+from glb.datapath.occupant import occupant
+from glb.datapath.ownership import role_of
+from glb.datapath.pins import BPFFS, mount_bpffs
+from glb.datapath.proxy import ProxyDatapath
+from glb.network.interface import Interface, find_interface
+
+BEFORE, AFTER = f"glb{os.getpid()}a", f"glb{os.getpid()}b"
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[ProxyDatapath]:
+    with closing(ProxyDatapath.load()) as datapath:
+        yield datapath
+
+
+@pytest.fixture
+def pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory of pins, and one of locks, of the test's own."""
+    mount_bpffs()
+    root = BPFFS / f"glb-test-{os.getpid()}"
+    monkeypatch.setenv("GLB_PIN_DIR", str(root))
+    monkeypatch.setenv("GLB_RUN_DIR", str(tmp_path))
+    yield root
+    for path in sorted(root.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    root.rmdir()
+
+
+@pytest.fixture
+def interface(pins: Path) -> Iterator[Interface]:
+    """An Ethernet interface that leads nowhere."""
+    with IPRoute() as ip:
+        ip.link("add", ifname=BEFORE, kind="veth", peer={"ifname": f"{BEFORE}p"})
+        yield find_interface(BEFORE)
+        for name in (BEFORE, AFTER):
+            for index in ip.link_lookup(ifname=name):
+                ip.link("del", index=index)
+
+
+def rename(interface: Interface) -> Interface:
+    with IPRoute() as ip:
+        ip.link("set", index=interface.index, ifname=AFTER)
+    return find_interface(AFTER)
+
+
+def test_after_a_crash_and_a_rename_the_next_daemon_takes_its_program_over(
+    interface: Interface, pins: Path, proxy: ProxyDatapath
+) -> None:
+    crashed = Attachment(interface)
+    crashed.put(proxy.program)
+    crashed.leave()
+
+    after = Attachment(rename(interface))
+    running = after.running_program()
+
+    assert running is not None
+    assert role_of(running) == "proxy"
+    os.close(running)
+    assert not (pins / BEFORE).exists()
+    assert {"link", "program"} <= {path.name for path in (pins / AFTER).iterdir()}
+    after.remove()
+    assert occupant(find_interface(AFTER)) is None
+
+
+def test_a_daemon_that_runs_keeps_its_interface_when_it_is_renamed(
+    interface: Interface, pins: Path, proxy: ProxyDatapath
+) -> None:
+    running = Attachment(interface)
+    running.put(proxy.program)
+    renamed = rename(interface)
+
+    with pytest.raises(DatapathError, match=f"{BEFORE} already has a running glb daemon"):
+        Attachment(renamed)
+
+    assert (pins / BEFORE / "link").exists()
+    running.remove()
+
+
+def test_a_program_of_glb_whose_pins_are_elsewhere_is_named_and_never_offered_for_removal(
+    interface: Interface, proxy: ProxyDatapath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = Attachment(interface)
+    there.put(proxy.program)
+    elsewhere = BPFFS / f"glb-test-{os.getpid()}-elsewhere"
+    with monkeypatch.context() as patch:
+        patch.setenv("GLB_PIN_DIR", str(elsewhere))
+        with pytest.raises(DatapathError) as caught:
+            Attachment(interface)
+    elsewhere.rmdir()
+
+    assert f"{BEFORE} has a proxy of glb already" in str(caught.value)
+    assert "removes it" not in str(caught.value)
+    there.remove()
