@@ -19,7 +19,7 @@ __inline bool is_served(const struct packet *pkt)
 	       (pkt->flow.protocol == IPPROTO_TCP || pkt->flow.protocol == IPPROTO_UDP || pkt->flow.protocol == icmp);
 }
 
-/* Those of the IP header; of an ICMP error, the flow's are those of the packet that it quotes. */
+/* Those of the IP header; of an ICMP error, the flow's source is from the packet that it quotes. */
 __inline void read_addresses(const struct packet *pkt, __u64 *src, __u64 *dst)
 {
 	if (pkt->flow.family == 4) {
@@ -113,9 +113,6 @@ __inline enum verdict admit(const struct proxy_settings *settings, const struct 
 		return DROP_NOT_SERVED;
 	read_addresses(pkt, src, dst);
 	if (unlikely(ends_tunnel(end, family, dst) || !is_vip(settings, family, dst)) && !is_health_check(end, pkt))
-		return DROP_NOT_VIP;
-	/* The stack looks for the socket of what an error quotes, whatever address the error is sent to. */
-	if (pkt->kind == KIND_ICMP_ERROR && !is_vip(settings, family, pkt->flow.dst))
 		return DROP_NOT_VIP;
 	if (unlikely(is_from_no_client(family, src)) || is_local(settings, family, src))
 		return DROP_MARTIAN;

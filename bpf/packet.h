@@ -8,9 +8,9 @@ enum kind {
 	KIND_TCP,
 	KIND_UDP,
 	KIND_ECHO,
-	KIND_ICMP_ERROR,       /* about a TCP or UDP packet: the flow is that packet's, reversed */
+	KIND_ICMP_ERROR,       /* about TCP, UDP or an echo reply: the flow is the quoted packet's, reversed */
 	KIND_FRAGMENT,         /* of TCP or UDP: the flow has no ports */
-	KIND_ICMP_FRAGMENT,    /* of an echo, as a rule */
+	KIND_ICMP_FRAGMENT,    /* of an echo, as far as it shows */
 	KIND_STRANGE_FRAGMENT, /* one that tells nothing of its flow */
 	KIND_OTHER,
 };
@@ -68,6 +68,13 @@ __inline void set_ipv6(__u64 *address, const struct in6_addr *value)
 	address[1] = word[1];
 }
 
+__inline bool is_ipv6(const __u64 *address, const struct in6_addr *value)
+{
+	const __u64 *word = (const void *)value;
+
+	return address[0] == word[0] && address[1] == word[1];
+}
+
 /* The byte of the TCP header whose upper half is the data offset: a bit field would be read with its neighbours. */
 #define TCP_DATA_OFFSET 12
 
@@ -106,12 +113,29 @@ __inline enum fault parse_udp(struct cursor *c, struct packet *pkt)
 	return NO_FAULT;
 }
 
-/* The quoted packet went from the VIP to the client. */
-__inline enum fault parse_quoted_ports(struct cursor *c, struct packet *pkt)
+/* An echo reply from the VIP is told by its addresses, as the echo was. */
+__inline void parse_quoted_icmp(struct cursor *c, struct packet *pkt, __u8 reply)
+{
+	struct quoted_l4 *l4 = advance(c, sizeof(*l4));
+
+	if (!l4 || *(__u8 *)l4 != reply)
+		return;
+	pkt->kind = KIND_ICMP_ERROR;
+	pkt->quote = l4;
+	pkt->flow.src_port = pkt->flow.dst_port = 0;
+	pkt->entropy = 0;
+}
+
+/* The quoted packet went from the VIP to the client. icmp, reply: the family's ICMP and its echo reply. */
+__inline enum fault parse_quoted_l4(struct cursor *c, struct packet *pkt, __u8 icmp, __u8 reply)
 {
 	struct quoted_l4 *l4;
 
 	pkt->kind = KIND_OTHER;
+	if (pkt->flow.protocol == icmp) {
+		parse_quoted_icmp(c, pkt, reply);
+		return NO_FAULT;
+	}
 	if (pkt->flow.protocol != IPPROTO_TCP && pkt->flow.protocol != IPPROTO_UDP)
 		return NO_FAULT;
 	l4 = advance(c, sizeof(*l4));
@@ -125,6 +149,7 @@ __inline enum fault parse_quoted_ports(struct cursor *c, struct packet *pkt)
 	return NO_FAULT;
 }
 
+/* A quote of a packet that was not sent by the error's destination is no matter of that destination: KIND_OTHER. */
 __inline enum fault parse_ipv4_quote(struct cursor *c, struct packet *pkt)
 {
 	struct iphdr *ip = parse_ipv4(c);
@@ -135,10 +160,13 @@ __inline enum fault parse_ipv4_quote(struct cursor *c, struct packet *pkt)
 		pkt->kind = KIND_STRANGE_FRAGMENT;
 		return NO_FAULT;
 	}
+	if (ip->saddr != pkt->flow.dst[0]) {
+		pkt->kind = KIND_OTHER;
+		return NO_FAULT;
+	}
 	set_ipv4(pkt->flow.src, ip->daddr);
-	set_ipv4(pkt->flow.dst, ip->saddr);
 	pkt->flow.protocol = ip->protocol;
-	return parse_quoted_ports(c, pkt);
+	return parse_quoted_l4(c, pkt, IPPROTO_ICMP, ICMP_ECHOREPLY);
 }
 
 __inline enum fault parse_ipv6_quote(struct cursor *c, struct packet *pkt)
@@ -152,7 +180,7 @@ __inline enum fault parse_ipv6_quote(struct cursor *c, struct packet *pkt)
 	switch (skip_extensions(c, &protocol, IPV6_FRAGMENT_OFFSET)) {
 	case AT_UPPER_LAYER:
 		break;
-	case AT_FRAGMENT:
+	case AT_LATER_FRAGMENT:
 		pkt->kind = KIND_STRANGE_FRAGMENT;
 		return NO_FAULT;
 	case TOO_MANY_EXTENSIONS:
@@ -161,10 +189,13 @@ __inline enum fault parse_ipv6_quote(struct cursor *c, struct packet *pkt)
 	default:
 		return BAD_QUOTE;
 	}
+	if (!is_ipv6(pkt->flow.dst, &ip->saddr)) {
+		pkt->kind = KIND_OTHER;
+		return NO_FAULT;
+	}
 	set_ipv6(pkt->flow.src, &ip->daddr);
-	set_ipv6(pkt->flow.dst, &ip->saddr);
 	pkt->flow.protocol = protocol;
-	return parse_quoted_ports(c, pkt);
+	return parse_quoted_l4(c, pkt, IPPROTO_ICMPV6, ICMPV6_ECHO_REPLY);
 }
 
 __inline void set_echo(struct packet *pkt, __be16 entropy)
@@ -215,15 +246,26 @@ __inline enum fault parse_icmpv6(struct cursor *c, struct packet *pkt)
 	}
 }
 
-/* The pieces of a datagram are told by addresses and protocol, the first piece too: they must keep together. icmp: the
- * protocol number of the family's ICMP. */
-__inline void set_fragment(struct packet *pkt, __u8 icmp)
+/* A first piece shows its type, later ones do not. */
+__inline bool may_be_echo(struct cursor *c, bool is_first, __u8 echo)
+{
+	const __u8 *type;
+
+	if (!is_first)
+		return true;
+	type = advance(c, sizeof(*type));
+	return type && *type == echo;
+}
+
+/* The pieces of a datagram are told by addresses and protocol, the first piece too: they must keep together. icmp, echo: the
+ * family's ICMP and its echo request. */
+__inline void set_fragment(struct cursor *c, struct packet *pkt, bool is_first, __u8 icmp, __u8 echo)
 {
 	__u8 protocol = pkt->flow.protocol;
 
 	if (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP)
 		pkt->kind = KIND_FRAGMENT;
-	else if (protocol == icmp)
+	else if (protocol == icmp && may_be_echo(c, is_first, echo))
 		pkt->kind = KIND_ICMP_FRAGMENT;
 	else
 		pkt->kind = KIND_STRANGE_FRAGMENT;
@@ -248,7 +290,7 @@ __inline enum fault parse_ipv4_packet(struct xdp_md *ctx, struct cursor *c, stru
 	set_ipv4(pkt->flow.src, ip->saddr);
 	set_ipv4(pkt->flow.dst, ip->daddr);
 	if (unlikely(is_fragment(ip))) {
-		set_fragment(pkt, IPPROTO_ICMP);
+		set_fragment(c, pkt, !(ip->frag_off & IPV4_FRAGMENT_OFFSET), IPPROTO_ICMP, ICMP_ECHO);
 		return NO_FAULT;
 	}
 	if (likely(ip->protocol == IPPROTO_TCP))
@@ -302,8 +344,9 @@ __inline enum fault parse_ipv6_packet(struct xdp_md *ctx, struct cursor *c, stru
 	switch (extensions) {
 	case AT_UPPER_LAYER:
 		return parse_ipv6_upper(c, pkt);
-	case AT_FRAGMENT:
-		set_fragment(pkt, IPPROTO_ICMPV6);
+	case AT_FIRST_FRAGMENT:
+	case AT_LATER_FRAGMENT:
+		set_fragment(c, pkt, extensions == AT_FIRST_FRAGMENT, IPPROTO_ICMPV6, ICMPV6_ECHO_REQUEST);
 		return NO_FAULT;
 	case TOO_MANY_EXTENSIONS:
 		pkt->kind = KIND_OTHER;

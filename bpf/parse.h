@@ -168,7 +168,8 @@ _Static_assert(MAX_EXTENSIONS * (8 + EXTENSION_MASK) <= EXTENSIONS_MASK, "the ex
 
 enum extensions {
 	AT_UPPER_LAYER,
-	AT_FRAGMENT, /* of a datagram that has more than one: what follows may be any piece of it */
+	AT_FIRST_FRAGMENT, /* of a datagram that has more than one */
+	AT_LATER_FRAGMENT,
 	EXTENSIONS_CUT_OFF,
 	TOO_MANY_EXTENSIONS,
 };
@@ -212,7 +213,7 @@ __inline enum extensions skip_extensions(struct cursor *c, __u8 *protocol, __be1
 		if (now != IPPROTO_FRAGMENT && !advance_by_told(c, ext->len * 8, EXTENSION_MASK))
 			return EXTENSIONS_CUT_OFF;
 		if (now == IPPROTO_FRAGMENT && ext->offset_and_more & fragmented)
-			return AT_FRAGMENT;
+			return ext->offset_and_more & IPV6_FRAGMENT_OFFSET ? AT_LATER_FRAGMENT : AT_FIRST_FRAGMENT;
 	}
 	c->pos = anchored(start, c->pos);
 	return is_extension(*protocol) ? TOO_MANY_EXTENSIONS : AT_UPPER_LAYER;

@@ -255,7 +255,7 @@ def cut(packet: Packet, length: int) -> bytes:
 
 TCP4 = frame(IP(src="198.18.3.4", dst=VIP4) / TCP(dport=80) / Raw(bytes(100)))
 TCP6 = frame(IPv6(src="2001:db8:c::4", dst=VIP6) / TCP(dport=80) / Raw(bytes(100)))
-QUOTE4 = frame(IP(src="192.0.2.1", dst=VIP4, len=28 + 22) / ICMP(type=3, code=4) / bytes(IP() / TCP())[:22])
+QUOTE4 = frame(IP(src="192.0.2.1", dst=VIP4, len=28 + 22) / ICMP(type=3, code=4) / bytes(IP(src=VIP4) / TCP())[:22])
 MALFORMED = [
     ("IPv4 header cut off", cut(TCP4, 33), "drop_bad_ip"),
     ("IPv4 packet shorter than it says", cut(TCP4, 120), "drop_bad_length"),

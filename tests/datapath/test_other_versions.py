@@ -9,13 +9,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pytest
 
 from glb.datapath import libbpf
+from glb.datapath.counters import counters_of, read_traffic
 from glb.datapath.director import DirectorDatapath
-from glb.datapath.identity import MAP_NAME
-from glb.datapath.program import LICENSE
+from glb.datapath.errors import DatapathError
+from glb.datapath.identity import MAP_NAME, Identity
+from glb.datapath.maps import Map
+from glb.datapath.program import LICENSE, Program
 from glb.datapath.proxy import ProxyDatapath
+from glb.datapath.verdicts import verdicts_of
 
 PASS_EVERYTHING = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0)  # r0 = XDP_PASS; exit
 BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_PERCPU_ARRAY = 1, 6
@@ -154,6 +159,22 @@ def test_a_map_of_another_tool_that_has_the_identitys_name_is_not_read(kind: int
     made = libbpf.create_map(MAP_NAME, kind, 4096, entries, key_size=key_size)
     with program_with(made) as program:
         assert DirectorDatapath.adopt(os.dup(program)) is None
+
+
+@pytest.mark.parametrize("verdicts", [1, -1])
+def test_counters_of_another_version_are_not_read_as_this_ones(verdicts: int) -> None:
+    """The kernel copies as many bytes as the map has, wherever they lead."""
+    size = 8 * (len(verdicts_of("director")) + verdicts)
+    other = libbpf.create_map("counters", BPF_MAP_TYPE_PERCPU_ARRAY, size, 1)
+    counters = Map(other, np.dtype(np.uint32), np.dtype((np.void, size * libbpf.possible_cpus())))
+    program = Program(other, Identity("director", "", {}, {}), {"counters": counters, "traffic": counters})
+    try:
+        with pytest.raises(DatapathError, match="another version of glb"):
+            counters_of(program)
+        with pytest.raises(DatapathError, match="another version of glb"):
+            read_traffic(program, {("bind", "web", "203.0.113.10:80/tcp"): 0})
+    finally:
+        counters.close()
 
 
 def test_random_changes_of_an_identity_never_end_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,7 +144,7 @@ class Director:
 
     def classify(self, packet: Packet) -> Document:
         """The table that the packet belongs to."""
-        if packet.kind is Kind.QUOTED_FRAGMENT:
+        if packet.kind is Kind.STRANGE_FRAGMENT:
             raise Stop("pass_fragment")
         if is_no_host(packet.flow.dst):
             raise Stop("pass_fragment" if packet.kind is Kind.FRAGMENT else "pass_no_bind")
@@ -152,7 +152,7 @@ class Director:
             return self.table_of_fragment(packet.flow)
         if packet.kind is Kind.OTHER:
             raise Stop("pass_no_bind")
-        if packet.kind is Kind.ECHO:
+        if packet.kind is Kind.ECHO or packet.flow.protocol == ICMP_OF_VERSION[packet.version]:
             return self.table_of_icmp(packet.flow, none="pass_no_bind")
         return self.best_of([bind for bind in self.binds_of(packet.flow) if bind.holds_port(packet.flow.dport)])
 

@@ -409,7 +409,9 @@ FRAGMENTS = [
         frame(IP(src=CLIENT4, dst=VIP4, frag=9, proto=1) / PIECE),
         "encapsulated",
     ),
-    Case("v6-piece-of-echo", "IPv6's as well.", frame(IP6 / PIECE6_OF_ICMP / PIECE), "encapsulated"),
+    Case(
+        "v6-piece-of-echo", "IPv6's as well.", frame(IP6 / PIECE6_OF_ICMP / ICMPv6EchoRequest() / PIECE), "encapsulated"
+    ),
     Case(
         "v6-later-piece-of-echo",
         "And its later ones.",
@@ -423,9 +425,21 @@ FRAGMENTS = [
         "encapsulated",
         "answer",
     ),
-    Case("v6-piece-of-echo-answered", "IPv6's, too.", frame(IP6 / PIECE6_OF_ICMP / PIECE), "encapsulated", "answer"),
+    Case(
+        "v6-piece-of-echo-answered",
+        "IPv6's, too.",
+        frame(IP6 / PIECE6_OF_ICMP / ICMPv6EchoRequest() / PIECE),
+        "encapsulated",
+        "answer",
+    ),
     Case("piece-of-echo-passed", "Or to the stack.", frame(FIRST4 / ICMP(type=8) / PIECE), "pass_fragment", "pass"),
-    Case("v6-piece-of-echo-passed", "IPv6's, too.", frame(IP6 / PIECE6_OF_ICMP / PIECE), "pass_fragment", "pass"),
+    Case(
+        "v6-piece-of-echo-passed",
+        "IPv6's, too.",
+        frame(IP6 / PIECE6_OF_ICMP / ICMPv6EchoRequest() / PIECE),
+        "pass_fragment",
+        "pass",
+    ),
     Case(
         "piece-of-echo-hashed-by-port",
         "Echoes have no ports, so that all pieces have the same hash.",
@@ -440,6 +454,19 @@ FRAGMENTS = [
         "encapsulated",
         "wide",
     ),
+    Case(
+        "piece-of-icmp-error",
+        "A first piece that shows another type is no echo's.",
+        frame(FIRST4 / ICMP(type=3, code=4) / PIECE),
+        "pass_fragment",
+    ),
+    Case(
+        "v6-piece-of-icmp-error",
+        "IPv6's, too.",
+        frame(IP6 / PIECE6_OF_ICMP / ICMPv6PacketTooBig() / PIECE),
+        "pass_fragment",
+    ),
+    Case("v6-piece-of-nothing", "Nor is one that shows none.", frame(IP6 / PIECE6_OF_ICMP), "pass_fragment"),
     Case(
         "piece-of-echo-to-nobody",
         "An address without binds.",
@@ -622,9 +649,45 @@ ERRORS = [
         "pass_fragment",
     ),
     Case(
-        "v4-quote-of-icmp",
-        "Quotes of another protocol belong to nobody.",
+        "v4-quote-of-echo-reply",
+        "An error about an echo reply goes where the echo went, so that the proxy learns what fits.",
         error4(SERVER4 / ICMP(type=0)),
+        "encapsulated",
+    ),
+    Case("v6-quote-of-echo-reply", "IPv6's as well.", error6(SERVER6 / ICMPv6EchoReply()), "encapsulated"),
+    Case("v4-quote-of-echo-reply-answer", "Also here.", error4(SERVER4 / ICMP(type=0)), "encapsulated", "answer"),
+    Case("v4-quote-of-echo-reply-pass", "But not here.", error4(SERVER4 / ICMP(type=0)), "pass_no_bind", "pass"),
+    Case(
+        "v4-quote-of-echo-reply-cut",
+        "One that is cut off is another protocol's.",
+        error4(quoted_length(SERVER4 / ICMP(type=0), 27)),
+        "pass_no_bind",
+    ),
+    Case(
+        "v4-quote-of-echo", "A server's own echo is not one of these.", error4(SERVER4 / ICMP(type=8)), "pass_no_bind"
+    ),
+    Case(
+        "v4-quote-of-another-protocol",
+        "Quotes of another protocol belong to nobody.",
+        error4(IP(src=VIP4, dst=CLIENT4, proto=47) / Raw(bytes(20))),
+        "pass_no_bind",
+    ),
+    Case(
+        "v4-error-to-another-host",
+        "An error goes to the sender of what it quotes: to another address, it is not one about a VIP.",
+        frame(IP(src=ROUTER4, dst="10.0.0.5") / ICMP(type=3, code=4) / Raw(bytes(SERVER4 / ANSWER))),
+        "pass_no_bind",
+    ),
+    Case(
+        "v6-error-to-another-host",
+        "In IPv6 as well.",
+        frame(IPv6(src=ROUTER6, dst="2001:db8:5::5") / ICMPv6PacketTooBig(mtu=1280) / Raw(bytes(SERVER6 / ANSWER))),
+        "pass_no_bind",
+    ),
+    Case(
+        "v4-error-about-echo-to-another-host",
+        "Nor is one about an echo reply.",
+        frame(IP(src=ROUTER4, dst="10.0.0.5") / ICMP(type=3, code=4) / Raw(bytes(SERVER4 / ICMP(type=0)))),
         "pass_no_bind",
     ),
     Case(
@@ -1010,6 +1073,20 @@ SIZES = [
     ),
     Case("v6-least-mtu", "No IPv6 client is told less than 1280.", sized(IP6, SYN, 1280), "answered_too_big", "small"),
     Case(
+        "v6-piece-of-error-too-big",
+        "What shows an ICMP error is not answered.",
+        frame(IP6 / PIECE6_OF_ICMP / ICMPv6PacketTooBig() / Raw(bytes(1444))),
+        "pass_fragment",
+        "mtu",
+    ),
+    Case(
+        "v4-error-about-echo-too-big",
+        "Errors about echo replies are errors, too.",
+        sized(IP(src=ROUTER4, dst=VIP4, flags="DF"), ICMP(type=3, code=4) / SERVER4 / ICMP(type=0), 1500),
+        "drop_too_big",
+        "mtu",
+    ),
+    Case(
         "v4-error-too-big",
         "Errors are not answered by errors.",
         error4(bytes(SERVER4 / ANSWER / Raw(bytes(1440)))),
@@ -1055,7 +1132,7 @@ SIZES = [
     Case(
         "v6-piece-of-echo-too-big",
         "Of an echo as well.",
-        frame(IP6 / PIECE6_OF_ICMP / Raw(bytes(1452))),
+        frame(IP6 / PIECE6_OF_ICMP / ICMPv6EchoRequest() / Raw(bytes(1444))),
         "answered_too_big",
         "mtu",
     ),

@@ -22,6 +22,7 @@ FAR_HEADER = 160  # mutations strike up to here, most of them much earlier
 
 ERRORS = {4: (3, 11, 12), 6: (1, 2, 3, 4)}
 ECHO = {4: 8, 6: 128}
+REPLY = {4: 0, 6: 129}
 PIECES_OF_NEITHER = (0, 1, 2, 4, 41, 47, 50, 51, 58, 59, 89, 132, 135, 253)
 TTLS = (0, 1, 63, 63, 64, 64, 64, 128, 255, 255)
 VLAN = (0x8100, 0x88A8, 0x9100)
@@ -165,15 +166,21 @@ def error(rng: random.Random, aim: Aim, target: Target, client: bytes) -> bytes:
     """An ICMP error about a packet from the target to the client."""
     router = rng.choice(CLIENTS[target.version])
     protocol = target.protocol if rng.random() < 0.9 else rng.choice(PIECES_OF_NEITHER)
-    quoted = transport(rng, target.address, client, protocol, (target.port, client_port(rng)), some_data(rng, aim))
+    if rng.random() < 0.1:
+        protocol = build.icmp_protocol(client)
+        quoted = build.icmp(target.address, client, REPLY[target.version], 0, 7, some_data(rng, aim))
+    else:
+        ports = target.port, client_port(rng)
+        quoted = transport(rng, target.address, client, protocol, ports, some_data(rng, aim))
     if rng.random() < 0.15:
         quote = fragment_of(rng, target.address, client, protocol, quoted)
     else:
         quote = in_ip(rng, target.address, client, protocol, quoted)
     kind = rng.choice(ERRORS[target.version]) if rng.random() < 0.95 else rng.getrandbits(8)
     cut = rng.choice((len(quote), 28, 48, 96, 200, rng.randrange(len(quote) + 1)))
-    message = build.icmp(router, target.address, kind, rng.randrange(5), rng.choice((0, 1400)), quote[:cut])
-    return in_ip(rng, router, target.address, build.icmp_protocol(router), message)
+    addressee = target.address if rng.random() < 0.95 else rng.choice(CLIENTS[target.version])
+    message = build.icmp(router, addressee, kind, rng.randrange(5), rng.choice((0, 1400)), quote[:cut])
+    return in_ip(rng, router, addressee, build.icmp_protocol(router), message)
 
 
 def echo(rng: random.Random, aim: Aim, target: Target, client: bytes) -> bytes:
@@ -184,7 +191,12 @@ def echo(rng: random.Random, aim: Aim, target: Target, client: bytes) -> bytes:
 
 def piece(rng: random.Random, aim: Aim, target: Target, client: bytes) -> bytes:
     protocol = target.protocol if rng.random() < 0.7 else rng.choice((ICMP, ICMPV6, TCP, UDP, 47))
-    segment = transport(rng, client, target.address, protocol, (client_port(rng), target.port), some_data(rng, aim))
+    if protocol in (ICMP, ICMPV6):
+        kind = rng.choice((8, 128, 8, 128, 3, 2, 0))
+        segment = build.icmp(client, target.address, kind, 0, rng.getrandbits(32), some_data(rng, aim))
+    else:
+        ports = client_port(rng), target.port
+        segment = transport(rng, client, target.address, protocol, ports, some_data(rng, aim))
     return fragment_of(rng, client, target.address, protocol, segment)
 
 

@@ -9,7 +9,9 @@ Where the page is silent, this is what the model takes it to mean:
 - The limit of six extension headers comes first: a seventh is not looked into, be it cut off or a fragment's.
 - IPv6 fragment headers end the walk when they fragment; authentication and ESP headers are other protocols.
 - An ICMP header below 8 bytes is a fault whatever its type; the code of an echo does not matter.
-- A quote is judged in the order of its bytes: header, extension headers, fragment, protocol, ports.
+- A quote is judged in the order of its bytes: header, extension headers, fragment, protocol, ports. A quote of another
+  sender than the one that the error goes to comes before what its protocol is.
+- Of a quoted echo reply less than 8 bytes are another protocol.
 """
 
 import struct
@@ -27,6 +29,7 @@ MAX_EXTENSION_HEADERS = 6
 
 ICMP_ERRORS = {ICMP: (3, 11, 12), ICMPV6: (1, 2, 3, 4)}
 ECHO_REQUEST = {ICMP: 8, ICMPV6: 128}
+ECHO_REPLY = {ICMP: 0, ICMPV6: 129}
 ICMP_OF_VERSION = {4: ICMP, 6: ICMPV6}
 
 
@@ -38,10 +41,10 @@ class Kind(Enum):
     """What a packet is to the rules."""
 
     FLOW = auto()  # TCP or UDP, with ports
-    ERROR = auto()  # an ICMP error about TCP or UDP; the flow is the quoted one, reversed
+    ERROR = auto()  # an ICMP error about TCP, UDP or an echo reply; the flow is the quoted one, reversed
     ECHO = auto()
     FRAGMENT = auto()
-    QUOTED_FRAGMENT = auto()  # an ICMP error about a later piece of a datagram
+    STRANGE_FRAGMENT = auto()  # an ICMP error about a later piece of a datagram, or itself a piece
     OTHER = auto()
 
 
@@ -194,6 +197,9 @@ def parse_transport(ip: IPHeader, traffic_class: int, data: bytes) -> Packet:
     rest = data[ip.length :]
     addresses = Flow(ip.protocol, ip.src, ip.dst)
     if ip.more or ip.offset:
+        is_of_icmp = ip.protocol == ICMP_OF_VERSION[ip.version]
+        if is_of_icmp and not ip.offset and rest[:1] != bytes([ECHO_REQUEST[ip.protocol]]):
+            return packet(Kind.STRANGE_FRAGMENT, addresses)
         return packet(Kind.FRAGMENT, addresses)
     if ip.protocol in (TCP, UDP):
         check = tcp_is_whole if ip.protocol == TCP else udp_is_whole
@@ -205,7 +211,7 @@ def parse_transport(ip: IPHeader, traffic_class: int, data: bytes) -> Packet:
     if len(rest) < 8:
         raise Fault("drop_bad_l4")
     if rest[0] in ICMP_ERRORS[ip.protocol]:
-        return packet(*parse_quote(rest[8:], ip.version))
+        return packet(*parse_quote(rest[8:], ip))
     return packet(Kind.ECHO if rest[0] == ECHO_REQUEST[ip.protocol] else Kind.OTHER, addresses)
 
 
@@ -217,14 +223,20 @@ def udp_is_whole(datagram: bytes) -> bool:
     return len(datagram) >= 8 and 8 <= int.from_bytes(datagram[4:6], "big") <= len(datagram)
 
 
-def parse_quote(quote: bytes, version: int) -> tuple[Kind, Flow]:
+def parse_quote(quote: bytes, error: IPHeader) -> tuple[Kind, Flow]:
     """The flow that an ICMP error is about: the server's packet is quoted, so source and destination change places."""
-    ip = ipv4_header(quote) if version == 4 else ipv6_header(quote, through_first_piece=True)
+    ip = ipv4_header(quote) if error.version == 4 else ipv6_header(quote, through_first_piece=True)
     if ip is None:
         raise Fault("drop_bad_icmp_quote")
     addresses = Flow(ip.protocol, ip.dst, ip.src)
     if ip.offset:
-        return Kind.QUOTED_FRAGMENT, addresses
+        return Kind.STRANGE_FRAGMENT, addresses
+    if ip.src != error.dst:
+        return Kind.OTHER, addresses
+    if ip.protocol == ICMP_OF_VERSION[ip.version]:
+        message = quote[ip.length : ip.length + 8]
+        is_reply = len(message) == 8 and message[0] == ECHO_REPLY[ip.protocol]
+        return Kind.ERROR if is_reply else Kind.OTHER, addresses
     if ip.protocol not in (TCP, UDP):
         return Kind.OTHER, addresses
     if len(quote) < ip.length + 8:

@@ -135,8 +135,6 @@ class Proxy:
         is_health_check = inner.kind is Kind.ECHO and dst == tunnel.dst
         if (not self.is_vip(dst) or dst == tunnel.dst) and not is_health_check:
             raise Stop("drop_not_vip")
-        if inner.kind is Kind.ERROR and not self.is_vip(inner.flow.dst):
-            raise Stop("drop_not_vip")
         if is_martian(src) or is_in(src, (*self.vips, *self.own)):
             raise Stop("drop_martian")
 

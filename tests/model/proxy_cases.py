@@ -251,7 +251,7 @@ BAD_INNER = [
     Case(
         "inner-quote-cut",
         "An ICMP error whose quote is too short.",
-        tunnelled(IP4 / ICMP(type=3, code=4) / Raw(bytes(IP() / TCP())[:27])),
+        tunnelled(IP4 / ICMP(type=3, code=4) / Raw(bytes(IP(src=VIP4, dst=CLIENT4) / TCP())[:27])),
         "drop_bad_inner",
     ),
     Case(
@@ -529,12 +529,13 @@ NOT_ADMITTED = [
     Case("ping-to-other", "To another, it is not.", inside(CLIENT4, "10.0.0.12", ICMP(type=8)), "drop_not_vip", "vips"),
     Case(
         "error-to-own",
-        "An error that is sent to a host's own address.",
+        "An error that is sent to another address than the one that it quotes.",
         error_about(VIP4, OWN4),
-        "drop_not_vip",
+        "drop_not_served",
         "vips",
     ),
-    Case("error-about-own", "And one that quotes its packet.", error_about(OWN4, VIP4), "drop_not_vip", "vips"),
+    Case("error-about-own", "Or the other way round.", error_about(OWN4, VIP4), "drop_not_served", "vips"),
+    Case("error-about-own-to-own", "Or from a host's own.", error_about(OWN4, OWN4), "drop_not_vip", "vips"),
     Case("error-about-vip", "One about a VIP passes.", error_about(VIP4, VIP4), "forwarded", "vips"),
     *(
         Case(f"from-{src}", "No client has such an address.", inside(src, dst), "drop_martian", "vips")
