@@ -22,6 +22,8 @@ from glb.memory import shortage
 from glb.table.build import BuiltTable, TableError, build_all, load_bytes, new_bytes, prepare
 from glb.table.builder import RowBuilder
 
+# What reading takes, in times of the file's size: for JSON its values and the model, for a binary two forms of rows.
+_TEXT_TIMES, _BINARY_TIMES = 20, 2
 _TICK_SECONDS = 0.1  # of a file's times: a jiffy on local file systems
 
 
@@ -144,7 +146,7 @@ def read(sources: Sources, builder: RowBuilder | None = None, follow: Follow | N
     warnings = judge(config, sources.config, tables_in(parsed), sources.table, host)
     given = parsed if isinstance(parsed, ForwardingTables) else None
     if given is not None and builder is not None:
-        _require_memory(given, str(sources.table), builder)
+        _require_memory_for_rows(given, str(sources.table), builder)
         prepare(given, builder)  # before the checks begin: they and Python's lock would slow it down
     view = follow([given or NO_TABLES], config.outbound_src_ip) if follow is not None else None
     if isinstance(parsed, ForwardingTables):
@@ -154,8 +156,13 @@ def read(sources: Sources, builder: RowBuilder | None = None, follow: Follow | N
     return Loaded(contents, config, tables, plan(tables, config), given, view, warnings)
 
 
-def _require_memory(given: ForwardingTables, name: str, builder: RowBuilder) -> None:
-    lack = shortage(new_bytes(given, builder), f"the rows of {len(given.tables):,} tables")
+def _require_memory_for_rows(given: ForwardingTables, name: str, builder: RowBuilder) -> None:
+    _require_memory(new_bytes(given, builder), f"the rows of {len(given.tables):,} tables", name)
+
+
+def _require_memory(needed: int, what: str, name: str) -> None:
+    """Refuse before anything is taken: without memory, a library written in Rust ends the process."""
+    lack = shortage(needed, what)
     if lack is not None:
         raise TableError(f"{name}: {lack}")
 
@@ -172,7 +179,7 @@ def check_tables(
     if not isinstance(parsed, ForwardingTables):
         return parsed
     if builder is not None:
-        _require_memory(parsed, name, builder)
+        _require_memory_for_rows(parsed, name, builder)
     return build_all(parsed if view is None else with_known_health(parsed, view), builder)
 
 
@@ -182,7 +189,10 @@ Parsed: TypeAlias = ForwardingTables | tuple[BuiltTable, ...]
 
 def parse(data: bytes, name: str, builder: RowBuilder | None = None) -> Parsed:
     """A table file's content; `name` is the file's, for the messages. Raises ConfigError or TableError."""
-    if data.startswith(GLBD_MAGIC):
+    is_binary = data.startswith(GLBD_MAGIC)
+    times = _BINARY_TIMES if is_binary else _TEXT_TIMES
+    _require_memory(times * len(data), f"tables in a file of {len(data):,} bytes", name)
+    if is_binary:
         built = load_bytes(data, name, builder)
         require_ipv4_backends(built, name)
         return built

@@ -1,10 +1,12 @@
 """How large tables may be, and what becomes of those that are larger."""
 
 import json
+import re
 import subprocess
 import sys
 import textwrap
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,3 +128,35 @@ def test_what_is_available_is_no_more_than_the_processs_own_limit() -> None:
     assert (first, second) == ("True", "None")
     assert third.startswith("the rows of 9 tables need 1.0 TiB of memory, and ")
     assert third.endswith(" MiB are available")
+
+
+@pytest.mark.parametrize(
+    ("more", "refusal"),
+    [
+        (1, r"/ft\.json: tables in a file of [\d,]+ bytes need \d\.\d MiB of memory, and "),
+        (40, r"/ft\.json: the rows of 100 tables need 50\.0 MiB of memory, and "),
+    ],
+)
+def test_a_director_refuses_before_it_takes_memory_that_is_not_there(more: int, refusal: str, tmp_path: Path) -> None:
+    tables = json.loads(source(100, 8))
+    for number, table in enumerate(tables["tables"]):
+        table |= {"depth": 8, "seed": f"{number:032x}"}
+    (tmp_path / "ft.json").write_text(json.dumps(tables))
+    (tmp_path / "director.conf").write_text('{"outbound_src_ip": "10.255.0.1"}')
+
+    said = in_little_memory(
+        more,
+        f"""
+        from glb.director.sources import Sources, read
+        from glb.table.build import RowBuilder, TableError
+
+        sources = Sources(Path("{tmp_path}/director.conf"), Path("{tmp_path}/ft.json"))
+        limit()
+        try:
+            read(sources, RowBuilder())
+        except TableError as error:
+            print(error)
+        """,
+    )
+
+    assert re.search(refusal, said)
