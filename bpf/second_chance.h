@@ -109,9 +109,18 @@ __inline enum verdict seek_socket(struct xdp_md *ctx, const struct proxy_setting
 		return DROP_NO_STATE;
 	if (ends_connection(pkt))
 		place->until = 0;
-	else if (pkt->kind == KIND_TCP && is_recent(place, &pkt->flow))
-		return TAKEN_ESTABLISHED;
 	return ask_kernel(ctx, settings, pkt, place);
+}
+
+/* Whether the packet goes on with a connection that was established here a moment ago. All else about it was checked then. */
+__inline bool is_remembered(const struct packet *pkt)
+{
+	struct recent *place;
+
+	if (pkt->kind != KIND_TCP || pkt->tcp->syn || pkt->tcp->fin || pkt->tcp->rst)
+		return false;
+	place = place_of(&pkt->flow);
+	return place && is_recent(place, &pkt->flow);
 }
 
 /* Why the packet is taken here; FORWARDED if it is not, and deserves its second chance. */

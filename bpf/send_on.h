@@ -39,6 +39,8 @@ __inline __u64 was_tried(const struct tunnel *t, const struct hop_list *list, __
 	__be32 hop = list->hop[position & (MAX_HOPS - 1)];
 	__u64 tried = are_equal(hop, t->ip.saddr);
 
+	if (likely(!position))
+		return tried;
 #pragma unroll
 	for (int i = 0; i < MAX_HOPS; i++)
 		tried |= are_equal(hop, list->hop[i]) & is_below(i, position);

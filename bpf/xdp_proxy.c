@@ -23,6 +23,8 @@ __inline enum verdict decide(struct xdp_md *ctx, const struct proxy_settings *se
 	capture_before(ctx, &pkt->flow);
 	if (unlikely(!pkt->hop_limit))
 		return DROP_TTL_ZERO;
+	if (likely(is_remembered(pkt)))
+		return TAKEN_ESTABLISHED;
 	verdict = admit(settings, end, pkt);
 	if (verdict)
 		return verdict;

@@ -1,12 +1,13 @@
 """Whether a proxy's stack takes packets for its VIPs, and its answers reach clients. Pure: facts in, findings out."""
 
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_network
 from itertools import groupby
 
 from glb.doctor.facts import DaemonFacts, VipFacts
 from glb.doctor.finding import Finding, Level
 from glb.network.return_path import Break, ReturnPath
-from glb.network.stack import Fate
+from glb.network.stack import Fate, Network
 
 _STRICT, _LOOSE = 1, 2  # rp_filter
 _LEAST_MTU = {4: 576, 6: 1280}  # RFC 791, RFC 8200
@@ -25,6 +26,7 @@ def judge_vips(facts: DaemonFacts) -> Iterator[Finding]:
         yield Finding(name, "vip", Level.ERROR, what, "ip address add VIP/32 dev lo")
         return
     yield from _local(name, facts)
+    yield from _not_admitted(name, facts)
     yield _rp_filter(facts)
     yield from _listeners(name, facts.vips)
     yield from _return_paths(name, facts.vips)
@@ -47,6 +49,27 @@ def _local(name: str, facts: DaemonFacts) -> Iterator[Finding]:
     elif known:
         what = f"the stack takes packets for {known}; `--table FILE` checks whether these are the VIPs"
         yield Finding(name, "vip", Level.OK, what)
+
+
+def _not_admitted(name: str, facts: DaemonFacts) -> Iterator[Finding]:
+    """Local addresses that the proxy does not take for VIPs: certainly a fault of those that a table names.
+
+    A daemon that reports no VIPs at all has warned of that, or is of an earlier version.
+    """
+    admitted = [ip_network(text) for text in facts.report.vips]
+    if not facts.alive or not admitted:
+        return
+    for vip in facts.vips:
+        if vip.local is None or any(_overlap(vip.network, place) for place in admitted):
+            continue
+        what = f"{vip} ({vip.local.interface}) is no VIP of the proxy, which drops its packets (drop_not_vip)"
+        level = Level.ERROR if vip.is_configured else Level.WARNING
+        remedy = "add it to lo as a single address, or list all VIPs as `vips` in proxy.conf"
+        yield Finding(name, "vip", level, what, remedy)
+
+
+def _overlap(one: Network, other: Network) -> bool:
+    return one.version == other.version and one.overlaps(other)
 
 
 def _is_taken(vip: VipFacts) -> bool:

@@ -279,3 +279,24 @@ def test_which_sockets_take_a_packet(listener: Listener, takes: bool) -> None:
 )
 def test_faults_of_a_proxy(changes: dict[str, Any], fault: tuple[str, Level]) -> None:
     assert faults(judge_daemon(replace(PROXY, **changes))) == [fault]
+
+
+@pytest.mark.parametrize(
+    ("vips", "expected"),
+    [
+        (("203.0.113.10", "2001:db8:f::10"), []),
+        (("203.0.113.0/24", "2001:db8::/32"), []),
+        (("2001:db8:f::10",), [("vip", Level.ERROR)]),
+        (("203.0.113.11",), [("vip", Level.ERROR), ("vip", Level.ERROR)]),
+        ((), []),
+    ],
+)
+def test_a_vip_that_the_proxy_would_drop_is_named(vips: tuple[str, ...], expected: list[tuple[str, Level]]) -> None:
+    findings = list(judge_daemon(replace(PROXY, report=PROXY.report.changed(vips=vips))))
+    assert faults(findings) == expected
+    assert all("drop_not_vip" in finding.what for finding in findings if finding.level is Level.ERROR)
+
+
+def test_an_address_that_no_table_names_may_be_no_vip() -> None:
+    alone = replace(PROXY, vips=(vip(VIP4, is_configured=False, ports=()),), report=PROXY.report.changed(vips=("::2",)))
+    assert ("vip", Level.WARNING) in faults(list(judge_daemon(alone)))
