@@ -116,7 +116,7 @@ class _Refuse:
 
 async def _send(request: web.Request, status: int, content: bytes, content_type: str) -> web.StreamResponse:
     """In parts, so that a slow reader of a large answer does not keep a copy of it in this process."""
-    response = web.StreamResponse(status=status, headers={"Content-Type": content_type})
+    response = web.StreamResponse(status=status, headers={"Content-Type": content_type, "Server": "glb"})
     response.content_length = len(content)
     await response.prepare(request)
     whole = memoryview(content)

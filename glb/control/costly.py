@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 from weakref import WeakValueDictionary
 
-_REST = 3.0  # seconds of rest for each second of work: a quarter of one CPU at most
-_LONGEST_REST = 5.0
+_REST = 1.0  # seconds of rest for each second of work: half of one CPU at most
+_LONGEST_REST = 2.0
 
 R = TypeVar("R")
 
@@ -24,7 +24,7 @@ class Costly(Protocol):
 
 
 class Background:
-    """One thread, which rests after each piece of work three times as long as that took, but at most 5 s."""
+    """One thread, which rests after each piece of work as long as that took, but at most 2 s."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "costly")

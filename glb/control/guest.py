@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 _BACKLOG = 64
+_BUFFER_BYTES = 1 << 16  # that the kernel keeps for a connection each way; it doubles them, socket(7)
 
 S = TypeVar("S")
 
@@ -112,6 +113,9 @@ def _listeners(places: Sequence[Listen]) -> list[socket.socket]:
 def _listener(place: Listen) -> socket.socket:
     family = socket.AF_INET6 if place.address.version == 6 else socket.AF_INET
     try:
-        return socket.create_server((str(place.address), place.port), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((str(place.address), place.port), family=family, backlog=_BACKLOG)
+        for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):  # which connections inherit
+            listener.setsockopt(socket.SOL_SOCKET, buffer, _BUFFER_BYTES)
+        return listener
     except OSError as error:  # whose own text has the place once more, as a tuple
         raise ControlError(f"{place}: {os.strerror(error.errno) if error.errno else error}") from error

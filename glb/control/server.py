@@ -29,6 +29,7 @@ _BACKLOG = 64
 _GRACE_SECONDS = 2.0  # that open requests get at the end
 _LOOK_SECONDS = 1.0
 _PAUSE_SECONDS = 0.5  # between two tries where the system has no descriptor or memory left
+_BETWEEN_FAULTS = 60.0  # seconds between two log lines about it
 _MAX_FIELDS = 32
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
@@ -137,18 +138,17 @@ class _Connections:
         """Take connections for good. Where the system refuses one, it is tried again after a pause."""
         loop = asyncio.get_running_loop()
         listener.setblocking(False)
-        trouble: str | None = None
+        silent_until = 0.0
         while True:
             try:
                 connection, address = await loop.sock_accept(listener)
-                trouble = None
                 await self._admit(connection, address, server)
             except ConnectionError:  # gone before it was accepted
                 pass
             except Exception as error:  # mostly OSError: the work of the daemon does not depend on this server
-                if str(error) != trouble:
+                if loop.time() >= silent_until:
+                    silent_until = loop.time() + _BETWEEN_FAULTS
                     log.error("no connections are accepted on %s: %s", listener.getsockname(), error)
-                trouble = str(error)
                 await asyncio.sleep(_PAUSE_SECONDS)
             await asyncio.sleep(0)  # a flood of connections must leave the loop to others
 

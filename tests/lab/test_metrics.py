@@ -133,6 +133,23 @@ def test_the_control_socket_answers_with_the_same_metrics(lab: Lab) -> None:
     assert "process_cpu_seconds_total" in done.stdout
 
 
+def test_the_apis_answer_what_stats_shows(lab: Lab) -> None:
+    shown = {fact["interface"]: fact for fact in facts(lab, "director1", "stats")}
+    director = Client(lab.run_dir / "director1.sock")
+    agent = f"http://{lab.host('proxy1').addresses[0].ip}:{AGENT_PORT}/v1"
+
+    def told(path: str) -> Any:
+        return json.loads(lab.run("router", ["curl", "-sf", f"{agent}/{path}"]).stdout)
+
+    for [answer] in (director.get("/v1/stats"), told("stats")):
+        like = shown[answer["interface"]]
+        assert answer.keys() == like.keys()
+        assert (answer["program"], answer["packets"].keys()) == (like["program"], like["packets"].keys())
+        assert [bind["bind"] for bind in answer["binds"]] == [bind["bind"] for bind in like["binds"]]
+    for verdicts, subject in ((director.get("/v1/verdicts"), "director"), (told("verdicts"), "proxy")):
+        assert verdicts == [text for text in facts(lab, "director1", "explain") if text["subject"] == subject]
+
+
 def test_a_report_that_was_removed_is_written_again(lab: Lab) -> None:
     report = lab.run_dir / "director2.status.json"
 
