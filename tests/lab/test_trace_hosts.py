@@ -153,10 +153,10 @@ def test_a_host_that_cannot_be_asked_is_told_of_and_the_others_go_on(
 
     with tracing(lab, ssh, operator, *wrong, "-o", "json", asked=DIRECTORS) as trace:
         trace.expect(
-            f"error: {NOWHERE}: ssh has failed: ssh: connect to host {NOWHERE} port 22: No route to host",
-            "error: refusing: ssh has failed: ssh: connect to host 10.77.0.1 port 2222: Connection refused",
-            "error: router: glbctl is not found there (--remote-glbctl tells where it is): ",
-            "error: client: its glbctl is older than this one: No such option: --until-eof",
+            f'{{"detail": "{NOWHERE}: ssh has failed: ssh: connect to host {NOWHERE} port 22: No route to host',
+            '{"detail": "refusing: ssh has failed: ssh: connect to host 10.77.0.1 port 2222: Connection refused',
+            '{"detail": "router: glbctl is not found there (--remote-glbctl tells where it is): ',
+            '{"detail": "client: its glbctl is older than this one: No such option: --until-eof',
         )
         fetch(lab, CLIENT)
         out, _ = trace.interrupt()
@@ -173,7 +173,7 @@ def test_a_trace_that_ends_early_is_told_of_and_the_others_go_on(lab: Lab, ssh: 
         trace.expect("error: director2: ssh has failed: ")
         lab.stop("proxy3")
         try:
-            trace.expect("error: proxy3: its trace has ended by itself (exit status 1): error: proxy3: the capture has")
+            trace.expect("error: proxy3: its trace has ended by itself (exit status 1): proxy3: the capture has")
         finally:
             lab.start_proxy("proxy3")
         _, said = trace.interrupt()
