@@ -8,8 +8,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from bench.progress import Progress
-from glb.config.edit import set_backend_state
-from glb.config.model import State
+from glb.config.edit import Action, edit_file
 from glb.lab.lab import Lab
 from glb.lab.pulse import INTERVAL_S
 from glb.lab.pulses import Pulses
@@ -104,13 +103,13 @@ def _late(lab: Lab) -> None:
     draining = lab.host("proxy1").addresses[0].ip
     assert isinstance(draining, IPv4Address)
     late.send(signal.SIGSTOP)
-    set_backend_state(lab.table_path, draining, State.DRAINING)
+    edit_file(lab.table_path, Action.DRAIN, draining)
     lab.stop("director1")
     lab.start_director("director1")
     time.sleep(_LATE_SECONDS)
     late.send(signal.SIGCONT)
     lab.wait_until_announced(_THREE)
-    set_backend_state(lab.table_path, draining, State.ACTIVE)
+    edit_file(lab.table_path, Action.ACTIVATE, draining)
 
 
 def _die(lab: Lab) -> None:

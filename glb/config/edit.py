@@ -6,9 +6,10 @@ The file keeps its indentation and the order of its keys.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,17 @@ class Change:
     before: State | None
     after: State | None
 
+    def __str__(self) -> str:
+        return f"{self.table}: {self.address} {self.before or 'new'} -> {self.after or 'removed'}"
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What an edit did, table by table, or would do. source: the file's text afterwards."""
+    """What an edit did, table by table, or would do. before, source: the file's text before and afterwards."""
 
     path: Path
     changes: tuple[Change, ...]
+    before: str
     source: str
 
     @property
@@ -72,90 +77,86 @@ def dict_of(raw: Any) -> Raw:
     return raw
 
 
-def set_backend_state(
+class Action(StrEnum):
+    """What an edit does to one backend."""
+
+    DRAIN = "drain"
+    ACTIVATE = "activate"
+    FILL = "fill"
+    DEACTIVATE = "deactivate"
+    REMOVE = "remove"
+
+
+_STATES = {
+    Action.DRAIN: State.DRAINING,
+    Action.ACTIVATE: State.ACTIVE,
+    Action.FILL: State.FILLING,
+    Action.DEACTIVATE: State.INACTIVE,
+}
+
+
+def revise(
+    text: str,
     path: Path,
+    action: Action,
     address: Address | str,
-    state: State,
-    table: str | None = None,
+    tables: Collection[str] | None = None,
     *,
     force: bool = False,
-    dry_run: bool = False,
 ) -> Edit:
-    """Set a backend's state in `table`, or in every table that lists it.
+    """What an action on a backend makes of a source's text; `path` is its file's, which is not touched.
 
-    With `force`, the move from its state to the new one need not be legal. With `dry_run`, the file stays as it is.
-    Raises ConfigError: move not legal, address or table unknown, no backend left that could serve, or file not valid.
+    tables: the names of those that it is for; None: every table that lists the address, or, to fill a new one, the only
+    table there is. A new backend takes over its siblings' health checks if they all agree. With `force`, the move from
+    its state to the new one need not be legal. Raises ConfigError: move not legal, address or table unknown, no backend
+    left that could serve, or source not valid.
     """
-
-    def revise(place: _Place, backend: Address) -> None:
-        if state is State.INACTIVE:
-            _require_another(place, backend)
-        entry = place.entry(backend)
-        assert entry is not None
-        entry["state"] = str(state)
-
-    return _edit(path, address, table, revise, force, dry_run)
-
-
-def fill_backend(
-    path: Path, address: Address | str, table: str | None = None, *, force: bool = False, dry_run: bool = False
-) -> Edit:
-    """Set a backend's state to filling; a new address is added to `table`, or to the only table there is.
-
-    A new backend takes over its siblings' health checks if they all agree. Raises ConfigError as
-    `set_backend_state` does, and if a new address could go to more than one table.
-    """
-
-    def revise(place: _Place, backend: Address) -> None:
-        entry = place.entry(backend)
-        if entry is None:
-            place.raw["backends"].append(_new_backend(place.raw["backends"], backend))
-        else:
-            entry["state"] = str(State.FILLING)
-
-    return _edit(path, address, table, revise, force, dry_run, may_add=True)
-
-
-def remove_backend(
-    path: Path, address: Address | str, table: str | None = None, *, force: bool = False, dry_run: bool = False
-) -> Edit:
-    """Take a backend out of `table`, or out of every table that lists it.
-
-    Raises ConfigError as `set_backend_state` does.
-    """
-
-    def revise(place: _Place, backend: Address) -> None:
-        _require_another(place, backend)
-        place.raw["backends"].remove(place.entry(backend))
-
-    return _edit(path, address, table, revise, force, dry_run)
-
-
-def _edit(
-    path: Path,
-    address: Address | str,
-    table: str | None,
-    revise: Callable[[_Place, Address], None],
-    force: bool,
-    dry_run: bool,
-    may_add: bool = False,
-) -> Edit:
     backend = _parse_address(address)
-    with locked_for_edit(path):
-        text = read_text(path)
-        raw = parse_json(text, str(path))
-        old = _places(path, text, raw)
-        chosen = _choose(path, old, backend, table, may_add)
-        for place in chosen:
-            revise(place, backend)
-        revised = _dump(raw, text)
-        new = {place.table.name: place for place in _places(path, revised, raw)}
-        edit = Edit(path, tuple(_change(place, new[place.table.name], backend) for place in chosen), revised)
-        if not force:
-            _require_legal(edit)
-        if edit.changed and not dry_run:
-            _replace(path, revised)
+    raw = parse_json(text, str(path))
+    old = _places(path, text, raw)
+    chosen = _choose(path, old, backend, tables, action is Action.FILL)
+    for place in chosen:
+        _revise(place, backend, action)
+    revised = _dump(raw, text)
+    new = {place.table.name: place for place in _places(path, revised, raw)}
+    edit = Edit(path, tuple(_change(place, new[place.table.name], backend) for place in chosen), text, revised)
+    if not force:
+        _require_legal(edit)
     return edit
+
+
+def edit_file(
+    path: Path,
+    action: Action,
+    address: Address | str,
+    tables: Collection[str] | None = None,
+    *,
+    force: bool = False,
+    before_write: Callable[[Edit], None] = lambda _: None,
+) -> Edit:
+    """Make the edit in a file that no director is to load at once, whole or not at all.
+
+    before_write: called with the edit when nothing but the writing is left to do; what it raises leaves the file as it
+    is. Raises ConfigError as `revise`, or if the file cannot be read or replaced.
+    """
+    with locked_for_edit(path):
+        edit = revise(read_text(path), path, action, address, tables, force=force)
+        if edit.changed:
+            before_write(edit)
+            _replace(path, edit.source)
+    return edit
+
+
+def _revise(place: _Place, backend: Address, action: Action) -> None:
+    if action in (Action.REMOVE, Action.DEACTIVATE):
+        _require_another(place, backend)
+    entry = place.entry(backend)
+    if action is Action.REMOVE:
+        place.raw["backends"].remove(entry)
+    elif entry is None:
+        place.raw["backends"].append(_new_backend(place.raw["backends"], backend))
+    else:
+        entry["state"] = str(_STATES[action])
 
 
 def _change(old: _Place, new: _Place, address: Address) -> Change:
@@ -199,13 +200,16 @@ def _places(path: Path, text: str, raw: Raw) -> list[_Place]:
     ]
 
 
-def _choose(path: Path, places: list[_Place], address: Address, table: str | None, may_add: bool) -> list[_Place]:
+def _choose(
+    path: Path, places: list[_Place], address: Address, tables: Collection[str] | None, may_add: bool
+) -> list[_Place]:
     """The tables that an edit is about."""
     names = ", ".join(place.table.name for place in places)
-    if table is not None:
-        places = [place for place in places if place.table.name == table]
-        if not places:
-            raise ConfigError(f'{path}: no table "{table}"; there are {names}')
+    if tables is not None:
+        unknown = sorted(set(tables) - {place.table.name for place in places})
+        if unknown:
+            raise ConfigError(f'{path}: no table "{unknown[0]}"; there are {names}')
+        places = [place for place in places if place.table.name in tables]
     listing = [place for place in places if place.entry(address) is not None]
     if listing:
         return listing

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from glb.control.errors import ControlError
+from glb.control.errors import ControlError, InputRefused
 from glb.control.http import Answer, request
 
 
@@ -40,7 +40,8 @@ class Client:
         except http.client.HTTPException as error:
             raise ControlError(f"{self._socket}: what answers there is not glb: {error!r}") from error
         if answer.status >= http.client.BAD_REQUEST:
-            raise ControlError(_refusal(path, answer))
+            kind = InputRefused if answer.status == http.client.UNPROCESSABLE_ENTITY else ControlError
+            raise kind(_refusal(path, answer))
         return json.loads(answer.content)
 
 

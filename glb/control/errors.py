@@ -9,3 +9,7 @@ class ControlError(GlbError):
 
 class BadRequest(GlbError):
     """A request does not hold what its route requires. The message names each input, one a line."""
+
+
+class InputRefused(ControlError):
+    """A daemon has refused what it was given as not valid: a bad file, an unknown table or address, an illegal move."""

@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
-from glb.config.edit import fill_backend, remove_backend
-from glb.config.model import State
+from glb.config.edit import Action
+from glb.config.model import AGENT_PORT
+from glb.ctl.clearance import AgentPort, Asking, MayCut, Wait
 from glb.ctl.drain import drain_command
-from glb.ctl.edits import Address, Editing, Force, Source, TableName, make, moving_to
+from glb.ctl.edits import Address, Force, Source, TableName, Wish, make
 from glb.ctl.output import Format, Output, emit
 from glb.ctl.which import table_file
 
@@ -16,47 +17,75 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait for the directors to reload.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        min=0,
+        help="Seconds to wait: for the directors to reload (30 if not given); with --wait, for connections (no end if "
+        "not given).",
+    ),
+]
+_TAKEOVER_SECONDS = 30.0
 
 
-def _verb(name: str, edit: Editing, lesson: str) -> None:
+def _verb(action: Action, lesson: str) -> None:
     """Add a command that makes the edit."""
 
     def command(
         path: Source,
         address: Address,
         table: TableName = None,
+        wait: Wait = False,
+        timeout: Timeout = None,
+        agent_port: AgentPort = AGENT_PORT,
+        may_cut: MayCut = False,
         force: Force = False,
-        timeout: Timeout = 30,
         output: Output = Format.TEXT,
     ) -> None:
         file, only = table_file(path, table)
-        made = make(edit, file, address, only, force=force, timeout=timeout)
+        asking = Asking(may_cut, wait, timeout, agent_port, output)
+        wish = Wish(action, file, address, None if only is None else (only,), force)
+        made = make(wish, asking, _TAKEOVER_SECONDS if timeout is None or wait else timeout)
         emit(output, made.facts(), made.render())
         made.require_takeover()
 
-    app.command(name, help=lesson)(command)
+    app.command(str(action), help=lesson)(command)
 
 
 app.command("drain")(drain_command)
 _verb(
-    "activate",
-    moving_to(State.ACTIVE),
-    """Make the backend a full member of its table.""",
-)
-_verb(
-    "fill",
-    fill_backend,
-    """Put a backend in, or back in: it gets new connections, its rows' old ones stay where they are.
+    Action.ACTIVATE,
+    """Make the backend a full member of its table.
 
-    An address that the table does not list yet is added, with its siblings' health checks.
+    glbctl backend activate web 10.0.0.13
     """,
 )
 _verb(
-    "remove",
-    remove_backend,
-    """Take the backend out of its table.
+    Action.FILL,
+    """Put a backend in, or back in: it gets new connections, its rows' old ones stay where they are.
 
-    Drain it first: one that is not draining is refused, since the connections that it still has would be cut.
+    An address that the table does not list yet is added, with its siblings' health checks.
+
+    glbctl backend fill web 10.0.0.13
+    """,
+)
+_verb(
+    Action.DEACTIVATE,
+    """Keep a drained backend in its table, but in no row.
+
+    It is refused as `remove` is.
+
+    glbctl backend deactivate web 10.0.0.11 --wait
+    """,
+)
+_verb(
+    Action.REMOVE,
+    """Take a drained backend out of its table.
+
+    It is refused, and nothing changes, while the backend is not draining, while its proxy's agent still counts
+    connections, and while that agent cannot be reached. With --wait the command waits for the last connection.
+
+    glbctl backend remove web 10.0.0.11 --wait --timeout 600
     """,
 )

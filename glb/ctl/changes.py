@@ -11,26 +11,39 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from glb.config.load import parse_tables, read_file, read_text
+from glb.config.model import AGENT_PORT
 from glb.ctl.author import by
+from glb.ctl.clearance import AgentPort, Asking, Cleared, MayCut, Wait, announce_cleared, clear
+from glb.ctl.held import held_by
 from glb.ctl.output import Format, Output, console, emit, errors, warn
 from glb.ctl.past import ToldPast
 from glb.ctl.plan import plan_facts, render_plan
-from glb.ctl.planning import ask_for_plan, plan_here
-from glb.ctl.takeover import Outcome, await_takeover, running_directors
+from glb.ctl.planning import ask_for_plan, binds_of, plan_between
+from glb.ctl.takeover import Outcome, await_takeover, require_agreement
 from glb.ctl.which import Iface, client_of, last_director, running_director, table_of
 from glb.daemon.report import Report
 from glb.errors import GlbError
 from glb.history.version import Version
-from glb.table.plan import Plan
+from glb.table.plan import Basis, Plan
 
 EXIT_CHANGES = 3
 EXIT_CUTS = 4
+EXIT_MAY_CUT = 5
+_CHANGE_SECONDS = 30.0
 
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="The tables as they are to be: their source (JSON).")]
 Force = Annotated[bool, typer.Option("--force", help="Also if that cuts established connections.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Note = Annotated[str, typer.Option("--note", "-m", help="What the change is for; kept with the version.")]
-Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait for the directors.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        min=0,
+        help="Seconds to wait: for the directors (30 if not given); with --wait, for connections (no end if not "
+        "given).",
+    ),
+]
 
 
 def plan_command(
@@ -42,19 +55,24 @@ def plan_command(
     iface: Iface = None,
     detailed_exitcode: Annotated[
         bool,
-        typer.Option("--detailed-exitcode", help="Exit status 0: nothing to do; 3: changes; 4: some cut connections."),
+        typer.Option(
+            "--detailed-exitcode",
+            help="Exit status 0: nothing to do; 3: changes; 4: they cut connections; 5: they may cut older ones.",
+        ),
     ] = False,
     output: Output = Format.TEXT,
 ) -> None:
     """Show what a change would do, and change nothing.
 
-    It is compared with what this host's director has loaded, by its control socket; where none runs, with the file
-    that the last one followed.
+    The file is compared with what this host's director has loaded, by its control socket. Where no daemon runs but a
+    datapath is attached, it is compared with the version in the history which that datapath holds.
+
+    glbctl table plan new.json
     """
     plan = _plan(file, against, iface)
     emit(output, plan_facts(plan), render_plan(plan))
     if detailed_exitcode and plan.changes:
-        raise typer.Exit(EXIT_CUTS if plan.cuts else EXIT_CHANGES)
+        raise typer.Exit(EXIT_CUTS if plan.cuts else EXIT_MAY_CUT if plan.doubts else EXIT_CHANGES)
 
 
 def apply_command(
@@ -63,19 +81,24 @@ def apply_command(
     yes: Yes = False,
     note: Note = "",
     iface: Iface = None,
-    timeout: Timeout = 30,
+    wait: Wait = False,
+    timeout: Timeout = None,
+    agent_port: AgentPort = AGENT_PORT,
+    may_cut: MayCut = False,
     output: Output = Format.TEXT,
 ) -> None:
     """Put the tables in the place of those that this host's director follows.
 
-    Shows the plan first, and asks on a terminal. What would cut established connections is refused. The director
-    replaces its table file and loads it, as a whole or not at all; others on this host that follow the file do so, too.
+    Shows the plan first, and asks on a terminal. What would cut established connections is refused, and so is what may
+    cut older ones while the proxies still hold any. The director replaces its table file and loads it, as a whole or
+    not at all; others on this host that follow the file do so, too.
+
+    glbctl table apply new.json --note "a new disk in proxy1"
     """
     source = _source(file)
-    report = running_director(iface)
-    _consent(ask_for_plan(report, source, str(file), timeout), "Apply", yes, force, output)
-    body = {"source": source, "name": str(file), "force": force, **by(note)}
-    _finish(report, client_of(report, timeout).post("/v1/tables/apply", body), timeout, output)
+    change = _Change(running_director(iface), "Apply", yes, force, Asking(may_cut, wait, timeout, agent_port, output))
+    plan = ask_for_plan(change.report, source, str(file), change.seconds)
+    change.make(plan, "/v1/tables/apply", {"source": source, "name": str(file), **by(note)})
 
 
 def rollback_command(
@@ -86,20 +109,28 @@ def rollback_command(
     yes: Yes = False,
     note: Note = "",
     iface: Iface = None,
-    timeout: Timeout = 30,
+    wait: Wait = False,
+    timeout: Timeout = None,
+    agent_port: AgentPort = AGENT_PORT,
+    may_cut: MayCut = False,
     output: Output = Format.TEXT,
 ) -> None:
-    """Apply an older version of the tables, by the rules of `apply`."""
+    """Apply an older version of the tables, by the rules of `apply`.
+
+    A bind that was added may be taken back as long as the directors of this host have counted no packet for it.
+
+    glbctl table rollback 3
+    """
     report = running_director(iface)
-    past = ToldPast(client_of(report, timeout))
+    past = ToldPast(client_of(report, _CHANGE_SECONDS))
     kept = past.read(version) if version is not None else past.before()
     if kept.source is None:
         raise GlbError(f"version {kept.version.number} was a GLBD binary, of which only the digest is kept")
     number = kept.version.number
-    plan = ask_for_plan(report, kept.source, f"version {number}", timeout)
-    _consent(plan, f"Go back to version {number} of {kept.version.time}", yes, force, output)
-    body = {"version": number, "force": force, **by(note)}
-    _finish(report, client_of(report, timeout).post("/v1/tables/rollback", body), timeout, output)
+    question = f"Go back to version {number} of {kept.version.time}"
+    change = _Change(report, question, yes, force, Asking(may_cut, wait, timeout, agent_port, output))
+    plan = ask_for_plan(report, kept.source, f"version {number}", change.seconds)
+    change.make(plan, "/v1/tables/rollback", {"version": number, **by(note)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +154,51 @@ class _Applied:
 _applied = TypeAdapter(_Applied)
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """How the tables of a director are to be changed: the question on a terminal, and what the user has answered."""
+
+    report: Report
+    question: str
+    yes: bool
+    force: bool
+    asking: Asking
+
+    @property
+    def seconds(self) -> float:
+        """That the director's answers may take."""
+        given = None if self.asking.wait else self.asking.timeout
+        return _CHANGE_SECONDS if given is None else given
+
+    def make(self, plan: Plan, path: str, body: dict[str, Any]) -> None:
+        """Show the plan, have it agreed on and cleared, have the director do it, and tell what came of it.
+
+        Raises GlbError, with nothing changed, as long as the director has not begun.
+        """
+        _consent(plan, self.question, self.yes, self.force, self.asking.output)
+        cleared: tuple[Cleared, ...] = ()
+        if not self.force and not plan.cuts:  # which the director refuses
+            require_agreement(table_of(self.report))
+            cleared = clear(plan, binds_of(self.report), self.asking)
+            announce_cleared(cleared, self.asking.output)
+        consent = {
+            "force": self.force,
+            "may_cut": self.asking.may_cut or bool(cleared),
+            "expects": plan.basis.digest if plan.basis else None,
+        }
+        answer = client_of(self.report, self.seconds).post(path, {**body, **consent})
+        _finish(self.report, answer, cleared, self.seconds, self.asking.output)
+
+
 def _plan(file: Path, against: Path | None, iface: str | None) -> Plan:
-    if against is None and running_directors():
-        return ask_for_plan(running_director(iface), _source(file), str(file))
-    return plan_here(against or table_of(last_director(iface)), read_file(file), str(file))
+    if against is not None:
+        old, basis = read_file(against), Basis(str(against), "")
+        return plan_between(old, read_file(file), str(against), str(file), basis)
+    report = last_director(iface)
+    if report.process.is_alive():
+        return ask_for_plan(report, _source(file), str(file))
+    held = held_by(report)
+    return plan_between(held.source, read_file(file), held.basis.what, str(file), held.basis)
 
 
 def _source(file: Path) -> str:
@@ -147,13 +219,14 @@ def _consent(plan: Plan, question: str, yes: bool, force: bool, output: Format) 
         typer.confirm(f"{question}?", abort=True, err=True)
 
 
-def _finish(report: Report, answer: Any, timeout: float, output: Format) -> None:
+def _finish(report: Report, answer: Any, cleared: tuple[Cleared, ...], timeout: float, output: Format) -> None:
     done = _applied.validate_python(answer)
     outcomes = await_takeover(table_of(report), timeout)
     facts = {
         "file": report.table_file,
         "version": asdict(done.version) if done.version else None,
         "plan": plan_facts(done.plan),
+        "cleared": [each.facts() for each in cleared],
         "directors": [asdict(outcome) for outcome in outcomes],
         "set_aside": asdict(done.set_aside) if done.set_aside else None,
     }

@@ -1,4 +1,4 @@
-"""`glbctl backend drain`: drain a backend, and wait for its last connection if so told."""
+"""`glbctl backend drain`: drain a backend, and with --wait wait for its last connection."""
 
 import signal
 import time
@@ -9,13 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from glb.config.edit import Edit, remove_backend
+from glb.config.edit import Action
 from glb.config.load import load_tables
-from glb.config.model import AGENT_PORT, State
+from glb.config.model import AGENT_PORT
+from glb.ctl.clearance import EXIT_INTERRUPTED, AgentPort, Asking, MayCut, describe_left
 from glb.ctl.drain_view import view_of
-from glb.ctl.edits import Address, Force, Made, Source, TableName, make, moving_to
+from glb.ctl.edits import Address, Force, Made, Source, TableName, Wish, make
 from glb.ctl.output import Format, Output, complain, console, emit
 from glb.ctl.which import table_file
+from glb.director.beside import describe_left_behind, left_behind
 from glb.drain.agent import Agent
 from glb.drain.binds import wanted_binds
 from glb.drain.progress import HOLDING, OVER, Progress
@@ -24,7 +26,7 @@ from glb.drain.wait import watch
 from glb.errors import GlbError
 
 _TAKEOVER_SECONDS = 30.0
-_EXIT_INTERRUPTED = 130  # as a shell has it for SIGINT
+_BETWEEN_LOOKS = 1.0
 
 
 class Then(StrEnum):
@@ -88,9 +90,8 @@ def drain_command(
     time_wait: Annotated[
         bool, typer.Option("--time-wait", help="With --wait: wait for sockets in TIME_WAIT too.")
     ] = False,
-    agent_port: Annotated[
-        int, typer.Option("--agent-port", min=1, max=65535, help="The TCP port of the proxy's agent.")
-    ] = AGENT_PORT,
+    agent_port: AgentPort = AGENT_PORT,
+    may_cut: MayCut = False,
     force: Force = False,
     output: Output = Format.TEXT,
 ) -> None:
@@ -108,7 +109,9 @@ def drain_command(
     began = time.monotonic()
     file, name = table_file(path, table)
     takeover = _TAKEOVER_SECONDS if timeout is None else timeout
-    made = make(moving_to(State.DRAINING), file, address, name, force=force, timeout=takeover)
+    asking = Asking(may_cut=may_cut, port=agent_port, output=output)
+    wish = Wish(Action.DRAIN, file, address, None if name is None else (name,), force)
+    made = make(wish, asking, takeover)
     if not wait or not all(outcome.reloaded for outcome in made.outcomes):
         emit(output, made.facts(), made.render())
         made.require_takeover()
@@ -116,7 +119,10 @@ def drain_command(
     if output is Format.TEXT:
         console.print(made.render())
     waited = _wait(made, began, timeout, agent_port, HOLDING | {OVER} if time_wait else HOLDING, output)
-    gone = _go_on(then, made) if then and waited.drained else None
+    gone = None
+    if then and waited.drained:
+        _await_directors(made, None if timeout is None else began + timeout, output)
+        gone = _go_on(then, made, asking)
     if output is Format.JSON:
         emit(output, {**made.facts(), "wait": waited.facts(), "then": gone.facts() if gone else None}, "")
     elif gone:
@@ -128,14 +134,14 @@ def _wait(
     made: Made, began: float, timeout: float | None, port: int, waited_for: frozenset[str], output: Format
 ) -> Waited:
     """Look until no connection is left, the time is up, somebody has changed the table, or the user has had enough."""
-    tables = [change.table for change in made.edit.changes]
-    wanted = wanted_binds(load_tables(made.edit.path).tables, tables)
+    tables = [change.table for change in made.changes]
+    wanted = wanted_binds(load_tables(made.path).tables, tables)
     if not wanted.own:
         if output is Format.TEXT:
             console.print(_nothing_to_wait_for(tables))
         return Waited(None, Progress(waited_for), time.monotonic() - began)
-    address = made.edit.changes[0].address
-    standing = Standing(made.edit.path, address, tables)
+    address = made.changes[0].address
+    standing = Standing(made.path, address, tables)
     left = None if timeout is None else began + timeout - time.monotonic()
     progress, interrupted = Progress(waited_for), False
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which scripts have ignored by what they run beside them
@@ -158,33 +164,42 @@ def _nothing_to_wait_for(tables: Sequence[str]) -> str:
     return f"nothing to wait for: {why}"
 
 
-def _go_on(then: Then, made: Made) -> Made:
+def _await_directors(made: Made, deadline: float | None, output: Format) -> None:
+    """Wait for the daemons of this host that have ended meanwhile, as in an upgrade: their datapaths still send packets
+    to the backend. deadline: by time.monotonic(). Raises GlbError when it has passed."""
+    shown = False
+    while left := left_behind(made.path):
+        if deadline is not None and time.monotonic() >= deadline:
+            raise GlbError(f"{describe_left_behind(left)}\n{_state(made)}")
+        if not shown and output is Format.TEXT:
+            names = ", ".join(report.interface for report in left)
+            console.print(f"waiting for the daemon of {names}: its datapath is attached, and sends by older tables")
+        shown = True
+        time.sleep(_BETWEEN_LOOKS)
+
+
+def _go_on(then: Then, made: Made, asking: Asking) -> Made:
     """In the tables that the backend was drained in, and in no others."""
-    edit = remove_backend if then is Then.REMOVE else moving_to(State.INACTIVE)
-    changes = made.edit.changes
-    name = changes[0].table if len(changes) == 1 else None
-    return make(edit, made.edit.path, str(changes[0].address), name, force=False, timeout=_TAKEOVER_SECONDS)
+    action = Action.REMOVE if then is Then.REMOVE else Action.DEACTIVATE
+    tables = [change.table for change in made.changes]
+    return make(Wish(action, made.path, str(made.changes[0].address), tables), asking, _TAKEOVER_SECONDS)
 
 
 def _judge(waited: Waited, made: Made, gone: Made | None) -> None:
     """End with the status that says how it went."""
     if waited.interrupted:
-        complain(f"{_state(made.edit)}; {_left(waited.progress)}", "interrupted")
-        raise typer.Exit(_EXIT_INTERRUPTED)
+        complain(f"{_state(made)}; {describe_left(waited.progress)}", "interrupted")
+        raise typer.Exit(EXIT_INTERRUPTED)
     if waited.moves:
         moves = "; ".join(waited.moves)
-        raise GlbError(f"not waited for any longer, since somebody has changed it: {moves}; {_left(waited.progress)}")
+        raise GlbError(
+            f"not waited for any longer, since somebody has changed it: {moves}; {describe_left(waited.progress)}"
+        )
     if not waited.drained:
-        raise GlbError(f"the time is up after {waited.seconds:.0f} s: {_state(made.edit)}; {_left(waited.progress)}")
+        raise GlbError(f"the time is up after {waited.seconds:.0f} s: {_state(made)}; {describe_left(waited.progress)}")
     if gone:
         gone.require_takeover()
 
 
-def _state(edit: Edit) -> str:
-    return f"{edit.changes[0].address} stays draining in {', '.join(change.table for change in edit.changes)}"
-
-
-def _left(progress: Progress) -> str:
-    if progress.error:
-        return f"it is not known how many connections it has: {progress.error}"
-    return f"{progress.left} connections are left" if progress.left != 1 else "1 connection is left"
+def _state(made: Made) -> str:
+    return f"{made.changes[0].address} stays draining in {', '.join(change.table for change in made.changes)}"

@@ -28,9 +28,9 @@ class View(Protocol):
         """What is to stay on the screen."""
 
 
-def view_of(output: Format, title: str) -> View:
-    """The view for this output. title: whose connections they are."""
-    if output is Format.JSON:
+def view_of(output: Format, title: str, quiet: bool = False) -> View:
+    """The view for this output. title: whose connections they are. quiet: show nothing."""
+    if quiet or output is Format.JSON:
         return _Silence()
     return _LiveBar(title) if console.is_terminal else _Lines(title)
 

@@ -1,20 +1,35 @@
-"""One edit of a table's source: made, taken over by the directors of this host, and told."""
+"""One edit of a backend: planned, cleared with the proxies, made, taken over by the directors of this host, and told.
 
+Where a director runs that follows the table file, it makes the edit, in one step with its plan and its load. Elsewhere
+the file is edited here, and the plan is made under the file's lock.
+"""
+
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import typer
+from pydantic import TypeAdapter
 from rich.console import Group
 from rich.text import Text
 
-from glb.config.edit import Edit, set_backend_state
-from glb.config.model import State
-from glb.ctl.author import by
-from glb.ctl.planning import require_harmless
-from glb.ctl.takeover import Outcome, await_takeover
+from glb.config.edit import Action, Change, Edit, edit_file, revise
+from glb.config.load import load_tables, read_text
+from glb.config.model import Bind
+from glb.ctl.author import by, local_author
+from glb.ctl.clearance import Asking, Cleared, announce_cleared, clear
+from glb.ctl.output import Format, console, warn
+from glb.ctl.plan import render_findings
+from glb.ctl.planning import binds_of, plan_of_edit
+from glb.ctl.takeover import Outcome, await_takeover, directors_with, require_agreement
+from glb.ctl.which import client_of
+from glb.daemon.report import Report
+from glb.director.beside import describe_left_behind, left_behind
 from glb.errors import GlbError
-from glb.history.version import How
+from glb.history.store import History
+from glb.history.version import HistoryError, How, Origin
+from glb.table.plan import Plan
 
 Source = Annotated[
     Path,
@@ -28,36 +43,41 @@ TableName = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Also if that cuts connections.")]
 
 
-class Editing(Protocol):
-    """One of the edits of `glb.config.edit`."""
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to become of one backend. tables: the names of those in which; None: each that lists it."""
 
-    def __call__(self, path: Path, address: str, table: str | None, *, force: bool, dry_run: bool) -> Edit: ...
-
-
-def moving_to(state: State) -> Editing:
-    """The edit that sets a backend's state."""
-
-    def edit(path: Path, address: str, table: str | None, *, force: bool, dry_run: bool) -> Edit:
-        return set_backend_state(path, address, state, table, force=force, dry_run=dry_run)
-
-    return edit
+    action: Action
+    path: Path
+    address: str
+    tables: Collection[str] | None = None
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An edit, and which directors have taken it over."""
+    """An edit that was made: what changed, what was planned and found out of it, and which directors have it."""
 
-    edit: Edit
+    path: Path
+    changes: tuple[Change, ...]
+    plan: Plan
+    cleared: tuple[Cleared, ...]
     outcomes: tuple[Outcome, ...]
+
+    @property
+    def changed(self) -> bool:
+        return any(change.before != change.after for change in self.changes)
 
     def facts(self) -> dict[str, Any]:
         return {
-            "file": str(self.edit.path),
-            "changed": self.edit.changed,
+            "file": str(self.path),
+            "changed": self.changed,
             "tables": [
                 {"table": c.table, "address": str(c.address), "before": c.before, "after": c.after}
-                for c in self.edit.changes
+                for c in self.changes
             ],
+            "findings": [asdict(finding) for finding in self.plan.findings],
+            "cleared": [each.facts() for each in self.cleared],
             "directors": [asdict(outcome) for outcome in self.outcomes],
         }
 
@@ -65,7 +85,7 @@ class Made:
         lines: list[Any] = [
             f"{c.table}: {c.address}: {c.before or 'not there'} -> {c.after or 'removed'}"
             + ("" if c.before != c.after else " (no change)")
-            for c in self.edit.changes
+            for c in self.changes
         ]
         for outcome in self.outcomes:
             if outcome.reloaded:
@@ -79,21 +99,105 @@ class Made:
     def require_takeover(self) -> None:
         """Raises GlbError unless every director that follows the file has it as it is now."""
         if not all(outcome.reloaded for outcome in self.outcomes):
-            raise GlbError(f"{self.edit.path} is changed, but not every director has taken it over")
+            raise GlbError(f"{self.path} is changed, but not every director has taken it over")
 
 
-def make(edit: Editing, path: Path, address: str, table: str | None, *, force: bool, timeout: float) -> Made:
-    """Edit the file, and let the directors take it over. timeout: seconds for that.
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """What the API answers to a wish that is planned, or fulfilled."""
 
-    Raises GlbError if that would cut connections, unless forced, and ConfigError as the edit does.
+    changes: tuple[Change, ...]
+    plan: Plan
+    directors: tuple[Outcome, ...] = ()
+
+
+_planned = TypeAdapter(_Planned)
+
+
+def make(wish: Wish, asking: Asking, timeout: float) -> Made:
+    """Make the edit, and let the directors take it over. timeout: seconds for that.
+
+    What the plan finds is shown first. Raises GlbError, with nothing changed, if it would cut connections, or may do so
+    and the proxies still hold some; if a director here would not follow; and for an edit that is not legal.
     """
-    if not force:
-        require_harmless(path, edit(path, address, table, force=False, dry_run=True).source)
-    done = edit(path, address, table, force=force, dry_run=False)
-    return Made(done, tuple(await_takeover(done.path, timeout, reason_of(done))))
+    users = directors_with(wish.path)
+    return _by_director(users[0], wish, asking, timeout) if users else _in_file(wish, asking)
 
 
-def reason_of(edit: Edit) -> dict[str, str | None]:
-    """What the history is to say of an edit, as the API takes it."""
-    note = "; ".join(f"{c.table}: {c.address} {c.before or 'new'} -> {c.after or 'removed'}" for c in edit.changes)
-    return {"how": How.BACKEND, **by(note)}
+def _by_director(report: Report, wish: Wish, asking: Asking, timeout: float) -> Made:
+    client = client_of(report, timeout)
+    if not wish.force:
+        require_agreement(wish.path)
+    body: dict[str, Any] = {
+        "action": wish.action,
+        "address": wish.address,
+        "tables": None if wish.tables is None else list(wish.tables),
+        "force": wish.force,
+    }
+    planned = _planned.validate_python(client.post("/v1/tables/backends/plan", body))
+    cleared = _require_clearance(planned.plan, binds_of(report), wish.force, asking)
+    consent = _consent(planned.plan, asking, cleared)
+    done = _planned.validate_python(client.post("/v1/tables/backends", {**body, **consent, **by("")}))
+    outcomes = await_takeover(wish.path, timeout)
+    return Made(wish.path, done.changes, done.plan, cleared, tuple(outcomes))
+
+
+def _consent(plan: Plan, asking: Asking, cleared: Collection[Cleared]) -> Mapping[str, Any]:
+    """That the proxies hold nothing was found out for the tables which the plan began with, and for no others."""
+    expects = plan.basis.digest if plan.basis and cleared else None
+    return {"may_cut": asking.may_cut or bool(cleared), "expects": expects}
+
+
+def _in_file(wish: Wish, asking: Asking) -> Made:
+    if not wish.force and (left := left_behind(wish.path)):
+        raise GlbError(describe_left_behind(left))
+    text = read_text(wish.path)
+    edit = revise(text, wish.path, wish.action, wish.address, wish.tables, force=wish.force)
+    plan = plan_of_edit(edit)
+    cleared = _require_clearance(plan, _all_binds(wish.path), wish.force, asking)
+
+    def still_harmless(newest: Edit) -> None:
+        if newest.before != edit.before and not wish.force:
+            _require_still_harmless(newest, plan, asking)
+        _announce(newest)
+
+    done = edit_file(wish.path, wish.action, wish.address, wish.tables, force=wish.force, before_write=still_harmless)
+    return Made(wish.path, done.changes, plan, cleared, ())
+
+
+def _require_clearance(plan: Plan, binds: Collection[Bind], force: bool, asking: Asking) -> tuple[Cleared, ...]:
+    """Show what was found, refuse what cuts, and have the rest cleared by the proxies. Raises GlbError."""
+    if asking.output is Format.TEXT and plan.findings:
+        console.print(render_findings(plan))
+    if force:
+        return ()
+    if (refusal := plan.refusal()) is not None:
+        raise GlbError(refusal)
+    cleared = clear(plan, tuple(binds), asking)
+    announce_cleared(cleared, asking.output)
+    return cleared
+
+
+def _require_still_harmless(edit: Edit, seen: Plan, asking: Asking) -> None:
+    """Raise GlbError if the file was changed after the plan, so that the edit cuts what was not looked at."""
+    plan = plan_of_edit(edit)
+    if (refusal := plan.refusal()) is not None:
+        raise GlbError(refusal)
+    known = {(finding.backend, finding.binds) for finding in seen.doubts}
+    if not asking.may_cut and any((finding.backend, finding.binds) not in known for finding in plan.doubts):
+        raise GlbError(f"{edit.path}: changed by somebody else after the plan; try again")
+
+
+def _announce(edit: Edit) -> None:
+    """Let a director that follows the file later know whose edit it was; where none ever ran, nobody needs to."""
+    history = History.of(edit.path)
+    if not history.folder.exists():
+        return
+    try:
+        history.announce(edit.source.encode(), Origin(How.BACKEND, local_author(), "; ".join(map(str, edit.changes))))
+    except HistoryError as error:
+        warn(f"the history will not know whose change this is: {error}")
+
+
+def _all_binds(path: Path) -> list[Bind]:
+    return [bind for table in load_tables(path).tables for bind in table.binds]

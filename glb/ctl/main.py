@@ -8,6 +8,7 @@ from typer.exceptions import TyperException
 
 from glb import __version__
 from glb.config.errors import ConfigError
+from glb.control.errors import InputRefused
 from glb.ctl import (
     backend,
     capture,
@@ -91,7 +92,7 @@ def run() -> None:
         app()
     except GlbError as error:
         complain(str(error))
-        sys.exit(EXIT_BAD_INPUT if isinstance(error, ConfigError | TableError) else EXIT_FAILED)
+        sys.exit(EXIT_BAD_INPUT if isinstance(error, ConfigError | TableError | InputRefused) else EXIT_FAILED)
     except PermissionError as error:
         complain(f"{error.filename or error}: {error.strerror} (most commands need root)")
         sys.exit(EXIT_FAILED)

@@ -35,9 +35,10 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
 
 def render_plan(plan: Plan) -> RenderableType:
     """The plan for people: a line for each thing that changes, what becomes of connections, a summary."""
+    basis = f"compared with {plan.basis.what}" if plan.basis else None
     if not plan.changes:
-        return "nothing to do: the tables are those that are loaded"
-    lines: list[RenderableType] = []
+        return f"nothing to do: the same as {plan.basis.what if plan.basis else 'what is loaded'}"
+    lines: list[RenderableType] = [Text(basis, style="dim"), ""] if basis else []
     for table in plan.added:
         lines += _brief("+", _ADDED, table)
     for changed in plan.changed:
@@ -45,11 +46,19 @@ def render_plan(plan: Plan) -> RenderableType:
     for table in plan.removed:
         lines += _brief("-", _REMOVED, table)
     lines.append("")
-    for finding in plan.findings:
-        lines += _finding(finding)
     if plan.findings:
-        lines.append("")
+        lines += [*_findings(plan), ""]
     return Group(*lines, _summary(plan))
+
+
+def render_findings(plan: Plan) -> Group:
+    """What becomes of connections, the worst first."""
+    return Group(*_findings(plan))
+
+
+def _findings(plan: Plan) -> Iterator[RenderableType]:
+    for finding in plan.findings:
+        yield from _finding(finding)
 
 
 def _brief(mark: str, style: str, table: TableBrief) -> Iterator[RenderableType]:

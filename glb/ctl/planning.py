@@ -1,16 +1,15 @@
 """Having a change of the tables planned, by the director that it is for or here."""
 
-from pathlib import Path
-
 from pydantic import TypeAdapter
 
-from glb.ctl.takeover import directors_with
+from glb.config.bind_text import parse_bind
+from glb.config.edit import Edit
+from glb.config.model import Bind
 from glb.ctl.which import client_of
 from glb.daemon.report import Report
-from glb.errors import GlbError
-from glb.table.build import load, load_bytes
+from glb.table.build import load_bytes
 from glb.table.builder import RowBuilder
-from glb.table.plan import Plan, plan_change
+from glb.table.plan import Basis, Plan, plan_change
 
 PLAN_SECONDS = 60.0
 
@@ -26,20 +25,20 @@ def ask_for_plan(report: Report, source: str, name: str, timeout: float = PLAN_S
     return _plans.validate_python(answer)
 
 
-def plan_here(old: Path, source: bytes, name: str) -> Plan:
-    """The same against a file's tables, with the health that the files tell. Raises ConfigError or TableError."""
-    builder = RowBuilder()
-    return plan_change(load(old, builder), load_bytes(source, name, builder))
+def plan_between(old: bytes, new: bytes, old_name: str, new_name: str, basis: Basis | None = None) -> Plan:
+    """The same from one file's content to another's, with the health that the files tell.
 
-
-def require_harmless(path: Path, source: str) -> None:
-    """Raise GlbError if established connections would be cut by a table file's having this content.
-
-    A running director that follows the file is asked, which knows what is loaded; without one, the file is taken as it
-    is.
+    Raises ConfigError or TableError.
     """
-    users = directors_with(path)
-    plan = ask_for_plan(users[0], source, str(path)) if users else plan_here(path, source.encode(), str(path))
-    refusal = plan.refusal()
-    if refusal is not None:
-        raise GlbError(f"{path}: {refusal}")
+    builder = RowBuilder()
+    return plan_change(load_bytes(old, old_name, builder), load_bytes(new, new_name, builder), basis=basis)
+
+
+def plan_of_edit(edit: Edit) -> Plan:
+    """What an edit does to a file that no director here follows. Raises ConfigError or TableError."""
+    return plan_between(edit.before.encode(), edit.source.encode(), str(edit.path), str(edit.path))
+
+
+def binds_of(report: Report) -> list[Bind]:
+    """The binds that a director has loaded, in the file's order."""
+    return [parse_bind(bind) for table in report.tables for bind in table.binds]

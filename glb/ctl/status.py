@@ -49,7 +49,9 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
     lines.add_row("datapath", f"attached, pinned in {facts['pins']}" if facts["attached"] else "not attached")
     if facts["digest"]:
         lines.add_row("files", "\n".join(filter(None, (facts["config_file"], facts["table_file"]))))
-        lines.add_row("loaded", f"{facts['loaded']}, {facts['digest'][:12]}")
+        lines.add_row("loaded", facts["loaded"])
+    if facts["tables_digest"]:
+        lines.add_row("digest", f"{facts['tables_digest'][:12]} of the tables")
     if facts["error"]:
         lines.add_row("refused", Text(facts["error"], style="red"))
     for line in facts["warnings"]:

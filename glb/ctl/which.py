@@ -44,9 +44,8 @@ def running_director(iface: str | None) -> Report:
 
 def last_director(iface: str | None) -> Report:
     """The same, or the last that ran."""
-    return _one(
-        running_directors() or all_reports("director"), iface, "no director has run on this host; name the file"
-    )
+    running = [report for report in running_directors() if iface in (None, report.interface)]
+    return _one(running or all_reports("director"), iface, "no director has run on this host; name the file")
 
 
 def _one(reports: list[Report], iface: str | None, otherwise: str) -> Report:

@@ -61,9 +61,9 @@ class Report:
     socket: str | None = None
     """Where the daemon's API listens."""
     digest: str | None = None
-    """SHA-256 of the files as they were last loaded: a director's two, or the proxy's one."""
+    """SHA-256 of the files as they were last loaded, a director's two or the proxy's one: by it a change is seen."""
     tables_digest: str | None = None
-    """The same of the table file alone, which is the same on all directors."""
+    """The digest of the tables that are loaded, the same on all directors that have the same tables."""
     loaded: str | None = None
     load_seconds: float | None = None
     """How long the last load took, from reading the files to the switch."""
@@ -81,6 +81,9 @@ class Report:
     """Which entry of the map `traffic` counts for whom: ("bind" or "backend", table, bind or address, entry)."""
     unreachable: Mapping[str, str] = field(default_factory=dict)
     """Backends to which no next hop is known, and why."""
+    new_binds: tuple[tuple[str, str], ...] = ()
+    """Binds, as (table, bind), that were added while this daemon ran, and so have been counted from their first packet
+    on."""
     held: tuple[HeldBackend, ...] = ()
     """Backends that are healthy by `hold_share` alone."""
     cut_off: tuple[str, ...] = ()
@@ -150,6 +153,7 @@ def read_report(path: Path) -> Report:
         data["tables"] = tuple(TableSummary(**{**table, "binds": tuple(table["binds"])}) for table in data["tables"])
         data["unreachable"] = _causes(data["unreachable"])
         data["traffic"] = tuple(tuple(entry) for entry in data["traffic"])
+        data["new_binds"] = tuple(tuple(bind) for bind in data.get("new_binds", ()))
         for name in ("load_times", "health_times"):
             data[name] = _durations(data.get(name))
         data["held"] = tuple(HeldBackend(**held) for held in data.get("held", ()))

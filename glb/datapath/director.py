@@ -84,9 +84,11 @@ class DirectorDatapath:
         wait_for_running_programs()  # who wrote it may have died before those with the old tables had ended
         return cls(program, is_adopted=True)
 
-    def write(self, layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> bool:
+    def write(self, layout: Layout, config: DirectorConfig, surroundings: Surroundings, tables: str = "") -> bool:
         """Put the layout in the place of what the maps hold. Returns whether anything was written: not if they hold
         just that.
+
+        tables: the digest of the tables that it is made of, for `tables_digest`.
 
         Raises DatapathError if it does not fit, if the kernel refuses, or without memory; then the old tables go on.
         """
@@ -105,6 +107,7 @@ class DirectorDatapath:
         assignment = assign(_counted(layout), self._contents[in_use]["owners"])
         self._traffic = assignment.entries
         if self._contents[in_use]["digest"].tobytes() == digest:
+            self._contents[in_use]["tables"] = tables.encode()
             return vlans_written
         idle = (in_use + 1) % _GENERATIONS
         self._contents[idle]["digest"] = bytes(len(digest))  # until it is whole
@@ -112,12 +115,19 @@ class DirectorDatapath:
         self._clear_traffic(assignment.fresh)
         self._fill(idle, layout, config, surroundings)
         assignment.mark(self._contents[idle]["owners"])
+        self._contents[idle]["tables"] = tables.encode()
         self._contents[idle]["digest"] = digest
         wait_for_running_programs()  # a full memory barrier: whoever reads the word below reads all of the above
         state["generation"] = idle
         wait_for_running_programs()
         self._delete_wide_binds(in_use)
         return True
+
+    @property
+    def tables_digest(self) -> str:
+        """The digest of the tables in use, as it was given to `write`, also by an earlier process."""
+        in_use = int(self._views["state"][0]["generation"])
+        return bytes(self._contents[in_use]["tables"]).decode()
 
     def traffic_entries(self) -> Mapping[Counted, int]:
         """Which entry of the map `traffic` counts for whom."""
@@ -258,9 +268,11 @@ def _capacity(constants: Mapping[str, int]) -> Capacity:
 
 
 def _records(constants: Mapping[str, int]) -> programs.Records:
-    """What each generation holds: the digest of its content (zero while it is being written), and whom each entry of
-    `traffic` counts for."""
-    generation = np.dtype([("digest", np.void, 32), ("owners", MARK, constants["MAX_TRAFFIC"])])
+    """What each generation holds: the digest of its content (zero while it is being written), that of its tables as hex
+    digits, and whom each entry of `traffic` counts for."""
+    generation = np.dtype(
+        [("digest", np.void, 32), ("tables", np.bytes_, 64), ("owners", MARK, constants["MAX_TRAFFIC"])]
+    )
     return {_CONTENTS: np.dtype([("generation", generation, _GENERATIONS)])}
 
 

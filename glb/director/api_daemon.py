@@ -4,9 +4,7 @@ from pydantic import BaseModel
 
 from glb.control.routes import Router
 from glb.daemon.report import Report
-from glb.director.author import By, Peer
 from glb.director.worker import Now, Worker
-from glb.history.version import How, Origin
 
 router = Router("daemon")
 
@@ -25,15 +23,8 @@ async def status(now: Now) -> list[Report]:
     return now.reports
 
 
-class Reason(By):
-    """Why the files are to be loaded: what a command has done to them."""
-
-    how: How = How.EDIT
-
-
 @router.post("/reload")
-async def reload(worker: Worker, peer: Peer, reason: Reason | None = None) -> list[Reloaded]:
+async def reload(worker: Worker) -> list[Reloaded]:
     """Load the files as they are now. Answers when each interface has them, or has refused them."""
-    origin = Origin(reason.how, reason.name_of(peer), reason.note) if reason else Origin()
-    outcomes = await worker(lambda controller: controller.reload(origin))
+    outcomes = await worker(lambda controller: controller.reload())
     return [Reloaded(interface=o.interface, reloaded=o.reloaded, error=o.error) for o in outcomes]

@@ -1,19 +1,25 @@
-"""Changes of the tables that are asked for: planned, refused if they cut connections, and made as a whole or not."""
+"""Changes of the tables: planned, refused if they may cut connections, and made as a whole or not at all.
+
+Each is one step: from the look at what is loaded to the load of the new tables nobody else changes the file, whether
+through this daemon, another one that follows the same file, or `glbctl` without a daemon.
+"""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from glb.config.atomic import link_beside, replace_file
-from glb.config.edit import locked_for_edit
+from glb.config.edit import Action, Change, locked_for_edit, revise
 from glb.config.errors import ConfigError
-from glb.config.load import GLBD_MAGIC
+from glb.config.load import GLBD_MAGIC, decode_text
 from glb.config.regular import read_regular
+from glb.director.beside import describe_left_behind, left_behind, unmet_binds
 from glb.director.controller import Controller
 from glb.director.forwarding import Outcome
 from glb.errors import GlbError
-from glb.history.version import How, Kept, Origin, Version
-from glb.table.plan import Plan, plan_change
+from glb.history.version import HistoryError, How, Kept, Origin, Version
+from glb.table.plan import Basis, Plan, plan_change
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +28,20 @@ _SET_ASIDE = ".refused"
 
 class ChangeError(GlbError):
     """A change that is refused, or could not be made; the old file and the old tables go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What a change may do.
+
+    force: cut connections, and leave out directors that do not follow. may_cut: what may cut older connections, since
+    the caller knows that there are none. expects: the digest of the tables that the caller's plan began with; with
+    other tables loaded, nothing is done.
+    """
+
+    force: bool = False
+    may_cut: bool = False
+    expects: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +69,58 @@ class Applied:
     set_aside: SetAside | None
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to do to one backend. tables: the names of those in which; None: each that lists it."""
+
+    action: Action
+    address: str
+    tables: Collection[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedChange:
+    """What a wish would change, and what becomes of connections."""
+
+    changes: tuple[Change, ...]
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class MadeChange:
+    """A wish that was fulfilled. directors: empty if there was nothing to change."""
+
+    changes: tuple[Change, ...]
+    plan: Plan
+    version: Version | None
+    directors: tuple[Outcome, ...]
+
+
 def plan(controller: Controller, source: str, name: str) -> Plan:
     """What it would do to load a source in the place of what is loaded; `name` is its file's, for the messages.
 
     Raises ConfigError or TableError if it cannot be loaded.
     """
-    return plan_change(controller.loaded.tables, controller.build(source.encode(), name))
+    new = controller.build(source.encode(), name)
+    loaded = controller.loaded
+    interfaces = ", ".join(director.interface for director in controller.forwarding.directors)
+    basis = Basis(f"the tables that the director of {interfaces} has loaded", loaded.tables_digest)
+    return plan_change(loaded.tables, new, unmet_binds(controller.table), basis)
 
 
-def apply(controller: Controller, source: str, name: str, origin: Origin, force: bool) -> Applied:
+def apply(controller: Controller, source: str, name: str, origin: Origin, consent: Consent) -> Applied:
     """Put a source in the place of the table file, and load it.
 
-    Raises ConfigError or TableError if it cannot be loaded, ChangeError if it would cut connections and `force` is not
-    given, or if the file cannot be replaced or an interface does not take the tables.
+    Raises ConfigError or TableError if it cannot be loaded; ChangeError if the consent does not cover what it would do,
+    or if the file cannot be replaced or an interface does not take the tables.
     """
-    if controller.loaded.source.startswith(GLBD_MAGIC):
-        raise ConfigError(
-            f"{controller.table}: the director follows a GLBD binary; replace it by what `glbctl table build` makes"
-        )
-    planned = plan(controller, source, name)
-    refusal = planned.refusal()
-    if refusal is not None and not force:
-        raise ChangeError(refusal)
-    outcomes, aside = _replace(controller, source.encode(), origin)
-    return Applied(planned, controller.version, tuple(outcomes), aside)
+    _require_source(controller)
+    with locked_for_edit(controller.table):
+        _catch_up(controller)
+        planned = plan(controller, source, name)
+        _require_consent(controller, planned, consent)
+        outcomes, aside = _replace(controller, source.encode(), origin)
+        return Applied(planned, controller.version, tuple(outcomes), aside)
 
 
 def version_before(controller: Controller) -> Kept:
@@ -83,7 +131,7 @@ def version_before(controller: Controller) -> Kept:
     return controller.history.before(_content(controller.table) or b"")
 
 
-def roll_back(controller: Controller, number: int | None, origin: Origin, force: bool) -> Applied:
+def roll_back(controller: Controller, number: int | None, origin: Origin, consent: Consent) -> Applied:
     """Apply an older version, by the same rules; without a number, the one before that which the file has.
 
     Raises HistoryError if there is none, and as `apply` does.
@@ -93,7 +141,81 @@ def roll_back(controller: Controller, number: int | None, origin: Origin, force:
         raise ChangeError(f"version {kept.version.number} was a GLBD binary, of which only the digest is kept")
     note = origin.note or f"back to version {kept.version.number}"
     name = f"version {kept.version.number}"
-    return apply(controller, kept.source, name, Origin(How.ROLLBACK, origin.author, note), force)
+    return apply(controller, kept.source, name, Origin(How.ROLLBACK, origin.author, note), consent)
+
+
+def plan_backend(controller: Controller, wish: Wish, force: bool) -> PlannedChange:
+    """What fulfilling a wish would do. force: the move need not be legal, and need not be followed by all directors.
+
+    Raises ConfigError or TableError; ChangeError if a director on this host would not follow.
+    """
+    if not force:
+        _require_followers(controller)
+    edit = revise(_loaded_text(controller), controller.table, wish.action, wish.address, wish.tables, force=force)
+    return PlannedChange(edit.changes, plan(controller, edit.source, str(controller.table)))
+
+
+def change_backend(controller: Controller, wish: Wish, origin: Origin, consent: Consent) -> MadeChange:
+    """Drain, activate, fill, deactivate or remove one backend: edit the table file, and load it.
+
+    Raises ConfigError if the move is not legal or the file is not what is loaded, and as `apply` does.
+    """
+    _require_source(controller)
+    path = controller.table
+    with locked_for_edit(path):
+        _catch_up(controller)
+        edit = revise(_loaded_text(controller), path, wish.action, wish.address, wish.tables, force=consent.force)
+        planned = plan(controller, edit.source, str(path))
+        _require_consent(controller, planned, consent)
+        if not edit.changed:
+            return MadeChange(edit.changes, planned, controller.version, ())
+        what = "; ".join(map(str, edit.changes))
+        note = f"{what}: {origin.note}" if origin.note else what
+        outcomes, _ = _replace(controller, edit.source.encode(), replace(origin, how=How.BACKEND, note=note))
+        return MadeChange(edit.changes, planned, controller.version, tuple(outcomes))
+
+
+def _require_source(controller: Controller) -> None:
+    if controller.loaded.source.startswith(GLBD_MAGIC):
+        raise ConfigError(
+            f"{controller.table}: the director follows a GLBD binary; replace it by what `glbctl table build` makes"
+        )
+
+
+def _catch_up(controller: Controller) -> None:
+    """Load an edit by hand that came just now, so that the plan begins with it."""
+    controller.reload_if_changed()
+
+
+def _loaded_text(controller: Controller) -> str:
+    """The file's text, which is loaded. Raises ConfigError if it is another: it names the fault if there is one."""
+    text = decode_text(read_regular(controller.table), str(controller.table))
+    if text.encode() != controller.loaded.source:
+        controller.build(text.encode(), str(controller.table))
+        raise ConfigError(
+            f"{controller.table}: the file is not what is loaded, and is not changed; `glbctl director status` says "
+            "why; `glbctl table rollback` goes back to what is loaded"
+        )
+    return text
+
+
+def _require_consent(controller: Controller, planned: Plan, consent: Consent) -> None:
+    if consent.expects not in (None, controller.loaded.tables_digest):
+        latest = controller.version
+        whose = f" (version {latest.number}: {latest.how} by {latest.author})" if latest else ""
+        raise ChangeError(f"{controller.table}: the tables were changed after the plan{whose}; plan again")
+    if consent.force:
+        return
+    _require_followers(controller)
+    refusal = planned.refusal() or (None if consent.may_cut else planned.doubt())
+    if refusal is not None:
+        raise ChangeError(refusal)
+
+
+def _require_followers(controller: Controller) -> None:
+    """Raise ChangeError if a director of this host sends by tables that no daemon replaces any more."""
+    if left := left_behind(controller.table):
+        raise ChangeError(describe_left_behind(left))
 
 
 def _replace(controller: Controller, data: bytes, origin: Origin) -> tuple[list[Outcome], SetAside | None]:
@@ -102,20 +224,29 @@ def _replace(controller: Controller, data: bytes, origin: Origin) -> tuple[list[
     An edit by hand that was never loaded is kept beside it: nobody else may have it.
     """
     path = controller.table
-    with locked_for_edit(path):
-        before = _content(path)
-        is_loaded = before in (None, controller.loaded.source, data)
-        aside = None if is_loaded else _set_aside(path)
-        _write(path, data)
-        outcomes = controller.reload(origin)
-        failed = [f"{outcome.interface}: {outcome.error}" for outcome in outcomes if not outcome.reloaded]
-        if not failed:
-            return outcomes, _told(aside, controller, before)
-        _put_back(path, before)
-        if aside is not None:
-            aside.unlink(missing_ok=True)
+    before = _content(path)
+    is_loaded = before in (None, controller.loaded.source, data)
+    aside = None if is_loaded else _set_aside(path)
+    _announce(controller, data, origin)
+    _write(path, data)
+    outcomes = controller.reload(origin, whole=True)
+    failed = [f"{outcome.interface}: {outcome.error}" for outcome in outcomes if not outcome.reloaded]
+    if not failed:
+        return outcomes, _told(aside, controller, before)
+    _announce(controller, before or b"", replace(origin, note=f"taken back: {failed[0]}"))
+    _put_back(path, before)
+    if aside is not None:
+        aside.unlink(missing_ok=True)
     controller.reload()
     raise ChangeError("\n".join([f"{path}: not changed, since the new tables are not taken:", *failed]))
+
+
+def _announce(controller: Controller, data: bytes, origin: Origin) -> None:
+    """Let the other directors on this host know whose change they are about to see."""
+    try:
+        controller.history.announce(data, origin)
+    except HistoryError as error:
+        log.error("history: other directors will record this change as an edit of the file: %s", error)
 
 
 def _set_aside(path: Path) -> Path:

@@ -111,10 +111,11 @@ class Controller:
         """
         return check_tables(data, name, self._builder, self._view)
 
-    def reload(self, origin: Origin = _EDITED) -> list[Outcome]:
+    def reload(self, origin: Origin = _EDITED, whole: bool = False) -> list[Outcome]:
         """Put the files as they are now in the place of what is loaded; bad ones change nothing but the reports.
 
-        origin: what the history says of these tables.
+        origin: what the history says of these tables. whole: the caller takes them back unless every interface has
+        loaded them, so only then are they a version.
         """
         started = time.monotonic()
         self._stamp = self._sources.stamp()
@@ -127,7 +128,7 @@ class Controller:
             self._newest = loaded
             self._seen = loaded.digest
             self._origin = origin
-            outcomes = self._put_in_force(self._directors, started)
+            outcomes = self._put_in_force(self._directors, started, whole=whole)
         self._check_what_is_in_force()
         self._lanes.reports.flush(_FLUSH_SECONDS)
         return outcomes
@@ -181,15 +182,17 @@ class Controller:
         undo.callback(director.give_up)
         return director
 
-    def _put_in_force(self, directors: Sequence[Director], started: float, is_first: bool = True) -> list[Outcome]:
+    def _put_in_force(
+        self, directors: Sequence[Director], started: float, is_first: bool = True, whole: bool = False
+    ) -> list[Outcome]:
         """Put the newest good files in force at these interfaces, and keep them for later starts.
 
-        is_first: whether this is the first try.
+        is_first: whether this is the first try. whole: keep them only if every interface has them.
         """
         prepared = [(director, self._prepared(director)) for director in directors]
         commit = partial(self.forwarding.commit, prepared, self._newest.digest, started, is_first)
         outcomes = self._lanes.traffic.call("reload", commit)
-        if any(outcome.reloaded for outcome in outcomes):
+        if (all if whole else any)(outcome.reloaded for outcome in outcomes):
             self._remember()
         ended = time.monotonic()
         self._retry_at = ended + _PAUSE_BY_TRY * (ended - started)
@@ -227,7 +230,7 @@ class Controller:
         logged."""
         self._kept.keep(self.loaded.contents)
         try:
-            self.version = self.history.record(self.loaded.source, self._origin)
+            self.version = self.history.record(self.loaded.source, self.loaded.tables_digest, self._origin)
         except HistoryError as error:
             self.version = None
             log.error("history: this version is not kept, traffic goes on: %s", error)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from glb.network.interface import find_interface
 from glb.network.next_hops import resolve
 from glb.network.refusal import news
 from glb.network.vlans import vlan_devices
+from glb.table.handover import binds_of_nobody
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +34,13 @@ class Prepared:
     """Files that are ready to be put in force at one interface.
 
     larger: a program that has room for them and holds them already, where the attached one has not; None otherwise.
+    added: binds, as (table, bind), of which no part is in the tables that they replace.
     """
 
     loaded: Loaded
     surroundings: Surroundings
     larger: DirectorDatapath | None
+    added: tuple[tuple[str, str], ...]
 
 
 Renew = Callable[[Loaded], Loaded]
@@ -99,7 +102,7 @@ class Director:
 
         started: when this load began, by time.monotonic(). Raises DatapathError.
         """
-        written = self._datapath.write(self._loaded.layout, self._loaded.config, self._surroundings)
+        written = _write(self._datapath, self._loaded, self._surroundings)
         self._attachment.put(self._datapath.program)
         log.info("%s: %s", self.interface, _describe_start(self._datapath.is_adopted, written))
         self._in_use(self._loaded, self._surroundings, started)
@@ -111,7 +114,7 @@ class Director:
         """
         surroundings = self._find_surroundings(loaded, _NEXT_HOP_SECONDS)
         larger = None if self._datapath.capacity.holds(loaded.layout) else _filled(loaded, surroundings)
-        return Prepared(loaded, surroundings, larger)
+        return Prepared(loaded, surroundings, larger, binds_of_nobody(self._loaded.tables, loaded.tables))
 
     def commit(self, prepared: Prepared, renew: Renew, started: float) -> None:
         """Put prepared files in force, with the health of now.
@@ -119,11 +122,12 @@ class Director:
         started: when this load began, by time.monotonic(). Raises DatapathError; the old tables then go on.
         """
         loaded = renew(prepared.loaded)
+        known = self.report.new_binds if prepared.larger is None else ()
         if prepared.larger is None:
-            self._datapath.write(loaded.layout, loaded.config, prepared.surroundings)
+            _write(self._datapath, loaded, prepared.surroundings)
         else:
             self._replace(prepared.larger, loaded, prepared.surroundings)
-        self._in_use(loaded, prepared.surroundings, started)
+        self._in_use(loaded, prepared.surroundings, started, _new_binds(loaded, (*known, *prepared.added)))
         if self.report.trouble is not None:
             self.refresh()
 
@@ -224,13 +228,13 @@ class Director:
 
     def _renew(self, surroundings: Surroundings) -> None:
         """Have the files that are in force follow their backends' health and what is around them."""
-        self._datapath.write(self._current.layout, self._current.config, surroundings)
+        _write(self._datapath, self._current, surroundings)
         self._loaded = self._current
 
     def _replace(self, larger: DirectorDatapath, loaded: Loaded, surroundings: Surroundings) -> None:
         """Put a larger program in the place of the attached one."""
         try:
-            larger.write(loaded.layout, loaded.config, surroundings)  # nothing, unless health has changed meanwhile
+            _write(larger, loaded, surroundings)  # nothing, unless health has changed meanwhile
             self._attachment.put(larger.program)
         except BaseException:
             larger.close()
@@ -238,7 +242,13 @@ class Director:
         self._datapath.close()
         self._datapath = larger
 
-    def _in_use(self, loaded: Loaded, surroundings: Surroundings, started: float) -> None:
+    def _in_use(
+        self,
+        loaded: Loaded,
+        surroundings: Surroundings,
+        started: float,
+        new_binds: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         self._loaded = self._current = loaded
         self._refusal = None
         seconds = round(time.monotonic() - started, 6)
@@ -252,6 +262,7 @@ class Director:
             error=None,
             warnings=loaded.warnings,
             tables=loaded.summary(),
+            new_binds=new_binds,
             traffic=tuple((*owner, entry) for owner, entry in self._datapath.traffic_entries().items()),
         )
         log.info("%s: loaded %s", self.interface, loaded.describe())
@@ -281,11 +292,26 @@ def _describe_start(is_adopted: bool, written: bool) -> str:
     return "the running program goes on, " + ("with other tables" if written else "its tables are as they should be")
 
 
+def _new_binds(loaded: Loaded, added: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The binds whose counters have counted all their packets: of those that were added, the ones that are still there.
+
+    A program that is loaded anew begins at 0 for all binds, which says something of the newest only.
+    """
+    if not added:
+        return ()
+    here = {(table.name, str(bind)) for table in loaded.tables for bind in table.binds}
+    return tuple(dict.fromkeys(bind for bind in added if bind in here))
+
+
 def _filled(loaded: Loaded, surroundings: Surroundings) -> DirectorDatapath:
     datapath = DirectorDatapath.load(loaded.layout)
     try:
-        datapath.write(loaded.layout, loaded.config, surroundings)
+        _write(datapath, loaded, surroundings)
     except BaseException:
         datapath.close()
         raise
     return datapath
+
+
+def _write(datapath: DirectorDatapath, loaded: Loaded, surroundings: Surroundings) -> bool:
+    return datapath.write(loaded.layout, loaded.config, surroundings, loaded.tables_digest)

@@ -21,6 +21,7 @@ from glb.health.view import HealthView, with_health, with_known_health
 from glb.memory import shortage
 from glb.table.build import BuiltTable, TableError, build_all, load_bytes, new_bytes, prepare
 from glb.table.builder import RowBuilder
+from glb.table.digest import digest_of_binary, digest_of_source
 
 # What reading takes, in times of the file's size: for JSON its values and the model, for a binary two forms of rows.
 _TEXT_TIMES, _BINARY_TIMES = 20, 2
@@ -91,6 +92,8 @@ class Loaded:
     """The tables as the file has them, with the file's health; None if it is a binary."""
     view: HealthView | None
     """The health that `tables` have; None for the file's."""
+    tables_digest: str
+    """The digest of the tables, which directors with the same tables share."""
     warnings: tuple[str, ...] = ()
     """What the files say that a director cannot do as it seems to be meant; a line each."""
 
@@ -110,11 +113,6 @@ class Loaded:
     def source(self) -> bytes:
         """The table file's content."""
         return self.contents.table
-
-    @property
-    def tables_digest(self) -> str:
-        """SHA-256 of the table file alone: the configuration has each director's own address."""
-        return hashlib.sha256(self.source).hexdigest()
 
     def summary(self) -> tuple[TableSummary, ...]:
         return tuple(_summary(table) for table in self.tables)
@@ -153,7 +151,8 @@ def read(sources: Sources, builder: RowBuilder | None = None, follow: Follow | N
         tables = build_all(parsed if view is None else with_health(parsed, view), builder)
     else:
         tables = parsed
-    return Loaded(contents, config, tables, plan(tables, config), given, view, warnings)
+    digest = digest_of_source(given) if given is not None else digest_of_binary(tables)
+    return Loaded(contents, config, tables, plan(tables, config), given, view, digest, warnings)
 
 
 def _require_memory_for_rows(given: ForwardingTables, name: str, builder: RowBuilder) -> None:

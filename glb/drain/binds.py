@@ -19,9 +19,17 @@ class Wanted:
 
 def wanted_binds(tables: Sequence[Table], names: Collection[str]) -> Wanted:
     """What to ask for to learn of the connections of the tables of these names, and of these only."""
-    all_binds = [(table, bind) for table in tables for bind in table.binds if bind.proto is Proto.TCP]
-    own = frozenset(bind for table, bind in all_binds if table.name in names)
-    return Wanted(own, tuple(bind for _, bind in all_binds if any(_overlap(bind, mine) for mine in own)))
+    return wanted_among(
+        [bind for table in tables for bind in table.binds],
+        [bind for table in tables if table.name in names for bind in table.binds],
+    )
+
+
+def wanted_among(binds: Sequence[Bind], own: Collection[Bind]) -> Wanted:
+    """What to ask for to learn of the connections of some binds of all that are loaded."""
+    mine = frozenset(bind for bind in own if bind.proto is Proto.TCP)
+    asked = tuple(bind for bind in binds if bind.proto is Proto.TCP and any(_overlap(bind, each) for each in mine))
+    return Wanted(mine, asked)
 
 
 def _overlap(one: Bind, other: Bind) -> bool:

@@ -8,14 +8,15 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 from glb.config.atomic import replace_file
 from glb.config.load import GLBD_MAGIC
-from glb.history.version import HistoryError, How, Kept, Origin, Version, decode, digest_of, encode
+from glb.history.announced import announce, announced, withdraw
+from glb.history.version import HistoryError, How, Kept, Origin, Version, decode, encode, file_digest_of
 from glb.locks import LockError, acquire
 from glb.places import state_dir
 
@@ -45,25 +46,32 @@ class History:
 
     @classmethod
     def of(cls, table: Path) -> "History":
-        """The history of a table file of this host."""
-        path = Path(os.path.realpath(table))
+        """The history of a table file of this host.
+
+        That of a link is its own, whatever it leads to: each new release of the tables is the next version.
+        """
+        path = Path(os.path.realpath(table.parent)) / table.name
         return cls(state_dir() / "history" / f"{path.stem}-{sha256(str(path).encode()).hexdigest()[:12]}")
 
-    def record(self, data: bytes, origin: Origin) -> Version:
-        """Keep a file's content as the newest version, unless it is that already.
+    def announce(self, data: bytes, origin: Origin) -> None:
+        """Say whose change the file's next content is, before the file is replaced. Raises HistoryError."""
+        with self._locked():
+            announce(self.folder, data, origin)
 
-        What was taken for an edit of the file becomes what it is said to be later, since a director may see the file
-        change before it is told why. Raises HistoryError if it cannot be kept.
+    def record(self, data: bytes, digest: str, origin: Origin) -> Version:
+        """Keep a file's content as the newest version, unless it is that already; a version is not renamed later.
+
+        digest: of its tables. Whoever has seen only that the file changed (an edit, a start) records it as what was
+        announced. Raises HistoryError if it cannot be kept.
         """
         with self._locked():
             latest = self._latest()
-            if latest is None or latest.version.digest != digest_of(data):
-                return self._add(data, origin)
-            if latest.version.how is not How.EDIT or origin.how is How.EDIT:
+            if latest is not None and latest.file_digest == file_digest_of(data):
                 return latest.version
-            known = replace(latest.version, how=origin.how, author=origin.author, note=origin.note)
-            self._write(replace(latest, version=known))
-            return known
+            known = announced(self.folder, data) if origin.how in (How.EDIT, How.START) else None
+            version = self._add(data, digest, known or origin)
+            withdraw(self.folder)
+            return version
 
     def listing(self) -> Listing:
         """All versions. Each file is read as a whole, so many large ones take a second or more."""
@@ -88,18 +96,19 @@ class History:
 
     def before(self, data: bytes) -> Kept:
         """The newest version with another content than this. Raises HistoryError if there is none."""
-        digest = digest_of(data)
+        digest = file_digest_of(data)
         for kept in self._readable():
-            if kept.version.digest != digest:
+            if kept.file_digest != digest:
                 return kept
         raise HistoryError(f"{self.folder}: no version is kept but the one that is loaded")
 
-    def _add(self, data: bytes, origin: Origin) -> Version:
+    def _add(self, data: bytes, digest: str, origin: Origin) -> Version:
         number = max(self._numbers(), default=0) + 1
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        version = Version(number, time, origin.how, origin.author, origin.note, digest_of(data))
+        version = Version(number, time, origin.how, origin.author, origin.note, digest)
         self._give_up_oldest()
-        self._write(Kept(version, None if data.startswith(GLBD_MAGIC) else data.decode()))
+        source = None if data.startswith(GLBD_MAGIC) else data.decode()
+        self._write(Kept(version, source, file_digest_of(data)))
         return version
 
     def _write(self, kept: Kept) -> None:

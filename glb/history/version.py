@@ -1,11 +1,16 @@
 """One version of the forwarding tables, and how it is written down."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from hashlib import sha256
+from typing import Any
 
+from glb.config.errors import ConfigError
+from glb.config.load import parse_tables
 from glb.errors import GlbError
+from glb.table.digest import digest_of_source
 
 
 class HistoryError(GlbError):
@@ -36,7 +41,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of a table file. time: UTC, ISO 8601. digest: SHA-256 of the file."""
+    """A version of a table file. time: UTC, ISO 8601. digest: of its tables, as `glb.table.digest` has it."""
 
     number: int
     time: str
@@ -48,18 +53,23 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A version with the file's content; None for a GLBD binary, of which only the digest is kept."""
+    """A version with the file's content; None for a GLBD binary, of which only the digests are kept.
+
+    file_digest: SHA-256 of the file's bytes, by which a damaged version and a changed file are found.
+    """
 
     version: Version
     source: str | None
+    file_digest: str
 
 
-def digest_of(data: bytes) -> str:
+def file_digest_of(data: bytes) -> str:
     return sha256(data).hexdigest()
 
 
 def encode(kept: Kept) -> bytes:
-    return (json.dumps(asdict(kept.version) | {"source": kept.source}, indent=1) + "\n").encode()
+    fields = asdict(kept.version) | {"file_digest": kept.file_digest, "source": kept.source}
+    return (json.dumps(fields, indent=1) + "\n").encode()
 
 
 def decode(data: bytes, name: str) -> Kept:
@@ -67,10 +77,23 @@ def decode(data: bytes, name: str) -> Kept:
     try:
         fields = json.loads(data)
         source = fields.pop("source")
+        if "file_digest" not in fields:
+            fields = _of_earlier_release(fields, source)
+        file_digest = fields.pop("file_digest")
         version = Version(**{**fields, "how": How(fields["how"])})
-        whole = source is None or digest_of(source.encode()) == version.digest
+        whole = source is None or file_digest_of(source.encode()) == file_digest
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise HistoryError(f"{name}: damaged: {error}") from error
     if not whole:
         raise HistoryError(f"{name}: damaged: the tables are not those of its digest")
-    return Kept(version, source)
+    return Kept(version, source, file_digest)
+
+
+def _of_earlier_release(fields: dict[str, Any], source: str | None) -> dict[str, Any]:
+    """Releases up to 0.1.0 wrote the file's digest as the version's; the tables' digest is worked out from the source,
+    as far as it is still valid."""
+    digest = fields["digest"]
+    with suppress(ConfigError):
+        if source is not None:
+            digest = digest_of_source(parse_tables(source, "source"))
+    return {**fields, "file_digest": fields["digest"], "digest": digest}

@@ -121,7 +121,7 @@ def _tables(samples: Sequence[Sample]) -> Metric:
     reports = [sample.report for sample in samples]
     return _gauge(
         "glb_director_tables_info",
-        "The SHA-256 of the table file in force, on which all directors of a service must agree.",
+        "The digest of the tables in force, on which all directors of a service must agree.",
         ("interface", "digest"),
         ([report.interface, report.tables_digest, 1.0] for report in reports if report.tables_digest),
     )

@@ -1,6 +1,6 @@
 """What becomes of established connections when tables change: which are cut, why, and what to do instead."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -25,7 +25,8 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One consequence of a change. backend: None if it is about the whole table. rows: how many of 65,536."""
+    """One consequence of a change. backend: None if it is about the whole table. rows: how many of 65,536. binds: those
+    whose connections it is about."""
 
     severity: Severity
     table: str
@@ -33,6 +34,7 @@ class Finding:
     rows: int
     reason: str
     remedy: str
+    binds: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -40,51 +42,68 @@ class Finding:
         return f"{self.table}: {self.backend}" if self.backend else self.table
 
 
-def find(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> tuple[Finding, ...]:
-    """Everything to be said of a change from some tables to others, the worst first."""
+BindOf = tuple[str, str]
+"""The name of a table, and one of its binds as text."""
+
+
+def find(
+    old: Sequence[BuiltTable], new: Sequence[BuiltTable], unmet: Collection[BindOf] = frozenset()
+) -> tuple[Finding, ...]:
+    """Everything to be said of a change from some tables to others, the worst first.
+
+    unmet: binds of the old tables that no packet has met, so that nothing is lost with them.
+    """
     flows = handovers(old, new)
-    findings = [*_lost_binds(old, flows), *_lost_hops(old, new, flows)]
+    findings = [*_lost_binds(old, flows, unmet), *_lost_hops(old, new, flows, unmet)]
     order = list(Severity)
     return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
 
 
-def _lost_binds(old: Sequence[BuiltTable], flows: Sequence[Handover]) -> Iterator[Finding]:
+def _lost_binds(old: Sequence[BuiltTable], flows: Sequence[Handover], unmet: Collection[BindOf]) -> Iterator[Finding]:
     """Flows that no table gets any more."""
     for number, table in enumerate(old):
-        gone = [str(flow.bind) for flow in flows if flow.before == number and flow.after is None]
-        if gone:
-            reason = f"no table takes packets for {', '.join(dict.fromkeys(gone))} any more"
+        gone = tuple(dict.fromkeys(str(flow.bind) for flow in flows if flow.before == number and flow.after is None))
+        met = tuple(bind for bind in gone if (table.name, bind) not in unmet)
+        if met:
+            reason = f"no table takes packets for {', '.join(met)} any more"
             remedy = "send the clients elsewhere first, by DNS or routing, and remove it when none is left"
-            yield Finding(Severity.CUTS, table.name, None, ROWS, reason, remedy)
+            yield Finding(Severity.CUTS, table.name, None, ROWS, reason, remedy, met)
+        if without := tuple(bind for bind in gone if bind not in met):
+            reason = f"no table takes packets for {', '.join(without)} any more; {_UNMET.reason}"
+            yield Finding(Severity.NOTE, table.name, None, ROWS, reason, _UNMET.remedy, without)
 
 
-def _lost_hops(old: Sequence[BuiltTable], new: Sequence[BuiltTable], flows: Sequence[Handover]) -> Iterator[Finding]:
+def _lost_hops(
+    old: Sequence[BuiltTable], new: Sequence[BuiltTable], flows: Sequence[Handover], unmet: Collection[BindOf]
+) -> Iterator[Finding]:
     """Hops that are not in the rows any more to which their flows go."""
     binds: dict[tuple[int, int], list[Bind]] = {}
     for flow in flows:
-        if flow.before is not None and flow.after is not None:
-            binds.setdefault((flow.before, flow.after), []).append(flow.bind)
+        if flow.before is None or flow.after is None or (old[flow.before].name, str(flow.bind)) in unmet:
+            continue
+        binds.setdefault((flow.before, flow.after), []).append(flow.bind)
     for (before, after), theirs in binds.items():
         yield from _in_rows(old[before], new[after], theirs)
 
 
-def _in_rows(old: BuiltTable, new: BuiltTable, binds: Sequence[Bind]) -> Iterator[Finding]:
+def _in_rows(old: BuiltTable, new: BuiltTable, theirs: Sequence[Bind]) -> Iterator[Finding]:
     label = old.name if old.name == new.name else f"{old.name} -> {new.name}"
     if old.has_rows_of(new):
         return
+    binds = tuple(dict.fromkeys(map(str, theirs)))
     lost = losses(old, new)
     certain, possible = lost.rows(lost.certain), lost.rows(lost.possible)
     for address, rows in certain.items():
         why = why_lost(old, new, address, lost.newcomers(lost.certain, address))
-        yield Finding(Severity.CUTS, label, address, rows, why.reason, why.remedy)
+        yield Finding(Severity.CUTS, label, address, rows, why.reason, why.remedy, binds)
     for address in possible.keys() - certain.keys():
         why = why_lost(old, new, address, lost.newcomers(lost.possible, address))
-        yield Finding(Severity.MAY_CUT, label, address, possible[address], why.reason, why.remedy)
+        yield Finding(Severity.MAY_CUT, label, address, possible[address], why.reason, why.remedy, binds)
     moved = lost.moved
-    if moved and any(bind.proto is Proto.UDP for bind in binds):
-        yield Finding(Severity.NOTE, label, None, moved, _UDP.reason, _UDP.remedy)
+    if moved and any(bind.proto is Proto.UDP for bind in theirs):
+        yield Finding(Severity.NOTE, label, None, moved, _UDP.reason, _UDP.remedy, binds)
     if old.hash_key != new.hash_key and not certain:
-        yield Finding(Severity.NOTE, label, None, ROWS, _REHASHED.reason, _REHASHED.remedy)
+        yield Finding(Severity.NOTE, label, None, ROWS, _REHASHED.reason, _REHASHED.remedy, binds)
 
 
 _UDP = Why(
@@ -94,4 +113,8 @@ _UDP = Why(
 _REHASHED = Why(
     "the hash key is another and all clients change rows, but all rows have all backends that serve",
     "nothing: each connection is found at a further hop",
+)
+_UNMET = Why(
+    "the directors of this host have counted no packet for it since it was added",
+    "directors on other hosts are not examined: see glb_director_bind_packets_total there",
 )

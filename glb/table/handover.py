@@ -92,6 +92,14 @@ def handovers(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> tuple[Han
     return tuple(dict.fromkeys(found))
 
 
+def binds_of_nobody(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> tuple[tuple[str, str], ...]:
+    """The new tables' binds of which no part was in any of the old tables, each as its table's name and its text."""
+    before = _Binds(old)
+    return tuple(
+        (new[owned.table].name, str(owned.bind)) for owned in _Binds(new).all if not before.overlapping(owned.region)
+    )
+
+
 def _within(region: _Region, before: _Binds, after: _Binds) -> Iterator[Handover]:
     """Where the flows of a bind that comes or goes were, and where they go."""
     old, new = before.overlapping(region), after.overlapping(region)

@@ -3,16 +3,16 @@
 The numbers of rows say where new connections go. The findings say what becomes of established ones.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 
 from glb.config.model import Address, Backend, State
 from glb.table.diff import BackendShare, diff, match
-from glb.table.findings import Finding, Severity, find
+from glb.table.findings import BindOf, Finding, Severity, find
 from glb.table.model import BuiltTable
 
-__all__ = ["Action", "BackendPlan", "Finding", "Plan", "Severity", "TableBrief", "TablePlan", "plan_change"]
+__all__ = ["Action", "BackendPlan", "Basis", "Finding", "Plan", "Severity", "TableBrief", "TablePlan", "plan_change"]
 
 
 class Action(StrEnum):
@@ -69,6 +69,14 @@ class TableBrief:
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """The tables that a plan begins with. what: such as "the tables that the director of eth0 has loaded"."""
+
+    what: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """All that a change would do; `findings` are the worst first."""
 
@@ -76,6 +84,7 @@ class Plan:
     removed: tuple[TableBrief, ...]
     changed: tuple[TablePlan, ...]
     findings: tuple[Finding, ...]
+    basis: Basis | None = None
 
     @property
     def changes(self) -> bool:
@@ -87,25 +96,47 @@ class Plan:
         """The findings for which established connections would certainly be lost, if there are any."""
         return tuple(finding for finding in self.findings if finding.severity is Severity.CUTS)
 
+    @property
+    def doubts(self) -> tuple[Finding, ...]:
+        """The findings for which older connections would be lost, if they still last."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.MAY_CUT)
+
     def refusal(self) -> str | None:
-        """Why the change should not be made, a line for each cut; None if nothing speaks against it."""
+        """Why the change must not be made, a line for each cut; None if it certainly cuts nothing recent."""
         if not self.cuts:
             return None
-        lines = [f"{cut.place}: {cut.reason}; {cut.remedy}" for cut in self.cuts]
-        return "\n".join(
-            ["refused, since it would cut established connections (--force does it all the same):", *lines]
-        )
+        return _refusal("it would cut established connections (--force does it all the same)", self.cuts)
+
+    def doubt(self) -> str | None:
+        """Why the change should wait, a line for each finding; None if no older connection may be lost."""
+        if not self.doubts:
+            return None
+        return _refusal("it may cut older connections (--may-cut does it all the same)", self.doubts)
 
 
-def plan_change(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> Plan:
-    """Plan the change from the tables that are loaded to others. Raises TableError if a name is there twice."""
+def _refusal(why: str, findings: Sequence[Finding]) -> str:
+    lines = [f"{finding.place}: {finding.reason}; {finding.remedy}" for finding in findings]
+    return "\n".join([f"refused, since {why}:", *lines])
+
+
+def plan_change(
+    old: Sequence[BuiltTable],
+    new: Sequence[BuiltTable],
+    unmet: Collection[BindOf] = frozenset(),
+    basis: Basis | None = None,
+) -> Plan:
+    """Plan the change from the tables that are loaded to others.
+
+    unmet: binds that no packet has met, as `findings.find` takes them. Raises TableError if a name is there twice.
+    """
     matching = match(old, new)
     tables = [_table_plan(before, after) for before, after in matching.both if not _same(before, after)]
     return Plan(
         added=tuple(_brief(table) for table in matching.added),
         removed=tuple(_brief(table) for table in matching.removed),
         changed=tuple(table for table in tables if table.changes),
-        findings=find(old, new),
+        findings=find(old, new, unmet),
+        basis=basis,
     )
 
 

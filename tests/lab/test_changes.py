@@ -1,18 +1,23 @@
 """Changes of the tables under live connections: planned, refused, applied, undone; and what faults leave of them."""
 
 import json
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from glb.config.load import load_tables
 from glb.control.client import Client
+from glb.control.errors import ControlError
 from glb.daemon.report import read_report
-from glb.lab import Lab
+from glb.lab import Lab, hosts
 from glb.lab.traffic import Traffic
+from glb.table.digest import digest_of_source
 from tests.conftest import unique_name
 from tests.lab.helpers.commands import facts, glbctl
 from tests.lab.helpers.packets import wait_for
@@ -381,3 +386,137 @@ def test_the_api_tells_the_same_history(lab: Lab) -> None:
 
     assert history(lab) == known
     assert (kept["version"], kept["source"]) == (newest, lab.table_path.read_text())
+
+
+def api(lab: Lab, director: str = "director1") -> Client:
+    return Client(lab.run_dir / f"{director}.sock")
+
+
+def with_spares(lab: Lab, number: int) -> list[str]:
+    """The tables as they are with further backends, that nobody checks; returns their addresses."""
+    tables = json.loads(lab.table_path.read_text())
+    spares = [f"10.77.0.{150 + n}" for n in range(number)]
+    tables["tables"][0]["backends"] += [{"ip": address, "state": "active"} for address in spares]
+    api(lab).post("/v1/tables/apply", {"source": json.dumps(tables), "force": True})
+    return spares
+
+
+def drain_by(director: Client, address: str) -> str | None:
+    """Why a drain is refused; None if it is done."""
+    try:
+        director.post("/v1/tables/backends", {"action": "drain", "address": address})
+    except ControlError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.usefixtures("draft")
+def test_of_drains_at_once_by_two_directors_no_more_pass_than_one_after_the_other(lab: Lab) -> None:
+    spares = with_spares(lab, 5)
+    wait_for(lambda: digest_of(lab, "director2") == digest_of(lab, "director1"), "both have the spares")
+    clients = [api(lab, name) for name in ("director1", "director2") * 3]
+    with ThreadPoolExecutor(len(clients)) as pool:
+        refusals = list(pool.map(drain_by, clients, spares))
+
+    draining = [
+        b["ip"] for b in json.loads(lab.table_path.read_text())["tables"][0]["backends"] if b["state"] == "draining"
+    ]
+    assert sorted(draining) == sorted(a for a, refusal in zip(spares, refusals, strict=False) if refusal is None)
+    assert len(draining) == 2  # a third would leave rows of three hops without one that takes connections
+    assert all("it would cut established connections" in refusal for refusal in refusals if refusal)
+    in_file = digest_of_source(load_tables(lab.table_path))
+    wait_for(lambda: {digest_of(lab, name) for name in ("director1", "director2")} == {in_file}, "it is what is loaded")
+
+
+def digest_of(lab: Lab, director: str) -> Any:
+    return read_report(lab.run_dir / f"{director}.status.json").tables_digest
+
+
+def test_status_metrics_history_and_plan_show_one_digest_whatever_the_file_looks_like(
+    lab: Lab, draft: Callable[..., str]
+) -> None:
+    Path(path := draft()).write_text(json.dumps(json.loads(lab.table_path.read_text()), indent=7))
+    told(lab, "apply", path)
+
+    [newest, before, *_] = told(lab, "history")
+    shown = {fact["tables_digest"] for fact in facts(lab, "director1", "director", "status")}
+    text = glbctl(lab, "director1", "director", "status").stdout
+    socket_path = str(lab.run_dir / "director1.sock")
+    exposed = lab.run("director1", ["curl", "-s", "--unix-socket", socket_path, "http://glb/metrics"]).stdout
+
+    assert newest["digest"] == before["digest"]
+    assert shown == {newest["digest"]}
+    assert newest["digest"][:12] in text
+    assert f'digest="{newest["digest"]}"' in exposed
+    assert told(lab, "plan", path)["basis"]["digest"] == newest["digest"]
+
+
+def test_what_was_planned_for_other_tables_is_not_done(lab: Lab, draft: Callable[..., str]) -> None:
+    path = draft(proxy1="draining")
+    expects = told(lab, "plan", path)["basis"]["digest"]
+    glbctl(lab, "director1", "backend", "drain", "web", str(lab.host("proxy2").addresses[0].ip))
+    before = lab.table_path.read_text()
+
+    with pytest.raises(ControlError, match=r"the tables were changed after the plan \(version \d+: backend by root\)"):
+        api(lab).post("/v1/tables/apply", {"source": Path(path).read_text(), "expects": expects})
+    assert lab.table_path.read_text() == before
+
+
+def with_bind(lab: Lab, port: int, path: Path) -> str:
+    tables = json.loads(lab.table_path.read_text())
+    tables["tables"][0]["binds"].append({"ip": str(hosts.VIP4), "proto": "udp", "port": port})
+    path.write_text(json.dumps(tables))
+    return str(path)
+
+
+def test_a_bind_that_was_added_is_rolled_back_unless_a_packet_has_met_it(
+    lab: Lab, draft: Callable[..., str], tmp_path: Path
+) -> None:
+    told(lab, "apply", with_bind(lab, 9999, tmp_path / "bind.json"))
+    back = told(lab, "rollback")
+    told(lab, "apply", with_bind(lab, 9999, tmp_path / "bind.json"))
+    send_datagram(lab, 9999)
+    refused = glbctl(lab, "director1", "table", "rollback")
+
+    [note] = back["plan"]["findings"]
+    assert note["severity"] == "note"
+    assert "the directors of this host have counted no packet for it since it was added" in note["reason"]
+    assert refused.returncode == FAILED
+    assert f"no table takes packets for {hosts.VIP4}:9999/udp any more" in refused.stderr
+
+
+def send_datagram(lab: Lab, port: int) -> None:
+    """From the client to the VIP, by whichever director; returns when one has counted it."""
+    client = lab.open_socket("client", socket.AF_INET, socket.SOCK_DGRAM)
+    client.sendto(b"hello", (str(hosts.VIP4), port))
+    client.close()
+    wait_for(lambda: counted(lab, f"{hosts.VIP4}:{port}/udp"), "it is counted")
+
+
+def counted(lab: Lab, bind: str) -> int:
+    """The packets that the directors have sent on for a bind."""
+    each = (fact["binds"] for fact in facts(lab, "director1", "stats") if fact["program"] == "director")
+    return sum(row["packets"] for binds in each for row in binds if row["bind"] == bind)
+
+
+def test_a_plan_without_a_daemon_begins_with_what_the_datapath_holds(lab: Lab, draft: Callable[..., str]) -> None:
+    """Both daemons are killed, and the file is edited meanwhile."""
+    held, path = told(lab, "history")[0], draft(proxy1="draining")
+    original = lab.table_path.read_text()
+    for director in ("director1", "director2"):
+        lab.kill(director)
+    try:
+        lab.table_path.write_text(Path(path).read_text())
+        plan = told(lab, "plan", str(lab.table_path))
+        shown = glbctl(lab, "director1", "table", "plan", str(lab.table_path)).stdout
+        undone = glbctl(lab, "director1", "backend", "activate", str(lab.table_path), PROXY1)
+    finally:
+        lab.table_path.write_text(original)
+        for director in ("director1", "director2"):
+            lab.start_director(director)
+
+    assert plan["changes"]
+    assert plan["basis"]["digest"] == held["digest"]
+    assert f"version {held['number']} of the history" in " ".join(shown.split())
+    assert undone.returncode == FAILED
+    assert "its daemon" in undone.stderr

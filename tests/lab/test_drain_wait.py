@@ -25,7 +25,7 @@ from tests.lab.helpers.commands import backend, facts, faults, glbctl, lookups
 from tests.lab.helpers.director import replace_text
 from tests.lab.helpers.packets import endpoint, wait_for
 
-DRAINED, FAILED, INTERRUPTED = 0, 1, 130
+DRAINED, FAILED, MAY_CUT, INTERRUPTED = 0, 1, 5, 130
 BIND = f"{hosts.VIP4}:{hosts.HTTP_PORT}/tcp"
 OTHER_PORTS = [(1, 79), (81, 65535)]
 PROXY1, PROXY3 = "10.77.0.101", "10.77.0.103"
@@ -87,10 +87,10 @@ def serves(lab: Lab, proxy: str) -> bool:
 
 
 class Drain:
-    """`glbctl backend drain web ADDRESS --wait` while it waits."""
+    """`glbctl backend drain web ADDRESS --wait`, or another verb, while it waits."""
 
-    def __init__(self, lab: Lab, address: str, *options: str) -> None:
-        command = ["glbctl", "backend", "drain", "web", address, "--wait", *options]
+    def __init__(self, lab: Lab, address: str, *options: str, verb: str = "drain") -> None:
+        command = ["glbctl", "backend", verb, "web", address, "--wait", *options]
         self._process = subprocess.Popen(
             argv_in(lab.namespace("director1"), command),
             env=lab.env,
@@ -123,6 +123,11 @@ def state_of(lab: Lab, address: str) -> str | None:
     """A backend's state as the directors have it."""
     [table] = read_report(lab.run_dir / "director2.status.json").tables
     return table.backends.get(address)
+
+
+def change(lab: Lab, verb: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """`glbctl backend VERB web PROXY1`."""
+    return glbctl(lab, "director1", "backend", verb, "web", PROXY1, *options)
 
 
 def ask_agent(lab: Lab, host: str, address: str, path: str) -> Answer:
@@ -196,6 +201,97 @@ def test_a_drain_that_is_interrupted_leaves_the_backend_draining(lab: Lab) -> No
     assert status == INTERRUPTED
     assert f"interrupted: {PROXY1} stays draining in web; 1 connection is left" in error
     assert (state_of(lab, PROXY1), answering) == ("draining", ["proxy1"])
+
+
+@pytest.mark.usefixtures("_put_back")
+@pytest.mark.parametrize("verb", ["remove", "deactivate"])
+def test_what_may_cut_connections_is_refused_as_long_as_the_proxy_holds_some(lab: Lab, verb: str) -> None:
+    before = lab.table_path.read_text()
+    with held(lab, "proxy1", 3) as connections:
+        change(lab, "drain")
+        refused = change(lab, verb)
+        planned = glbctl(lab, "director1", "table", "plan", without_proxy1(lab), "--detailed-exitcode")
+        applied = glbctl(lab, "director1", "table", "apply", without_proxy1(lab))
+        state, answering = state_of(lab, PROXY1), connections.answers()
+    done = change(lab, verb)
+
+    for each in (refused, applied):
+        assert each.returncode == FAILED
+        assert f"MAY CUT web: {PROXY1}" in " ".join(each.stdout.split())
+        assert f"{PROXY1}: 3 connections are left; nothing is changed: --wait waits for that" in each.stderr
+    assert planned.returncode == MAY_CUT
+    assert (state, answering) == ("draining", ["proxy1"] * 3)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{PROXY1}: no connection is left, says its agent at {PROXY1}:19523" in done.stdout
+    assert lab.table_path.read_text() != before
+
+
+def without_proxy1(lab: Lab) -> str:
+    """A table file like the lab's, without proxy1."""
+    tables = json.loads(lab.table_path.read_text())
+    [web] = tables["tables"]
+    web["backends"] = [backend for backend in web["backends"] if backend["ip"] != PROXY1]
+    path = lab.run_dir / "without-proxy1.json"
+    path.write_text(json.dumps(tables))
+    return str(path)
+
+
+@pytest.mark.usefixtures("_put_back")
+def test_a_removal_waits_for_the_last_connection(lab: Lab) -> None:
+    with held(lab, "proxy1", 2):
+        change(lab, "drain")
+        late = change(lab, "remove", "--wait", "--timeout", "2")
+        removal = Drain(lab, PROXY1, verb="remove")
+        removal.wait_for_line("2 of 2 connections left")
+        state = state_of(lab, PROXY1)
+    status, said, error = removal.finish()
+
+    assert late.returncode == FAILED
+    assert f"{PROXY1}: 2 connections are left; nothing is changed: the time is up" in late.stderr
+    assert state == "draining"
+    assert (status, error) == (DRAINED, "")
+    assert "draining -> removed" in said
+
+
+@pytest.mark.usefixtures("_put_back")
+def test_without_an_answer_of_the_agent_nothing_is_taken_to_be_gone(lab: Lab) -> None:
+    change(lab, "drain")
+    lab.stop("proxy1")
+    try:
+        refused = change(lab, "remove")
+        state = str(state_of(lab, PROXY1))
+        insisted = change(lab, "remove", "--may-cut")
+    finally:
+        lab.start_proxy("proxy1")
+
+    assert refused.returncode == FAILED
+    assert f"it is not known how many connections it has: the proxy's agent at {PROXY1}:19523" in refused.stderr
+    assert state.startswith("draining")
+    assert insisted.returncode == 0
+
+
+@pytest.mark.usefixtures("_put_back")
+def test_a_director_that_was_left_attached_without_a_daemon_is_waited_for(lab: Lab) -> None:
+    with held(lab, "proxy1", 2) as connections:
+        drain = Drain(lab, PROXY1, "--then", "remove")
+        drain.wait_for_line("2 of 2 connections left")
+        lab.kill("director2")
+        before = lab.table_path.read_text()
+        refused = [change(lab, "remove"), glbctl(lab, "director1", "backend", "drain", "web", PROXY3)]
+        unchanged = lab.table_path.read_text() == before
+        connections.close()
+        drain.wait_for_line("waiting for the daemon of director2")
+        still = json.loads(lab.table_path.read_text()) == json.loads(before)
+        lab.start_director("director2")
+    status, said, error = drain.finish()
+
+    for each in refused:
+        assert each.returncode == FAILED
+        assert "director2: its daemon (pid " in each.stderr
+        assert "does not run, but its datapath is attached" in each.stderr
+    assert (unchanged, still) == (True, True)
+    assert (status, error) == (DRAINED, "")
+    assert "draining -> removed" in said
 
 
 @contextmanager

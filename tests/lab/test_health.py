@@ -5,7 +5,6 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from hashlib import sha256
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,12 @@ from typing import Any
 import pytest
 from pyroute2 import IPRoute
 
+from glb.config.load import parse_tables
 from glb.control.client import Client
 from glb.health.memory import load
 from glb.health.policy_routing import MARK
 from glb.lab import Lab, hosts, links
+from glb.table.digest import digest_of_source
 from tests.conftest import unique_name
 from tests.lab.helpers.commands import facts, glbctl
 from tests.lab.helpers.director import replace_text
@@ -256,7 +257,8 @@ def test_what_the_kernel_refused_is_a_version_and_what_plans_begin_with_once_it_
         assert facts(lab, DIRECTOR, "table", "plan", str(lab.table_path))["changes"]
         [report] = api(lab).get("/v1/status")
         assert "No space left on device" in report["error"]
-    [later, *_] = [version for version in versions(lab) if version["digest"] == sha256(newer.encode()).hexdigest()]
+    digest = digest_of_source(parse_tables(newer, "newer"))
+    [later, *_] = [version for version in versions(lab) if version["digest"] == digest]
 
     assert later["number"] == newest["number"] + 1
     assert versions(lab)[0]["digest"] == newest["digest"]

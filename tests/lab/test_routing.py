@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 from pyroute2 import IPRoute
 
-from glb.config.edit import set_backend_state
-from glb.config.model import State
+from glb.config.edit import Action, edit_file
 from glb.datapath import libbpf
 from glb.lab import Lab, glbfiles, hosts, links, routes
 from glb.lab.pulses import Pulses
@@ -141,7 +140,7 @@ def test_a_backend_drains_while_a_director_is_five_seconds_late_and_another_rest
     proxy1 = str(lab.host("proxy1").addresses[0].ip)
     with nothing_cut(live):
         late.send(signal.SIGSTOP)
-        set_backend_state(lab.table_path, proxy1, State.DRAINING)
+        edit_file(lab.table_path, Action.DRAIN, proxy1)
         lab.stop("director1")
         lab.start_director("director1")
         time.sleep(5)  # the delay itself

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from glb.config.edit import fill_backend, remove_backend
+from glb.config.edit import Action, edit_file
 from glb.lab import Lab
 from glb.simulate.balancer import World
 from glb.simulate.connections import Connections
@@ -94,7 +94,7 @@ def test_a_removal_without_a_drain_cuts_the_share_that_is_simulated(lab: Lab, la
     late.wait_until_loaded()
 
     with lab.live_connections(CONNECTIONS) as live, live.during() as seen:
-        remove_backend(lab.table_path, address(lab, "proxy1"), force=True)
+        edit_file(lab.table_path, Action.REMOVE, address(lab, "proxy1"), force=True)
         shutil.copy(lab.table_path, late.table)
         late.wait_until_loaded()
         backend(lab, "activate", "proxy2")  # changes nothing, and returns when director2 has the file
@@ -105,7 +105,7 @@ def test_a_removal_without_a_drain_cuts_the_share_that_is_simulated(lab: Lab, la
 def test_a_new_backends_connections_that_come_to_a_late_director_are_cut_as_simulated(lab: Lab, late: Director) -> None:
     expected = simulated(2, (10, Move.BACKEND_FILL, 3), (20, Move.DIRECTOR_STOP, 2), late_s=30.0)
     assert expected == pytest.approx(1 / 6, abs=0.01)
-    fill_backend(lab.table_path, address(lab, "proxy1"))
+    edit_file(lab.table_path, Action.FILL, address(lab, "proxy1"))
     backend(lab, "activate", "proxy1")
 
     with lab.live_connections(CONNECTIONS) as live, live.during() as seen:

@@ -266,3 +266,40 @@ def test_a_simulation_loses_just_the_connections_that_are_told(
             assert old in told_of[Severity.CUTS] | told_of[Severity.MAY_CUT]
     assert not lost.certain[:, 1:].any()
     assert not lost.possible[:, 0].any()
+
+
+OTHER_BIND = Bind(ip_network("198.51.100.2"), Proto.TCP, 80, 80)
+NARROW = Bind(ip_network("198.51.100.2"), Proto.TCP, 443, 443)
+
+
+def severities(findings: Sequence[Finding]) -> list[tuple[Severity, tuple[str, ...]]]:
+    return [(finding.severity, finding.binds) for finding in findings]
+
+
+def test_a_bind_that_no_packet_has_met_goes_without_a_cut() -> None:
+    old, new = web(*SIX, binds=(BIND, OTHER_BIND, NARROW)), web(*SIX)
+    unmet = {("web", str(OTHER_BIND))}
+
+    assert severities(find([old], [new])) == [(Severity.CUTS, (str(OTHER_BIND), str(NARROW)))]
+    assert severities(find([old], [new], unmet)) == [
+        (Severity.CUTS, (str(NARROW),)),
+        (Severity.NOTE, (str(OTHER_BIND),)),
+    ]
+    [_, note] = find([old], [new], unmet)
+    assert "counted no packet for it since it was added" in note.reason
+    assert "other hosts are not examined" in note.remedy
+
+
+def test_a_bind_that_no_packet_has_met_changes_hands_without_a_cut() -> None:
+    others = tuple(backend(number) for number in range(11, 17))
+    old = [web(*SIX, binds=(BIND, OTHER_BIND)), replace(web(*others, binds=(NARROW,)), name="shop")]
+    new = [web(*SIX, binds=(BIND,)), replace(web(*others, binds=(NARROW, OTHER_BIND)), name="shop")]
+
+    assert {finding.severity for finding in find(old, new)} == {Severity.CUTS}
+    assert find(old, new, {("web", str(OTHER_BIND))}) == ()
+
+
+def test_a_finding_names_the_binds_whose_connections_it_is_about() -> None:
+    [finding] = find([web(*draining(1), binds=(BIND, OTHER_BIND))], [web(*SIX[1:], binds=(BIND, OTHER_BIND))])
+
+    assert (finding.severity, finding.binds) == (Severity.MAY_CUT, (str(BIND), str(OTHER_BIND)))

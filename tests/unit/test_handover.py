@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from glb.config.model import Backend, Bind, HashFields, Proto
 from glb.hashing.flow import Flow
-from glb.table.handover import Handover, handovers
+from glb.table.handover import Handover, binds_of_nobody, handovers
 from glb.table.lookup import lookup
 from glb.table.model import BuiltTable
 
@@ -84,3 +84,13 @@ def test_every_flow_is_told_where_it_goes(old: list[BuiltTable], new: list[Built
                 met.add((names[before.table if before else None], names[after.table if after else None]))
 
     assert met - {(None, None)} <= ways
+
+
+def test_a_new_bind_is_of_nobody_only_if_no_table_had_a_part_of_it() -> None:
+    old, narrow = bind("198.51.100.0/30", 1, 100), bind("198.51.100.1", 80, 80)
+    beside, across = bind("198.51.100.1", 443, 443), bind("198.51.100.2", 90, 110)
+
+    found = binds_of_nobody([table("a", old)], [table("a", old, narrow, beside), table("b", across)])
+
+    assert found == (("a", str(beside)),)
+    assert binds_of_nobody([table("a", old)], [table("renamed", old)]) == ()

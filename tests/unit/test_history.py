@@ -1,15 +1,25 @@
 """The versions of a table file: what is kept, what is given up, and what a fault leaves."""
 
+import json
 import multiprocessing
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from glb.config.load import parse_tables
 from glb.history.store import History, Listing
-from glb.history.version import HistoryError, How, Origin
+from glb.history.version import HistoryError, How, Origin, Version
+from glb.table.digest import digest_of_source
+from tests.unit import sources
 
 ALICE = Origin(How.APPLY, "alice", "a second proxy")
+DIGEST = "of the tables"
+
+
+def keep(history: History, data: bytes, origin: Origin) -> Version:
+    return history.record(data, DIGEST, origin)
 
 
 @pytest.fixture
@@ -19,7 +29,7 @@ def history(tmp_path: Path) -> History:
 
 def test_versions_are_numbered_and_the_newest_comes_first(history: History) -> None:
     for content in (b"one", b"two", b"three"):
-        history.record(content, ALICE)
+        keep(history, content, ALICE)
 
     versions = history.listing().versions
 
@@ -31,28 +41,68 @@ def test_versions_are_numbered_and_the_newest_comes_first(history: History) -> N
 
 def test_the_same_content_is_one_version_as_long_as_no_other_comes_between(history: History) -> None:
     for content in (b"one", b"one", b"two", b"one"):
-        history.record(content, ALICE)
+        keep(history, content, ALICE)
 
     assert [version.number for version in history.listing().versions] == [3, 2, 1]
 
 
-def test_what_looked_like_an_edit_is_said_later_to_have_been_a_command(history: History) -> None:
-    history.record(b"one", Origin())
-    before = history.listing().versions[0]
-    history.record(b"one", ALICE)
-    history.record(b"one", Origin(How.BACKEND, "bob"))
+@pytest.mark.parametrize(
+    "later", [ALICE, Origin(How.START, "the daemon"), Origin(How.BACKEND, "bob")], ids=["apply", "restart", "backend"]
+)
+def test_a_version_keeps_its_author_when_the_same_tables_are_loaded_again(history: History, later: Origin) -> None:
+    keep(history, b"one", Origin())
 
-    [version] = history.listing().versions
+    assert keep(history, b"one", later) == history.listing().versions[0]
+    assert (history.listing().versions[0].how, history.listing().versions[0].author) == (How.EDIT, "file edited")
 
-    assert (before.how, before.author) == (How.EDIT, "file edited")
-    assert (version.how, version.author, version.time) == (How.APPLY, "alice", before.time)
+
+@pytest.mark.parametrize("seen_as", [Origin(), Origin(How.START, "the daemon")], ids=["edit", "start"])
+def test_a_change_that_was_announced_is_known_to_whoever_sees_it_first(history: History, seen_as: Origin) -> None:
+    keep(history, b"one", Origin())
+    history.announce(b"two", ALICE)
+
+    version = keep(history, b"two", seen_as)
+
+    assert (version.how, version.author, version.note) == (How.APPLY, "alice", "a second proxy")
+
+
+def test_an_announcement_counts_for_its_own_content_and_once(history: History) -> None:
+    history.announce(b"two", ALICE)
+
+    hows = [keep(history, data, Origin()).how for data in (b"one", b"two")]
+    history.announce(b"three", ALICE)
+    again = [keep(history, data, Origin()).how for data in (b"three", b"four", b"three")]
+
+    assert hows == [How.EDIT, How.EDIT]
+    assert again == [How.APPLY, How.EDIT, How.EDIT]
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b'{"how": "apply"}', b"\xff"])
+def test_an_announcement_that_cannot_be_read_is_none(history: History, damage: bytes) -> None:
+    history.announce(b"one", ALICE)
+    (history.folder / "announced.json").write_bytes(damage)
+
+    assert keep(history, b"one", Origin()).how is How.EDIT
+
+
+def test_a_version_that_an_earlier_release_kept_gets_the_digest_of_its_tables(history: History) -> None:
+    source = json.dumps(sources.tables())
+    kept = json.dumps({
+        "number": 1, "time": "2026-11-25T06:04:59.000+00:00", "how": "start", "author": "the daemon", "note": "",
+        "digest": sha256(source.encode()).hexdigest(), "source": source,
+    })  # fmt: skip
+    history.folder.mkdir()
+    (history.folder / "000001.json").write_text(kept)
+
+    assert history.read(1).version.digest == digest_of_source(parse_tables(source, "source"))
+    assert keep(history, source.encode(), ALICE).number == 1
 
 
 def test_only_the_last_ones_are_kept_and_numbers_go_on(tmp_path: Path) -> None:
     history = History(tmp_path, kept=3)
 
     for number in range(5):
-        history.record(str(number).encode(), ALICE)
+        keep(history, str(number).encode(), ALICE)
 
     assert [version.number for version in history.listing().versions] == [5, 4, 3]
     with pytest.raises(HistoryError, match="there is no version 2; there are 3 to 5"):
@@ -63,14 +113,14 @@ def test_large_versions_are_given_up_sooner(tmp_path: Path) -> None:
     history = History(tmp_path, kept_bytes=25_000)
 
     for letter in "abcdef":
-        history.record(letter.encode() * 10_000, ALICE)
+        keep(history, letter.encode() * 10_000, ALICE)
 
     assert [version.number for version in history.listing().versions] == [6, 5, 4]
 
 
 def test_of_a_binary_only_the_digest_is_kept(history: History) -> None:
-    history.record(b"GLBD\2\0\0\0\xff", ALICE)
-    history.record(b"GLBD\2\0\0\0\xff", ALICE)
+    keep(history, b"GLBD\2\0\0\0\xff", ALICE)
+    keep(history, b"GLBD\2\0\0\0\xff", ALICE)
 
     [version] = history.listing().versions
 
@@ -96,7 +146,7 @@ def test_there_may_be_no_history_yet(history: History) -> None:
 )
 def test_a_damaged_version_is_told_and_the_others_stay(history: History, damage: bytes, told: str) -> None:
     for content in (b"one", b"two"):
-        history.record(content, ALICE)
+        keep(history, content, ALICE)
     path = history.folder / "000002.json"
     path.write_bytes(damage)
 
@@ -104,11 +154,11 @@ def test_a_damaged_version_is_told_and_the_others_stay(history: History, damage:
     assert [str(path) in fault and told in fault for fault in history.listing().damaged] == [True]
     with pytest.raises(HistoryError, match="damaged"):
         history.read(2)
-    assert history.record(b"two", ALICE).number == 3
+    assert keep(history, b"two", ALICE).number == 3
 
 
 def test_a_version_whose_tables_are_not_those_of_its_digest_is_damaged(history: History) -> None:
-    history.record(b"one", ALICE)
+    keep(history, b"one", ALICE)
     path = history.folder / "000001.json"
     path.write_text(path.read_text().replace('"source": "one"', '"source": "two"'))
 
@@ -117,11 +167,11 @@ def test_a_version_whose_tables_are_not_those_of_its_digest_is_damaged(history: 
 
 
 def test_what_a_killed_process_left_is_cleared_away(history: History) -> None:
-    history.record(b"one", ALICE)
+    keep(history, b"one", ALICE)
     draft = history.folder / ".000002.json.0123456789abcdef.tmp"
     draft.write_bytes(b'{"num')
 
-    assert history.record(b"two", ALICE).number == 2
+    assert keep(history, b"two", ALICE).number == 2
     assert not draft.exists()
 
 
@@ -130,7 +180,7 @@ def test_an_old_version_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
     (tmp_path / "000001.json").mkdir()
 
     with pytest.raises(HistoryError, match=r"000001\.json: an old version cannot be removed: Is a directory"):
-        history.record(b"one", ALICE)
+        keep(history, b"one", ALICE)
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
@@ -138,7 +188,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     history = History(tmp_path / "state" / "history")
 
     with pytest.raises(HistoryError, match="no version can be kept: Not a directory"):
-        history.record(b"one", ALICE)
+        keep(history, b"one", ALICE)
 
 
 def test_a_disk_that_is_full_is_told_and_leaves_no_half_version(
@@ -147,11 +197,11 @@ def test_a_disk_that_is_full_is_told_and_leaves_no_half_version(
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    history.record(b"one", ALICE)
+    keep(history, b"one", ALICE)
     monkeypatch.setattr(os, "fsync", full)
 
     with pytest.raises(HistoryError, match=r"000002\.json: the version cannot be kept: No space left"):
-        history.record(b"two", ALICE)
+        keep(history, b"two", ALICE)
 
     assert [entry.name for entry in history.folder.iterdir()] == ["000001.json"]
 
@@ -159,7 +209,7 @@ def test_a_disk_that_is_full_is_told_and_leaves_no_half_version(
 def test_daemons_that_load_the_same_file_at_once_write_each_version_once(history: History) -> None:
     context = multiprocessing.get_context("fork")
     for content in (b"one", b"two", b"three"):
-        daemons = [context.Process(target=history.record, args=(content, Origin())) for _ in range(4)]
+        daemons = [context.Process(target=keep, args=(history, content, Origin())) for _ in range(4)]
         for daemon in daemons:
             daemon.start()
         for daemon in daemons:
@@ -169,12 +219,17 @@ def test_daemons_that_load_the_same_file_at_once_write_each_version_once(history
     assert [version.number for version in history.listing().versions] == [3, 2, 1]
 
 
-def test_each_table_file_has_a_history_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GLB_STATE_DIR", str(tmp_path))
-    table = tmp_path / "ft.json"
-    table.write_text("{}")
-    (tmp_path / "link.json").symlink_to(table)
+def test_a_link_keeps_its_history_when_it_is_led_to_another_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLB_STATE_DIR", str(tmp_path / "state"))
+    link, folder = tmp_path / "current.json", tmp_path / "folder"
+    folder.symlink_to(tmp_path)
+    link.symlink_to(tmp_path / "release1.json")
+    before = History.of(link).folder
+    link.unlink()
+    link.symlink_to(tmp_path / "release2.json")
 
-    assert History.of(table).folder.parent == tmp_path / "history"
-    assert History.of(tmp_path / "link.json").folder == History.of(table).folder
-    assert History.of(tmp_path / "other.json").folder != History.of(table).folder
+    assert History.of(link).folder == before
+    assert History.of(folder / "current.json").folder == before
+    assert History.of(tmp_path / "other.json").folder != before

@@ -90,10 +90,10 @@ def lookups(
     ]
 
 
-def backend(lab: Lab, verb: str, proxy: str) -> None:
+def backend(lab: Lab, verb: str, proxy: str, *options: str) -> None:
     """Run `glbctl backend VERB` for a proxy of the lab's table; returns when every director has taken it over."""
     address = lab.host(proxy).addresses[0].ip
-    done = glbctl(lab, "director1", "backend", verb, str(lab.table_path), str(address))
+    done = glbctl(lab, "director1", "backend", verb, str(lab.table_path), str(address), *options)
     assert done.returncode == 0, done.stderr
 
 

@@ -1,0 +1,117 @@
+"""Whether the connections that a change may cut are still there: the agents of the proxies that hold them are asked."""
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from glb.config.bind_text import parse_bind
+from glb.config.model import AGENT_PORT, Address, Bind
+from glb.ctl.drain_view import view_of
+from glb.ctl.output import Format, complain, console
+from glb.drain.agent import Agent
+from glb.drain.binds import Wanted, wanted_among
+from glb.drain.progress import HOLDING, Progress
+from glb.drain.wait import watch
+from glb.errors import GlbError
+from glb.table.plan import Plan
+
+EXIT_INTERRUPTED = 130  # as a shell has it for SIGINT
+
+Wait = Annotated[
+    bool, typer.Option("--wait", help="Wait until the connections that the change may cut have ended, then make it.")
+]
+MayCut = Annotated[
+    bool, typer.Option("--may-cut", help="Also if older connections may be cut; the proxies are not asked.")
+]
+AgentPort = Annotated[int, typer.Option("--agent-port", min=1, max=65535, help="The TCP port of the proxies' agents.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How the proxies are asked. may_cut: not at all. wait: until no connection is left. timeout: seconds for that,
+    None for no end."""
+
+    may_cut: bool = False
+    wait: bool = False
+    timeout: float | None = None
+    port: int = AGENT_PORT
+    output: Format = Format.TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """A backend that holds no connection which the change may cut. agent: who said so; None if no bind is TCP."""
+
+    address: Address
+    agent: str | None
+
+    def __str__(self) -> str:
+        if self.agent is None:
+            return f"{self.address}: nothing to wait for, since no bind concerned is tcp"
+        return f"{self.address}: no connection is left, says its agent at {self.agent}"
+
+    def facts(self) -> dict[str, Any]:
+        return {"address": str(self.address), "agent": self.agent}
+
+
+def clear(plan: Plan, binds: Sequence[Bind], asking: Asking) -> tuple[Cleared, ...]:
+    """See that nothing is left of what the plan may cut. binds: those of all tables that are loaded.
+
+    Raises GlbError, naming what is left, unless `asking` lets it pass or the wait ends in time.
+    """
+    if asking.may_cut:
+        return ()
+    deadline = None if asking.timeout is None else time.monotonic() + asking.timeout
+    return tuple(_cleared(plan, address, wanted, asking, deadline) for address, wanted in _questions(plan, binds))
+
+
+def _questions(plan: Plan, binds: Sequence[Bind]) -> Iterator[tuple[Address, Wanted]]:
+    """Each backend once."""
+    concerned: dict[Address, set[Bind]] = {}
+    for finding in plan.doubts:
+        if finding.backend is not None:
+            concerned.setdefault(finding.backend, set()).update(map(parse_bind, finding.binds))
+    for address, own in concerned.items():
+        yield address, wanted_among(binds, own)
+
+
+def _cleared(plan: Plan, address: Address, wanted: Wanted, asking: Asking, deadline: float | None) -> Cleared:
+    if not wanted.own:
+        return Cleared(address, None)
+    left = None if deadline is None else max(0.0, deadline - time.monotonic())
+    progress = Progress(HOLDING)
+    if asking.wait:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    agent = Agent(address, asking.port)
+    with view_of(asking.output, f"{address}", quiet=not asking.wait) as view:
+        try:
+            for progress in watch(agent, wanted, left, HOLDING):
+                view.show(progress)
+                if not asking.wait and (progress.left or progress.error):
+                    break
+        except KeyboardInterrupt:
+            complain(f"nothing is changed; {address}: {describe_left(progress)}", "interrupted")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+        view.end(progress)
+        if progress.drained:
+            return Cleared(address, agent.place)
+    what = "the time is up; wait longer" if asking.wait else "--wait waits for that"
+    raise GlbError(f"{plan.doubt()}\n{address}: {describe_left(progress)}; nothing is changed: {what}")
+
+
+def announce_cleared(cleared: Sequence[Cleared], output: Format) -> None:
+    """Show what was found out."""
+    if output is Format.TEXT:
+        for each in cleared:
+            console.print(str(each), soft_wrap=True)
+
+
+def describe_left(progress: Progress) -> str:
+    """How many connections there are, as a clause."""
+    if progress.error:
+        return f"it is not known how many connections it has: {progress.error}"
+    return f"{progress.left} connections are left" if progress.left != 1 else "1 connection is left"
