@@ -27,6 +27,7 @@ from glb.lab.status import LabStatus
 from glb.metrics.stats import Stats
 from glb.probe.decisions import DirectorProbe, ProxyProbe
 from glb.simulate.run import Outcome as SimulateOutcome
+from glb.table.findings import Finding as TablesFinding
 from glb.table.plan import Plan as TablesPlan
 
 
@@ -68,12 +69,23 @@ Plan = _model(
     cuts_connections=bool,
     may_cut_connections=bool,
 )
+
+
+class ClearedBackend(Shape):
+    """A backend that holds none of the connections which a change may cut. agent: who counted them; null if no bind
+    concerned is tcp."""
+
+    address: str
+    agent: str | None
+
+
 Applied = _model(
     "Applied",
     "A change that was made (`POST /v1/tables/apply` and `rollback`), and the file.",
     file=str | None,
     version=Version | None,
     plan=Plan,
+    cleared=_list(ClearedBackend),
     directors=list[Outcome],
     set_aside=SetAside | None,
 )
@@ -97,11 +109,13 @@ class Move(Shape):
 
 
 class Moved(Shape):
-    """An edit of a table file, and the directors that have loaded it."""
+    """An edit of a table file, what the plan found, what the proxies said, and the directors that have loaded it."""
 
     file: str
     changed: bool
     tables: list[Move]
+    findings: list[TablesFinding]
+    cleared: list[ClearedBackend]
     directors: list[Outcome]
 
 
@@ -303,6 +317,7 @@ class Safety(Shape):
 
 SHAPES: dict[str, Any] = {
     "backend activate": Moved,
+    "backend deactivate": Moved,
     "backend drain": Moved | WaitedFor,
     "backend fill": Moved,
     "backend history": list[BackendHistory],

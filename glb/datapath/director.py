@@ -93,11 +93,11 @@ class DirectorDatapath:
         Raises DatapathError if it does not fit, if the kernel refuses, or without memory; then the old tables go on.
         """
         try:
-            return self._write(layout, config, surroundings)
+            return self._write(layout, config, surroundings, tables)
         except MemoryError as error:
             raise DatapathError(f"no memory to write {len(layout.tables):,} tables; the old ones go on") from error
 
-    def _write(self, layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> bool:
+    def _write(self, layout: Layout, config: DirectorConfig, surroundings: Surroundings, tables: str) -> bool:
         if not self.capacity.holds(layout):
             raise DatapathError("the tables outgrow the maps of the loaded program: load it anew")
         vlans_written = self._write_vlans(surroundings.vlans)
