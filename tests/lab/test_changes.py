@@ -438,7 +438,7 @@ def test_status_metrics_history_and_plan_show_one_digest_whatever_the_file_looks
     Path(path := draft()).write_text(json.dumps(json.loads(lab.table_path.read_text()), indent=7))
     told(lab, "apply", path)
 
-    [newest, before, *_] = told(lab, "history")
+    [newest, before, *_] = told(lab, "history")["versions"]
     shown = {fact["tables_digest"] for fact in facts(lab, "director1", "director", "status")}
     text = glbctl(lab, "director1", "director", "status").stdout
     socket_path = str(lab.run_dir / "director1.sock")
@@ -501,7 +501,7 @@ def counted(lab: Lab, bind: str) -> int:
 
 def test_a_plan_without_a_daemon_begins_with_what_the_datapath_holds(lab: Lab, draft: Callable[..., str]) -> None:
     """Both daemons are killed, and the file is edited meanwhile."""
-    held, path = told(lab, "history")[0], draft(proxy1="draining")
+    held, path = told(lab, "history")["versions"][0], draft(proxy1="draining")
     original = lab.table_path.read_text()
     for director in ("director1", "director2"):
         lab.kill(director)

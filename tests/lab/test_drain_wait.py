@@ -286,7 +286,7 @@ def test_a_director_that_was_left_attached_without_a_daemon_is_waited_for(lab: L
     status, said, error = drain.finish()
 
     for each in refused:
-        assert each.returncode == FAILED
+        assert each.returncode == FAILED, each.stdout
         assert "director2: its daemon (pid " in each.stderr
         assert "does not run, but its datapath is attached" in each.stderr
     assert (unchanged, still) == (True, True)
