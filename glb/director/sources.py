@@ -18,7 +18,7 @@ from glb.daemon.report import TableSummary
 from glb.datapath.layout import Layout, plan, plan_again
 from glb.director.judgement import judge, this_host
 from glb.health.view import HealthView, with_health, with_known_health
-from glb.memory import shortage
+from glb.memory import give_back, shortage
 from glb.table.build import BuiltTable, TableError, build_all, load_bytes, new_bytes, prepare
 from glb.table.builder import RowBuilder
 from glb.table.digest import digest_of_binary, digest_of_source
@@ -151,6 +151,7 @@ def read(sources: Sources, builder: RowBuilder | None = None, follow: Follow | N
         tables = build_all(parsed if view is None else with_health(parsed, view), builder)
     else:
         tables = parsed
+    give_back()
     digest = digest_of_source(given) if given is not None else digest_of_binary(tables)
     return Loaded(contents, config, tables, plan(tables, config), given, view, digest, warnings)
 
