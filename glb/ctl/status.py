@@ -66,6 +66,10 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
         lines.add_row("handshakes", handshakes(facts["packets"]))
     if facts["role"] == "proxy" and facts["running"]:
         lines.add_row("agent", _answering(facts["agent"], facts["agent_trouble"]))
+    for family, fault in facts["return_paths"].items():
+        lines.add_row(
+            f"return {family}", Text(f"lost {fault}", style="red") if fault else "a route and its next hop are known"
+        )
     if facts["running"]:
         lines.add_row("metrics", _answering(facts["metrics"], facts["metrics_trouble"]))
     for table in facts["tables"]:

@@ -94,6 +94,8 @@ class Report:
     """Where the proxy's agent answers: addresses with their port."""
     agent_trouble: str | None = None
     """Why it does not, where it is to."""
+    return_paths: Mapping[str, str] = field(default_factory=dict)
+    """Of a proxy, by family of its VIPs ("ipv4", "ipv6"): what keeps answers from clients; "" if nothing does."""
     metrics: tuple[str, ...] = ()
     """Where the metrics exporter answers by TCP: addresses with their port."""
     metrics_trouble: str | None = None

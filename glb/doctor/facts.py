@@ -60,13 +60,15 @@ class Ports:
 class VipFacts:
     """A VIP of a proxy, or a network of them, and what this host's stack does with packets for it and from it.
 
-    is_configured: a table names it; else it is a local address of this host that may be one. local: what makes it local
-    in `namespace` ("" for the proxy's own), None if nothing does. fates: what becomes of packets that come by the
-    proxy's interface, one for each of some clients. ports: that must have a listener, none if that is not known.
+    is_configured: a table or proxy.conf names it; else it is a local address that the daemon takes for one. is_reached:
+    whether the daemon lets the tunnel lead there. local: what makes it local in `namespace` ("" for the proxy's own),
+    None if nothing does. fates: what becomes of packets that come by the proxy's interface, one for each of some clients.
+    ports: that must have a listener, none if that is not known.
     """
 
     network: IPv4Network | IPv6Network
     is_configured: bool
+    is_reached: bool = True
     namespace: str = ""
     local: LocalNetwork | None = None
     fates: tuple[Fate, ...] = ()

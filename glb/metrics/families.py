@@ -39,6 +39,16 @@ def families(samples: Sequence[Sample]) -> Iterator[Metric]:
         yield from _backends(samples)
     else:
         yield _forwards(samples)
+        yield _gauge(
+            "glb_proxy_return_path",
+            "Whether answers from VIPs can leave for clients: 0 without a route, or if the next hop does not answer.",
+            ("interface", "family"),
+            (
+                [sample.report.interface, family, float(not fault)]
+                for sample in samples
+                for family, fault in sample.report.return_paths.items()
+            ),
+        )
 
 
 def _packets(prefix: str, samples: Sequence[Sample]) -> Metric:

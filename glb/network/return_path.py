@@ -51,6 +51,14 @@ class ReturnPath:
     mtu: int | None = None
     has_router: bool = True
 
+    def describe(self) -> str:
+        """What breaks the path, or by what it leaves."""
+        if self.broken is Break.NO_NEIGHBOUR:
+            return f"{self.next_hop} on {self.interface} does not answer ARP or neighbour discovery"
+        if self.broken is not None:
+            return f"{self.broken} to clients such as {self.client}"
+        return f"by {self.interface}"
+
 
 def return_path(netlink: IPRoute, vip: Address, client: Address, wait: float = 0) -> ReturnPath:
     """The path that the kernel chooses. wait: seconds in which a next hop may answer that the kernel does not know.

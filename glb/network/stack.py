@@ -1,7 +1,7 @@
 """What this host's IP stack does with a packet that comes for an address, as the kernel itself looks it up."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
@@ -37,7 +37,7 @@ class LocalNetwork:
     network: Network
     interface: str
     is_quiet: bool
-    """The interface takes part in no network: loopback, dummy, tunl0, sit0. So the address may be a VIP."""
+    """The interface answers no ARP: loopback, dummy, tunl0, sit0."""
 
 
 def local_networks(netlink: IPRoute) -> Iterator[LocalNetwork]:
@@ -52,6 +52,11 @@ def local_networks(netlink: IPRoute) -> Iterator[LocalNetwork]:
                 continue
             name, flags = links[route.get("oif")]
             yield LocalNetwork(network, name, _is_quiet(flags))
+
+
+def overlapping(network: Network, others: Iterable[Network]) -> list[Network]:
+    """Those of the others that share an address with the network."""
+    return [other for other in others if other.version == network.version and network.overlaps(other)]
 
 
 def fate(netlink: IPRoute, destination: Address, source: Address, interface: int) -> Fate:

@@ -24,6 +24,7 @@ from glb.network.next_hops import resolve, resolve_gateway
 from glb.network.refusal import news
 from glb.proxy.api import AgentSettings
 from glb.proxy.hops import LiveHops
+from glb.proxy.return_paths import ReturnPaths
 from glb.proxy.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Proxy:
         self._lanes = lanes
         self._surroundings = Surroundings()
         self._live_hops = LiveHops()
+        self._return_paths = ReturnPaths(interface)
         self._attachment = Attachment(find_interface(interface))
         try:
             running = self._attachment.running_program()
@@ -147,6 +149,8 @@ class Proxy:
         for refused in news(refusals, self.report.unreachable):
             log.warning("%s: no next hop to %s", self._interface, refused)
         self._reporter.note(unreachable=refusals)
+        self._return_paths.look(self._surroundings.vips, self.settings.namespaces)
+        self._reporter.note(return_paths=self._return_paths.faults)
         if cause := self._attachment.follow(interface, self._datapath.program):
             log.warning("%s: attached again: %s", self._interface, cause)
 

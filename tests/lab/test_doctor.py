@@ -229,6 +229,19 @@ def write_table(folder: Path, lab: Lab, binds: Sequence[Any]) -> Path:
     return path
 
 
+def test_a_proxy_reports_that_its_route_back_to_clients_is_lost(lab: Lab) -> None:
+    def reported() -> dict[str, str]:
+        [status] = facts(lab, "proxy1", "proxy", "status", "--iface", "proxy1")
+        return dict(status["return_paths"])
+
+    assert reported() == {"ipv4": "", "ipv6": ""}
+    with mended_after(lab, "proxy1", [DEFAULT4]):
+        run_all(lab, "proxy1", [NO_DEFAULT4])
+        wait_for(lambda: reported()["ipv4"], "the proxy notices it", 30)
+        assert reported() == {"ipv4": f"from {hosts.VIP4}: no route to clients such as 4.0.0.1", "ipv6": ""}
+    assert "answers to ipv4 clients are lost" in lab.log("proxy1")
+
+
 def test_a_suspended_daemon_is_found(lab: Lab, examined: Examined) -> None:
     for host, found in (("proxy2", {("daemon", "error")}), ("director2", {("daemon", "error"), ("control", "error")})):
         daemon = lab.process_id(host)

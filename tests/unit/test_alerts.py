@@ -16,6 +16,8 @@ WELL = {
     'up{job="glb",instance="d1:9480"}': "1x100",
     f"glb_director_attached{{{DIRECTOR}}}": "1x100",
     f"glb_proxy_attached{{{PROXY}}}": "1x100",
+    f'glb_proxy_return_path{{{PROXY},family="ipv4"}}': "1x100",
+    f'glb_proxy_return_path{{{PROXY},family="ipv6"}}': "1x100",
     f"glb_director_last_load_successful{{{DIRECTOR}}}": "1x100",
     f'glb_director_tables_info{{{DIRECTOR},digest="aa"}}': "1x100",
     f'glb_director_tables_info{{{DIRECTOR.replace("d1", "d2")},digest="aa"}}': "1x100",
@@ -53,6 +55,7 @@ WRONG: dict[str, tuple[dict[str, str], set[str]]] = {
         {f"glb_director_backend_held{{{BACKEND}}}": "1x100", f"glb_director_table_cut_off{{{TABLE}}}": "1x100"},
         {"GlbCutOff"},
     ),
+    "return path": ({f'glb_proxy_return_path{{{PROXY},family="ipv4"}}': "0x100"}, {"GlbNoReturnPath"}),
     "drops": (
         {f'glb_director_packets_total{{{DIRECTOR},verdict="drop_bad_ip",action="drop"}}': "0+6000x100"},
         {"GlbDrops"},

@@ -97,6 +97,14 @@ def test_a_proxys_forwards_are_told_by_hop() -> None:
     assert 'glb_proxy_second_chance_forwards_total{interface="eth0",next_hop="10.0.0.2"} 7.0' in text.splitlines()
 
 
+def test_a_proxys_return_paths_are_1_unless_something_breaks_them() -> None:
+    paths = {"ipv4": "from 203.0.113.10: no route to clients such as 4.0.0.1", "ipv6": ""}
+    text = shown(Sample(replace(REPORT, role="proxy", return_paths=paths), attached=True))
+
+    assert 'glb_proxy_return_path{family="ipv4",interface="eth0"} 0.0' in text.splitlines()
+    assert 'glb_proxy_return_path{family="ipv6",interface="eth0"} 1.0' in text.splitlines()
+
+
 def test_files_that_were_refused_and_a_datapath_that_is_gone_show() -> None:
     text = shown(Sample(replace(REPORT, error="table.json: bad"), attached=False))
 
