@@ -62,8 +62,8 @@ class VipFacts:
 
     is_configured: a table or proxy.conf names it; else it is a local address that the daemon takes for one. is_reached:
     whether the daemon lets the tunnel lead there. local: what makes it local in `namespace` ("" for the proxy's own),
-    None if nothing does. fates: what becomes of packets that come by the proxy's interface, one for each of some clients.
-    ports: that must have a listener, none if that is not known.
+    None if nothing does. fates: what becomes of packets that come by the proxy's interface, one for each of some
+    clients. ports: that must have a listener, none if that is not known.
     """
 
     network: IPv4Network | IPv6Network

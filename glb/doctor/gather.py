@@ -5,7 +5,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from hashlib import sha256
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +188,7 @@ def _vips(report: Report, interface: Interface, binds: Sequence[Bind]) -> tuple[
         config = load_proxy(Path(report.config_file)) if report.config_file else ProxyConfig()
     except GlbError:  # its file is a finding of its own
         config = ProxyConfig()
-    return vip_facts(interface, config.namespaces, binds)
+    return vip_facts(interface, config, [ip_network(vip) for vip in report.vips], binds)
 
 
 def _routing(report: Report) -> tuple[str | None, RoutingFacts | None]:

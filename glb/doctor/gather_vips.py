@@ -1,17 +1,17 @@
 """Finding out what a proxy's stack does with packets for its VIPs, and with the answers: this judges nothing."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from pyroute2 import IPRoute
 
-from glb.config.model import Bind
+from glb.config.model import Bind, ProxyConfig
 from glb.doctor.facts import Ports, VipFacts
 from glb.network.interface import Interface
 from glb.network.listeners import Listener, listeners
 from glb.network.namespaces import within
 from glb.network.return_path import CLIENTS, ReturnPath, return_path
-from glb.network.stack import Address, LocalNetwork, Network, fate, local_networks
+from glb.network.stack import Address, LocalNetwork, Network, fate, local_networks, overlapping
 
 _NEIGHBOUR_SECONDS = 1.0
 _OWN = ""  # the proxy's own network namespace
@@ -26,18 +26,23 @@ class _Place:
     listeners: tuple[Listener, ...]
 
 
-def vip_facts(interface: Interface, namespaces: Sequence[str], binds: Sequence[Bind]) -> tuple[VipFacts, ...]:
-    """Of the networks of the binds; without any, of the local addresses that may be VIPs.
+def vip_facts(
+    interface: Interface, config: ProxyConfig, reached: Sequence[Network], binds: Sequence[Bind]
+) -> tuple[VipFacts, ...]:
+    """Of the networks of the binds; without any, of those that the tunnel leads to.
 
-    interface: the proxy's. namespaces: those of proxy.conf. Raises NetworkError if one cannot be entered.
+    interface, config: the proxy's. reached: what its daemon lets the tunnel lead to. Raises NetworkError if a namespace
+    cannot be entered.
     """
-    places = [_place(name) for name in (_OWN, *namespaces)]
-    wanted = _ports_by_network(binds) or dict.fromkeys(_candidates(places), ())
+    places = [_place(name) for name in (_OWN, *config.namespaces)]
+    wanted = _ports_by_network(binds) or dict.fromkeys(reached, ())
+    is_configured = bool(binds) or config.vips is not None
     with IPRoute() as netlink:
-        return tuple(
-            _facts(netlink, interface, network, ports, places, is_configured=bool(binds))
+        found = [
+            _facts(netlink, interface, network, ports, places, is_configured=is_configured)
             for network, ports in wanted.items()
-        )
+        ]
+    return tuple(replace(vip, is_reached=bool(overlapping(vip.network, reached))) for vip in found)
 
 
 def _place(name: str) -> _Place:
@@ -57,10 +62,6 @@ def _ports_by_network(binds: Iterable[Bind]) -> dict[Network, tuple[Ports, ...]]
     return {network: tuple(ports) for network, ports in found.items()}
 
 
-def _candidates(places: Sequence[_Place]) -> Iterator[Network]:
-    return (local.network for place in places for local in place.local if local.is_quiet)
-
-
 def _facts(
     netlink: IPRoute,
     interface: Interface,
@@ -76,8 +77,8 @@ def _facts(
     return VipFacts(
         network,
         is_configured,
-        place.name,
-        local,
+        namespace=place.name,
+        local=local,
         fates=tuple(fate(netlink, vip, client, interface.ip_index) for client in CLIENTS[vip.version]),
         paths=_paths(place.name, vip) if local else (),
         listeners=tuple(one for one in place.listeners if _takes(one, vip, place, interface)),
@@ -92,8 +93,7 @@ def _takes(listener: Listener, vip: Address, place: _Place, interface: Interface
 
 def _local(place: _Place, network: Network) -> LocalNetwork | None:
     """What makes the network local there, or a part of it."""
-    there = [local for local in place.local if local.network.version == network.version]
-    return next((local for local in there if local.network.overlaps(network)), None)
+    return next((local for local in place.local if overlapping(local.network, [network])), None)
 
 
 def _one_of(network: Network, local: LocalNetwork | None) -> Address:

@@ -22,8 +22,9 @@ _PATH_REMEDIES = {
 def judge_vips(facts: DaemonFacts) -> Iterator[Finding]:
     name = facts.report.interface
     if not facts.vips:
-        what = "this host has no VIP: the stack drops what comes out of the tunnel"
-        yield Finding(name, "vip", Level.ERROR, what, "ip address add VIP/32 dev lo")
+        what = "this host has no VIP: all packets from the tunnel are dropped (drop_not_vip)"
+        remedy = "ip address add VIP/32 dev lo; or list the VIPs as `vips` in proxy.conf"
+        yield Finding(name, "vip", Level.ERROR, what, remedy)
         return
     yield from _local(name, facts)
     yield from _not_admitted(name, facts)
@@ -39,6 +40,10 @@ def _local(name: str, facts: DaemonFacts) -> Iterator[Finding]:
         if vip.network.version == 6 and facts.sysctls.get("disable_ipv6"):
             what = f"{vip}: IPv6 is disabled on {name}: what comes out of the tunnel is dropped"
             yield Finding(name, "vip", Level.ERROR, what, f"sysctl net.ipv6.conf.{name}.disable_ipv6=0")
+        elif not vip.is_reached and vip.local is not None:
+            what = f"{vip} is none of the proxy's VIPs: packets from the tunnel for it are dropped (drop_not_vip)"
+            remedy = "`glbctl proxy status` lists its VIPs: correct `vips` in proxy.conf, or the addresses on lo"
+            yield Finding(name, "vip", Level.ERROR, what, remedy)
         elif _is_taken(vip):
             taken.append(vip)
         elif vip.local is None or Fate.REFUSED not in vip.fates:

@@ -261,6 +261,7 @@ def test_which_sockets_take_a_packet(listener: Listener, takes: bool) -> None:
         ({"vips": ()}, ("vip", Level.ERROR)),
         ({"sysctls": {**PROXY.sysctls, "disable_ipv6": 1}}, ("vip", Level.ERROR)),
         ({"vips": (vip(VIP4), NOT_LOCAL)}, ("vip", Level.ERROR)),
+        ({"vips": (vip(VIP4, is_reached=False),)}, ("vip", Level.ERROR)),
         ({"vips": (vip(VIP4, namespace="web", fates=(Fate.NO_ROUTE,) * 2),)}, ("vip", Level.ERROR)),
         ({"vips": (REFUSED,), "sysctls": {**PROXY.sysctls, "rp_filter": 1}}, ("rp_filter", Level.ERROR)),
         ({"vips": (REFUSED,), "sysctls": {**PROXY.sysctls, "rp_filter": 2}}, ("rp_filter", Level.ERROR)),
