@@ -13,6 +13,7 @@ _LEGEND = 210
 _TOP = 44
 _BOTTOM = 26
 _STEP_SECONDS = 10
+_UNIT = "packets/s"
 _COLOURS = ("#1f6feb", "#2da44e", "#d29922", "#cf222e", "#8250df", "#57606a")
 
 
@@ -68,7 +69,7 @@ def picture(panels: Sequence[Panel], marks: Sequence[Mark]) -> str:
 
 
 def _panel(panel: Panel, marks: Sequence[Mark], scale: _Scale) -> Iterator[str]:
-    yield text(16, scale.top + 22, panel.title, size=15, weight="bold")
+    yield text(16, scale.top + 22, f"{panel.title} ({_UNIT})", size=15, weight="bold")
     yield from _axes(scale)
     for mark in marks:
         x = scale.x(mark.seconds)

@@ -181,12 +181,20 @@ class BackendRate(Shape):
     bits_per_second: float
 
 
+class ForwardRate(Shape):
+    """What this host's proxies send on to a hop as second chances."""
+
+    next_hop: str
+    packets_per_second: float
+
+
 class Rates(Shape):
     """All of these, summed over this host's interfaces."""
 
     verdicts: list[VerdictRate]
     binds: list[BindRate]
     backends: list[BackendRate]
+    forwards: list[ForwardRate]
 
 
 class Looked(Shape):

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -21,6 +21,12 @@ from glb.metrics.rates import HISTORY, Key, Rate, Rates, rates, sparkline
 from glb.metrics.sample import Sample, take
 
 _FURNITURE = 10  # lines of a view that are not a row: headings, lines between, "and N more"
+_DRAINING = "draining"
+_SECOND_CHANCES = (
+    "2nd chance: a draining backend's connections go on; their packets come by the first hops of its rows, which count"
+    " them here. `glbctl top` on a proxy shows what it sends on to each."
+)
+_NOTE_LINES = 4  # in 80 columns, with the empty one
 _STYLES = {"drop": "red", "pass": "dim", "forwarded": "yellow"}
 
 
@@ -86,15 +92,23 @@ class _History:
         self._values: dict[Key, deque[float]] = defaultdict(lambda: deque(maxlen=HISTORY))
 
     def add(self, found: Rates) -> None:
-        for kind, group in (("verdict", found.verdicts), ("bind", found.binds), ("backend", found.backends)):
+        groups = {
+            "verdict": found.verdicts,
+            "bind": found.binds,
+            "backend": found.backends,
+            "forward": found.forwards,
+        }
+        for kind, group in groups.items():
             for key, rate in group.items():
                 self._values[kind, *key].append(rate.packets)
 
     def was_met(self, kind: str, key: Key) -> bool:
         return any(self._values.get((kind, *key), ()))
 
-    def line(self, kind: str, key: Key) -> str:
-        return sparkline(list(self._values.get((kind, *key), ())))
+    def lines(self, kind: str) -> Callable[[Key], str]:
+        """What draws them all on one scale, so that their heights may be compared."""
+        highest = max((max(values, default=0.0) for one, values in self._values.items() if one[0] == kind), default=0.0)
+        return lambda key: sparkline(list(self._values.get((kind, *key), ())), highest)
 
 
 def _facts(found: Rates) -> dict[str, Any]:
@@ -111,6 +125,7 @@ def _facts(found: Rates) -> dict[str, Any]:
         ],
         "binds": traffic("bind", found.binds),
         "backends": traffic("backend", found.backends),
+        "forwards": [{"next_hop": hop, "packets_per_second": rate.packets} for (hop,), rate in found.forwards.items()],
     }
 
 
@@ -124,12 +139,20 @@ def _view(samples: Sequence[Sample], found: Rates, history: _History, height: in
     }
     names = ", ".join(f"{sample.report.role} {sample.report.interface}" for sample in samples) or "no datapath just now"
     verdicts = _verdicts(found.verdicts, history)
-    most = max((height - _FURNITURE - verdicts.row_count) // 2, 1) if height is not None else None
+    forwards = _forwards(_met("forward", found.forwards, history), history)
+    further = forwards.row_count + 2 if forwards.row_count else 0
+    is_draining = any(state.startswith(_DRAINING) for state in states.values())
+    further += _NOTE_LINES if is_draining else 0
+    most = max((height - _FURNITURE - verdicts.row_count - further) // 2, 1) if height is not None else None
     parts: list[RenderableType] = [Text(f"{time.strftime('%H:%M:%S')}  {names}", style="bold"), ""]
     if found.backends:
         met = _met("bind", found.binds, history)
         parts += [_traffic("bind", met, {}, history, most) if met else "no packet for a VIP", ""]
         parts += [_traffic("backend", found.backends, states, history, most), ""]
+        if is_draining:
+            parts += [Text(_SECOND_CHANCES, style="dim"), ""]
+    if forwards.row_count:
+        parts += [forwards, ""]
     parts.append(verdicts)
     return Group(*parts)
 
@@ -139,13 +162,24 @@ def _traffic(
 ) -> Table:
     numbers = ("packets/s", "bits/s", "share")
     table = grid("table", kind, *(["state"] if states else []), *numbers, "", numbers=numbers)
-    whole = sum(rate.packets for rate in group.values())
+    whole, line = sum(rate.packets for rate in group.values()), history.lines(kind)
     for key, rate in sorted(group.items(), key=lambda pair: -pair[1].packets)[:most]:
         portion = share(round(rate.packets), round(whole))
         state = [states.get(key, "-")] if states else []
-        table.add_row(*key, *state, _count(rate.packets), _bits(rate.bits), portion, history.line(kind, key))
+        shown = (_count(rate.packets), _bits(rate.bits), portion)
+        if state and state[0].startswith(_DRAINING) and not round(rate.packets):
+            shown = ("-", "-", "2nd chance")
+        table.add_row(*key, *state, *shown, line(key))
     if most is not None and len(group) > most:
         table.add_row("", f"and {len(group) - most} more")
+    return table
+
+
+def _forwards(group: Mapping[Key, Rate], history: _History) -> Table:
+    """What this host's proxies send on."""
+    table, line = grid("second chance to", "packets/s", "", numbers=("packets/s",)), history.lines("forward")
+    for key, rate in sorted(group.items(), key=lambda pair: -pair[1].packets):
+        table.add_row(*key, _count(rate.packets), line(key))
     return table
 
 
@@ -155,12 +189,12 @@ def _met(kind: str, group: Mapping[Key, Rate], history: _History) -> Mapping[Key
 
 
 def _verdicts(group: Mapping[Key, Rate], history: _History) -> Table:
-    table = grid("", "verdict", "packets/s", "", numbers=("packets/s",))
+    table, line = grid("", "verdict", "packets/s", "", numbers=("packets/s",)), history.lines("verdict")
     met = _met("verdict", group, history)
     for key, rate in sorted(met.items(), key=lambda pair: (pair[0][0], -pair[1].packets)):
         role, verdict = key
         style = next((style for word, style in _STYLES.items() if verdict.startswith(word)), "")
-        table.add_row(role, Text(verdict, style=style), _count(rate.packets), history.line("verdict", key))
+        table.add_row(role, Text(verdict, style=style), _count(rate.packets), line(key))
     return table
 
 

@@ -12,7 +12,7 @@ from glb.capture.wish import Wish, parse
 from glb.ctl.endpoints import parse_endpoint
 from glb.ctl.host_traces import HostTrace, here, on, tell_all
 from glb.ctl.output import Format, Output, console, errors
-from glb.ctl.visit_text import paragraph
+from glb.ctl.visit_text import fitted, paragraph
 from glb.ctl.watch import Count, Interfaces, Seconds, input_has_ended, nobody_reads, watch
 from glb.datapath.pins import attached_interfaces
 
@@ -105,7 +105,8 @@ def _printer(output: Format, *, with_host: bool) -> Callable[[Told], None]:
             typer.echo(to_line(told))
             return
         for line in paragraph(told, with_host=with_host):
-            console.print(line, soft_wrap=True)
+            for part in fitted(line, console):
+                console.print(part, soft_wrap=True)
 
     return show
 

@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
+from rich.console import Console
 from rich.text import Text
 
 from glb.capture.told import Told
 
+_FURTHER = " " * 8
 _STYLES = {"drop": "red", "tx": "green"}
 
 
@@ -15,6 +17,16 @@ def heading(told: Told, *, with_host: bool = False) -> Text:
     place = f"{told.host} {told.interface}" if with_host else told.interface
     packet = str(told.packet) if told.packet else f"{told.length} bytes that are no IP packet"
     return Text.assemble((stamp, "dim"), f" {place}  ", (packet, "bold"))
+
+
+def fitted(line: Text, console: Console) -> list[Text]:
+    """A line as a terminal shows it whole: broken between words, the rest indented. Elsewhere it stays."""
+    if not console.is_terminal or line.cell_len <= console.width:
+        return [line]
+    first = line.wrap(console, console.width)[0]
+    rest = line[len(first.plain) :]
+    rest = rest[len(rest.plain) - len(rest.plain.lstrip()) :]
+    return [first, *(Text(_FURTHER).append_text(part) for part in rest.wrap(console, console.width - len(_FURTHER)))]
 
 
 def decision(told: Told) -> Text:

@@ -1,6 +1,7 @@
 """How fast counters grow, and their past as bars."""
 
 from dataclasses import replace
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -28,6 +29,15 @@ def test_rates_are_summed_over_interfaces() -> None:
     assert found.binds == {BIND[1:]: Rate(200, 160_000)}
 
 
+def test_what_a_proxy_sends_on_is_told_by_next_hop_from_its_first_packet_on() -> None:
+    """A hop that no packet was sent on to yet has no counter."""
+    hop = IPv4Address("10.0.0.9")
+    proxy = Sample(replace(ONE.report, role="proxy"), attached=True)
+
+    assert rates([proxy], [replace(proxy, forwards={hop: 30})], seconds=2).forwards == {("10.0.0.9",): Rate(15)}
+    assert rates([], [replace(proxy, forwards={hop: 30})], seconds=2).forwards == {("10.0.0.9",): Rate(0)}
+
+
 def test_a_counter_that_began_anew_grows_from_zero() -> None:
     fresh = replace(ONE, packets={"encapsulated": 5, "drop_bad_ip": 0}, traffic={BACKEND: (5, 500)})
 
@@ -42,9 +52,17 @@ def test_what_was_not_there_before_has_not_grown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "line"),
-    [([], ""), ([0, 0], "▁▁"), ([0, 4, 8], "▁▅█"), (list(range(99)), sparkline(list(range(69, 99))))],
+    ("values", "highest", "line"),
+    [
+        ([], 0, ""),
+        ([0, 0], 0, "▁▁"),
+        ([0, 4, 8], 8, "▁▅█"),
+        ([0, 4, 8], 16, "▁▃▅"),
+        (list(range(99)), 98, sparkline(list(range(69, 99)), 98)),
+    ],
 )
-def test_a_sparkline_goes_from_zero_to_its_highest(values: list[float], line: str) -> None:
-    assert sparkline(values) == line
+def test_a_sparkline_goes_from_zero_to_the_highest_of_its_column(
+    values: list[float], highest: float, line: str
+) -> None:
+    assert sparkline(values, highest) == line
     assert len(line) <= HISTORY
