@@ -175,7 +175,7 @@ def _broken(name: str, cause: Break, version: int, paths: Sequence[ReturnPath]) 
         )
         return Finding(name, "return", Level.ERROR, what, _PATH_REMEDIES[cause])
     what = f"answers from {vips} to IPv{version} clients such as {clients} are lost: there is {cause}"
-    if cause is Break.NO_ROUTE and paths[0].has_router and not any(path.vip.is_global for path in paths):
+    if not any(path.is_lost for path in paths):
         what = f"{what}; that is right only if all clients are in networks to which there is a route"
         return Finding(name, "return", Level.WARNING, what, _PATH_REMEDIES[cause])
     return Finding(name, "return", Level.ERROR, what, _PATH_REMEDIES[cause])

@@ -51,6 +51,13 @@ class ReturnPath:
     mtu: int | None = None
     has_router: bool = True
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether clients are certainly without an answer. A host without a default route, but with routes to other
+        networks, may be right for a VIP that is not of the internet: its clients may be in those networks."""
+        may_be_right = self.broken is Break.NO_ROUTE and self.has_router and not self.vip.is_global
+        return self.broken is not None and not may_be_right
+
     def describe(self) -> str:
         """What breaks the path, or by what it leaves."""
         if self.broken is Break.NO_NEIGHBOUR:

@@ -47,11 +47,11 @@ class ReturnPaths:
 
 
 def faults_of(paths: Sequence[ReturnPath]) -> dict[str, str]:
-    """By family, the first break among its paths. Pure."""
+    """By family, the first of its paths that is lost. Pure."""
     faults: dict[str, str] = {}
     for path in paths:
         family = f"ipv{path.vip.version}"
-        found = f"from {path.vip}: {path.describe()}" if path.broken else ""
+        found = f"from {path.vip}: {path.describe()}" if path.is_lost else ""
         faults[family] = faults.get(family) or found
     return faults
 

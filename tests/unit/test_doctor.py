@@ -17,6 +17,7 @@ from glb.network.listeners import Listener
 from glb.network.refusal import Cause, Refusal
 from glb.network.return_path import CLIENTS, Break, ReturnPath
 from glb.network.stack import Fate, LocalNetwork
+from glb.proxy.return_paths import faults_of
 
 HOST = HostFacts(release=(6, 1), jit=True, btf=True, bpffs=True)
 LINK = LinkFacts(
@@ -232,6 +233,22 @@ REFUSED = vip(VIP4, fates=(Fate.LOCAL, Fate.REFUSED))
 )
 def test_a_proxy_without_a_fault(changes: dict[str, Any]) -> None:
     assert faults(judge_daemon(replace(PROXY, **changes))) == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "fault"),
+    [
+        (paths(VIP4), ""),
+        (paths(VIP4, Break.NO_ROUTE), ""),
+        (paths(VIP4, Break.NO_ROUTE, has_router=False), "from 203.0.113.10: no route to clients such as 4.0.0.1"),
+        (
+            paths(VIP4, Break.NO_NEIGHBOUR),
+            "from 203.0.113.10: 10.0.0.1 on eth0 does not answer ARP or neighbour discovery",
+        ),
+    ],
+)
+def test_what_a_proxy_reports_of_its_return_paths(broken: tuple[ReturnPath, ...], fault: str) -> None:
+    assert faults_of([*broken, *paths(VIP6)]) == {"ipv4": fault, "ipv6": ""}
 
 
 @pytest.mark.parametrize(
