@@ -135,7 +135,7 @@ NO_VIP4, NO_VIP6 = VIP4.replace(" add ", " del "), VIP6.replace(" add ", " del "
 ANY_IP = f"ip route add local {hosts.VIP_NET4} dev lo"
 OTHER = "ip addr add 192.0.2.77/32 dev lo"
 PROXY1 = str(hosts.proxy(1).addresses[0].ip)
-CLOSED = ["ip rule add ipproto tcp dport 80 prohibit"]  # the port of the health checks
+CLOSED = ["ip rule add ipproto tcp dport 80 unreachable"]  # the port of the health checks
 
 FAULTS = [
     # The VIPs

@@ -262,7 +262,7 @@ def sources_of_health(lab: Lab) -> set[str]:
     return {backend["source"] for [health] in healths for backend in health["backends"]}
 
 
-CLOSED_PORT = ("rule {} to {} ipproto tcp dport 80 prohibit",)
+CLOSED_PORT = ("rule {} to {} ipproto tcp dport 80 unreachable",)
 """Health checks fail, while next hops are known and the datapath sends as before."""
 NO_ROUTES = ("route {} blackhole {}",)
 
