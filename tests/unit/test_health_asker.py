@@ -1,13 +1,16 @@
 """Checks of real servers on this host: what each finds, and what it makes of it."""
 
 import asyncio
+import errno
 import json
+import os
+import resource
 import socket
 import ssl
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
@@ -22,7 +25,7 @@ from glb.health.asker import Asker
 from glb.health.check import Check, Kind
 from glb.health.ledger import Memory
 from glb.health.monitor import Monitor
-from glb.health.result import Result
+from glb.health.result import Result, failure
 from tests.unit import sources
 
 HERE = IPv4Address("127.0.0.1")
@@ -243,9 +246,63 @@ def test_a_timeout_counts_only_if_the_daemon_had_the_time_to_look() -> None:
     assert asyncio.run(asyncio.wait_for(run(), 30)) == (True, False)
 
 
-def hanging(port: int) -> ForwardingTables:
+@pytest.mark.parametrize("kind", ["http", "tcp"])
+def test_without_descriptors_no_check_counts(kind: str) -> None:
+    """A check that needs one cannot be made; the backend stays as it was, and recovers its checks with them."""
+
+    async def run() -> tuple[bool, str | None, str | None]:
+        monitor = Monitor(Memory())
+        async with served(answering(200)) as port:
+            await monitor.follow([hanging(port, kind)], HERE)
+            with no_descriptors():
+                while monitor.not_counted < 10:
+                    await asyncio.sleep(0.01)
+                while_short = is_up(monitor), monitor.own_want
+            while monitor.own_want is not None:
+                await asyncio.sleep(0.01)
+            await monitor.close()
+        return *while_short, monitor.own_want
+
+    up, want, afterwards = asyncio.run(asyncio.wait_for(run(), 30))
+    assert up
+    assert want is not None
+    assert "no file descriptor left" in want
+    assert afterwards is None
+
+
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """This process may open no file more."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOBUFS,
+        errno.EADDRNOTAVAIL,
+        errno.EADDRINUSE,
+        errno.EPERM,
+        errno.EACCES,
+    ],
+    ids=errno.errorcode.get,
+)
+def test_what_this_host_lacks_says_nothing_of_a_backend(number: int) -> None:
+    assert not failure(OSError(number, os.strerror(number))).counts
+    assert failure(OSError(errno.ECONNREFUSED, "")).counts
+
+
+def hanging(port: int, kind: str = "http") -> ForwardingTables:
     """One backend that is taken for up until it has failed three times."""
-    checks = {"http": port, "interval_ms": 100, "timeout_ms": 100, "fall": 3, "initial": "up"}
+    checks = {kind: port, "interval_ms": 100, "timeout_ms": 100, "fall": 3, "initial": "up"}
     source = sources.tables()
     source["tables"] = source["tables"][:1]
     source["tables"][0]["backends"] = [{"ip": str(HERE), "state": "active", "healthchecks": checks}]
