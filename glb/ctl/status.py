@@ -56,6 +56,10 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
         lines.add_row("refused", Text(facts["error"], style="red"))
     for line in facts["warnings"]:
         lines.add_row("warning", Text(line, style="yellow"))
+    if facts["busy"]:
+        lines.add_row("busy", Text(facts["busy"], style="yellow"))
+    if facts["checks_trouble"]:
+        lines.add_row("checks", Text(f"cannot be made: {facts['checks_trouble']}", style="red"))
     if facts["trouble"]:
         lines.add_row("trouble", Text(facts["trouble"], style="red"))
     if facts["unreachable"]:

@@ -100,6 +100,8 @@ class Report:
     """Where the metrics exporter answers by TCP: addresses with their port."""
     metrics_trouble: str | None = None
     """Why it does not, where it is to."""
+    checks_trouble: str | None = None
+    """What this host lacks or forbids, for which health checks cannot be made and are not counted just now."""
     busy: str | None = None
     """What the daemon has been loading for unusually long; it follows health and the network meanwhile."""
     trouble: str | None = None

@@ -17,7 +17,7 @@ from glb.director.announcer import Announcer
 from glb.director.api import create_api
 from glb.director.controller import Controller
 from glb.director.forwarding import Forwarding
-from glb.director.health import Keeper, apply_health, follower, remember_health, report_held
+from glb.director.health import Keeper, apply_health, follower, remember_health, report_doubts
 from glb.director.sources import Sources
 from glb.health.memory import load
 from glb.health.monitor import Monitor
@@ -81,8 +81,8 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
     async def follow_health(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
         await apply_health(monitor, _traffic(controller, lanes), stop)
 
-    async def follow_held(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
-        await report_held(monitor, _traffic(controller, lanes), stop)
+    async def follow_doubts(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
+        await report_doubts(monitor, _traffic(controller, lanes), stop)
 
     async def keep_health(_: Controller, __: Lanes, stop: asyncio.Event) -> None:
         await remember_health(keeper, stop)
@@ -94,7 +94,7 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
         answer,
         announce,
         follow_health,
-        follow_held,
+        follow_doubts,
         keep_health,
         watch_limit,
         measure,
@@ -141,6 +141,6 @@ async def _report_long_loads(controller: Controller, lanes: Lanes, stop: asyncio
             busy = f"{running.what}, since {since.isoformat(timespec='seconds')}"
         if busy is None or reported is None:
             if busy != reported:
-                lanes.traffic.post("report", partial(controller.forwarding.note_busy, busy))
+                lanes.traffic.post("report", partial(controller.forwarding.note, busy=busy))
             reported = busy
         await wait_for_any(stop, seconds=1.0)

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from glb.config.model import Egress
 from glb.daemon.lane import Lane
 from glb.daemon.process import ProcessId
-from glb.daemon.report import HeldBackend, Report, now
+from glb.daemon.report import Report, now
 from glb.daemon.reporter import Reporter
 from glb.datapath.attachment import Attachment
 from glb.datapath.content import Surroundings
@@ -171,17 +172,13 @@ class Director:
         else:
             self._reporter.change_trouble(self._refusal)
 
-    def note_busy(self, busy: str | None) -> None:
-        """Report what the daemon has been loading for unusually long; None: nothing."""
-        self._reporter.note(busy=busy)
+    def note(self, **facts: Any) -> None:
+        """Change fields of the report that others know."""
+        self._reporter.note(**facts)
 
     def note_metrics(self, places: tuple[str, ...], trouble: str | None) -> None:
         """Tell in the report where the metrics exporter answers, or why it does not."""
         self._reporter.note(metrics=places, metrics_trouble=trouble)
-
-    def note_held(self, held: tuple[HeldBackend, ...], cut_off: tuple[str, ...]) -> None:
-        """Report which backends are kept up against their checks, and of which tables none is reached."""
-        self._reporter.note(held=held, cut_off=cut_off)
 
     def self_test(self) -> None:
         """Raise DatapathError if what is attached fails a test packet."""

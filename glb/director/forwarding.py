@@ -4,9 +4,9 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from glb.config.model import NO_TABLES, ForwardingTables
-from glb.daemon.report import HeldBackend
 from glb.director.director import Director, Prepared, Renew
 from glb.director.sources import Loaded
 from glb.errors import GlbError
@@ -100,20 +100,15 @@ class Forwarding:
             director.reject(error, digest)
         return [Outcome(director.interface, False, str(error)) for director in self.directors]
 
-    def note_busy(self, busy: str | None) -> None:
-        """Report what the daemon has been loading for unusually long; None: nothing."""
+    def note(self, **facts: Any) -> None:
+        """Change fields of each interface's report that others know."""
         for director in self.directors:
-            director.note_busy(busy)
+            director.note(**facts)
 
     def note_metrics(self, places: tuple[str, ...], trouble: str | None) -> None:
         """Report where the metrics exporter listens, or why it does not."""
         for director in self.directors:
             director.note_metrics(places, trouble)
-
-    def note_held(self, held: tuple[HeldBackend, ...], cut_off: tuple[str, ...]) -> None:
-        """Report which backends are kept up against their checks, and of which tables none is reached."""
-        for director in self.directors:
-            director.note_held(held, cut_off)
 
     def self_test(self) -> None:
         """Raise DatapathError if an interface's datapath fails a test packet."""

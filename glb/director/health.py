@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -35,15 +35,19 @@ async def apply_health(monitor: Monitor, traffic: Worker[Forwarding], stop: asyn
         traffic.post_once("change of health", Forwarding.apply_health)
 
 
-async def report_held(monitor: Monitor, traffic: Worker[Forwarding], stop: asyncio.Event) -> None:
-    """Report what is kept up against its checks, whenever that has changed."""
-    reported: object = ((), ())
+async def report_doubts(monitor: Monitor, traffic: Worker[Forwarding], stop: asyncio.Event) -> None:
+    """Report what is kept up against its checks, and why checks cannot be made, whenever that has changed."""
+    reported: Mapping[str, object] = {"held": (), "cut_off": (), "checks_trouble": None}
     while not stop.is_set():
-        held = tuple(HeldBackend(table, str(address), why) for table, address, why in monitor.ledger.held())
-        cut_off = tuple(sorted(monitor.ledger.cut_off()))
-        if (held, cut_off) != reported:
-            reported = (held, cut_off)
-            traffic.lane.post("report", partial(traffic.service.note_held, held, cut_off))
+        ledger = monitor.ledger
+        doubts = {
+            "held": tuple(HeldBackend(table, str(address), why) for table, address, why in ledger.held()),
+            "cut_off": tuple(sorted(ledger.cut_off())),
+            "checks_trouble": monitor.own_want,
+        }
+        if doubts != reported:
+            reported = doubts
+            traffic.lane.post("report", partial(traffic.service.note, **doubts))
         await wait_for_any(stop, seconds=_BETWEEN_REPORTS)
 
 

@@ -88,7 +88,7 @@ def daemon_facts(report: Report, binds: Sequence[Bind] = ()) -> DaemonFacts:
 
 
 def _config(report: Report) -> DirectorConfig | None:
-    if report.role != "director" or report.config_file is None:
+    if report.role != "director" or report.config_file is None or report.busy is not None:  # a read may hang
         return None
     try:
         return load_director(Path(report.config_file))
@@ -97,6 +97,8 @@ def _config(report: Report) -> DirectorConfig | None:
 
 
 def _current(report: Report) -> bool | None:
+    if report.busy is not None:  # a read may hang
+        return None
     try:
         if report.role == "director":
             return (

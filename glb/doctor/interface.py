@@ -46,6 +46,9 @@ def _daemon(facts: DaemonFacts) -> Finding:
 
 def _files(facts: DaemonFacts) -> Finding:
     name, report = facts.report.interface, facts.report
+    if report.busy is not None:
+        remedy = "see whether the file systems of the files and of the state directory answer (`stat FILE`)"
+        return Finding(name, "files", Level.WARNING, f"the daemon is still loading: {report.busy}", remedy)
     if report.error is not None:
         remedy = "correct what the message names; the daemon loads the corrected file by itself"
         what = f"refused; forwarding continues with the files before: {report.error}"
@@ -61,6 +64,10 @@ def _files(facts: DaemonFacts) -> Finding:
 
 
 def _doubts(facts: DaemonFacts) -> Iterator[Finding]:
+    if facts.report.checks_trouble is not None:
+        what = f"health checks cannot be made, so that dead backends are not noticed: {facts.report.checks_trouble}"
+        remedy = "see `prlimit --pid` of the daemon, `ss --summary` and the firewall's rules for packets that leave"
+        yield Finding(facts.report.interface, "health", Level.ERROR, what, remedy)
     for line in facts.report.warnings:
         yield Finding(facts.report.interface, "values", Level.WARNING, line, "change the field that the message names")
 
