@@ -9,15 +9,16 @@ from rich.text import Text
 
 from glb.ctl.output import grid
 from glb.ctl.routing import render_routing, routing_facts
-from glb.daemon.report import Report, all_reports
+from glb.daemon.report import Report, all_reports, lives_elsewhere
 from glb.datapath.attachment import is_attached
 from glb.datapath.counters import read_counters
 from glb.datapath.pins import pin_dir
 
 
 def facts_of_role(role: str, interface: str | None) -> list[dict[str, Any]]:
-    """The daemons of a role on this host, or the one of an interface."""
+    """The daemons of a role in this network namespace, or the one of an interface."""
     reports = [report for report in all_reports(role) if interface in (None, report.interface)]
+    reports = [report for report in reports if not lives_elsewhere(report)]
     return [_facts(report) for report in reports]
 
 

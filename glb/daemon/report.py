@@ -198,6 +198,11 @@ def reports_here(interface: str | None = None) -> list[Report]:
     ]
 
 
+def lives_elsewhere(report: Report) -> bool:
+    """Whether the daemon runs in another network namespace, one that shares the directory of reports."""
+    return report.process.is_alive() and not _lives_here(report)
+
+
 def _lives_here(report: Report) -> bool:
     try:
         return Path(f"/proc/{report.process.pid}/ns/net").samefile("/proc/self/ns/net")

@@ -112,10 +112,18 @@ class Attachment:
         link = self._pins.open("link")
         if link is None:
             return None
-        if link_info(link).ifindex == self.interface.index:
+        found = link_info(link)
+        attached = xdp_attached(self.interface)
+        if attached is not None and (attached.program_id, self.interface.index) == (found.program_id, found.ifindex):
             return link
-        os.close(link)  # of an interface that is gone, whose name was given anew
-        return None
+        os.close(link)
+        if found.ifindex == 0:  # of an interface that is gone, whose name was given anew
+            return None
+        raise DatapathError(
+            f"{self._pins.path} has the pins of a datapath that works on another interface (index {found.ifindex}), in "
+            "another network namespace or renamed since: give each network namespace its own $GLB_PIN_DIR, "
+            "$GLB_RUN_DIR and $GLB_STATE_DIR; a daemon that is started for the renamed interface takes its pins along"
+        )
 
     def _link_of_former_name(self) -> int | None:
         """The link that a daemon left on this interface when it had another name; its pins get the new one.

@@ -15,6 +15,7 @@ from glb.datapath.errors import DatapathError
 from glb.datapath.kernel import object_id
 from glb.datapath.program import Program
 from glb.locks import LockHeldError, acquire
+from glb.places import run_dir
 
 BPFFS = Path("/sys/fs/bpf")
 
@@ -72,6 +73,11 @@ class PinDir:
             raise DatapathError(
                 f"{interface} already has a running glb daemon: stop it first (`glbctl director status`)"
             ) from error
+        try:
+            self._name = _claim_name(interface)
+        except BaseException:
+            os.close(self._lock)
+            raise
 
     def pin(self, name: str, fd: int) -> None:
         """Pin under a name, in the place of what had it before; nothing is done if that is the same."""
@@ -122,6 +128,7 @@ class PinDir:
             with suppress(FileNotFoundError):
                 self.path.rmdir()
         os.close(self._lock)
+        os.close(self._name)
 
     def _there(self) -> list[Path]:
         """What is pinned; nothing if somebody has removed the directory with all that was in it."""
@@ -129,6 +136,19 @@ class PinDir:
             return list(self.path.iterdir())
         except FileNotFoundError:
             return []
+
+
+def _claim_name(interface: str) -> int:
+    """Lock an interface's name in the run directory, where status file and socket are called by it: network namespaces
+    that share the directory may have interfaces of the same name."""
+    name = run_dir() / interface
+    try:
+        return acquire(name, f"the name {interface} in {run_dir()}", seconds=0)
+    except LockHeldError as error:
+        raise DatapathError(
+            f"{error}: it is a daemon of an interface {interface} with other pins, such as one in another network "
+            "namespace; give each network namespace its own $GLB_RUN_DIR, $GLB_PIN_DIR and $GLB_STATE_DIR"
+        ) from error
 
 
 def _require_roots_own(folder: Path) -> None:

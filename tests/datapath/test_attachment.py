@@ -1,6 +1,7 @@
 """Whose program is on an interface: a daemon finds its own by what the kernel holds, whatever is pinned where."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -8,13 +9,16 @@ from pathlib import Path
 import pytest
 from pyroute2 import IPRoute
 
+from glb.daemon.process import ProcessId
+from glb.daemon.report import Report, lives_elsewhere
 from glb.datapath.attachment import Attachment
 from glb.datapath.errors import DatapathError
 from glb.datapath.occupant import occupant
 from glb.datapath.ownership import role_of
-from glb.datapath.pins import BPFFS, mount_bpffs
+from glb.datapath.pins import BPFFS, PinDir, mount_bpffs
 from glb.datapath.proxy import ProxyDatapath
 from glb.network.interface import Interface, find_interface
+from tests.lab.helpers.packets import wait_for
 
 BEFORE, AFTER = f"glb{os.getpid()}a", f"glb{os.getpid()}b"
 
@@ -89,13 +93,14 @@ def test_a_daemon_that_runs_keeps_its_interface_when_it_is_renamed(
 
 
 def test_a_program_of_glb_whose_pins_are_elsewhere_is_named_and_never_offered_for_removal(
-    interface: Interface, proxy: ProxyDatapath, monkeypatch: pytest.MonkeyPatch
+    interface: Interface, proxy: ProxyDatapath, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     there = Attachment(interface)
     there.put(proxy.program)
     elsewhere = BPFFS / f"glb-test-{os.getpid()}-elsewhere"
     with monkeypatch.context() as patch:
         patch.setenv("GLB_PIN_DIR", str(elsewhere))
+        patch.setenv("GLB_RUN_DIR", str(tmp_path / "elsewhere"))
         with pytest.raises(DatapathError) as caught:
             Attachment(interface)
     elsewhere.rmdir()
@@ -103,3 +108,45 @@ def test_a_program_of_glb_whose_pins_are_elsewhere_is_named_and_never_offered_fo
     assert f"{BEFORE} has a proxy of glb already" in str(caught.value)
     assert "removes it" not in str(caught.value)
     there.remove()
+
+
+def test_daemons_with_interfaces_of_one_name_do_not_share_a_run_directory(
+    pins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = PinDir("eth0")
+    elsewhere = BPFFS / f"glb-test-{os.getpid()}-elsewhere"
+    with monkeypatch.context() as patch:
+        patch.setenv("GLB_PIN_DIR", str(elsewhere))
+        with pytest.raises(DatapathError, match=rf"pid {os.getpid()}.*another network namespace.*GLB_RUN_DIR"):
+            PinDir("eth0")
+    first.release()
+
+    (elsewhere / "eth0").rmdir()
+    elsewhere.rmdir()
+    PinDir("eth0").release()
+
+
+def test_pins_of_an_interface_of_another_namespace_are_left_alone(
+    interface: Interface, pins: Path, proxy: ProxyDatapath
+) -> None:
+    there = Attachment(interface)
+    there.put(proxy.program)
+    there.leave()
+    (pins / BEFORE).rename(pins / f"{BEFORE}p")
+
+    with pytest.raises(DatapathError, match=r"works on another interface \(index .*GLB_PIN_DIR"):
+        Attachment(find_interface(f"{BEFORE}p"))
+
+    assert occupant(interface) is not None
+    assert (pins / f"{BEFORE}p" / "link").exists()
+
+
+def test_a_daemon_of_another_network_namespace_is_not_shown_as_this_hosts() -> None:
+    with subprocess.Popen(["unshare", "--net", "sleep", "60"]) as other:
+        wait_for(lambda: not Path(f"/proc/{other.pid}/ns/net").samefile("/proc/self/ns/net"), "a namespace")
+        theirs = Report("director", "eth0", ProcessId.of(other.pid), "")
+        ours = Report("director", "eth0", ProcessId.own(), "")
+
+        assert (lives_elsewhere(theirs), lives_elsewhere(ours)) == (True, False)
+        other.kill()
+    assert not lives_elsewhere(theirs)
