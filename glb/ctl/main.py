@@ -1,5 +1,6 @@
 """The command `glbctl`: its subcommands, and how errors end it."""
 
+import errno
 import sys
 from typing import Annotated
 
@@ -95,6 +96,11 @@ def run() -> None:
         sys.exit(EXIT_BAD_INPUT if isinstance(error, ConfigError | TableError | InputRefused) else EXIT_FAILED)
     except PermissionError as error:
         complain(f"{error.filename or error}: {error.strerror} (most commands need root)")
+        sys.exit(EXIT_FAILED)
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # whoever read the output has gone
+            sys.exit(EXIT_FAILED)
+        complain(f"{error.filename or 'output'}: {error.strerror or error}")
         sys.exit(EXIT_FAILED)
     except typer.Abort:
         complain("aborted")

@@ -22,7 +22,6 @@ BPF_F_XDP_HAS_FRAGS = 1 << 5
 BPF_F_MMAPABLE = 1 << 10
 _BPF_F_REPLACE = 1 << 2
 _LOG_SIZE = 1 << 20
-_NEEDED = "BPF needs root, or the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
 _ROOM_FOR_HEADERS = 256  # what a program may put in front of a frame: the kernel's headroom for XDP
 
 
@@ -237,7 +236,7 @@ def create_map(
     if btf is not None:
         opts.btf_fd, opts.btf_key_type_id, opts.btf_value_type_id = btf
     fd: int = lib.bpf_map_create(map_type, name.encode(), key_size, value_size, entries, ct.byref(opts))
-    return check(fd, f"creation of the map {name}", _NEEDED if fd == -errno.EPERM else "")
+    return check(fd, f"creation of the map {name}")
 
 
 def load_btf(data: bytes) -> int:

@@ -17,6 +17,7 @@ from glb.datapath.occupant import occupant
 from glb.datapath.ownership import role_of
 from glb.datapath.pins import BPFFS, PinDir, mount_bpffs
 from glb.datapath.proxy import ProxyDatapath
+from glb.locks import LockError
 from glb.network.interface import Interface, find_interface
 from tests.lab.helpers.packets import wait_for
 
@@ -124,6 +125,16 @@ def test_daemons_with_interfaces_of_one_name_do_not_share_a_run_directory(
     (elsewhere / "eth0").rmdir()
     elsewhere.rmdir()
     PinDir("eth0").release()
+
+
+def test_a_run_directory_that_cannot_be_made_is_an_error_that_names_it(
+    pins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GLB_RUN_DIR", str(tmp_path / "file" / "run"))
+
+    with pytest.raises(LockError, match=rf"{tmp_path}/file/.*cannot be locked: Not a directory"):
+        PinDir("eth0")
 
 
 def test_pins_of_an_interface_of_another_namespace_are_left_alone(

@@ -142,7 +142,7 @@ def test_a_compile_that_does_not_end_is_refused(cache: ProgramCache, monkeypatch
 def test_who_may_not_use_bpf_learns_what_is_needed(cache: ProgramCache) -> None:
     os.seteuid(65534)
     try:
-        with pytest.raises(DatapathError, match="needs root, or the capabilities CAP_BPF"):
+        with pytest.raises(DatapathError, match="needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"):
             compiled("proxy", constants(), cache)
     finally:
         os.seteuid(0)

@@ -1,0 +1,43 @@
+"""What the system refuses, as messages that say what is needed, never as a traceback."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from glb.datapath.errors import DatapathError, check
+
+GLBCTL = [sys.executable, "-m", "glb.ctl"]
+
+
+def test_where_bpf_is_not_permitted_the_message_says_what_is_needed() -> None:
+    with pytest.raises(DatapathError, match=r"creation of the map rows: Operation not permitted .*CAP_BPF.*lockdown"):
+        check(-errno.EPERM, "creation of the map rows")
+    with pytest.raises(DatapathError) as caught:
+        check(-errno.ENOMEM, "creation of the map rows")
+    assert str(caught.value) == "creation of the map rows: Cannot allocate memory"
+
+
+@pytest.mark.parametrize(
+    ("output", "said"), [("/dev/full", "error: output: No space left on device\n"), (None, "")], ids=["full", "closed"]
+)
+def test_an_output_that_takes_nothing_ends_a_command_without_a_traceback(
+    output: str | None, said: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "proxy.conf"
+    config.write_text("{}")
+    reader, writer = os.pipe()
+    os.close(reader)
+    stdout = os.open(output, os.O_WRONLY) if output else writer
+
+    done = subprocess.run(
+        [*GLBCTL, "check", "--proxy", config], stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+    )
+
+    for descriptor in {stdout, writer}:
+        os.close(descriptor)
+
+    assert (done.returncode, done.stderr) == (1, said)
