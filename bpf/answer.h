@@ -236,14 +236,13 @@ __inline bool may_be_told(struct cursor *c, const struct packet *pkt)
 	return pkt->flow.family == 6 || may_be_told_ipv4(c);
 }
 
-/* Tells the client what fits through the tunnel (RFC 1191, RFC 8201). The packet becomes the quote in the error. */
+/* Tells the client what fits through the tunnel: mtu, bytes of its own packet (RFC 1191, RFC 8201). The packet becomes the quote in the error. */
 __inline enum verdict answer_too_big(struct xdp_md *ctx, const struct settings *settings, const struct link *link,
-				     const struct packet *pkt, __u64 tunnel_len)
+				     const struct packet *pkt, __u32 mtu)
 {
 	bool ipv4 = pkt->flow.family == 4;
 	int quote = ipv4 ? IPV4_QUOTE : IPV6_QUOTE;
 	int headers = ipv4 ? sizeof(struct ipv4_error) : sizeof(struct ipv6_error);
-	__u32 mtu = settings->mtu - tunnel_len;
 	struct cursor c = cursor_of(ctx);
 	struct ethhdr *eth = step_over_link(&c, link);
 	__u64 sender;

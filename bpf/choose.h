@@ -106,6 +106,34 @@ __inline struct hops choose(const struct state *now, const struct settings *sett
 	return hops;
 }
 
+__inline __u32 row_mtu(const struct state *now, const struct hops *hops, const struct row *row, int most, __u32 mtu)
+{
+	const struct backend *backend;
+
+#pragma unroll
+	for (int i = 0; i < MAX_ROW_HOPS; i++) {
+		if (i >= most || i >= hops->per_row)
+			break;
+		backend = find_backend(now, hops, row, i);
+		if (backend->mtu < mtu)
+			mtu = backend->mtu;
+	}
+	return mtu;
+}
+
+/* The least MTU of the paths to the flow's hops: any of them may get its packets. For packets that do not fit on every
+ * path; the others do not need it. */
+__inline __u32 path_mtu(const struct state *now, const struct settings *settings, const struct bind *bind,
+			const struct flow *flow, bool usual)
+{
+	struct hops hops = choose(now, settings, bind, flow, usual);
+	__u32 mtu = row_mtu(now, &hops, &hops.row, usual ? HOPS_PER_SLOT : MAX_ROW_HOPS, hops.first->mtu);
+
+	if (usual || !settings->alt_hash_fields)
+		return mtu;
+	return row_mtu(now, &hops, &hops.alternative, MAX_ROW_HOPS, mtu);
+}
+
 __inline void count_traffic(__u32 entry, __u64 bytes)
 {
 	struct traffic *mine = traffic.lookup(&entry);

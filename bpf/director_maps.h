@@ -38,7 +38,7 @@ struct settings {
 	__u64 mac;	       /* as in parse.h */
 	__u64 bind_multiplier; /* of the hash by which binds are found */
 	__be32 source;	       /* of the outer IPv4 header */
-	__u32 mtu;	       /* that the outer packet must not exceed */
+	__u32 mtu;	       /* an outer packet of this length fits on every path */
 	__u32 flags;
 	__u16 hash_fields;
 	__u16 alt_hash_fields;
@@ -83,7 +83,8 @@ struct backend {
 	__be32 source;	/* the outer header's, which stands in front of the destination there too */
 	__be32 address; /* of the proxy */
 	__u64 gue;	/* GUE's fixed part and GLB's private data but for the inner protocol */
-	__u32 checksum; /* the outer header's, in host order, as if TOS and length were 0 */
+	__u16 checksum; /* the outer header's, in host order, as if TOS and length were 0 */
+	__u16 mtu;	/* of the path to the proxy: bytes of outer packet */
 	__u32 traffic;	/* in `traffic` */
 };
 

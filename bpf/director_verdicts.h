@@ -13,6 +13,8 @@
 	X(PASS_NOT_IP,          XDP_PASS, "neither IPv4 nor IPv6: left to the stack") \
 	X(PASS_OTHER_HOST,      XDP_PASS, "addressed to another host's MAC (flooded by a switch): left to the stack") \
 	X(PASS_NO_BIND,         XDP_PASS, "no bind matches: left to the stack") \
+	X(PASS_PATH_MTU,        XDP_PASS, "ICMP fragmentation needed about a packet of the tunnel: left to the stack, where the daemon reads it") \
+	X(PASS_TUNNEL_ERROR,    XDP_PASS, "another ICMP error about a packet of the tunnel: left to the stack") \
 	X(PASS_FRAGMENT,        XDP_PASS, "a fragment that does not tell its table: left to the stack") \
 	X(DROP_SHORT_FRAME,     XDP_DROP, "the frame ends inside its Ethernet header or VLAN tags") \
 	X(DROP_BAD_IP,          XDP_DROP, "the IP header or an extension header is cut off or contradicts itself") \

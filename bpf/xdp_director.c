@@ -9,6 +9,7 @@
 #include "choose.h"
 #include "encapsulate.h"
 #include "answer.h"
+#include "tunnel_error.h"
 #include "capture.h"
 
 __inline enum verdict verdict_of(enum fault fault)
@@ -45,9 +46,13 @@ __inline enum verdict send(struct xdp_md *ctx, const struct state *now, const st
 	__u64 tunnel_len = tunnel_length(number_of_hops(settings, bind, usual));
 	enum verdict verdict;
 	struct hops hops;
+	__u32 mtu;
 
-	if (unlikely(tunnel_len + pkt->len > settings->mtu))
-		return answer_too_big(ctx, settings, link, pkt, tunnel_len);
+	if (unlikely(tunnel_len + pkt->len > settings->mtu)) {
+		mtu = path_mtu(now, settings, bind, &pkt->flow, usual);
+		if (tunnel_len + pkt->len > mtu)
+			return answer_too_big(ctx, settings, link, pkt, mtu - tunnel_len);
+	}
 	if (!make_room(ctx, pkt, tunnel_len))
 		return DROP_NO_HEADROOM;
 	hops = choose(now, settings, bind, &pkt->flow, usual);
@@ -78,7 +83,7 @@ __inline enum verdict serve(struct xdp_md *ctx, const struct state *now, const s
 	forget_the_way(pkt, settings->zero);
 	bind = find_bind(settings, pkt, selector);
 	if (!bind)
-		return is_piece(pkt) ? PASS_FRAGMENT : PASS_NO_BIND;
+		return is_piece(pkt) ? PASS_FRAGMENT : pass_unbound(ctx, settings, link, pkt);
 	if (unlikely(!bind->hops))
 		return PASS_FRAGMENT;
 	if (unlikely(is_martian(&pkt->flow)))

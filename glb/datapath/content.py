@@ -17,14 +17,17 @@ from glb.datapath.mac import UNKNOWN_MAC
 from glb.network.refusal import Refusal
 from glb.network.vlans import Vlan
 
+_LONGEST_PACKET = 0xFFFF
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the director must know of its interface and of the network behind it.
 
-    mac: the interface's own, 6 bytes. mtu: of the way to the backends, in bytes of IP packet. next_hops: the MAC on the
-    way to each backend; one that is left out is not known. refusals: why not. vlans: the VLAN devices by which packets
-    may leave, by their index; they are no part of a generation's content.
+    mac: the interface's own, 6 bytes. mtu: of the interface, or as configured, in bytes of IP packet. next_hops: the
+    MAC on the way to each backend; one that is left out is not known. refusals: why not. vlans: the VLAN devices by
+    which packets may leave, by their index; they are no part of a generation's content. mtus: of the paths to backends
+    where it is less.
     """
 
     mac: bytes
@@ -32,6 +35,11 @@ class Surroundings:
     next_hops: Mapping[IPv4Address, bytes]
     refusals: Mapping[IPv4Address, Refusal] = field(default_factory=dict)
     vlans: Mapping[int, Vlan] = field(default_factory=dict)
+    mtus: Mapping[IPv4Address, int] = field(default_factory=dict)
+
+    def path_mtu(self, backend: IPv4Address) -> int:
+        """Bytes of IP packet that reach a backend."""
+        return min(self.mtu, self.mtus.get(backend, self.mtu), _LONGEST_PACKET)
 
 
 def content_digest(layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> bytes:
@@ -54,7 +62,8 @@ def _parts(layout: Layout, config: DirectorConfig, surroundings: Surroundings) -
     yield repr((_code(), config, surroundings.mac, surroundings.mtu, layout.tables)).encode()
     for backend in layout.backends:
         next_hop = surroundings.next_hops.get(backend.address, UNKNOWN_MAC)
-        yield backend.address.packed + next_hop + backend.table_name.encode()
+        mtu = struct.pack("=I", surroundings.path_mtu(backend.address))
+        yield backend.address.packed + next_hop + mtu + backend.table_name.encode()
     for owner in layout.owners:
         yield f"{owner.table} {owner.label}".encode()
     for bind in layout.exact:

@@ -177,6 +177,7 @@ class DirectorDatapath:
             entry["address"] = _words(backend.address)[0]
             entry["gue"] = gue_word(hops[backend.table_name])
             entry["checksum"] = checksum_without_length(config.outbound_src_ip, backend.address)
+            entry["mtu"] = surroundings.path_mtu(backend.address)
             entry["traffic"] = self._traffic["backend", backend.table_name, str(backend.address)]
 
     def _write_rows(self, layout: Layout, generation: int) -> None:
@@ -321,7 +322,9 @@ def _counted(layout: Layout) -> list[Counted]:
 def _write_settings(settings: Any, layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> None:
     settings["source"] = _words(config.outbound_src_ip)[0]
     settings["mac"] = mac_word(surroundings.mac)
-    settings["mtu"] = surroundings.mtu
+    settings["mtu"] = min(
+        (surroundings.path_mtu(backend.address) for backend in layout.backends), default=surroundings.mtu
+    )
     settings["tos_mask"] = _DSCP_AND_ECN if config.copy_dscp else _ECN
     settings["hash_fields"] = _hash_bits(config.hash_fields)
     settings["alt_hash_fields"] = _hash_bits(config.alt_hash_fields) if config.alt_hash_fields else 0

@@ -20,7 +20,8 @@ def random_director(rng: random.Random) -> Director:
     config = random_config(rng)
     hops = [packed_address(backend["ip"]) for table in tables for backend in table["backends"]]
     next_hops = {hop: b"\x02\0\0\x01" + hop[2:] for hop in hops if rng.random() < 0.9}
-    return Director(config, tuple(tables), packed_mac(DIRECTOR_MAC), rng.choice((1300, 1500, 9000)), next_hops)
+    mtus = {hop: rng.choice((552, 1280, 1400, 1500)) for hop in hops if rng.random() < 0.2}
+    return Director(config, tuple(tables), packed_mac(DIRECTOR_MAC), rng.choice((1300, 1500, 9000)), next_hops, mtus)
 
 
 def random_config(rng: random.Random) -> dict[str, Any]:

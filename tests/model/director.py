@@ -51,6 +51,7 @@ QUOTED_BYTES = {4: 96, 6: 256}
 LEAST_IPV6_MTU = 1280
 TTL = 64
 DONT_FRAGMENT, OFFSET = 0x4000, 0x1FFF
+FRAGMENTATION_NEEDED = bytes((3, 4))
 LIMITED_BROADCAST = IPv4Address("255.255.255.255")
 CLASS_E = 240  # the first byte of 240.0.0.0/4
 
@@ -83,7 +84,7 @@ class Stop(Exception):
 @dataclass(frozen=True)
 class Director:
     """`mac` and `mtu` are the interface's; `next_hops` has the MAC on the way to each backend, where it is known and
-    the configuration has no gateway's; `may_answer` is what the rate limit says.
+    the configuration has no gateway's; `mtus` that of the path to a backend, where it is less; `may_answer` is what the rate limit says.
     """
 
     config: Document
@@ -91,6 +92,7 @@ class Director:
     mac: bytes
     mtu: int = 65535
     next_hops: Mapping[bytes, bytes] = field(default_factory=dict)
+    mtus: Mapping[bytes, int] = field(default_factory=dict)
     may_answer: bool = True
 
     @cached_property
@@ -110,6 +112,10 @@ class Director:
     def way_mtu(self) -> int:
         return int(self.config.get("mtu") or self.mtu)
 
+    def path_mtu(self, choice: Choice) -> int:
+        """What fits on the paths to all hops: the packet may be sent on to any of them."""
+        return min(self.way_mtu, *(self.mtus.get(hop, self.way_mtu) for hop in choice.hops))
+
     @cached_property
     def source(self) -> bytes:
         return packed_address(self.config["outbound_src_ip"])
@@ -127,7 +133,7 @@ class Director:
             if packet.hop_limit == 0:
                 raise Stop("drop_ttl_zero")
             choice = self.choose(table, packet.flow)
-            if choice.tunnel_length + len(packet.data) > self.way_mtu:
+            if choice.tunnel_length + len(packet.data) > self.path_mtu(choice):
                 return self.too_big(link, packet, choice)
             return Result("encapsulated", self.encapsulate(link, packet, choice))
         except (Fault, Stop) as stop:
@@ -154,7 +160,16 @@ class Director:
             raise Stop("pass_no_bind")
         if packet.kind is Kind.ECHO or packet.flow.protocol == ICMP_OF_VERSION[packet.version]:
             return self.table_of_icmp(packet.flow, none="pass_no_bind")
-        return self.best_of([bind for bind in self.binds_of(packet.flow) if bind.holds_port(packet.flow.dport)])
+        binds = [bind for bind in self.binds_of(packet.flow) if bind.holds_port(packet.flow.dport)]
+        if not binds and self.is_about_tunnel(packet):
+            about_size = packet.data[packet.l4 : packet.l4 + 2] == FRAGMENTATION_NEEDED
+            raise Stop("pass_path_mtu" if about_size else "pass_tunnel_error")
+        return self.best_of(binds)
+
+    def is_about_tunnel(self, packet: Packet) -> bool:
+        """Whether an ICMP error quotes what this director sent through the tunnel."""
+        flow = packet.flow
+        return packet.kind is Kind.ERROR and (flow.protocol, flow.sport, flow.dst) == (UDP, GUE_PORT, self.source)
 
     def binds_of(self, flow: Flow) -> list[Bind]:
         """Those of the flow's address and protocol, whatever their ports."""
@@ -220,7 +235,7 @@ class Director:
         if not may_be_told(packet):
             return Result("drop_too_big", None)
         self.check_answer(link)
-        mtu = self.way_mtu - choice.tunnel_length
+        mtu = self.path_mtu(choice) - choice.tunnel_length
         tell = fragmentation_needed if packet.version == 4 else packet_too_big
         return Result("answered_too_big", link.header(link.src, link.dst, link.ethertype) + tell(packet, mtu))
 

@@ -99,11 +99,15 @@ SETUPS: dict[str, Setup] = {
     "dscp": (FORWARD | {"copy_dscp": True}, [WEB]),
     "mtu": (FORWARD | {"mtu": 1500}, [WEB]),
     "small": (FORWARD, [WEB]),
+    "paths": (FORWARD, [WEB]),
     "unknown": ({key: value for key, value in FORWARD.items() if key != "outbound_gateway_mac"}, [WEB]),
 }
 
 INTERFACE_MTU = {"small": 1280}
 """Of setups whose interface has another MTU than the others'."""
+
+PATH_MTUS = {"paths": {"10.0.0.11": 1500, "10.0.0.12": 1400}}
+"""MTUs of paths, which are not part of any file. A row of three hops has all three backends."""
 
 DF4 = IP(src=CLIENT4, dst=VIP4, flags="DF")
 IP4, IP6 = IP(src=CLIENT4, dst=VIP4), IPv6(src=CLIENT6, dst=VIP6)
@@ -1011,6 +1015,33 @@ def sized(ip: Packet, layer: Packet, total: int) -> Packet:
     return frame(ip / layer / Raw(bytes(total - len(ip / layer))))
 
 
+PROXY4, SOURCE4 = "10.0.0.12", CONFIG["outbound_src_ip"]
+
+
+def tunnel_error(kind: int = 3, code: int = 4, source: str = SOURCE4, port: int = 19523, proto: Any = UDP) -> Packet:
+    """What a router on the path to a proxy says about a packet of the tunnel."""
+    quote = IP(src=source, dst=PROXY4, flags="DF") / proto(sport=0x8123, dport=port) / Raw(bytes(8))
+    return frame(IP(src=ROUTER4, dst=SOURCE4) / ICMP(type=kind, code=code) / Raw(bytes(quote)))
+
+
+TUNNEL_ERRORS = [
+    Case("tunnel-too-big", "A router on the path to a proxy needs smaller packets.", tunnel_error(), "pass_path_mtu"),
+    Case("tunnel-port", "A proxy's host without its program.", tunnel_error(3, 3), "pass_tunnel_error"),
+    Case("tunnel-time", "A loop on the path to a proxy.", tunnel_error(11, 0), "pass_tunnel_error"),
+    Case("tunnel-time-4", "Of another type, code 4 is about no size.", tunnel_error(11, 4), "pass_tunnel_error"),
+    Case("tunnel-other-port", "The host's own datagrams are no tunnel.", tunnel_error(port=53), "pass_no_bind"),
+    Case("tunnel-other-source", "What another host sent is none either.", tunnel_error(source=PROXY4), "pass_no_bind"),
+    Case("tunnel-tcp", "Nor is a TCP connection.", tunnel_error(proto=TCP), "pass_no_bind"),
+]
+
+PATHS = [
+    Case(
+        "path-fits", "The smallest path of the row counts.", sized(DF4, SYN, 1400 - OVERHEAD), "encapsulated", "paths"
+    ),
+    Case("path-too-big", "One byte more.", sized(DF4, SYN, 1401 - OVERHEAD), "answered_too_big", "paths"),
+    Case("path-v6", "IPv6's.", sized(IP6, SYN, 1401 - OVERHEAD), "answered_too_big", "paths"),
+]
+
 SIZES = [
     Case(
         "v4-just-fits",
@@ -1335,6 +1366,8 @@ CASES = [
         BINDS,
         ROWS,
         SIZES,
+        PATHS,
+        TUNNEL_ERRORS,
         CLASSES,
         MARTIANS,
         NO_VIPS,

@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 from . import build
 from .connections import WORD, Known
 from .headers import DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ICMP, ICMPV6, ROUTING, TCP, UDP
-from .places import LEAST_FRAME
+from .places import CONFIG, LEAST_FRAME
 from .setup import Document
 
 DIRECTOR, PROXY = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 11])
@@ -104,6 +104,8 @@ def ip_packet(rng: random.Random, aim: Aim) -> tuple[int, bytes]:
     target = rng.choice(aim.targets)
     clients = CLIENTS if rng.random() < 0.93 else MARTIANS
     client = rng.choice(clients[target.version]) if rng.random() < 0.98 else target.address
+    if rng.random() < 0.02:
+        return 4, tunnel_error(rng)
     make = rng.choices((flow, error, echo, piece, neither), (50, 20, 10, 12, 8))[0]
     return target.version, make(rng, aim, target, client)
 
@@ -181,6 +183,18 @@ def error(rng: random.Random, aim: Aim, target: Target, client: bytes) -> bytes:
     addressee = target.address if rng.random() < 0.95 else rng.choice(CLIENTS[target.version])
     message = build.icmp(router, addressee, kind, rng.randrange(5), rng.choice((0, 1400)), quote[:cut])
     return in_ip(rng, router, addressee, build.icmp_protocol(router), message)
+
+
+def tunnel_error(rng: random.Random) -> bytes:
+    """An ICMP error about a packet of the tunnel from the director to a proxy, or nearly so."""
+    source = ip_address(CONFIG["outbound_src_ip"]).packed
+    router, proxy = rng.choice(CLIENTS[4]), ip_address("10.0.0.11").packed
+    port = 19523 if rng.random() < 0.9 else 53
+    datagram = build.udp(source, proxy, 0x8000 | rng.getrandbits(15), port, rng.randbytes(rng.choice((0, 8, 64))))
+    quote = in_ip(rng, source, proxy, UDP, datagram)
+    kind, code = rng.choice(((3, 4), (3, 4), (3, 3), (11, 0), (11, 4), (12, 0)))
+    message = build.icmp(router, source, kind, code, rng.choice((0, 1400)), quote[: rng.choice((28, 48, len(quote)))])
+    return in_ip(rng, router, source, ICMP, message)
 
 
 def echo(rng: random.Random, aim: Aim, target: Target, client: bytes) -> bytes:

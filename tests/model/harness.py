@@ -88,7 +88,8 @@ def surroundings(model: Director) -> Surroundings:
     if "outbound_gateway_mac" in model.config:
         gateway = packed_mac(model.config["outbound_gateway_mac"])
         next_hops = {IPv4Address(backend["ip"]): gateway for table in model.tables for backend in table["backends"]}
-    return Surroundings(model.mac, model.way_mtu, next_hops)
+    mtus = {IPv4Address(hop): mtu for hop, mtu in model.mtus.items()}
+    return Surroundings(model.mac, model.way_mtu, next_hops, mtus=mtus)
 
 
 def action_of(verdict: str) -> int:
@@ -200,4 +201,6 @@ def documents(model: Director) -> dict[str, Any]:
     """The model's configuration, to be read by a person."""
     next_hops = {str(IPv4Address(hop)): mac.hex(":") for hop, mac in model.next_hops.items()}
     table = {"tables": model.tables}
-    return {"director.conf": model.config, "forwarding_table.json": table, "mtu": model.mtu, "next hops": next_hops}
+    mtus = {str(IPv4Address(hop)): mtu for hop, mtu in model.mtus.items()}
+    around = {"mtu": model.mtu, "next hops": next_hops, "path MTUs": mtus}
+    return {"director.conf": model.config, "forwarding_table.json": table, **around}

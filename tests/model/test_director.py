@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from .cases import Case
 from .configurations import random_director
 from .director import Director
-from .director_cases import CASES, INTERFACE_MTU, SETUPS
+from .director_cases import CASES, INTERFACE_MTU, PATH_MTUS, SETUPS
 from .generate import aim_at, batch
 from .harness import Comparison, DirectorsOfAllSizes, director_comparison
 from .places import DIRECTOR_MAC, LEAST_FRAME
-from .setup import packed_mac
+from .setup import packed_address, packed_mac
 
 # A seed stands for a batch of packets, and does not get simpler by being smaller.
 WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -25,7 +25,8 @@ MTU = 9000
 
 def model(setup: str) -> Director:
     config, tables = SETUPS[setup]
-    return Director(config, tuple(tables), packed_mac(DIRECTOR_MAC), INTERFACE_MTU.get(setup, MTU))
+    mtus = {packed_address(backend): mtu for backend, mtu in PATH_MTUS.get(setup, {}).items()}
+    return Director(config, tuple(tables), packed_mac(DIRECTOR_MAC), INTERFACE_MTU.get(setup, MTU), mtus=mtus)
 
 
 @pytest.fixture(scope="module", params=list(SETUPS))

@@ -26,6 +26,8 @@ DIRECTOR_VERDICTS = {
     "pass_fragment",
     "pass_no_bind",
     "pass_not_ip",
+    "pass_path_mtu",
+    "pass_tunnel_error",
     "pass_other_host",
 }
 PROXY_VERDICTS = {

@@ -1,0 +1,43 @@
+"""The duty that takes up what routers say about the size of the tunnel's packets."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from ipaddress import IPv4Address
+
+from glb.daemon.lifecycle import Actions
+from glb.director.controller import Controller
+from glb.director.sources import Loaded
+from glb.network.path_mtu import PathMtus, open_messages, read_too_big
+from glb.waiting import unless
+
+log = logging.getLogger(__name__)
+
+_LONGEST_MESSAGE = 2048
+_PAUSE_SECONDS = 0.01  # after each message: a flood of them costs little, and those that are lost come again
+
+
+async def learn_path_mtus(
+    path_mtus: PathMtus, loaded: Callable[[], Loaded], actions: Actions[Controller], stop: asyncio.Event
+) -> None:
+    """loaded: the files that are in force."""
+    try:
+        messages = open_messages()
+    except OSError as error:
+        log.warning("path MTUs are not learned from routers: no raw ICMP socket (%s); CAP_NET_RAW is needed", error)
+        return
+    loop = asyncio.get_running_loop()
+    with messages:
+        while (packet := await unless(stop, loop.sock_recv(messages, _LONGEST_MESSAGE))) is not None:
+            if _take_up(path_mtus, packet, loaded()):
+                actions.put_nowait(Controller.look_around)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _take_up(path_mtus: PathMtus, packet: bytes, loaded: Loaded) -> bool:
+    message = read_too_big(packet)
+    if message is None:
+        return False
+    backends: set[IPv4Address] = {backend.address for backend in loaded.layout.backends}
+    return path_mtus.learn(message, loaded.config.outbound_src_ip, backends, time.monotonic())

@@ -1,0 +1,137 @@
+"""What routers say about the size of the tunnel's own packets (RFC 1191), learned by backend.
+
+The kernel takes up such a message only for a packet that one of its sockets has sent. The XDP program's packets have none,
+so a daemon reads the messages itself. It treats them as the kernel does: an MTU below `net.ipv4.route.min_pmtu` is raised to
+that, and what was learned expires after `net.ipv4.route.mtu_expires` seconds, when larger packets are tried again.
+"""
+
+import ctypes
+import socket
+import struct
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from glb.network.routes import TUNNEL_PORT
+
+_SETTINGS = Path("/proc/sys/net/ipv4/route")
+_MIN_PMTU, _MTU_EXPIRES = 552, 600  # the kernel's defaults, where the namespace does not show them
+_LEAST_SOURCE_PORT = 0x8000  # of the tunnel: bpf/encapsulate.h
+_UDP = socket.IPPROTO_UDP
+_DONT_FRAGMENT = 0x4000
+_FRAGMENTATION_NEEDED = 0x0304  # type and code
+_IPV4_HEADER, _ICMP_HEADER, _UDP_PORTS = 20, 8, 4
+# RFC 1191, section 7: MTUs that links have, for routers that do not name theirs.
+_PLATEAUS = (32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68)
+_ATTACH_FILTER = 26  # SO_ATTACH_FILTER
+# Takes "fragmentation needed" alone: x = length of the IP header; half-word at x; equal? all of it; or nothing.
+_FILTER = ((0xB1, 0, 0, 0), (0x48, 0, 0, 0), (0x15, 0, 1, _FRAGMENTATION_NEEDED), (0x06, 0, 0, 0xFFFF), (0x06, 0, 0, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class TooBig:
+    """A router's "fragmentation needed" and the UDP datagram with DF that it quotes.
+
+    length: the quoted IP packet's, in bytes. mtu: of the next link; 0 if the router does not name it.
+    """
+
+    source: IPv4Address
+    destination: IPv4Address
+    source_port: int
+    port: int
+    length: int
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    mtu: int
+    until: float
+
+
+class PathMtus:
+    """The MTUs that were learned, by backend. One thread may learn while others read."""
+
+    def __init__(self, floor: int, lifetime: float) -> None:
+        """floor: in bytes, below which nothing is believed. lifetime: in seconds."""
+        self._floor = floor
+        self._lifetime = lifetime
+        self._known: Mapping[IPv4Address, _Learned] = {}
+
+    def learn(self, message: TooBig, source: IPv4Address, backends: Collection[IPv4Address], now: float) -> bool:
+        """Take up a message; returns whether an MTU is another one now.
+
+        source: where the tunnel's packets come from. Messages about anything else than a packet of the tunnel to one of
+        the backends are ignored, and so are those whose MTU would have let the packet pass, or is above what is known.
+        """
+        of_tunnel = message.port == TUNNEL_PORT and message.source_port >= _LEAST_SOURCE_PORT
+        if not of_tunnel or message.source != source or message.destination not in backends:
+            return False
+        mtu = message.mtu or next((plateau for plateau in _PLATEAUS if plateau < message.length), self._floor)
+        if mtu >= message.length:
+            return False
+        mtu = max(mtu, self._floor)
+        before = self.current(now).get(message.destination)
+        if before is not None and before < mtu:
+            return False
+        self._known = {**self._known, message.destination: _Learned(mtu, now + self._lifetime)}
+        return before != mtu
+
+    def current(self, now: float) -> dict[IPv4Address, int]:
+        """What holds now, in bytes of outer packet."""
+        return {backend: learned.mtu for backend, learned in self._known.items() if learned.until > now}
+
+
+def path_mtus() -> PathMtus:
+    """None learned yet, by the kernel's own limits."""
+    return PathMtus(_setting("min_pmtu", _MIN_PMTU), _setting("mtu_expires", _MTU_EXPIRES))
+
+
+def open_messages() -> socket.socket:
+    """A socket that receives "fragmentation needed" alone. Raises OSError: it needs CAP_NET_RAW."""
+    code = b"".join(struct.pack("=HBBI", *step) for step in _FILTER)
+    steps = ctypes.create_string_buffer(code)
+    messages = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_ICMP)
+    try:
+        program = struct.pack("@HP", len(_FILTER), ctypes.addressof(steps))  # struct sock_fprog
+        messages.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
+    except BaseException:
+        messages.close()
+        raise
+    return messages
+
+
+def read_too_big(packet: bytes) -> TooBig | None:
+    """What an IPv4 packet with an ICMP message says; None if it is damaged, or about no UDP datagram with DF."""
+    message = packet[_header_length(packet) :]
+    quote = message[_ICMP_HEADER:]
+    length = _header_length(quote)
+    if len(quote) < max(length, _IPV4_HEADER) + _UDP_PORTS or _sum(message) != 0xFFFF:
+        return None
+    kind, mtu = struct.unpack_from("!H4xH", message)
+    total, fragment, protocol = struct.unpack_from("!H2xHxB", quote, 2)
+    if kind != _FRAGMENTATION_NEEDED or quote[0] >> 4 != 4 or protocol != _UDP or fragment != _DONT_FRAGMENT:
+        return None
+    source_port, port = struct.unpack_from("!HH", quote, length)
+    return TooBig(IPv4Address(quote[12:16]), IPv4Address(quote[16:20]), source_port, port, total, mtu)
+
+
+def _header_length(packet: bytes) -> int:
+    return (packet[0] & 0xF) * 4 if packet else 0
+
+
+def _sum(message: bytes) -> int:
+    """The Internet checksum's sum (RFC 1071): all ones over a message that is intact."""
+    padded = message + bytes(len(message) % 2)
+    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+def _setting(name: str, default: int) -> int:
+    with suppress(OSError, ValueError):
+        return int((_SETTINGS / name).read_text())
+    return default
