@@ -77,6 +77,14 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
         )
     if facts["running"]:
         lines.add_row("metrics", _answering(facts["metrics"], facts["metrics_trouble"]))
+    if facts["mtu"]:
+        paths = (f"{address}  {mtu}" for address, mtu in facts["path_mtus"].items())
+        lines.add_row(
+            "MTU",
+            "\n".join(
+                (f"{facts['mtu']}, and less on the paths to:" if facts["path_mtus"] else str(facts["mtu"]), *paths)
+            ),
+        )
     for table in facts["tables"]:
         lines.add_row("table", f"{table['name']}, {table['depth']} hops a row")
         lines.add_row("  binds", "\n".join(table["binds"]))

@@ -84,6 +84,10 @@ class Report:
     new_binds: tuple[tuple[str, str], ...] = ()
     """Binds, as (table, bind), that were added while this daemon ran, and so have been counted from their first packet
     on."""
+    mtu: int | None = None
+    """Bytes of outer packet that a director sends at most: the interface's MTU, or as configured."""
+    path_mtus: Mapping[str, int] = field(default_factory=dict)
+    """The same for backends whose path takes less, by the route's `mtu` or by what a router said."""
     held: tuple[HeldBackend, ...] = ()
     """Backends that are healthy by `hold_share` alone."""
     cut_off: tuple[str, ...] = ()

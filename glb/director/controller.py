@@ -22,6 +22,7 @@ from glb.health.view import HealthView
 from glb.history.store import History
 from glb.history.version import HistoryError, How, Origin, Version
 from glb.network.interface import find_interface
+from glb.network.path_mtu import PathMtus
 from glb.table.builder import RowBuilder
 from glb.table.model import BuiltTable
 
@@ -47,6 +48,7 @@ class Controller:
         follow: Follow,
         monitor: Monitor,
         lanes: Lanes,
+        path_mtus: PathMtus,
     ) -> None:
         """Read the files, fill the tables and attach; nothing is attached if anything is wrong.
 
@@ -59,6 +61,7 @@ class Controller:
         self._sources = sources
         self._follow = follow
         self._lanes = lanes
+        self._path_mtus = path_mtus
         self._view = HealthView()
         self._builder = RowBuilder()
         self._checked: tuple[ForwardingTables, ...] = ()
@@ -178,7 +181,7 @@ class Controller:
                 raise error from None
 
     def _opened(self, interface: str, loaded: Loaded, socket: Path, undo: ExitStack) -> Director:
-        director = Director(interface, self._sources, loaded, socket, self._lanes.reports)
+        director = Director(interface, self._sources, loaded, socket, self._lanes.reports, self._path_mtus)
         undo.callback(director.give_up)
         return director
 

@@ -18,12 +18,14 @@ from glb.director.api import create_api
 from glb.director.controller import Controller
 from glb.director.forwarding import Forwarding
 from glb.director.health import Keeper, apply_health, follower, remember_health, report_doubts
+from glb.director.path_mtu import learn_path_mtus
 from glb.director.sources import Sources
 from glb.health.memory import load
 from glb.health.monitor import Monitor
 from glb.metrics.exporter import serve_metrics
 from glb.metrics.statsd import tell_statsd
 from glb.network.next_hops import changes
+from glb.network.path_mtu import path_mtus
 from glb.places import state_dir
 from glb.waiting import wait_for_any
 
@@ -49,11 +51,12 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
     keeper = Keeper(monitor, health_file, Lane("health file"))
     plans = Lane("plans")
     follow = follower(monitor)
+    mtus = path_mtus()
     listening: list[Listener] = []
 
     def start(lanes: Lanes) -> Controller:
         """The socket listens before the daemon says that it is ready, and not before the interfaces are its own."""
-        controller = Controller(interfaces, sources, socket_path(interfaces[0]), follow, monitor, lanes)
+        controller = Controller(interfaces, sources, socket_path(interfaces[0]), follow, monitor, lanes, mtus)
         try:
             listening.append(Listener(socket_path(interfaces[0]), group))
         except BaseException:
@@ -87,9 +90,13 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
     async def keep_health(_: Controller, __: Lanes, stop: asyncio.Event) -> None:
         await remember_health(keeper, stop)
 
+    async def learn_mtus(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
+        await learn_path_mtus(mtus, lambda: controller.loaded, _traffic(controller, lanes), stop)
+
     duties = (
         _follow_files,
         _follow_network,
+        learn_mtus,
         _report_long_loads,
         answer,
         announce,

@@ -20,7 +20,8 @@ from glb.director.self_test import self_test
 from glb.director.sources import Loaded, Sources
 from glb.errors import GlbError
 from glb.network.interface import find_interface
-from glb.network.next_hops import resolve
+from glb.network.next_hops import Paths, resolve
+from glb.network.path_mtu import PathMtus
 from glb.network.refusal import news
 from glb.network.vlans import vlan_devices
 from glb.table.handover import binds_of_nobody
@@ -55,11 +56,14 @@ class Director:
     belongs to the lane `loads`.
     """
 
-    def __init__(self, interface: str, sources: Sources, loaded: Loaded, socket: Path, reports: Lane) -> None:
+    def __init__(
+        self, interface: str, sources: Sources, loaded: Loaded, socket: Path, reports: Lane, path_mtus: PathMtus
+    ) -> None:
         """Load the program, or find that what runs on the interface is the same; nothing is changed yet.
 
         Raises NetworkError or DatapathError.
         """
+        self._path_mtus = path_mtus
         self._attachment = Attachment(find_interface(interface))
         try:
             surroundings = self._find_surroundings(loaded, _NEXT_HOP_SECONDS)
@@ -210,9 +214,13 @@ class Director:
         routed = loaded.config.egress is Egress.FIB
         vlans = vlan_devices() if routed else {}
         if gateway:
-            return Surroundings(interface.mac, mtu, dict.fromkeys(backends, gateway), vlans=vlans)
-        paths = resolve(interface, backends, wait, loaded.config.outbound_src_ip, any_interface=routed)
-        return Surroundings(interface.mac, mtu, paths.macs, paths.refusals, vlans)
+            paths = Paths(dict.fromkeys(backends, gateway))
+        else:
+            paths = resolve(interface, backends, wait, loaded.config.outbound_src_ip, any_interface=routed)
+        learned = self._path_mtus.current(time.monotonic())
+        mtus = {backend: min(paths.mtus.get(backend, mtu), learned.get(backend, mtu)) for backend in backends}
+        less = {backend: path_mtu for backend, path_mtu in mtus.items() if path_mtu < mtu}
+        return Surroundings(interface.mac, mtu, paths.macs, paths.refusals, vlans, less)
 
     def _follow_network(self) -> None:
         surroundings = self._find_surroundings(self._current, 0)
@@ -270,7 +278,12 @@ class Director:
         refusals = {str(address): str(refusal) for address, refusal in sorted(surroundings.refusals.items())}
         for refused in news(refusals, self.report.unreachable):
             log.warning("%s: no next hop to %s", self.interface, refused)
-        self._reporter.change(unreachable=refusals)
+        mtus = {str(address): mtu for address, mtu in sorted(surroundings.mtus.items())}
+        for address in mtus.keys() - self.report.path_mtus.keys():
+            log.warning(
+                "%s: the path to %s takes %d bytes, less than the interface", self.interface, address, mtus[address]
+            )
+        self._reporter.change(unreachable=refusals, mtu=surroundings.mtu, path_mtus=mtus)
 
 
 def _adopted(attachment: Attachment, layout: Layout) -> DirectorDatapath | None:

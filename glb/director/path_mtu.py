@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from ipaddress import IPv4Address
 
-from glb.daemon.lifecycle import Actions
-from glb.director.controller import Controller
+from glb.daemon.lane import Worker
+from glb.director.forwarding import Forwarding
 from glb.director.sources import Loaded
 from glb.network.path_mtu import PathMtus, open_messages, read_too_big
 from glb.waiting import unless
@@ -19,7 +19,7 @@ _PAUSE_SECONDS = 0.01  # after each message: a flood of them costs little, and t
 
 
 async def learn_path_mtus(
-    path_mtus: PathMtus, loaded: Callable[[], Loaded], actions: Actions[Controller], stop: asyncio.Event
+    path_mtus: PathMtus, loaded: Callable[[], Loaded], traffic: Worker[Forwarding], stop: asyncio.Event
 ) -> None:
     """loaded: the files that are in force."""
     try:
@@ -31,7 +31,7 @@ async def learn_path_mtus(
     with messages:
         while (packet := await unless(stop, loop.sock_recv(messages, _LONGEST_MESSAGE))) is not None:
             if _take_up(path_mtus, packet, loaded()):
-                actions.put_nowait(Controller.look_around)
+                traffic.post_once("a path MTU", Forwarding.refresh)
             await asyncio.sleep(_PAUSE_SECONDS)
 
 

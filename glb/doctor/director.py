@@ -12,6 +12,7 @@ from glb.network.refusal import Cause
 _TUNNEL = 20 + 8 + 8  # IPv4, UDP, GUE with the first word of private data
 _HOP = 4
 _CLIENTS_MTU = 1500
+_LEAST_IPV6_MTU = 1280  # RFC 8200, section 5
 
 _ADD_ROUTE = "`ip route get BACKEND` shows what the kernel finds; add a route to the backend by this interface"
 _REMEDIES = {
@@ -33,7 +34,9 @@ def judge_director(facts: DaemonFacts) -> Iterator[Finding]:
     if facts.link is None or facts.config is None:
         return
     yield _source(facts, facts.config.outbound_src_ip)
-    yield _mtu(facts, facts.config.mtu or facts.link.mtu, facts.config.alt_hash_fields is not None)
+    two_rows = facts.config.alt_hash_fields is not None
+    yield _mtu(facts, facts.config.mtu or facts.link.mtu, two_rows)
+    yield from _path_mtus(facts, two_rows)
     yield _vips(facts)
     yield from _backends(facts)
     yield from judge_reach(facts)
@@ -53,14 +56,41 @@ def _source(facts: DaemonFacts, source: IPv4Address) -> Finding:
 
 def _mtu(facts: DaemonFacts, mtu: int, two_rows: bool) -> Finding:
     name = facts.report.interface
-    hops = max((table.depth for table in facts.report.tables), default=1) * (2 if two_rows else 1)
-    overhead = _TUNNEL + _HOP * (hops - 1)
+    hops = _hops(facts, two_rows)
+    overhead = _overhead(facts, two_rows)
     fits = mtu - overhead
     what = f"MTU {mtu} less the tunnel's {overhead} bytes ({hops} hops): packets of {fits} bytes fit"
     if fits >= _CLIENTS_MTU:
         return Finding(name, "mtu", Level.OK, what)
     remedy = f"an MTU of at least {_CLIENTS_MTU + overhead} between directors and proxies; until then clients are told"
     return Finding(name, "mtu", Level.WARNING, what, remedy)
+
+
+def _path_mtus(facts: DaemonFacts, two_rows: bool) -> Iterator[Finding]:
+    for backend, mtu in facts.report.path_mtus.items():
+        fits = mtu - _overhead(facts, two_rows)
+        if fits >= _CLIENTS_MTU:
+            continue
+        what = f"the path to {backend} takes {mtu} bytes: packets of {fits} bytes fit, and clients are told so"
+        remedy = f"`ip route get {backend}` shows a route's mtu; else a router on the path: raise the MTU of its link"
+        if fits >= _LEAST_IPV6_MTU or not _has_ipv6(facts):
+            yield Finding(facts.report.interface, "mtu", Level.WARNING, what, remedy)
+        else:
+            what += f"; IPv6 clients send {_LEAST_IPV6_MTU} bytes all the same, which are lost"
+            yield Finding(facts.report.interface, "mtu", Level.ERROR, what, remedy)
+
+
+def _has_ipv6(facts: DaemonFacts) -> bool:
+    return any(bind.startswith("[") for table in facts.report.tables for bind in table.binds)
+
+
+def _hops(facts: DaemonFacts, two_rows: bool) -> int:
+    return max((table.depth for table in facts.report.tables), default=1) * (2 if two_rows else 1)
+
+
+def _overhead(facts: DaemonFacts, two_rows: bool) -> int:
+    """Bytes that the tunnel adds, of the table with the longest rows."""
+    return _TUNNEL + _HOP * (_hops(facts, two_rows) - 1)
 
 
 def _vips(facts: DaemonFacts) -> Finding:

@@ -37,6 +37,7 @@ def families(samples: Sequence[Sample]) -> Iterator[Metric]:
         yield _load_times(samples)
         yield from _traffic(samples)
         yield from _backends(samples)
+        yield _path_mtus(samples)
     else:
         yield _forwards(samples)
         yield _gauge(
@@ -190,6 +191,22 @@ def _backends(samples: Sequence[Sample]) -> Iterator[Metric]:
 
 def _held(sample: Sample) -> frozenset[tuple[str, str]]:
     return frozenset((held.table, held.backend) for held in sample.report.held)
+
+
+def _path_mtus(samples: Sequence[Sample]) -> Metric:
+    reports = [sample.report for sample in samples]
+    return _gauge(
+        "glb_director_backend_mtu_bytes",
+        "The longest outer packet that the path to a backend takes, as far as routes and routers say.",
+        ("interface", "table", "backend"),
+        (
+            [report.interface, table.name, address, report.path_mtus.get(address, report.mtu)]
+            for report in reports
+            if report.mtu is not None
+            for table in report.tables
+            for address in table.backends
+        ),
+    )
 
 
 def _gauge(name: str, documentation: str, labels: Sequence[str], rows: Iterable[Sequence[str | float]]) -> Metric:

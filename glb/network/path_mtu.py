@@ -1,8 +1,8 @@
 """What routers say about the size of the tunnel's own packets (RFC 1191), learned by backend.
 
-The kernel takes up such a message only for a packet that one of its sockets has sent. The XDP program's packets have none,
-so a daemon reads the messages itself. It treats them as the kernel does: an MTU below `net.ipv4.route.min_pmtu` is raised to
-that, and what was learned expires after `net.ipv4.route.mtu_expires` seconds, when larger packets are tried again.
+The kernel takes up such a message only for a packet that one of its sockets has sent. The XDP program's packets have
+none, so a daemon reads the messages itself. It treats them as the kernel does: an MTU below `net.ipv4.route.min_pmtu`
+is raised to that, and what was learned expires after `net.ipv4.route.mtu_expires` seconds.
 """
 
 import ctypes

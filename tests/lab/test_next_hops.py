@@ -1,21 +1,25 @@
-"""Directors and proxies find the MACs on their ways by themselves, and notice when one changes."""
+"""Directors and proxies find the MACs on their ways by themselves, and the MTUs, and notice when one changes."""
 
+import subprocess
 import time
 from itertools import count
 
 from pyroute2 import IPRoute
 
 from glb.lab import Lab, hosts
+from glb.lab.process import argv_in
 from glb.scapy import GLBGUE
+from tests.lab.helpers.commands import counts, facts, faults
+from tests.lab.helpers.packets import wait_for
 
 NEW_MAC = "02:00:0a:4d:ff:01"
 BOUND_S = 40.0
 ENOUGH_FOR_BOTH_DIRECTORS = 12  # each connection has a port of its own, by which the router chooses
 
 
-def proxy_for(lab: Lab, client: str) -> str:
+def proxy_for(lab: Lab, client: str, path: str = "") -> str:
     """Which proxy answers this client; nothing if none does within a second."""
-    url = f"http://{hosts.VIP4}/"
+    url = f"http://{hosts.VIP4}/{path}"
     return lab.run("client", ["curl", "-s", "--max-time", "1", "--interface", client, url]).stdout.strip()
 
 
@@ -40,3 +44,53 @@ def test_a_proxy_that_gets_another_mac_is_found_again(lab: Lab) -> None:
             assert time.monotonic() < deadline, "a director still sends to the old MAC"
             in_a_row = in_a_row + 1 if proxy_for(lab, client) == "proxy1" else 0
         capture.wait_for(lambda frame: frame.packet().dst == NEW_MAC and GLBGUE in frame.packet())
+
+
+def ip(lab: Lab, host: str, words: str) -> None:
+    subprocess.run(argv_in(lab.namespace(host), ["ip", *words.split()]), check=True)
+
+
+def path_mtus(lab: Lab, director: str) -> dict[str, int]:
+    found: dict[str, int] = facts(lab, director, "director", "status", "--iface", director)[0]["path_mtus"]
+    return found
+
+
+def test_a_routers_smaller_mtu_towards_a_proxy_is_learned_and_told_to_clients(lab: Lab) -> None:
+    """The router's link to the proxy takes 1400 bytes; a request of two full segments is longer than that with the
+    tunnel's headers."""
+    proxy, router = hosts.proxy(3).ipv4, hosts.ROUTER.ipv4
+    assert proxy
+    assert router
+    directors = [director.name for director in lab.directors]
+    client = a_client_of(lab, "proxy3")
+    long_request = "?" + "x" * 2800
+
+    def learned(_: str) -> bool:
+        return {str(proxy.ip): 1400} in [path_mtus(lab, director) for director in directors]
+
+    ip(lab, "router", f"route add {proxy.ip}/32 dev router mtu lock 1400")
+    for director in directors:
+        ip(lab, director, f"route add {proxy.ip}/32 via {router.ip}")
+    try:
+        wait_for(lambda: learned(proxy_for(lab, client, long_request)), "a director learns the path's MTU")
+        wait_for(lambda: proxy_for(lab, client, long_request) == "proxy3", "a long request is answered")
+        met = counts(lab)
+        assert sum(met[director]["pass_path_mtu"] for director in directors) > 0
+        assert sum(met[director]["answered_too_big"] for director in directors) > 0
+    finally:
+        for director in directors:
+            ip(lab, director, f"route del {proxy.ip}/32")
+        ip(lab, "router", f"route del {proxy.ip}/32")
+
+
+def test_a_directors_own_route_limits_the_path(lab: Lab) -> None:
+    proxy = hosts.proxy(2).ipv4
+    assert proxy
+    ip(lab, "director1", f"route add {proxy.ip}/32 dev director1 mtu lock 1450")
+    try:
+        wait_for(lambda: path_mtus(lab, "director1").get(str(proxy.ip)) == 1450, "the route's MTU is seen")
+        assert "the path to 10.77.0.102 takes 1450 bytes" in lab.log("director1")
+        assert ("mtu", "warning") in faults(lab, "director1")
+    finally:
+        ip(lab, "director1", f"route del {proxy.ip}/32")
+    wait_for(lambda: str(proxy.ip) not in path_mtus(lab, "director1"), "the path is as large as before again")

@@ -84,7 +84,8 @@ class Stop(Exception):
 @dataclass(frozen=True)
 class Director:
     """`mac` and `mtu` are the interface's; `next_hops` has the MAC on the way to each backend, where it is known and
-    the configuration has no gateway's; `mtus` that of the path to a backend, where it is less; `may_answer` is what the rate limit says.
+    the configuration has no gateway's; `mtus` that of the path to a backend, where it is less; `may_answer` is what
+    the rate limit says.
     """
 
     config: Document

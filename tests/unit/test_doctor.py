@@ -67,6 +67,7 @@ def vip(address: IPv4Address | IPv6Address, **changes: Any) -> VipFacts:
     return replace(there, **changes)
 
 
+V6 = (TableSummary("web", ("[2001:db8:f::10]:80/tcp",), {"10.0.0.1": "active"}, 3),)
 PROXY = replace(DIRECTOR, report=replace(REPORT, role="proxy", tables=()), config=None, vips=(vip(VIP4), vip(VIP6)))
 
 
@@ -179,6 +180,8 @@ def test_a_director_without_a_fault(changes: dict[str, Any]) -> None:
         ({"report": replace(REPORT, error="tables[0]: bad")}, ("files", Level.ERROR)),
         ({"current": None}, ("files", Level.ERROR)),
         ({"current": False}, ("files", Level.WARNING)),
+        ({"report": replace(REPORT, path_mtus={"10.0.0.1": 1400})}, ("mtu", Level.WARNING)),
+        ({"report": replace(REPORT, path_mtus={"10.0.0.1": 1300}, tables=V6)}, ("mtu", Level.ERROR)),
         *(({"next_hops": {"10.0.0.1": Refusal(cause)}}, ("backend", Level.ERROR)) for cause in Cause),
         ({"stopped": True}, ("daemon", Level.ERROR)),
         ({"silent": "eth0.sock: no answer"}, ("control", Level.ERROR)),

@@ -28,6 +28,8 @@ REPORT = Report(
         TableSummary("web", ("203.0.113.10:80/tcp",), {"10.0.0.1": "active", "10.0.0.2": "draining, unhealthy"}, 3),
     ),
     unreachable={"10.0.0.2": "no route"},
+    mtu=1500,
+    path_mtus={"10.0.0.2": 1400},
     held=(HeldBackend("web", "10.0.0.1", "tcp 80: timeout"),),
     cut_off=("web",),
 )
@@ -62,6 +64,8 @@ def test_counters_and_states_are_told_with_their_labels() -> None:
         'glb_director_backend_packets_total{backend="10.0.0.2",interface="eth0",table="web"} 1.0',
         'glb_director_backend_state{backend="10.0.0.2",interface="eth0",state="draining",table="web"} 1.0',
         'glb_director_backend_healthy{backend="10.0.0.2",interface="eth0",table="web"} 0.0',
+        'glb_director_backend_mtu_bytes{backend="10.0.0.1",interface="eth0",table="web"} 1500.0',
+        'glb_director_backend_mtu_bytes{backend="10.0.0.2",interface="eth0",table="web"} 1400.0',
         'glb_director_backend_next_hop_known{backend="10.0.0.2",interface="eth0",table="web"} 0.0',
         'glb_director_backend_next_hop_known{backend="10.0.0.1",interface="eth0",table="web"} 1.0',
         'glb_director_backend_held{backend="10.0.0.1",interface="eth0",table="web"} 1.0',
