@@ -39,7 +39,7 @@ class Forwarding:
         self.directors = tuple(directors)
         self._builder = builder
         self._health = health
-        self._view = health()
+        self._view: HealthView | None = None  # the newest may be newer than what the directors have been loaded with
         self._newest = self.directors[0].loaded.digest
         self.refresh_seconds = 0.0
         """How long the last refresh took."""
