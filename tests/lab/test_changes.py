@@ -314,7 +314,8 @@ def test_a_refused_edit_is_kept_beside_the_file_when_other_tables_are_applied(
     aside = json.loads(done.stdout)["set_aside"]
     assert aside["path"] == str(refused)
     assert aside["fault"] == f'{lab.table_path}: line 5, column 7: a "," or the closing bracket is expected here'
-    assert f"is kept as {refused}; it was refused: {aside['fault']}" in done.stderr
+    warning = json.loads(done.stderr)["warning"]
+    assert f"is kept as {refused}; it was refused: {aside['fault']}" in warning
     assert f"was never loaded, and is kept as {refused}" in lab.log("director1")
 
 
