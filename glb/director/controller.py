@@ -233,10 +233,18 @@ class Controller:
         logged."""
         self._kept.keep(self.loaded.contents)
         try:
-            self.version = self.history.record(self.loaded.source, self.loaded.tables_digest, self._origin)
+            source, digest = self.loaded.source, self.loaded.tables_digest
+            self.version = self.history.record(source, digest, self._origin, self._is_current(source))
         except HistoryError as error:
             self.version = None
             log.error("history: this version is not kept, traffic goes on: %s", error)
+
+    def _is_current(self, source: bytes) -> bool:
+        """Whether the table file still has this content."""
+        try:
+            return self._sources.contents().table == source
+        except GlbError:
+            return False
 
     def _reject(self, error: Exception) -> list[Outcome]:
         self._seen = self._digest_now()

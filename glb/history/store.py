@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 from glb.config.atomic import replace_file
@@ -24,6 +25,9 @@ KEPT = 100
 """Versions that are kept at most, "KEPT_BYTES" permitting."""
 
 KEPT_BYTES = 64 << 20
+
+_OVERTAKEN = 4
+"""Versions among which a content is looked up that the file no longer has: daemons may load it seconds apart."""
 
 _NAME = re.compile(r"[0-9]{6,}\.json")
 
@@ -58,16 +62,18 @@ class History:
         with self._locked():
             announce(self.folder, data, origin)
 
-    def record(self, data: bytes, digest: str, origin: Origin) -> Version:
+    def record(self, data: bytes, digest: str, origin: Origin, is_current: bool = True) -> Version:
         """Keep a file's content as the newest version, unless it is that already; a version is not renamed later.
 
-        digest: of its tables. Whoever has seen only that the file changed (an edit, a start) records it as what was
-        announced. Raises HistoryError if it cannot be kept.
+        digest: of its tables. An origin that only says that the file has changed (an edit, a start) is replaced by what
+        was announced. is_current: whether the file still has this content; if not, and another daemon has recorded it
+        and what came after it, nothing is added. Raises HistoryError if it cannot be kept.
         """
         with self._locked():
-            latest = self._latest()
-            if latest is not None and latest.file_digest == file_digest_of(data):
-                return latest.version
+            newest = 1 if is_current else _OVERTAKEN
+            for kept in islice(self._readable(), newest):
+                if kept.file_digest == file_digest_of(data):
+                    return kept.version
             known = announced(self.folder, data) if origin.how in (How.EDIT, How.START) else None
             version = self._add(data, digest, known or origin)
             withdraw(self.folder)
@@ -134,9 +140,6 @@ class History:
             size += path.stat().st_size
             if position >= self._kept or size > self._kept_bytes:
                 yield path
-
-    def _latest(self) -> Kept | None:
-        return next(self._readable(), None)
 
     def _readable(self) -> Iterator[Kept]:
         for number in self._numbers():

@@ -206,6 +206,17 @@ def test_a_disk_that_is_full_is_told_and_leaves_no_half_version(
     assert [entry.name for entry in history.folder.iterdir()] == ["000001.json"]
 
 
+def test_a_daemon_that_loads_an_overtaken_content_late_adds_no_version(history: History) -> None:
+    first = keep(history, b"one", ALICE)
+    second = keep(history, b"two", ALICE)
+
+    late = history.record(b"one", DIGEST, Origin(), is_current=False)
+
+    assert late == first
+    assert history.listing().versions == [second, first]
+    assert history.record(b"one", DIGEST, Origin()).number == 3  # the file has it again
+
+
 def test_daemons_that_load_the_same_file_at_once_write_each_version_once(history: History) -> None:
     context = multiprocessing.get_context("fork")
     for content in (b"one", b"two", b"three"):
