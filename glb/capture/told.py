@@ -1,5 +1,6 @@
 """What is told of a packet's visit, by this host's datapaths or by another host's trace: a line of JSON each."""
 
+import json
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -87,8 +88,8 @@ _LINE = TypeAdapter(Told)
 
 
 def to_line(told: Told) -> str:
-    """As JSON, without the line's end."""
-    return _LINE.dump_json(told).decode()
+    """As JSON in ASCII, without the line's end."""
+    return json.dumps(_LINE.dump_python(told, mode="json"))
 
 
 def of_line(line: str | bytes) -> Told:

@@ -12,6 +12,7 @@ from glb.ctl.output import Format, Output, emit, grid, warn
 from glb.ctl.past import Past, past_of
 from glb.ctl.which import Iface
 from glb.history.version import Kept, Version
+from glb.printable import printable_line
 
 
 def history_command(
@@ -45,7 +46,8 @@ def _render(versions: list[Version]) -> RenderableType:
     lines.columns[1].no_wrap = True
     for version in versions:
         time = version.time.partition(".")[0].replace("T", " ")
-        lines.add_row(str(version.number), time, version.how, version.author, version.digest[:12], version.note)
+        author, note = printable_line(version.author), printable_line(version.note)
+        lines.add_row(str(version.number), time, version.how, author, version.digest[:12], note)
     return lines
 
 

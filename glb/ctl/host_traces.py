@@ -10,7 +10,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from threading import Event
 
@@ -23,6 +23,7 @@ from glb.ctl.watch import BEGUN, until_signal
 _LOOK_SECONDS = 0.1
 _END_SECONDS = 10.0  # that a trace has to put the programs back in their places, and say so
 _KEPT_WORDS = 50
+_LINE_BYTES = 1 << 16
 _LAST_WORDS = 3
 _NO_SSH = 255
 _NO_COMMAND = 127
@@ -60,7 +61,7 @@ class HostTrace:
         began = time.monotonic()
         try:
             self._process = process = await asyncio.create_subprocess_exec(
-                *self._argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
+                *self._argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True, limit=_LINE_BYTES
             )
         except OSError as error:
             raise CaptureError(f"{self.host}: {self._argv[0]}: {error.strerror}") from error
@@ -95,14 +96,14 @@ class HostTrace:
             self._process.terminate()
 
     async def _read_visits(self, output: asyncio.StreamReader, tell: Callable[[Told], None]) -> None:
-        async for line in output:
+        async for line in _lines(output):
             if line.startswith(b"{"):
                 tell(replace(of_line(line), host=self.host))
             else:  # from a shell's profile
                 self._hear(line)
 
     async def _read_words(self, output: asyncio.StreamReader) -> None:
-        async for line in output:
+        async for line in _lines(output):
             self._hear(line)
 
     def _hear(self, line: bytes) -> None:
@@ -130,6 +131,15 @@ class HostTrace:
     @property
     def _last_words(self) -> str:
         return "; ".join(list(self._said)[-_LAST_WORDS:]) or "nothing was said"
+
+
+async def _lines(output: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Raises CaptureError at a line that is longer than any of glbctl's."""
+    try:
+        async for line in output:
+            yield line
+    except ValueError as error:  # as asyncio reports it
+        raise CaptureError(f"a line of more than {_LINE_BYTES} bytes, which is not glbctl's; its trace ends") from error
 
 
 def here(host: str, arguments: Sequence[str]) -> HostTrace:

@@ -2,18 +2,36 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from itertools import pairwise, takewhile
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
+
+from glb.printable import printable_text
+
+
+class SafeConsole(Console):
+    """A console on which text from elsewhere (other hosts, notes, answers of backends) cannot control the terminal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Before its width is measured, so that nothing of it is cut off."""
+        return super().render_str(printable_text(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Every text passes here on its way to the terminal; rich's own control codes are marked as such."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable_text(segment.text))
+
 
 # No markup: the brackets of an IPv6 address would be taken for it.
-console = Console(highlight=False, markup=False)
-errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+console = SafeConsole(highlight=False, markup=False)
+errors = SafeConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 class Format(StrEnum):

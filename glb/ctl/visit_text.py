@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from glb.capture.told import Told
+from glb.printable import printable_line
 
 _FURTHER = " " * 8
 _STYLES = {"drop": "red", "tx": "green"}
@@ -16,7 +17,7 @@ def heading(told: Told, *, with_host: bool = False) -> Text:
     stamp = datetime.fromtimestamp(told.time).strftime("%H:%M:%S.%f")
     place = f"{told.host} {told.interface}" if with_host else told.interface
     packet = str(told.packet) if told.packet else f"{told.length} bytes that are no IP packet"
-    return Text.assemble((stamp, "dim"), f" {place}  ", (packet, "bold"))
+    return Text.assemble((stamp, "dim"), f" {printable_line(place)}  ", (printable_line(packet), "bold"))
 
 
 def fitted(line: Text, console: Console) -> list[Text]:
@@ -30,10 +31,10 @@ def fitted(line: Text, console: Console) -> list[Text]:
 
 
 def decision(told: Told) -> Text:
-    return Text(told.decision, _STYLES.get(told.action, ""))
+    return Text(printable_line(told.decision), _STYLES.get(told.action, ""))
 
 
 def paragraph(told: Told, *, with_host: bool = False) -> list[Text]:
     """A visit with all that is known of the decision, a line each."""
-    lines = [Text(str(told.row))] * (told.row is not None) + [decision(told)]
+    lines = [Text(printable_line(str(told.row)))] * (told.row is not None) + [decision(told)]
     return [heading(told, with_host=with_host), *(Text("    ").append_text(line) for line in lines)]
