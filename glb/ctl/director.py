@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from glb.ctl.options import ConfigFile, Keep, TableFile
+from glb.ctl.options import ConfigFile, Keep, Log, TableFile
 from glb.ctl.output import Format, Output, emit
 from glb.ctl.routing import announce, drain
 from glb.ctl.status import facts_of_role, render
-from glb.daemon.lifecycle import set_up_logging
+from glb.daemon.log import LogFormat, set_up_logging
 
 app = typer.Typer(help="The director: takes clients' packets and tunnels them to the proxies.", no_args_is_help=True)
 
@@ -28,7 +28,14 @@ Group = Annotated[
 
 
 @app.command()
-def run(iface: Interfaces, config: ConfigFile, table: TableFile, keep: Keep = False, group: Group = None) -> None:
+def run(
+    iface: Interfaces,
+    config: ConfigFile,
+    table: TableFile,
+    keep: Keep = False,
+    group: Group = None,
+    log: Log = LogFormat.TEXT,
+) -> None:
     """Run the director on one or more interfaces, in the foreground.
 
     It is ready when it says so, to the service manager as well (sd_notify). SIGHUP, or a change of one of the files,
@@ -39,7 +46,7 @@ def run(iface: Interfaces, config: ConfigFile, table: TableFile, keep: Keep = Fa
         raise typer.BadParameter(f"--iface {', '.join(sorted(repeated))} is there twice")
     from glb.director import daemon  # here, since it takes most of a second
 
-    set_up_logging()
+    set_up_logging(log)
     asyncio.run(daemon.run(iface, config, table, keep, group))
 
 

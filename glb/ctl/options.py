@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from glb.daemon.log import LogFormat
+
 Interface = Annotated[str, typer.Option("--iface", help="The network interface that packets come in by.")]
 ConfigFile = Annotated[Path, typer.Option("--config", help="The director's configuration (JSON).")]
 TableFile = Annotated[
@@ -15,3 +17,4 @@ TableArgument = Annotated[
     Path, typer.Argument(metavar="TABLE", help="A file of forwarding tables: source (JSON) or binary.")
 ]
 Keep = Annotated[bool, typer.Option("--keep", help="Leave the datapath attached, and at work, when the daemon stops.")]
+Log = Annotated[LogFormat, typer.Option("--log", help="The log's lines: text, or one JSON object each.")]

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from glb.ctl.options import Interface, Keep
+from glb.ctl.options import Interface, Keep, Log
 from glb.ctl.output import Format, Output, emit
 from glb.ctl.status import facts_of_role, render
-from glb.daemon.lifecycle import set_up_logging
+from glb.daemon.log import LogFormat, set_up_logging
 
 app = typer.Typer(
     help="The proxy: takes packets out of the tunnel, or sends them on to the next hop.", no_args_is_help=True
@@ -24,6 +24,7 @@ def run(
         Path | None, typer.Option("--config", help="The proxy's configuration (JSON): whom it takes packets from.")
     ] = None,
     keep: Keep = False,
+    log: Log = LogFormat.TEXT,
 ) -> None:
     """Run the proxy agent on an interface, in the foreground.
 
@@ -33,7 +34,7 @@ def run(
     """
     from glb.proxy import daemon  # here, since it brings in a web framework
 
-    set_up_logging()
+    set_up_logging(log)
     asyncio.run(daemon.run(iface, config, keep))
 
 

@@ -11,7 +11,6 @@ import sdnotify
 
 from glb.daemon.descriptors import raise_limit
 from glb.daemon.lane import Lane
-from glb.daemon.log import standard_error
 from glb.errors import GlbError
 from glb.waiting import wait_for_any
 
@@ -20,16 +19,6 @@ log = logging.getLogger(__name__)
 
 class DaemonError(GlbError):
     """A daemon cannot start or go on. The message says what stands in the way."""
-
-
-def set_up_logging() -> None:
-    """One line an event on standard error; the journal adds the time, a terminal does not need it twice.
-
-    A log collector that hangs does not delay the daemon (log.py).
-    """
-    logging.basicConfig(stream=standard_error(), level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for chatty in ("pyroute2",):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def tell_ready(status: str) -> None:

@@ -1,9 +1,15 @@
 """The daemons' log: one line an event on standard error, which must never delay the daemon."""
 
+import json
+import logging
 import os
 import select
 import sys
 from collections import deque
+from datetime import datetime
+from enum import StrEnum
+
+from glb.printable import printable_line, printable_text
 
 _KEPT_LINES = 10_000
 _WRITE_BYTES = 4096  # what a pipe that polls as writable takes at once (PIPE_BUF, pipe(7))
@@ -39,5 +45,49 @@ class PatientStream:
                 self._kept.appendleft(data[written:])
 
 
-def standard_error() -> PatientStream:
-    return PatientStream(sys.stderr.fileno())
+class LogFormat(StrEnum):
+    """The choices of --log."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class TextFormatter(logging.Formatter):
+    """Time, level and message in one line, whatever text from elsewhere the message has; a traceback follows it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{_time(record)} {record.levelname} {printable_line(record.getMessage())}"
+        traceback = _traceback(self, record)
+        return f"{line}\n{printable_text(traceback)}" if traceback else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, and traceback if there is one; ASCII."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = {
+            "time": _time(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        traceback = _traceback(self, record)
+        return json.dumps({**facts, "traceback": traceback} if traceback else facts)
+
+
+def set_up_logging(log_format: LogFormat = LogFormat.TEXT) -> None:
+    """One line an event on standard error. A log collector that hangs does not delay the daemon."""
+    handler = logging.StreamHandler(PatientStream(sys.stderr.fileno()))
+    handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else TextFormatter())
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
+    for chatty in ("pyroute2",):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _time(record: logging.LogRecord) -> str:
+    """ISO 8601 in local time with the offset from UTC, to the millisecond."""
+    return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
+
+
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    return formatter.formatException(record.exc_info) if record.exc_info else ""

@@ -1,9 +1,15 @@
-"""A log that nobody reads does not delay the daemon, and loses nothing that it has room for."""
+"""The daemons' log: it does not delay the daemon, and text from elsewhere cannot forge its lines."""
 
 import fcntl
+import json
+import logging
 import os
+import sys
+from datetime import datetime
 
-from glb.daemon.log import PatientStream
+import pytest
+
+from glb.daemon.log import JsonFormatter, PatientStream, TextFormatter
 
 
 def test_lines_that_a_full_pipe_does_not_take_are_written_once_it_is_read() -> None:
@@ -41,3 +47,47 @@ def test_a_long_line_is_written_whole() -> None:
     assert len(os.read(read, 65536)) == 10_001
     os.close(read)
     os.close(write)
+
+
+FORGED = "answer\n2026-01-01T00:00:00.000+00:00 ERROR \x1b[2Jall backends are down\r\u2028"
+
+
+def record(message: str, *, with_traceback: bool = False) -> logging.LogRecord:
+    try:
+        raise ValueError("of\x1b[2J two\nlines")
+    except ValueError:
+        exc_info = sys.exc_info() if with_traceback else None
+    return logging.LogRecord("glb.health", logging.WARNING, "file.py", 1, "web: %s", (message,), exc_info)
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+def test_text_from_elsewhere_forges_no_line_and_reaches_no_terminal(formatter: logging.Formatter) -> None:
+    line = formatter.format(record(FORGED))
+
+    assert len(line.splitlines()) == 1
+    assert line.isprintable()
+
+
+def test_a_traceback_keeps_its_lines_and_no_other_control_character() -> None:
+    first, *rest = TextFormatter().format(record("failed", with_traceback=True)).splitlines()
+
+    assert first.endswith("WARNING web: failed")
+    assert rest[0] == "Traceback (most recent call last):"
+    assert all(line.isprintable() for line in rest)
+
+
+def test_times_of_the_log_have_their_zone() -> None:
+    event = record("x")
+    time = datetime.fromisoformat(TextFormatter().format(event).split()[0])
+
+    assert time.utcoffset() is not None
+    assert abs(time.timestamp() - event.created) < 0.01
+
+
+def test_a_line_of_the_json_log_is_one_object() -> None:
+    event = record(FORGED, with_traceback=True)
+    facts = json.loads(JsonFormatter().format(event))
+
+    assert set(facts) == {"time", "level", "logger", "message", "traceback"}
+    assert (facts["level"], facts["logger"], facts["message"]) == ("WARNING", "glb.health", f"web: {FORGED}")
+    assert datetime.fromisoformat(facts["time"]).utcoffset() is not None
