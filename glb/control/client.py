@@ -35,6 +35,10 @@ class Client:
             raise ControlError(f"{error.object!r} is no text that could be sent: it is not UTF-8") from error
         except TimeoutError as error:
             raise ControlError(f"{self._socket}: the daemon has not answered in time") from error
+        except PermissionError as error:
+            raise ControlError(
+                f"{self._socket}: permission denied; root and the members of the daemon's --group may use it"
+            ) from error
         except OSError as error:
             raise ControlError(f"{self._socket}: no daemon answers there: {error.strerror or error}") from error
         except http.client.HTTPException as error:

@@ -20,7 +20,7 @@ from glb.health.check import Check, Kind
 from glb.health.echo import Echoes
 from glb.health.errors import HealthError
 from glb.health.plan import WhyNot
-from glb.health.result import Result, failure
+from glb.health.result import Result, failure, short
 from glb.health.vip_tunnel import VipTunnel
 from glb.network.interface import local_addresses
 from glb.network.routes import is_local
@@ -200,5 +200,5 @@ def _failure(error: Exception) -> Result:
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return Result(False, "closed without an answer")
     if isinstance(error, aiohttp.ClientResponseError):
-        return Result(False, f"no HTTP: {error.message}")
+        return Result(False, short(f"no HTTP: {error.message}"))
     return failure(error)

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 HISTORY = 64
 """Changes of a backend that are remembered."""
 
+_REASONS = 8
+"""Reasons that are logged while a backend stays down, or is held: a server chooses the words of some."""
+
 Key = tuple[str, Address]
 """A backend of a table."""
 
@@ -64,10 +67,14 @@ class Ledger:
         self._judged: dict[str, float] = {}  # when each table was judged last
         self._began = clock()
         self._unsettled: dict[str, TablePlan] = {}
+        self._joined: set[Key] = set()  # came by a later plan than the first
+        self._reasons: dict[Key, set[str]] = {}  # logged since the backend's last change
 
     def follow(self, plan: Plan) -> None:
         """Take over other tables, to be settled. What is known of them stays, and what they lack is forgotten."""
         by_check = {probe.check: health for probe, health in self.probes.items()}
+        if self.plan.tables:
+            self._joined |= _keys(plan) - _keys(self.plan)
         self.plan = plan
         self._tables = plan.tables_by_probe()
         self.probes = {probe: self.probes.get(probe) or self._begin(probe, by_check) for probe in self._tables}
@@ -172,7 +179,9 @@ class Ledger:
         return ProbeHealth(Damped(before.damped.up), before.found, before.fell)
 
     def _forget_strangers(self) -> None:
-        there = {(table.name, backend.address) for table in self.plan.tables for backend in table.backends}
+        there = _keys(self.plan)
+        self._joined &= there
+        self._reasons = {key: reasons for key, reasons in self._reasons.items() if key in there}
         self._history = {key: changes for key, changes in self._history.items() if key in there}
         self._orders = {key: order for key, order in self._orders.items() if key in there}
         names = {table.name for table in self.plan.tables}
@@ -215,8 +224,10 @@ class Ledger:
         """True if the backend's health is another one than before."""
         backends = self._backends[table]
         known = backends.get(address)
-        if known is not None and (known.healthy, known.source) == (judged.healthy, judged.source):
+        is_first = known is None or (known.reason == NOT_CHECKED and judged.reason != NOT_CHECKED)
+        if known is not None and not is_first and (known.healthy, known.source) == (judged.healthy, judged.source):
             backends[address] = replace(known, reason=judged.reason)
+            self._note_reason(table, address, judged)
             return False
         now = self._clock()
         same = known is not None and known.healthy == judged.healthy
@@ -226,9 +237,23 @@ class Ledger:
             return True
         change = HealthChange(now, judged.healthy, judged.reason, judged.source)
         self._history[table, address] = (*self._history.get((table, address), ()), change)[-HISTORY:]
-        level = _level(judged, is_first=known is None)
+        self._reasons[table, address] = {judged.reason}
+        level = _level(judged, is_quiet=is_first and (table, address) not in self._joined)
         log.log(level, "%s: %s is %s: %s", table, address, describe(judged.healthy, judged.source), judged.reason)
         return not same
+
+    def _note_reason(self, table: str, address: Address, judged: Judgement) -> None:
+        """Log why a backend is down now, if it is for another reason than those that were logged."""
+        logged = self._reasons.setdefault((table, address), {judged.reason})
+        is_fault = judged.source is Source.HELD or not judged.healthy
+        if is_fault and judged.reason not in logged and len(logged) < _REASONS:
+            logged.add(judged.reason)
+            word = describe(judged.healthy, judged.source)
+            log.warning("%s: %s is still %s: %s", table, address, word, judged.reason)
+
+
+def _keys(plan: Plan) -> set[Key]:
+    return {(table.name, backend.address) for table in plan.tables for backend in table.backends}
 
 
 def _is_cut_off(backends: Collection[BackendHealth]) -> bool:
@@ -242,16 +267,20 @@ def describe(healthy: bool, source: Source) -> str:
     return word if source is Source.CHECKS else f"{word} ({source})"
 
 
-def _level(judged: Judgement, is_first: bool) -> int:
+def _level(judged: Judgement, is_quiet: bool) -> int:
     """How loud a change is: that thousands of backends are found up at a start is no news."""
     if not judged.healthy or judged.source is Source.HELD:
         return logging.WARNING
-    return logging.DEBUG if is_first else logging.INFO
+    return logging.DEBUG if is_quiet else logging.INFO
+
+
+_PASSES = "passes"
 
 
 def _tells(health: ProbeHealth) -> tuple[bool, bool, str]:
     """What judging looks at."""
-    return health.damped.up, health.damped.checked, "" if health.damped.up else health.found
+    damped = health.damped
+    return damped.up, damped.checked, "" if damped.up else _PASSES if damped.against else health.found
 
 
 def _of_serving(table: TablePlan, known: Mapping[Address, BackendHealth]) -> dict[Address, BackendHealth]:

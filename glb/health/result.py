@@ -4,11 +4,15 @@ import errno
 import ssl
 from dataclasses import dataclass
 
+from glb.printable import printable_line
+
 TIMEOUT = "timeout"
 UNREACHABLE = "unreachable"
 REFUSED = "refused"
 SILENT = frozenset({TIMEOUT, UNREACHABLE})
 """Found where nobody has answered at all."""
+
+_SHORT = 80
 
 _WORDS = {
     errno.ECONNREFUSED: REFUSED,
@@ -45,6 +49,12 @@ class Result:
     counts: bool = True
 
 
+def short(text: str) -> str:
+    """Text that may have come from a backend, as one line of at most _SHORT characters."""
+    line = printable_line(" ".join(text.split()))
+    return line if len(line) <= _SHORT else f"{line[: _SHORT - 3]}..."
+
+
 def failure(error: Exception) -> Result:
     """What an error of the system or of TLS says, in the words of `found`."""
     if isinstance(error, TimeoutError):
@@ -52,11 +62,11 @@ def failure(error: Exception) -> Result:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Result(False, f"certificate: {error.verify_message}")
     if isinstance(error, ssl.SSLError):
-        return Result(False, f"TLS: {error.reason or error}")
+        return Result(False, short(f"TLS: {error.reason or error}"))
     if isinstance(error, MemoryError):
         return Result(False, _OWN_WANTS[errno.ENOMEM], counts=False)
     if isinstance(error, OSError) and error.errno in _OWN_WANTS:
         return Result(False, _OWN_WANTS[error.errno], counts=False)
     if isinstance(error, OSError) and error.errno is not None:
         return Result(False, _WORDS.get(error.errno, error.strerror or str(error)))
-    return Result(False, str(error) or type(error).__name__)
+    return Result(False, short(str(error)) or type(error).__name__)

@@ -50,13 +50,26 @@ def verdict(probed: Sequence[Probed]) -> Verdict:
 
 def reason(probed: Sequence[Probed]) -> str:
     """Why a backend is up or down, in one line."""
-    checked = [(probe.check, health) for probe, health in probed if health.damped.checked]
-    down = [(check, health) for check, health in checked if not health.damped.up]
+    checked = [(probe, health) for probe, health in probed if health.damped.checked]
+    down = [(probe, health) for probe, health in checked if not health.damped.up]
     if not down:
         return ALL_PASS if len(checked) == len(probed) else NOT_CHECKED
     first = down[0][1].found
+    is_failing = all(health.damped.against == 0 for _, health in down)
     if len(down) == len(probed) > 1 and all(health.found in SILENT for _, health in down):
         return f"host down: {first}"
-    if all(check.vip is not None for check, _ in down) and len(down) < len(probed):
+    if is_failing and all(probe.check.vip is not None for probe, _ in down) and _is_host_up(checked):
         return f"host up, VIP not served: {first}"
-    return ", ".join(f"{check.label}: {health.found}" for check, health in down)
+    return ", ".join(f"{probe.check.label}: {_finding(probe, health)}" for probe, health in down)
+
+
+def _is_host_up(checked: Sequence[Probed]) -> bool:
+    """Whether a check of the host itself passes: one that is up, and whose last result was no failure."""
+    return any(health.damped.up and health.damped.against == 0 for probe, health in checked if probe.check.vip is None)
+
+
+def _finding(probe: Probe, health: ProbeHealth) -> str:
+    """What keeps a check down: its last failure, or that it has passed too few times since."""
+    if health.damped.against > 0:
+        return f"passes again, but not yet {probe.policy.rise} times in a row"
+    return health.found

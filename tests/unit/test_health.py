@@ -143,6 +143,32 @@ def test_the_reason_tells_what_fails(found: Mapping[Check, str], told: str) -> N
     assert reason(probed) == told
 
 
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ({GUE: "answers", VIP: "-timeout"}, "host up, VIP not served: timeout"),
+        ({GUE: "answers", VIP: "+connects"}, "vip_tcp 80: passes again, but not yet 2 times in a row"),
+        ({GUE: "!timeout", VIP: "-timeout"}, "vip_tcp 80: timeout"),
+        ({GUE: "!timeout", HTTP: "status 200", VIP: "-timeout"}, "host up, VIP not served: timeout"),
+        (
+            {HTTP: "+status 200", VIP: "-refused"},
+            "http 80: passes again, but not yet 2 times in a row, vip_tcp 80: refused",
+        ),
+    ],
+)
+def test_a_reason_contradicts_no_result(found: Mapping[Check, str], told: str) -> None:
+    """-: down. +: down, and passes again. !: up, and fails for the first time."""
+    probed = [
+        (
+            Probe(check, POLICY),
+            ProbeHealth(Damped(up=text[0] not in "-+", against=int(text[0] in "+!")), text.lstrip("-+!")),
+        )
+        for check, text in found.items()
+    ]
+
+    assert reason(probed) == told
+
+
 # Holding
 
 
@@ -305,6 +331,36 @@ def test_each_change_is_remembered_with_its_time_and_reason_and_the_oldest_are_f
     assert len(changes) == HISTORY
     assert (changes[0].when, changes[0].healthy, changes[0].reason) == (1001.0, False, "tcp 80: timeout")
     assert (changes[-1].when, changes[-1].healthy, changes[-1].reason) == (1064.0, True, "all checks pass")
+
+
+def test_each_reason_of_a_backend_that_stays_down_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    world = all_up()
+    for found in ("timeout", "refused", "timeout", "refused"):
+        world.result(A, False, found)
+
+    lines = [message for message in caplog.messages if message.startswith("one: 10.0.0.1")]
+    assert lines == ["one: 10.0.0.1 is down: tcp 80: timeout", "one: 10.0.0.1 is still down: tcp 80: refused"]
+
+
+def test_a_backend_that_words_each_answer_anew_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    world = all_up()
+    for number in range(100):
+        world.result(A, False, f"status {number}")
+
+    assert len([message for message in caplog.messages if message.startswith("one: 10.0.0.1")]) < 10
+
+
+@pytest.mark.parametrize("initial", ["down", "up"])
+def test_only_backends_that_come_later_are_logged_when_they_are_first_up(
+    initial: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    world = all_up()
+    assert not caplog.messages
+    world.follow(tables(ip=str(D), healthchecks={"tcp": 80, "initial": initial}))
+    world.result(D, True)
+
+    assert caplog.messages == ["one: 10.0.0.4 is up: all checks pass"]
 
 
 def test_what_is_set_from_outside_counts_until_it_is_left_to_the_checks_again() -> None:

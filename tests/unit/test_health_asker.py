@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
@@ -110,15 +111,21 @@ async def _close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     writer.close()
 
 
-async def _chatter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _chatter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, greeting: bytes) -> None:
     await reader.readuntil(b"\r\n\r\n")
-    writer.write(b"220 ready for mail\r\n\r\n")
+    writer.write(greeting)
     await writer.drain()
     writer.close()
 
 
 @pytest.mark.parametrize(
-    ("serve", "told"), [(_close, "closed without an answer"), (_chatter, "no HTTP")], ids=["closes", "is not HTTP"]
+    ("serve", "told"),
+    [
+        (_close, "closed without an answer"),
+        (partial(_chatter, greeting=b"220 ready for mail\r\n\r\n"), "no HTTP"),
+        (partial(_chatter, greeting=b"\x1b[2J" + b"x" * 5000 + b"\n\n"), "no HTTP"),
+    ],
+    ids=["closes", "is not HTTP", "is long and has control characters"],
 )
 def test_what_is_no_answer_is_told(
     serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], told: str
@@ -131,6 +138,8 @@ def test_what_is_no_answer_is_told(
 
     assert not result.passed
     assert result.found.startswith(told)
+    assert len(result.found) <= 80
+    assert result.found.isprintable()
 
 
 @pytest.mark.parametrize("kind", [Kind.TCP, Kind.HTTP])

@@ -1,0 +1,31 @@
+"""What a request to a daemon says if it fails."""
+
+import os
+import socket
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from glb.control.client import Client
+from glb.control.errors import ControlError
+
+
+def test_a_refused_permission_is_not_taken_for_a_daemon_that_does_not_run() -> None:
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        Path(folder).chmod(0o755)
+        path = Path(folder, "socket")
+        listener.bind(str(path))
+        listener.listen()
+        path.chmod(0)
+        if user == 0:
+            os.seteuid(65534)  # root may use any socket
+        try:
+            with pytest.raises(ControlError) as refused:
+                Client(path).get("/v1/status")
+        finally:
+            os.seteuid(user)
+
+    assert "permission denied" in str(refused.value)
+    assert "no daemon" not in str(refused.value)
