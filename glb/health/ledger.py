@@ -249,7 +249,7 @@ class Ledger:
         if is_fault and judged.reason not in logged and len(logged) < _REASONS:
             logged.add(judged.reason)
             word = describe(judged.healthy, judged.source)
-            log.warning("%s: %s is still %s: %s", table, address, word, judged.reason)
+            log.warning("%s: %s stays %s, for another reason: %s", table, address, word, judged.reason)
 
 
 def _keys(plan: Plan) -> set[Key]:
