@@ -339,7 +339,10 @@ def test_each_reason_of_a_backend_that_stays_down_is_logged_once(caplog: pytest.
         world.result(A, False, found)
 
     lines = [message for message in caplog.messages if message.startswith("one: 10.0.0.1")]
-    assert lines == ["one: 10.0.0.1 is down: tcp 80: timeout", "one: 10.0.0.1 stays down, for another reason: tcp 80: refused"]
+    assert lines == [
+        "one: 10.0.0.1 is down: tcp 80: timeout",
+        "one: 10.0.0.1 stays down, for another reason: tcp 80: refused",
+    ]
 
 
 def test_a_backend_that_words_each_answer_anew_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
