@@ -203,12 +203,23 @@ def reports_here(interface: str | None = None) -> list[Report]:
 
 
 def lives_elsewhere(report: Report) -> bool:
-    """Whether the daemon runs in another network namespace, one that shares the directory of reports."""
-    return report.process.is_alive() and not _lives_here(report)
+    """Whether the daemon runs in another network namespace, one that shares the directory of reports.
+
+    False where this user may not know.
+    """
+    try:
+        return report.process.is_alive() and not _is_in_this_namespace(report.process.pid)
+    except OSError:
+        return False
 
 
 def _lives_here(report: Report) -> bool:
     try:
-        return Path(f"/proc/{report.process.pid}/ns/net").samefile("/proc/self/ns/net")
+        return _is_in_this_namespace(report.process.pid)
     except OSError:
         return False
+
+
+def _is_in_this_namespace(pid: int) -> bool:
+    """Raises OSError if the process has ended, or this user may not look at it."""
+    return Path(f"/proc/{pid}/ns/net").samefile("/proc/self/ns/net")

@@ -63,7 +63,7 @@ def test_a_trace_tells_each_decision_on_a_connections_way(lab: Lab) -> None:
     assert taken["decision"] == "taken_syn: a new connection: decapsulated here"
     assert {fact["host"] for fact in told} == {socket.gethostname()}
     assert syn["left_in"]["target"] == taken["came_in"]["target"]
-    assert {fact["verdict"] for fact in told[2:]} == {"encapsulated", "taken_established"}
+    assert {fact["verdict"] for fact in told[2:]} == {"encapsulated", "taken_handshake", "taken_established"}
     assert plain(lab)
 
 
