@@ -281,6 +281,7 @@ def test_a_full_disk_stops_the_reports_and_not_the_reloads(director: Director, t
         with Stream(director.lab, PORTS, CLIENTS) as stream:
             replace(director.table, *TABLE_B)
             wait_for(lambda: f"{HOST}: the status is not written" in director.log.read_text(), "it is said")
+            wait_for(lambda: "loaded 1 table (b:" in director.log.read_text(), "the other tables are loaded")
             stream.wait_for_rounds(1)
         as_b = choices(director, stream)
         assert choice_of(stream.tunnelled[-1]) == as_b[stream.tunnelled[-1].inner.flow]
