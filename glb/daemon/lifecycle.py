@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import sdnotify
 
+from glb import __version__
 from glb.daemon.descriptors import raise_limit
 from glb.daemon.lane import Lane
 from glb.errors import GlbError
@@ -82,6 +85,7 @@ _STOP_SECONDS = 5.0
 async def live(
     role: str,
     interfaces: Sequence[str],
+    files: Sequence[Path],
     keep: bool,
     start: Callable[[Lanes], S],
     duties: Sequence[Callable[[S, Lanes, asyncio.Event], Coroutine[None, None, None]]],
@@ -91,6 +95,7 @@ async def live(
     With keep, the datapath stays attached afterwards. It also stays should this process fail: traffic must not suffer
     for it. A stop does not wait for a load that hangs. Raises what `start` raises.
     """
+    log.info("%s", describe_start(role, interfaces, files))
     raise_limit()
     stop = stop_event()
     lanes = Lanes.start()
@@ -113,6 +118,12 @@ async def live(
     tell_stopping()
     await _end(lanes, service.leave if keep else service.detach)
     log.info("%s: %s", names, "stopped; the datapath stays attached" if keep else "detached")
+
+
+def describe_start(role: str, interfaces: Sequence[str], files: Sequence[Path]) -> str:
+    """The first line of a log: what runs, and by which files."""
+    by = f", files {', '.join(str(file.absolute()) for file in files)}" if files else ", no files"
+    return f"{', '.join(interfaces)}: {role} starts: glb {__version__}, pid {os.getpid()}{by}"
 
 
 _FLUSH_SECONDS = 1.0

@@ -24,6 +24,7 @@ from glb.history.version import HistoryError, How, Origin, Version
 from glb.network.interface import find_interface
 from glb.network.path_mtu import PathMtus
 from glb.table.builder import RowBuilder
+from glb.table.changed import describe_changes
 from glb.table.model import BuiltTable
 
 log = logging.getLogger(__name__)
@@ -192,11 +193,13 @@ class Controller:
 
         is_first: whether this is the first try. whole: keep them only if every interface has them.
         """
+        before = self.loaded
         prepared = [(director, self._prepared(director)) for director in directors]
         commit = partial(self.forwarding.commit, prepared, self._newest.digest, started, is_first)
         outcomes = self._lanes.traffic.call("reload", commit)
         if (all if whole else any)(outcome.reloaded for outcome in outcomes):
             self._remember()
+            self._log_load(before, is_first)
         ended = time.monotonic()
         self._retry_at = ended + _PAUSE_BY_TRY * (ended - started)
         return outcomes
@@ -238,6 +241,18 @@ class Controller:
         except HistoryError as error:
             self.version = None
             log.error("history: this version is not kept, traffic goes on: %s", error)
+
+    def _log_load(self, before: Loaded, is_first: bool) -> None:
+        """Log what was changed, by whom and how; the author of an edit that was announced is known to the history."""
+        now = self.loaded
+        is_version = self.version is not None and self.version.digest == now.tables_digest != before.tables_digest
+        cause = self.version if is_version and self.version else self._origin
+        changed = describe_changes(before.tables, now.tables)
+        if before.contents.config != now.contents.config:
+            changed += f"; {self._sources.config.name} changed"
+        note = f": {cause.note}" if cause.note else ""
+        again = "" if is_first else "at another try, "
+        log.info("loaded (%s%s by %s%s): %s", again, cause.how, cause.author, note, changed)
 
     def _is_current(self, source: bytes) -> bool:
         """Whether the table file still has this content."""

@@ -108,7 +108,7 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
         measure_for_statsd,
     )
     try:
-        await live("director", interfaces, keep, start, duties)
+        await live("director", interfaces, (config, table), keep, start, duties)
     finally:
         await monitor.close()
 

@@ -29,7 +29,8 @@ async def run(interface: str, config: Path | None, keep: bool) -> None:
     async def answer(proxy: Proxy, lanes: Lanes, stop: asyncio.Event) -> None:
         await serve_agent(Worker(lanes.traffic, proxy), stop)
 
-    await live("proxy", (interface,), keep, start, (_follow_network, measure, answer))
+    files = () if config is None else (config,)
+    await live("proxy", (interface,), files, keep, start, (_follow_network, measure, answer))
 
 
 async def _follow_network(proxy: Proxy, lanes: Lanes, stop: asyncio.Event) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from glb.config.model import Backend, Bind, Proto, State, Table
 from glb.table.build import BuiltTable, TableError, build
+from glb.table.changed import describe_changes
 from glb.table.diff import BackendShare, diff, diff_all
 
 BIND = Bind(ip_network("198.51.100.1"), Proto.TCP, 80, 80)
@@ -116,3 +117,20 @@ def test_a_binary_is_compared_with_its_source_by_position(web: BuiltTable) -> No
 
     assert (result.added, result.removed) == ((), ())
     assert [(table.name, table.moved, table.cut) for table in result.tables] == [("web", 0, 0)]
+
+
+def test_a_reload_is_described_by_what_was_added_removed_and_moved(web: BuiltTable) -> None:
+    new = Backend(ip_address("10.0.0.9"))
+    changed = built([replace(BACKENDS[0], state=State.DRAINING), *BACKENDS[2:], new])
+
+    assert describe_changes([web], [changed]) == "web: backends +1 -1, 10.0.0.1 active -> draining"
+    assert describe_changes([web], [replace(web, binds=())]) == "web: binds +0 -1"
+    assert describe_changes([web], [replace(web, name="mail")]) == "table mail added; table web removed"
+    assert describe_changes([web], [web]) == "no table, backend, bind or state changed"
+
+
+def test_a_reload_that_moves_many_backends_is_described_in_one_short_line() -> None:
+    many = [Backend(ip_address(0x0A000001 + i)) for i in range(100)]
+    before, after = built(many), built([replace(backend, state=State.DRAINING) for backend in many[:50]] + many[50:])
+
+    assert describe_changes([before], [after]).endswith(", 42 more states")

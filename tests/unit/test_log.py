@@ -6,9 +6,11 @@ import logging
 import os
 import sys
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
+from glb.daemon.lifecycle import describe_start
 from glb.daemon.log import JsonFormatter, PatientStream, TextFormatter
 
 
@@ -91,3 +93,11 @@ def test_a_line_of_the_json_log_is_one_object() -> None:
     assert set(facts) == {"time", "level", "logger", "message", "traceback"}
     assert (facts["level"], facts["logger"], facts["message"]) == ("WARNING", "glb.health", f"web: {FORGED}")
     assert datetime.fromisoformat(facts["time"]).utcoffset() is not None
+
+
+def test_the_first_line_has_version_process_and_files(tmp_path: Path) -> None:
+    line = describe_start("director", ("eth0", "eth1"), (tmp_path / "director.conf", Path("tables.json")))
+
+    assert line.startswith("eth0, eth1: director starts: glb ")
+    assert f"pid {os.getpid()}" in line
+    assert f"{tmp_path}/director.conf, {Path.cwd()}/tables.json" in line
