@@ -44,4 +44,4 @@ def _render(text: Text) -> RenderableType:
     lines.add_row("means", text.meaning)
     lines.add_row("causes", text.causes)
     lines.add_row("to do", text.remedy)
-    return Group(Line.assemble((text.name, "bold"), f"  ({kind})"), Padding(lines, (0, 0, 1, 2)))
+    return Group(Line.assemble((text.name, "bold"), f"  ({kind})"), Padding(lines, (0, 0, 1, 2), expand=False))

@@ -8,16 +8,29 @@ from itertools import pairwise, takewhile
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from glb.printable import printable_text
 
+_UNWRAPPED = 1 << 20
+
 
 class SafeConsole(Console):
     """A console on which text from elsewhere (other hosts, notes, answers of backends) cannot control the terminal."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """Of the terminal. In a pipe or a file nothing is wrapped, unless $COLUMNS says where."""
+        if self._width is None and not self.is_terminal:
+            return ConsoleDimensions(_UNWRAPPED, super().size.height)
+        return super().size
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Before its width is measured, so that nothing of it is cut off."""
