@@ -95,7 +95,6 @@ async def live(
     With keep, the datapath stays attached afterwards. It also stays should this process fail: traffic must not suffer
     for it. A stop does not wait for a load that hangs. Raises what `start` raises.
     """
-    log.info("%s", describe_start(role, interfaces, files))
     raise_limit()
     stop = stop_event()
     lanes = Lanes.start()
@@ -105,7 +104,7 @@ async def live(
     names = ", ".join(interfaces)
     lanes.reports.flush(_FLUSH_SECONDS)
     tell_ready(f"attached to {names}")
-    log.info("%s: %s ready", names, role)
+    log.info("%s", describe_start(role, interfaces, files))
     try:
         async with asyncio.TaskGroup() as tasks:
             for duty in duties:
@@ -121,9 +120,9 @@ async def live(
 
 
 def describe_start(role: str, interfaces: Sequence[str], files: Sequence[Path]) -> str:
-    """The first line of a log: what runs, and by which files."""
+    """The line of a log by which a start has succeeded: what runs, and by which files."""
     by = f", files {', '.join(str(file.absolute()) for file in files)}" if files else ", no files"
-    return f"{', '.join(interfaces)}: {role} starts: glb {__version__}, pid {os.getpid()}{by}"
+    return f"{', '.join(interfaces)}: {role} ready: glb {__version__}, pid {os.getpid()}{by}"
 
 
 _FLUSH_SECONDS = 1.0

@@ -95,9 +95,9 @@ def test_a_line_of_the_json_log_is_one_object() -> None:
     assert datetime.fromisoformat(facts["time"]).utcoffset() is not None
 
 
-def test_the_first_line_has_version_process_and_files(tmp_path: Path) -> None:
+def test_the_ready_line_has_version_process_and_files(tmp_path: Path) -> None:
     line = describe_start("director", ("eth0", "eth1"), (tmp_path / "director.conf", Path("tables.json")))
 
-    assert line.startswith("eth0, eth1: director starts: glb ")
+    assert line.startswith("eth0, eth1: director ready: glb ")
     assert f"pid {os.getpid()}" in line
     assert f"{tmp_path}/director.conf, {Path.cwd()}/tables.json" in line
