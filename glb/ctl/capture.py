@@ -45,6 +45,8 @@ def capture_command(
     counters; at its end these come back. No packet is lost at either change. When nobody captures, nothing is there to
     cost anything. A filter's parts: client NET, client-port N, vip NET, port N, proto tcp|udp|icmp|icmpv6, verdict NAME
     (or the beginning of some: drop).
+
+    glbctl capture "client 198.51.100.0/24 and verdict drop" --count 20
     """
     from glb.capture.pcapng import CaptureFile
 

@@ -25,6 +25,8 @@ def check_command(
     address of it. A file with warnings is loaded.
 
     Example: `glbctl check --config director.conf --table forwarding_table.json`
+
+    glbctl check --config /etc/glb/director.conf --table /etc/glb/forwarding_table.json
     """
     if config is None and table is None and proxy is None:
         raise typer.BadParameter("name a file to check: --config, --table, --proxy")

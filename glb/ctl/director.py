@@ -41,6 +41,8 @@ def run(
     It is ready when it says so, to the service manager as well (sd_notify). SIGHUP, or a change of one of the files,
     loads them anew; a bad file is reported and changes nothing. SIGTERM detaches it cleanly. If it is killed, the
     datapath goes on, and the next start takes its place without losing a packet.
+
+    glbctl director run --iface eth0 --config /etc/glb/director.conf --table /etc/glb/forwarding_table.json
     """
     if repeated := {name for name in iface if iface.count(name) > 1}:
         raise typer.BadParameter(f"--iface {', '.join(sorted(repeated))} is there twice")
@@ -52,7 +54,10 @@ def run(
 
 @app.command()
 def openapi() -> None:
-    """Print the description (OpenAPI, JSON) of the API that the daemon serves on its control socket."""
+    """Print the description (OpenAPI, JSON) of the API that the daemon serves on its control socket.
+
+    glbctl director openapi
+    """
     from glb.daemon.lane import Lane
     from glb.director.announcer import Announcer
     from glb.director.api import create_api  # here, since most commands do without a web framework
@@ -74,6 +79,9 @@ def status(
     iface: Annotated[str | None, typer.Option("--iface", help="Only the director of this interface.")] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Show the directors of this host: daemon, datapath, tables, packets."""
+    """Show the directors of this host: daemon, datapath, tables, packets.
+
+    glbctl director status --iface eth0
+    """
     facts = facts_of_role("director", iface)
     emit(output, facts, render("director", facts))

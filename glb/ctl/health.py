@@ -50,6 +50,8 @@ def list_command(
 
     Health is the checks' word, unless it says held (so many backends fail at once that this is not believed), set (by
     `set-health`) or file (nothing is checked: what the forwarding table says).
+
+    glbctl backend list web
     """
     daemons = _ask(iface, lambda client: client.get("/v1/health"))
     for daemon in daemons:
@@ -60,7 +62,10 @@ def list_command(
 
 
 def history_command(table: Name, address: Address, iface: Iface = None, output: Output = Format.TEXT) -> None:
-    """Show how a backend's health has changed, and why: its last 64 changes."""
+    """Show how a backend's health has changed, and why: its last 64 changes.
+
+    glbctl backend history web 10.0.0.11
+    """
     daemons = _ask(iface, lambda client: client.get(_path(table, address)))
     emit(output, daemons, _per_director(daemons, _render_history))
 
@@ -73,7 +78,10 @@ def set_health_command(
     iface: Iface = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Set a backend's health, or leave it to its checks again (auto). It outlives reloads and restarts."""
+    """Set a backend's health, or leave it to its checks again (auto). It outlives reloads and restarts.
+
+    glbctl backend set-health web 10.0.0.11 down --reason "disk change"
+    """
     body = {"health": health.value, "reason": reason}
     daemons = _ask(iface, lambda client: client.put(_path(table, address), body))
     emit(output, daemons, _per_director(daemons, lambda daemon: _render_backends([daemon["now"]])))

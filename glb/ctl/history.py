@@ -24,7 +24,10 @@ def history_command(
     iface: Iface = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """List the versions of the tables that were loaded, or show one."""
+    """List the versions of the tables that were loaded, or show one.
+
+    glbctl table history 12 --diff
+    """
     if diff and version is None:
         raise typer.BadParameter("--diff needs a version")
     past = past_of(table, iface)

@@ -37,7 +37,10 @@ def up(
     ),
     output: Output = Format.TEXT,
 ) -> None:
-    """Bring the lab up, in place of what is left of an earlier one of its name. It stays until `glbctl lab down`."""
+    """Bring the lab up, in place of what is left of an earlier one of its name. It stays until `glbctl lab down`.
+
+    glbctl lab up
+    """
     how = Routing(routing, router, bfd=routing is Speaker.BIRD) if routing else None
     status = Lab.up(lab, directors=directors, proxies=proxies, routing=how).status()
     emit(output, asdict(status), _render(status))
@@ -45,13 +48,19 @@ def up(
 
 @app.command()
 def down(lab: Name = DEFAULT_NAME) -> None:
-    """Take the lab down: processes, namespaces, BPF pins, files. Fine also if there is none."""
+    """Take the lab down: processes, namespaces, BPF pins, files. Fine also if there is none.
+
+    glbctl lab down
+    """
     Lab.remove(lab)
 
 
 @app.command()
 def status(lab: Name = DEFAULT_NAME, output: Output = Format.TEXT) -> None:
-    """Show the lab's hosts: addresses, processes, namespaces."""
+    """Show the lab's hosts: addresses, processes, namespaces.
+
+    glbctl lab status
+    """
     found = Lab.load(lab).status()
     emit(output, asdict(found), _render(found))
 
@@ -80,7 +89,10 @@ def demo(
         bool, typer.Option("--keep", envvar="KEEP", help="Leave the lab up afterwards (or KEEP=1).")
     ] = False,
 ) -> None:
-    """Walk through glb's main job on a lab of its own, with real clients. Exit status 1 if it did not hold."""
+    """Walk through glb's main job on a lab of its own, with real clients. Exit status 1 if it did not hold.
+
+    glbctl lab demo
+    """
     console.print("Bringing up the lab: clients, a router, 2 directors, 3 proxies with nginx ...")
     running = Lab.up(lab, owned=True)
     held = False

@@ -52,6 +52,8 @@ def lookup_command(
     """Tell what a director with this table does with a client's packet: bind, hash, row, hops.
 
     Addresses may be IPv4 or IPv6: 198.51.100.7:4711, [2001:db8::7]:4711. Exit status 1 if no bind matches.
+
+    glbctl lookup forwarding_table.json 198.51.100.7:40000 203.0.113.10:443
     """
     pairs = list(_pairs(source, destination, from_file))
     director = load_director(config) if config else None

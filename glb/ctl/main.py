@@ -37,6 +37,12 @@ from glb.table.build import TableError
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 
+_DAEMONS = "Daemons"
+_TABLES = "Tables and backends"
+_TRAFFIC = "Traffic"
+_FAULTS = "Troubleshooting"
+_TRIALS = "Trials"
+
 app = typer.Typer(
     name="glbctl",
     help="glb, a layer-4 load balancer: run its daemons, look at its tables, drain its backends.",
@@ -45,26 +51,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(director.app, name="director")
-app.add_typer(proxy.app, name="proxy")
-app.add_typer(table.app, name="table")
+app.add_typer(director.app, name="director", rich_help_panel=_DAEMONS)
+app.add_typer(proxy.app, name="proxy", rich_help_panel=_DAEMONS)
+app.add_typer(table.app, name="table", rich_help_panel=_TABLES)
 health.add_to(backend.app)
-app.add_typer(backend.app, name="backend")
-app.add_typer(lab.app, name="lab")
+app.add_typer(backend.app, name="backend", rich_help_panel=_TABLES)
+app.add_typer(lab.app, name="lab", rich_help_panel=_TRIALS)
 table.app.command("plan")(changes.plan_command)
 table.app.command("apply")(changes.apply_command)
 table.app.command("history")(history.history_command)
 table.app.command("rollback")(changes.rollback_command)
-app.command("lookup")(lookup.lookup_command)
-app.command("stats")(stats.stats_command)
-app.command("top")(top.top_command)
-app.command("capture")(capture.capture_command)
-app.command("trace")(trace.trace_command)
-app.command("probe")(probe.probe_command)
-app.command("check")(check.check_command)
-app.command("doctor")(doctor.doctor_command)
-app.command("explain")(explain.explain_command)
-app.command("simulate")(simulate.simulate_command)
+app.command("lookup", rich_help_panel=_TABLES)(lookup.lookup_command)
+app.command("stats", rich_help_panel=_TRAFFIC)(stats.stats_command)
+app.command("top", rich_help_panel=_TRAFFIC)(top.top_command)
+app.command("capture", rich_help_panel=_TRAFFIC)(capture.capture_command)
+app.command("trace", rich_help_panel=_TRAFFIC)(trace.trace_command)
+app.command("probe", rich_help_panel=_FAULTS)(probe.probe_command)
+app.command("check", rich_help_panel=_TABLES)(check.check_command)
+app.command("doctor", rich_help_panel=_FAULTS)(doctor.doctor_command)
+app.command("explain", rich_help_panel=_FAULTS)(explain.explain_command)
+app.command("simulate", rich_help_panel=_TRIALS)(simulate.simulate_command)
 
 
 def _print_version(wanted: bool) -> None:

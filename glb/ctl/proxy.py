@@ -31,6 +31,8 @@ def run(
     The VIPs must be addresses of this host (on its loopback interface). Packets from the tunnel whose connection is
     known here, or may begin here, go to the host's own stack; others get their second chance at the next hop. SIGHUP
     loads the configuration anew.
+
+    glbctl proxy run --iface eth0 --config /etc/glb/proxy.conf
     """
     from glb.proxy import daemon  # here, since it brings in a web framework
 
@@ -40,7 +42,10 @@ def run(
 
 @app.command()
 def openapi() -> None:
-    """Print the description (OpenAPI, JSON) of the API that the proxy's agent serves by TCP."""
+    """Print the description (OpenAPI, JSON) of the API that the proxy's agent serves by TCP.
+
+    glbctl proxy openapi
+    """
     from glb.proxy.api import AgentSettings, create_api  # here, since most commands do without a web framework
 
     nowhere = AgentSettings(interface="", addresses=(), port=0, sources=(), namespaces=())
@@ -52,6 +57,9 @@ def status(
     iface: Annotated[str | None, typer.Option("--iface", help="Only the proxy of this interface.")] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Show the proxy agents of this host: daemon, datapath, packets."""
+    """Show the proxy agents of this host: daemon, datapath, packets.
+
+    glbctl proxy status --output json
+    """
     facts = facts_of_role("proxy", iface)
     emit(output, facts, render("proxy", facts))

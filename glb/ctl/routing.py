@@ -26,6 +26,8 @@ def drain(iface: Interface = None, timeout: Timeout = 30, output: Output = Forma
     counted until none comes. Where routing is the operator's ("none"), withdraw the VIPs yourself: it waits and
     counts. The director goes on, announcing nothing, until `glbctl director announce`, which also calls off a drain
     that is still on, or its next start. Exit status 1 if packets still came at the end.
+
+    glbctl director drain --timeout 60
     """
     client = Client(_socket(iface), timeout + _ANSWER_SECONDS)
     facts = client.post("/v1/routing/drain", {"timeout": timeout})
@@ -35,7 +37,10 @@ def drain(iface: Interface = None, timeout: Timeout = 30, output: Output = Forma
 
 
 def announce(iface: Interface = None, output: Output = Format.TEXT) -> None:
-    """End a drain: the director announces again what it can serve."""
+    """End a drain: the director announces again what it can serve.
+
+    glbctl director announce
+    """
     facts = Client(_socket(iface)).post("/v1/routing/announce")
     emit(output, facts, "announces again what it can serve")
 

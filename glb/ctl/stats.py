@@ -24,6 +24,8 @@ def stats_command(
 
     Read from the kernel without disturbing it, whether a daemon runs or not. Bytes are those of the clients' packets,
     without the tunnel.
+
+    glbctl stats eth0 --all
     """
     facts = [asdict(read_stats(name)) for name in ([iface] if iface else attached_interfaces())]
     emit(output, facts, _render(facts, all_verdicts))

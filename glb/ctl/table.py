@@ -33,6 +33,8 @@ def build_command(
 
     Its rows have two hops each, whatever depth the source asks for: the format has no more. The file is replaced as
     a whole, or not at all.
+
+    glbctl table build forwarding_table.json forwarding_table.bin
     """
     tables = load_tables(source)
     glbd.write(binary, tables)
@@ -55,7 +57,10 @@ def show_command(
     ] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Show binds and backends, and what share of new connections each backend gets."""
+    """Show binds and backends, and what share of new connections each backend gets.
+
+    glbctl table show forwarding_table.json
+    """
     wanted = _row_range(rows)
     facts = [_facts(one, wanted) for one in _named(load(table), name, table)]
     emit(output, facts, Group(*(_render(fact) for fact in facts)))
@@ -67,7 +72,10 @@ def diff_command(
     new: Annotated[Path, typer.Argument(metavar="B", help="The file as it is to be.")],
     output: Output = Format.TEXT,
 ) -> None:
-    """Compare two files: which rows move, what share of flows that is, for which backends, and what it would cut."""
+    """Compare two files: which rows move, what share of flows that is, for which backends, and what it would cut.
+
+    glbctl table diff forwarding_table.json forwarding_table.new.json
+    """
     result = diff_all(load(old), load(new))
     emit(output, _diff_facts(result), _render_diff(result))
 

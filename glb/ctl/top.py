@@ -41,6 +41,8 @@ def top_command(
     """Watch packets and bits a second by VIP, backend and verdict, summed over this host's interfaces.
 
     Ends with Ctrl-C. For scripts: --once -o json.
+
+    glbctl top eth0 --interval 5
     """
     looks = _looks(interfaces or (), interval)
     if once or output is Format.JSON:
