@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from glb.ctl import complete
 from glb.ctl.options import ConfigFile, Keep, Log, TableFile
 from glb.ctl.output import Format, Output, emit
 from glb.ctl.routing import announce, drain
@@ -19,7 +20,11 @@ app = typer.Typer(help="The director: takes clients' packets and tunnels them to
 
 Interfaces = Annotated[
     list[str],
-    typer.Option("--iface", help="A network interface that packets come in by; again for each further one."),
+    typer.Option(
+        "--iface",
+        autocompletion=complete.host_interfaces,
+        help="A network interface that packets come in by; again for each further one.",
+    ),
 ]
 Group = Annotated[
     str | None,
@@ -76,7 +81,10 @@ app.command()(announce)
 
 @app.command()
 def status(
-    iface: Annotated[str | None, typer.Option("--iface", help="Only the director of this interface.")] = None,
+    iface: Annotated[
+        str | None,
+        typer.Option("--iface", autocompletion=complete.interfaces, help="Only the director of this interface."),
+    ] = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Show the directors of this host: daemon, datapath, tables, packets.

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from glb.ctl import complete
 from glb.ctl.output import Format, Output, emit, grid
 from glb.doctor.finding import Finding, Level
 
@@ -17,7 +18,12 @@ _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 
 
 def doctor_command(
-    iface: Annotated[str | None, typer.Argument(metavar="[IFACE]", help="Only the daemon of this interface.")] = None,
+    iface: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[IFACE]", autocompletion=complete.interfaces, help="Only the daemon of this interface."
+        ),
+    ] = None,
     table: Annotated[
         Path | None,
         typer.Option("--table", metavar="FILE", help="On a proxy: the tables whose binds it is to serve."),

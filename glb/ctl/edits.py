@@ -17,6 +17,7 @@ from rich.text import Text
 from glb.config.edit import Action, Change, Edit, edit_file, revise
 from glb.config.load import load_tables, read_text
 from glb.config.model import Bind
+from glb.ctl import complete
 from glb.ctl.author import by, local_author
 from glb.ctl.clearance import Asking, Cleared, announce_cleared, clear
 from glb.ctl.output import Format, console, warn
@@ -33,12 +34,22 @@ from glb.table.plan import Plan
 
 Source = Annotated[
     Path,
-    typer.Argument(metavar="TABLE", help="The forwarding tables' source (JSON), or the name of a table loaded here."),
+    typer.Argument(
+        metavar="TABLE",
+        autocompletion=complete.tables_and_files,
+        help="The forwarding tables' source (JSON), or the name of a table loaded here.",
+    ),
 ]
-Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="The backend's address.")]
+Address = Annotated[
+    str, typer.Argument(metavar="ADDRESS", autocompletion=complete.backends, help="The backend's address.")
+]
 TableName = Annotated[
     str | None,
-    typer.Option("--name", help="Only in the table of this name; else in each that lists the backend."),
+    typer.Option(
+        "--name",
+        autocompletion=complete.tables,
+        help="Only in the table of this name; else in each that lists the backend.",
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Also if that cuts connections.")]
 

@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text as Line
 
+from glb.ctl import complete
 from glb.ctl.output import Format, Output, emit, grid
 from glb.explain.texts import Text, find, texts
 
@@ -16,7 +17,11 @@ from glb.explain.texts import Text, find, texts
 def explain_command(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="A verdict, the beginning of verdicts (drop), or a line from a log."),
+        typer.Argument(
+            metavar="[NAME]",
+            autocompletion=complete.verdicts,
+            help="A verdict, the beginning of verdicts (drop), or a line from a log.",
+        ),
     ] = None,
     output: Output = Format.TEXT,
 ) -> None:

@@ -12,14 +12,22 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from glb.control.client import Client
+from glb.ctl import complete
 from glb.ctl.output import Format, Output, emit, grid
 from glb.ctl.takeover import running_directors
 from glb.errors import GlbError
 
-Name = Annotated[str, typer.Argument(metavar="TABLE", help="The table's name.")]
-Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="The backend's address.")]
+Name = Annotated[str, typer.Argument(metavar="TABLE", autocompletion=complete.tables, help="The table's name.")]
+Address = Annotated[
+    str, typer.Argument(metavar="ADDRESS", autocompletion=complete.backends, help="The backend's address.")
+]
 Iface = Annotated[
-    str | None, typer.Option("--iface", help="Only the director of this interface; else each of this host.")
+    str | None,
+    typer.Option(
+        "--iface",
+        autocompletion=complete.interfaces,
+        help="Only the director of this interface; else each of this host.",
+    ),
 ]
 
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
@@ -42,7 +50,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def list_command(
-    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="Only the table of this name.")] = None,
+    table: Annotated[
+        str | None,
+        typer.Argument(metavar="[TABLE]", autocompletion=complete.tables, help="Only the table of this name."),
+    ] = None,
     iface: Iface = None,
     output: Output = Format.TEXT,
 ) -> None:

@@ -5,9 +5,15 @@ from typing import Annotated
 
 import typer
 
+from glb.ctl import complete
 from glb.daemon.log import LogFormat
 
-Interface = Annotated[str, typer.Option("--iface", help="The network interface that packets come in by.")]
+Interface = Annotated[
+    str,
+    typer.Option(
+        "--iface", autocompletion=complete.host_interfaces, help="The network interface that packets come in by."
+    ),
+]
 ConfigFile = Annotated[Path, typer.Option("--config", help="The director's configuration (JSON).")]
 TableFile = Annotated[
     Path,

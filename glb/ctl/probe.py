@@ -10,6 +10,7 @@ from rich.text import Text
 
 from glb.config.load import load_director, load_proxy
 from glb.config.model import Proto, ProxyConfig
+from glb.ctl import complete
 from glb.ctl.endpoints import parse_endpoint
 from glb.ctl.output import Format, Output, emit, grid
 from glb.daemon.report import Report, reports_here
@@ -34,7 +35,10 @@ def probe_command(
     source: Annotated[str, typer.Argument(metavar="SRC:PORT", help="The client.")],
     destination: Annotated[str, typer.Argument(metavar="DST:PORT", help="The VIP.")],
     proto: Annotated[Proto, typer.Option("--proto", help="The protocol.")] = Proto.TCP,
-    iface: Annotated[str | None, typer.Option("--iface", help="Only the daemon of this interface.")] = None,
+    iface: Annotated[
+        str | None,
+        typer.Option("--iface", autocompletion=complete.interfaces, help="Only the daemon of this interface."),
+    ] = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Tell what the directors and proxies of this host would do with a client's packets, without sending any.

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from glb.ctl import complete
 from glb.ctl.options import Interface, Keep, Log
 from glb.ctl.output import Format, Output, emit
 from glb.ctl.status import facts_of_role, render
@@ -54,7 +55,10 @@ def openapi() -> None:
 
 @app.command()
 def status(
-    iface: Annotated[str | None, typer.Option("--iface", help="Only the proxy of this interface.")] = None,
+    iface: Annotated[
+        str | None,
+        typer.Option("--iface", autocompletion=complete.interfaces, help="Only the proxy of this interface."),
+    ] = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Show the proxy agents of this host: daemon, datapath, packets.

@@ -9,13 +9,16 @@ from rich.text import Text
 
 from glb.control.client import Client
 from glb.control.errors import ControlError
+from glb.ctl import complete
 from glb.ctl.output import Format, Output, emit
 from glb.ctl.takeover import running_directors
 from glb.daemon.report import Report
 
 _ANSWER_SECONDS = 15.0  # beyond the time that a drain itself may take
 
-Interface = Annotated[str | None, typer.Option("--iface", help="Only the director of this interface.")]
+Interface = Annotated[
+    str | None, typer.Option("--iface", autocompletion=complete.interfaces, help="Only the director of this interface.")
+]
 Timeout = Annotated[float, typer.Option("--timeout", help="Seconds that each director may take.", min=0, max=3600)]
 
 

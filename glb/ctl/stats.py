@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from glb.ctl import complete
 from glb.ctl.output import Format, Output, emit, grid
 from glb.datapath.pins import attached_interfaces
 from glb.datapath.verdicts import verdicts_of
@@ -15,7 +16,9 @@ from glb.metrics.stats import read_stats
 
 
 def stats_command(
-    iface: Annotated[str | None, typer.Argument(metavar="[IFACE]", help="Only this interface.")] = None,
+    iface: Annotated[
+        str | None, typer.Argument(metavar="[IFACE]", autocompletion=complete.interfaces, help="Only this interface.")
+    ] = None,
     all_verdicts: Annotated[bool, typer.Option("--all", "-a", help="Also what has not happened yet.")] = False,
     output: Output = Format.TEXT,
 ) -> None:

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from glb.ctl import complete
 from glb.ctl.output import Format, Output, console, emit, grid, share
 from glb.daemon.report import ReportError
 from glb.datapath.errors import DatapathError
@@ -32,7 +33,10 @@ _STYLES = {"drop": "red", "pass": "dim", "forwarded": "yellow"}
 
 def top_command(
     interfaces: Annotated[
-        list[str] | None, typer.Argument(metavar="[IFACE]...", help="Only these interfaces.", show_default=False)
+        list[str] | None,
+        typer.Argument(
+            metavar="[IFACE]...", autocompletion=complete.interfaces, help="Only these interfaces.", show_default=False
+        ),
     ] = None,
     interval: Annotated[float, typer.Option("--interval", "-d", min=0.1, help="Seconds between two looks.")] = 1.0,
     once: Annotated[bool, typer.Option("--once", help="Look twice, print what came in between, and end.")] = False,

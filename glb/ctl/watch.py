@@ -14,6 +14,7 @@ import typer
 from glb.capture.records import NANOSECONDS, Visit
 from glb.capture.session import Capture
 from glb.capture.wish import Wish
+from glb.ctl import complete
 from glb.ctl.output import errors
 from glb.datapath.pins import attached_interfaces
 
@@ -27,7 +28,12 @@ _STDIN, _STDOUT = 0, 1
 _ANY_BYTES = 4096
 
 Interfaces = Annotated[
-    list[str] | None, typer.Option("--iface", help="Only the datapath of this interface; again for each further one.")
+    list[str] | None,
+    typer.Option(
+        "--iface",
+        autocompletion=complete.interfaces,
+        help="Only the datapath of this interface; again for each further one.",
+    ),
 ]
 Count = Annotated[int | None, typer.Option("--count", "-c", min=1, help="Stop after so many packets.")]
 Seconds = Annotated[float | None, typer.Option("--seconds", min=0, help="Stop after this time.")]

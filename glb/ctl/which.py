@@ -7,13 +7,18 @@ import typer
 
 from glb.config.errors import ConfigError
 from glb.control.client import Client
+from glb.ctl import complete
 from glb.ctl.takeover import running_directors
 from glb.daemon.report import Report, all_reports
 from glb.errors import GlbError
 
 Iface = Annotated[
     str | None,
-    typer.Option("--iface", help="The director of this interface; needed where directors here follow several files."),
+    typer.Option(
+        "--iface",
+        autocompletion=complete.interfaces,
+        help="The director of this interface; needed where directors here follow several files.",
+    ),
 ]
 
 
