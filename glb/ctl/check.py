@@ -24,8 +24,6 @@ def check_command(
     A director's two files are judged against each other as well, and against this host if `outbound_src_ip` is an
     address of it. A file with warnings is loaded.
 
-    Example: `glbctl check --config director.conf --table forwarding_table.json`
-
     glbctl check --config /etc/glb/director.conf --table /etc/glb/forwarding_table.json
     """
     if config is None and table is None and proxy is None:

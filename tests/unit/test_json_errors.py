@@ -17,7 +17,7 @@ def glbctl(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "status", "detail"),
     [
-        (["check", "--table", "/none", "-o", "json"], 2, "/none: No such file or directory"),
+        (["table", "show", "/none", "-o", "json"], 2, "/none: No such file or directory"),
         (["explain", "no-such", "-o", "json"], 1, 'nothing is known of "no-such"'),
         (["explain", "--no-such", "--output=json"], 2, "No such option: --no-such"),
         (["check", "-ojson"], 2, "name a file to check"),
@@ -36,9 +36,13 @@ def test_a_bad_file_names_the_field_in_json_too(tmp_path: Path) -> None:
     table = tmp_path / "tables.json"
     table.write_text('{"tables": 5}')
 
-    detail = json.loads(glbctl("check", "--table", str(table), "-o", "json").stderr)["detail"]
+    shown, checked = (
+        glbctl(*command, str(table), "-o", "json") for command in (("table", "show"), ("check", "--table"))
+    )
 
-    assert detail.startswith(f"{table}: tables: ")
+    assert json.loads(shown.stderr)["detail"].startswith(f"{table}: tables: ")
+    assert json.loads(checked.stdout)[0]["errors"][0].startswith(f"{table}: tables: ")
+    assert checked.returncode == 2
 
 
 @pytest.mark.parametrize(
