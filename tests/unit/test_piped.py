@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.padding import Padding
 
 from glb.ctl.explain import _render
@@ -9,6 +10,11 @@ from glb.ctl.output import SafeConsole, grid
 from glb.explain.texts import texts
 
 LONG = "drop_no_next_hop " * 20
+
+
+@pytest.fixture(autouse=True)
+def _no_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)  # which parallel tests have
 
 
 def piped(*renderables: object, columns: int | None = None) -> list[str]:
