@@ -252,7 +252,7 @@ class Controller:
             changed += f"; {self._sources.config.name} changed"
         note = f": {cause.note}" if cause.note else ""
         again = "" if is_first else "at another try, "
-        log.info("loaded (%s%s by %s%s): %s", again, cause.how, cause.author, note, changed)
+        log.info("loaded (%s%s, %s%s): %s", again, cause.how, cause.author, note, changed)
 
     def _is_current(self, source: bytes) -> bool:
         """Whether the table file still has this content."""
