@@ -27,6 +27,7 @@ def find_problems(tables: ForwardingTables) -> Iterator[Problem]:
         yield from repeated(_backends(place, table), "ip")
         yield from _unusable(place, table)
         yield from _unknown_vips((*place, "backends"), table)
+        yield from _sizes_without_gue((*place, "backends"), table)
 
 
 def _excesses(tables: ForwardingTables) -> Iterator[Problem]:
@@ -131,3 +132,13 @@ def _unknown_vips(place: Place, table: Table) -> Iterator[Problem]:
                     (*place, position, "healthchecks", key),
                     f"{port}, but no bind of this table is a single address with this TCP port alone",
                 )
+
+
+def _sizes_without_gue(place: Place, table: Table) -> Iterator[Problem]:
+    for position, backend in enumerate(table.backends):
+        checks = backend.healthchecks
+        if checks.gue_size is not None and checks.gue is None:
+            yield (
+                (*place, position, "healthchecks", "gue_size"),
+                "is the size of a `gue` check, which is not there; add `gue`, the port of the tunnel",
+            )

@@ -38,6 +38,8 @@ class HealthCheckPolicy:
 
 DEFAULT_POLICY = HealthCheckPolicy()
 DEFAULT_HOLD_SHARE = 0.75
+FULL_SIZE = 0xFFFF
+"""Of `gue_size`: the largest IPv4 packet, so that the path's own MTU is what limits it."""
 DEFAULT_STATUSES: tuple[StatusRange, ...] = ((200, 399),)
 
 
@@ -45,6 +47,7 @@ DEFAULT_STATUSES: tuple[StatusRange, ...] = ((200, 399),)
 class HealthChecks:
     """How a backend's health is found out. Ports; None means that a check is not made.
 
+    gue_size: the size of the outer packet of a further `gue` check, in bytes.
     The checks named vip_* are made of the VIP itself, inside the tunnel. `fou` is GitHub's and is not made.
     """
 
@@ -52,6 +55,7 @@ class HealthChecks:
     http_uri: str | None = None
     tcp: int | None = None
     gue: int | None = None
+    gue_size: int | None = None
     fou: int | None = None
     https: int | None = None
     https_verify: bool = False

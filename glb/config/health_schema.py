@@ -57,6 +57,7 @@ class HealthChecksSource(PolicySource):
     http_uri: Annotated[str, PlainValidator(values.uri_path)] | None = None
     tcp: Port | None = None
     gue: Port | None = None
+    gue_size: Annotated[int, PlainValidator(values.packet_size)] | None = None
     fou: Port | None = None
     https: Port | None = None
     https_verify: Annotated[bool, PlainValidator(values.boolean)] = False
@@ -71,6 +72,7 @@ class HealthChecksSource(PolicySource):
             http_uri=self.http_uri,
             tcp=self.tcp,
             gue=self.gue,
+            gue_size=self.gue_size,
             fou=self.fou,
             https=self.https,
             https_verify=self.https_verify,

@@ -13,9 +13,11 @@ from typing import TypeVar
 from pydantic_core import PydanticCustomError
 
 from glb.config.field import shown
+from glb.config.health import FULL_SIZE
 from glb.config.model import Address, Listen, Network
 
 MAX_WEIGHT = 1000
+MIN_PACKET_SIZE = 576  # what each IPv4 host takes: RFC 791
 
 AnyEnum = TypeVar("AnyEnum", bound=StrEnum)
 
@@ -86,6 +88,15 @@ def host(value: object) -> str:
     """A Host header's host, with or without a port."""
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9._\-\[\]:]{1,255}", value):
         raise refuse(value, "a host's name or address")
+    return value
+
+
+def packet_size(value: object) -> int:
+    """Bytes of an IPv4 packet; "full" is the largest."""
+    if value == "full":
+        return FULL_SIZE
+    if type(value) is not int or not MIN_PACKET_SIZE <= value <= FULL_SIZE:
+        raise refuse(value, f'a whole number of bytes from {MIN_PACKET_SIZE} to {FULL_SIZE}, or "full"')
     return value
 
 

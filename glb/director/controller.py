@@ -217,11 +217,11 @@ class Controller:
                 log.warning("loaded, with a warning: %s", line)
         self._warned = loaded.warnings
 
-    def _followed(self, newer: Sequence[ForwardingTables], source: IPv4Address) -> HealthView:
+    def _followed(self, newer: Sequence[ForwardingTables], source: IPv4Address, mtu: int | None) -> HealthView:
         """The health of newer tables' backends. Those in force are checked as well: they may have to go on."""
         in_force = self.forwarding.in_force if self._directors else []
         self._checked = without_repetition([*newer, *in_force])
-        self._view = self._follow(self._checked, source)
+        self._view = self._follow(self._checked, source, mtu)
         return self._view
 
     def _check_what_is_in_force(self) -> None:
@@ -229,7 +229,8 @@ class Controller:
         wanted = without_repetition(self.forwarding.in_force)
         if wanted != self._checked:
             self._checked = wanted
-            self._view = self._follow(wanted, self.loaded.config.outbound_src_ip)
+            config = self.loaded.config
+            self._view = self._follow(wanted, config.outbound_src_ip, config.mtu)
 
     def _remember(self) -> None:
         """Keep what is in force, as a version and for the next start. Traffic does not depend on it: a failure is

@@ -26,7 +26,7 @@ _LAST_SAVE_SECONDS = 2.0
 def follower(monitor: Monitor) -> Follow:
     """What has the monitor follow tables, for another thread than the event loop's."""
     loop = asyncio.get_running_loop()
-    return lambda editions, source: asyncio.run_coroutine_threadsafe(monitor.follow(editions, source), loop).result()
+    return lambda *wanted: asyncio.run_coroutine_threadsafe(monitor.follow(*wanted), loop).result()
 
 
 async def apply_health(monitor: Monitor, traffic: Worker[Forwarding], stop: asyncio.Event) -> None:

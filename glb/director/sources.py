@@ -126,9 +126,10 @@ class Loaded:
         return f"{count} table{'s' if count != 1 else ''} ({tables})"
 
 
-Follow = Callable[[Sequence[ForwardingTables], IPv4Address], HealthView]
-"""Checks the backends of tables from a director's address from now on, and tells their health. Of a backend that is in
-several editions of a table, the first one counts."""
+Follow = Callable[[Sequence[ForwardingTables], IPv4Address, int | None], HealthView]
+"""Checks the backends of tables from a director's address from now on, and returns their health. The number is the
+director's `mtu`, which no check's packet exceeds. Of a backend that is in several editions of a table, the first one
+counts."""
 
 
 def read(sources: Sources, builder: RowBuilder | None = None, follow: Follow | None = None) -> Loaded:
@@ -146,7 +147,7 @@ def read(sources: Sources, builder: RowBuilder | None = None, follow: Follow | N
     if given is not None and builder is not None:
         _require_memory_for_rows(given, str(sources.table), builder)
         prepare(given, builder)  # before the checks begin: they and Python's lock would slow it down
-    view = follow([given or NO_TABLES], config.outbound_src_ip) if follow is not None else None
+    view = follow([given or NO_TABLES], config.outbound_src_ip, config.mtu) if follow is not None else None
     if isinstance(parsed, ForwardingTables):
         tables = build_all(parsed if view is None else with_health(parsed, view), builder)
     else:

@@ -15,6 +15,10 @@ _CLIENTS_MTU = 1500
 _LEAST_IPV6_MTU = 1280  # RFC 8200, section 5
 
 _ADD_ROUTE = "`ip route get BACKEND` shows what the kernel finds; add a route to the backend by this interface"
+_LOST_REMEDY = (
+    "compare the MTU of each switch port, VLAN and router on the path, and of the backend's interface: one takes less,"
+    " or a firewall drops ICMP errors. Raise it, or set `mtu` in director.conf to what all of them take"
+)
 _REMEDIES = {
     Cause.NO_ROUTE: _ADD_ROUTE,
     Cause.BLACKHOLE: "remove the blackhole route or rule, or add a more specific route to the backend",
@@ -37,6 +41,7 @@ def judge_director(facts: DaemonFacts) -> Iterator[Finding]:
     two_rows = facts.config.alt_hash_fields is not None
     yield _mtu(facts, facts.config.mtu or facts.link.mtu, two_rows)
     yield from _path_mtus(facts, two_rows)
+    yield from _sizes(facts)
     yield _vips(facts)
     yield from _backends(facts)
     yield from judge_reach(facts)
@@ -78,6 +83,25 @@ def _path_mtus(facts: DaemonFacts, two_rows: bool) -> Iterator[Finding]:
         else:
             what += f"; IPv6 clients send {_LEAST_IPV6_MTU} bytes all the same, which are lost"
             yield Finding(facts.report.interface, "mtu", Level.ERROR, what, remedy)
+
+
+def _sizes(facts: DaemonFacts) -> Iterator[Finding]:
+    name = facts.report.interface
+    if isinstance(facts.sizes, str):
+        yield Finding(name, "mtu", Level.OK, f"packets of full size were not tried: {facts.sizes}")
+        return
+    silent = sorted((backend for backend, found in facts.sizes.items() if not found.small), key=ip_address)
+    for backend, found in facts.sizes.items():
+        if found.small and not found.full:
+            what = f"packets of {found.size} bytes to {backend} are lost, small ones arrive"
+            yield Finding(name, "mtu", Level.ERROR, what, _LOST_REMEDY)
+    arrived = sum(found.full for found in facts.sizes.values())
+    if arrived:
+        what = f"packets of full size arrive at {arrived} of {len(facts.sizes)} backends"
+        yield Finding(name, "mtu", Level.OK, what)
+    if silent:
+        what = f"packets of full size were not tried: no echo through the tunnel from {', '.join(silent)}"
+        yield Finding(name, "mtu", Level.OK, what)
 
 
 def _has_ipv6(facts: DaemonFacts) -> bool:

@@ -83,6 +83,18 @@ class VipFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SizeFacts:
+    """Echoes through the tunnel to a backend: whether a small one was answered, and one of `size` bytes.
+
+    size: of the outer packet; the largest that the director sends there.
+    """
+
+    size: int
+    small: bool
+    full: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RoutingFacts:
     """What a director's daemon reports of its announcements, as GET /v1/routing."""
 
@@ -105,6 +117,7 @@ class DaemonFacts:
     which a capture puts in its place. current: whether its files are as they were loaded; None if
     they cannot be read. sysctls: under net.ipv4.conf, the stricter of `all` and the interface's where the kernel takes
     the stricter. local: what is local to this host. next_hops: why there is none to a backend; None: it is known.
+    sizes: what arrives at each backend that has a next hop; a text: why that was not tried.
     probed: what the program did otherwise than the tables say. stopped: whether the process is suspended. silent: why
     a director's control socket does not answer. vips: those of a proxy.
     """
@@ -118,6 +131,7 @@ class DaemonFacts:
     local: tuple[LocalNetwork, ...]
     config: DirectorConfig | None = None
     next_hops: Mapping[str, Refusal | None] = field(default_factory=dict)
+    sizes: Mapping[str, SizeFacts] | str = field(default_factory=dict)
     stopped: bool = False
     silent: str | None = None
     routing: RoutingFacts | None = None

@@ -22,7 +22,8 @@ from glb.datapath.libbpf import open_pin_if_there
 from glb.datapath.ownership import role_of_number
 from glb.datapath.pins import BPFFS, pin_dir
 from glb.director.sources import Sources
-from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer, RoutingFacts, VipFacts
+from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer, RoutingFacts, SizeFacts, VipFacts
+from glb.doctor.gather_sizes import size_facts
 from glb.doctor.gather_vips import vip_facts
 from glb.doctor.probe import probe_tables
 from glb.errors import GlbError
@@ -66,6 +67,7 @@ def daemon_facts(report: Report, binds: Sequence[Bind] = ()) -> DaemonFacts:
         probed, deviations = probe_tables(interface, Path(report.table_file or ""), config)
     link = _link(interface) if interface else None
     pinned, twin = _pinned(report.interface, link.program if link else None)
+    next_hops = _next_hops(interface, report, config) if interface and config else {}
     return DaemonFacts(
         report=report,
         alive=report.process.is_alive(),
@@ -81,7 +83,8 @@ def daemon_facts(report: Report, binds: Sequence[Bind] = ()) -> DaemonFacts:
         routing=routing,
         vips=_vips(report, interface, binds) if interface else (),
         config=config,
-        next_hops=_next_hops(interface, report, config) if interface and config else {},
+        next_hops=next_hops,
+        sizes=_sizes(interface, report, config, next_hops) if interface and config else {},
         probed=probed,
         deviations=deviations,
     )
@@ -217,9 +220,25 @@ def _next_hops(interface: Interface, report: Report, config: DirectorConfig) -> 
     """Of the backends that rows name. With a gateway's MAC none is looked for."""
     if config.gateway_mac is not None:
         return {}
-    backends = {
-        IPv4Address(ip) for table in report.tables for ip, state in table.backends.items() if state != "inactive"
-    }
+    backends = _backends(report)
     any_interface = config.egress is Egress.FIB
     paths = resolve(interface, backends, _NEIGHBOUR_SECONDS, config.outbound_src_ip, any_interface)
     return {str(backend): paths.refusals.get(backend) for backend in backends}
+
+
+def _sizes(
+    interface: Interface, report: Report, config: DirectorConfig, next_hops: Mapping[str, Refusal | None]
+) -> Mapping[str, SizeFacts] | str:
+    usual = config.mtu or interface.mtu
+    reached = {backend for backend in _backends(report) if next_hops.get(str(backend)) is None}
+    try:
+        return size_facts(
+            config.outbound_src_ip, {backend: report.path_mtus.get(str(backend), usual) for backend in sorted(reached)}
+        )
+    except OSError as error:
+        return f"no echoes from {config.outbound_src_ip}: {error.strerror or error}"
+
+
+def _backends(report: Report) -> set[IPv4Address]:
+    """Those that rows name."""
+    return {IPv4Address(ip) for table in report.tables for ip, state in table.backends.items() if state != "inactive"}

@@ -40,11 +40,14 @@ class Asker:
 
     def __init__(self, source: IPv4Address) -> None:
         self.source = source
+        self.mtu: int | None = None
+        """The most bytes of a tunnel's packet that the configuration allows, however large a check is to be."""
         self._echoes: Echoes | None = None
         self._tunnel: VipTunnel | None = None
         self._http: aiohttp.ClientSession | None = None
         self._ways: dict[Kind, Callable[[Check], Awaitable[Result]]] = {
             Kind.GUE: self._ask_gue,
+            Kind.GUE_SIZE: self._ask_gue,
             Kind.TCP: self._ask_tcp,
             Kind.VIP_TCP: self._ask_tcp,
             Kind.HTTP: self._ask_http,
@@ -70,7 +73,7 @@ class Asker:
             return refused
 
         def why_not(check: Check) -> str | None:
-            tunnelled = check.kind is Kind.GUE or check.vip is not None
+            tunnelled = check.kind in (Kind.GUE, Kind.GUE_SIZE) or check.vip is not None
             return why_not_through_tunnel(check.vip) if tunnelled else None
 
         return why_not
@@ -112,7 +115,8 @@ class Asker:
         assert isinstance(check.address, IPv4Address)  # a director refuses other backends
         if self._echoes is None:
             self._echoes = Echoes(self.source)
-        return await self._echoes.ask(check.address, check.port)
+        size = check.size if check.size is None or self.mtu is None else min(check.size, self.mtu)
+        return await self._echoes.ask(check.address, check.port, size)
 
     async def _ask_tcp(self, check: Check) -> Result:
         with self._new_socket(check) as connection:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from glb.config.health import HealthChecks, StatusRange
+from glb.config.health import FULL_SIZE, HealthChecks, StatusRange
 from glb.config.model import Address, Backend, Table
 
 
@@ -12,6 +12,7 @@ class Kind(StrEnum):
     """What a check asks. The names are the configuration's keys."""
 
     GUE = "gue"
+    GUE_SIZE = "gue_size"
     TCP = "tcp"
     HTTP = "http"
     HTTPS = "https"
@@ -25,7 +26,7 @@ class Check:
 
     `vip` is set for a check of the VIP inside the tunnel to the backend, whose own address is `address`. The fields
     after it are those of HTTP, and have their defaults elsewhere. `host` is the Host header, and the name that TLS
-    asks for.
+    asks for. `size` is set for GUE_SIZE: the most bytes of the outer IP packet.
     """
 
     kind: Kind
@@ -36,10 +37,13 @@ class Check:
     host: str | None = None
     statuses: tuple[StatusRange, ...] = ()
     verify: bool = False
+    size: int | None = None
 
     @property
     def label(self) -> str:
         """How people are told of it, next to the backend's address: such as "http 80"."""
+        if self.size is not None:
+            return f"{self.kind} {'full' if self.size == FULL_SIZE else self.size}"
         return f"{self.kind} {self.port}"
 
     @property
@@ -47,7 +51,8 @@ class Check:
         """The same text for equal checks only, also after a restart."""
         statuses = ",".join(f"{first}-{last}" for first, last in self.statuses)
         facts = (self.kind, self.address, self.port, self.vip, self.uri, self.host, statuses, self.verify)
-        return " ".join(map(str, facts))
+        sizes = () if self.size is None else (self.size,)  # keys of other checks are those of before an upgrade
+        return " ".join(map(str, (*facts, *sizes)))
 
     @property
     def target(self) -> Address:
@@ -64,6 +69,8 @@ def _checks(table: Table, address: Address, asked: HealthChecks) -> Iterator[Che
     uri, host, statuses = asked.http_uri or "/", asked.http_host, asked.http_status
     if asked.gue is not None:
         yield Check(Kind.GUE, address, asked.gue)
+    if asked.gue is not None and asked.gue_size is not None:
+        yield Check(Kind.GUE_SIZE, address, asked.gue, size=asked.gue_size)
     if asked.tcp is not None:
         yield Check(Kind.TCP, address, asked.tcp)
     if asked.http is not None:

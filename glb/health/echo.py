@@ -6,8 +6,9 @@ import socket
 import struct
 from ipaddress import IPv4Address
 
-from glb.health.gue import echo_reply, echo_request, tunnelled
+from glb.health.gue import echo_reply, echo_request, padded, tunnelled
 from glb.health.result import Result
+from glb.network.path_mtu import kernel_path_mtu, set_dont_fragment
 
 _SOL_RAW = 255
 _ICMP_FILTER = 1
@@ -33,9 +34,12 @@ class Echoes:
         self._sequence = 0
         self._waiting: dict[int, tuple[IPv4Address, asyncio.Future[None]]] = {}
         self._out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._out_whole = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._in = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_ICMP)
         try:
             self._out.bind((str(source), 0))
+            self._out_whole.bind((str(source), 0))
+            set_dont_fragment(self._out_whole)
             self._in.bind((str(source), 0))
             self._in.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", _ALL_BUT_ECHO_REPLIES))
             self._in.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
@@ -44,14 +48,18 @@ class Echoes:
             raise
         asyncio.get_running_loop().add_reader(self._in, self._receive)
 
-    async def ask(self, backend: IPv4Address, port: int) -> Result:
-        """Returns when the echo is there; the time limit is the caller's. Raises OSError."""
+    async def ask(self, backend: IPv4Address, port: int, size: int | None = None) -> Result:
+        """Returns when the echo is there; the time limit is the caller's. Raises OSError.
+
+        size: bytes to which the outer packet is padded; it is not fragmented. What the kernel knows of the path's MTU
+        limits it. The reply is small in each case.
+        """
         sequence = self._next_sequence()
         answer = asyncio.get_running_loop().create_future()
         self._waiting[sequence] = backend, answer
         try:
             request = echo_request(self._source, backend, self._identifier, sequence)
-            self._out.sendto(tunnelled(request), (str(backend), port))
+            self._send(tunnelled(request), backend, port, size)
             await answer
         finally:
             del self._waiting[sequence]
@@ -61,8 +69,16 @@ class Echoes:
         asyncio.get_running_loop().remove_reader(self._in)
         self._close_sockets()
 
+    def _send(self, payload: bytes, backend: IPv4Address, port: int, size: int | None) -> None:
+        if size is None:
+            self._out.sendto(payload, (str(backend), port))
+            return
+        fits = min(size, kernel_path_mtu(self._source, backend))
+        self._out_whole.sendto(padded(payload, fits), (str(backend), port))
+
     def _close_sockets(self) -> None:
         self._out.close()
+        self._out_whole.close()
         self._in.close()
 
     def _next_sequence(self) -> int:

@@ -9,11 +9,21 @@ _ECHO_REQUEST = 8
 _ECHO_REPLY = 0
 _TTL = 64
 _ICMP = 1
+_OUTER_HEADERS = 20 + 8  # IPv4 and UDP
 
 
 def tunnelled(packet: bytes) -> bytes:
     """The UDP payload that carries an IP packet: 4 bytes of GUE, 4 of private data (type 0, no hops)."""
     return bytes((1, _PROTOCOL[packet[0] >> 4], 0, 0, 0, 0, 0, 0)) + packet
+
+
+def padded(payload: bytes, size: int) -> bytes:
+    """The UDP payload with zeros behind the inner packet, so that the outer IPv4 packet has `size` bytes.
+
+    The inner packet's length does not count them, so the receiver removes them as it does the padding of a short frame
+    (RFC 894). The reply is as small as one to a packet without padding.
+    """
+    return payload.ljust(size - _OUTER_HEADERS, b"\0")
 
 
 def echo_request(source: IPv4Address, destination: IPv4Address, identifier: int, sequence: int) -> bytes:

@@ -70,15 +70,18 @@ class Monitor:
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._settling = False
 
-    async def follow(self, editions: Sequence[ForwardingTables], source: IPv4Address) -> HealthView:
+    async def follow(
+        self, editions: Sequence[ForwardingTables], source: IPv4Address, mtu: int | None = None
+    ) -> HealthView:
         """Check what these tables ask for, from the director's address `source`; go on with what is the same.
 
-        editions: as `plan` takes them. Returns once each check has a result, be it one from before; or after a bounded
-        time, when backends without one are as their policy's `initial` says. Checks that cannot be made here are
-        logged, and left out.
+        editions: as `plan` takes them. mtu: as Asker has it. Returns once each check has a result, be it one from
+        before; or after a bounded time, when backends without one are as their policy's `initial` says. Checks that
+        cannot be made here are logged, and left out.
         """
         self._pulse.begin()
         asker = await self._asker_at(source)
+        asker.mtu = mtu
         why_not = await asker.get_ready(any(map(_needs_tunnel, editions)))
         wanted = await asyncio.to_thread(plan, editions, why_not)  # of thousands of backends it takes a while
         for problem in sorted(wanted.impossible() - self.ledger.plan.impossible()):

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from glb.config.health import FULL_SIZE
+from glb.health.check import Kind
 from glb.health.damping import Damped
 from glb.health.plan import Probe
 from glb.health.result import SILENT
@@ -60,12 +62,26 @@ def reason(probed: Sequence[Probed]) -> str:
         return f"host down: {first}"
     if is_failing and all(probe.check.vip is not None for probe, _ in down) and _is_host_up(checked):
         return f"host up, VIP not served: {first}"
+    if is_failing and _loses_large_packets(checked, down):
+        size = "full size" if down[0][0].check.size == FULL_SIZE else f"{down[0][0].check.size} bytes"
+        return f"packets of {size} are lost, small ones arrive: MTU of a switch or router?"
     return ", ".join(f"{probe.check.label}: {_finding(probe, health)}" for probe, health in down)
 
 
 def _is_host_up(checked: Sequence[Probed]) -> bool:
     """Whether a check of the host itself passes: one that is up, and whose last result was no failure."""
-    return any(health.damped.up and health.damped.against == 0 for probe, health in checked if probe.check.vip is None)
+    return any(_passes(health) for probe, health in checked if probe.check.vip is None)
+
+
+def _loses_large_packets(checked: Sequence[Probed], down: Sequence[Probed]) -> bool:
+    """Whether nothing but the echo of a given size fails, while the small one passes."""
+    alone = all(probe.check.kind is Kind.GUE_SIZE and health.found in SILENT for probe, health in down)
+    return alone and any(_passes(health) for probe, health in checked if probe.check.kind is Kind.GUE)
+
+
+def _passes(health: ProbeHealth) -> bool:
+    """Whether a check is up, and its last result was no failure."""
+    return health.damped.up and health.damped.against == 0
 
 
 def _finding(probe: Probe, health: ProbeHealth) -> str:

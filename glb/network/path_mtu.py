@@ -25,6 +25,7 @@ _FRAGMENTATION_NEEDED = 0x0304  # type and code
 _IPV4_HEADER, _ICMP_HEADER, _UDP_PORTS = 20, 8, 4
 # RFC 1191, section 7: MTUs that links have, for routers that do not name theirs.
 _PLATEAUS = (32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68)
+_IP_MTU_DISCOVER, _IP_PMTUDISC_DO, _IP_MTU = 10, 2, 14  # <linux/in.h>
 _ATTACH_FILTER = 26  # SO_ATTACH_FILTER
 # Takes "fragmentation needed" alone: x = length of the IP header; half-word at x; equal? all of it; or nothing.
 _FILTER = ((0xB1, 0, 0, 0), (0x48, 0, 0, 0), (0x15, 0, 1, _FRAGMENTATION_NEEDED), (0x06, 0, 0, 0xFFFF), (0x06, 0, 0, 0))
@@ -87,6 +88,22 @@ class PathMtus:
 def path_mtus() -> PathMtus:
     """None learned yet, by the kernel's own limits."""
     return PathMtus(_setting("min_pmtu", _MIN_PMTU), _setting("mtu_expires", _MTU_EXPIRES))
+
+
+def kernel_path_mtu(source: IPv4Address, destination: IPv4Address) -> int:
+    """What the kernel knows of a path's MTU, in bytes: the interface's, the route's, or what a router reported.
+
+    Routers' messages count here only for packets that a socket sent. Raises OSError if there is no route.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+        route.bind((str(source), 0))
+        route.connect((str(destination), TUNNEL_PORT))  # sends nothing
+        return route.getsockopt(socket.IPPROTO_IP, _IP_MTU)
+
+
+def set_dont_fragment(sender: socket.socket) -> None:
+    """Packets of the socket have DF; one above the kernel's path MTU is refused (EMSGSIZE). Source: ip(7)."""
+    sender.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DO)
 
 
 def open_messages() -> socket.socket:

@@ -16,7 +16,7 @@ from pyroute2 import IPRoute
 from glb.doctor.examine import examine
 from glb.doctor.finding import Level
 from glb.lab import Lab, hosts
-from tests.lab.helpers.commands import facts, faults, lookups
+from tests.lab.helpers.commands import facts, faults, glbctl, lookups
 from tests.lab.helpers.packets import wait_for
 
 CLIENT = ("198.18.0.77", 47110)
@@ -250,6 +250,23 @@ def test_a_suspended_daemon_is_found(lab: Lab, examined: Examined) -> None:
             assert examined(host) == found
         finally:
             daemon.send(signal.SIGCONT)
+
+
+def test_a_switch_port_that_loses_large_packets_is_found(lab: Lab) -> None:
+    """The bridge drops what the port does not take, and sends no ICMP error, as a switch does."""
+
+    def errors() -> list[str]:
+        found = json.loads(glbctl(lab, "director1", "doctor", "-o", "json").stdout)
+        return [finding["what"] for finding in found if finding["level"] == "error"]
+
+    with changed(
+        lab,
+        "dc",
+        lambda ip: ip.link("set", index=index(ip, "proxy1"), mtu=1500),
+        lambda ip: ip.link("set", index=index(ip, "proxy1"), mtu=hosts.DC_MTU),
+    ):
+        assert errors() == [f"packets of {hosts.DC_MTU} bytes to {PROXY1} are lost, small ones arrive"]
+    assert errors() == []
 
 
 def test_a_datapath_without_its_daemons_status_is_found(lab: Lab, examined: Examined) -> None:

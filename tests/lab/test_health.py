@@ -218,6 +218,57 @@ def test_a_backend_that_fails_gets_no_new_connections_until_it_is_back(lab: Lab,
     assert served(lab) == set(PROXIES)
 
 
+@contextmanager
+def small_port(lab: Lab, proxy: str) -> Iterator[None]:
+    """The bridge's port to the proxy drops packets of more than 1500 bytes, without an ICMP error."""
+
+    def change(mtu: int) -> None:
+        with IPRoute() as ip:
+            ip.link("set", index=ip.link_lookup(ifname=proxy)[0], mtu=mtu)
+
+    lab.within("dc", lambda: change(1500))
+    try:
+        yield
+    finally:
+        lab.within("dc", lambda: change(hosts.DC_MTU))
+
+
+@contextmanager
+def configured_mtu(lab: Lab, mtu: int) -> Iterator[None]:
+    """For the time of the block, `mtu` of director.conf limits what the director sends."""
+    path = lab.run_dir / f"{DIRECTOR}.conf"
+    before = path.read_text()
+
+    def take(text: str) -> None:
+        replace_text(path, text)
+        [outcome] = api(lab).post("/v1/reload")
+        assert outcome["reloaded"], outcome["error"]
+
+    take(json.dumps(json.loads(before) | {"mtu": mtu}))
+    try:
+        yield
+    finally:
+        take(before)
+
+
+def test_a_port_that_loses_large_packets_takes_a_backend_down_only_with_gue_size(lab: Lab) -> None:
+    before = json.loads(lab.table_path.read_text())
+    sized = json.loads(lab.table_path.read_text())
+    sized["tables"][0]["backends"][0]["healthchecks"] = CHECKS | {"gue_size": "full"}
+    reload(lab, sized)
+    try:
+        wait_until(lab, "proxy1", healthy=True, reason="all checks pass")
+        with small_port(lab, "proxy1"), small_port(lab, "proxy2"):
+            wait_until(lab, "proxy1", healthy=False)
+            assert "packets of full size are lost" in health(lab, "proxy1")["reason"]
+            assert health(lab, "proxy2")["healthy"]
+            with configured_mtu(lab, 1500):
+                wait_until(lab, "proxy1", healthy=True)
+        wait_until(lab, "proxy1", healthy=True)
+    finally:
+        reload(lab, before)
+
+
 @pytest.mark.parametrize("refused", [refused_by_the_kernel, refused_as_damaged])
 def test_the_tables_in_force_follow_health_while_newer_ones_are_refused(
     lab: Lab, refused: Callable[[Lab], AbstractContextManager[None]]

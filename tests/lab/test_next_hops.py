@@ -74,6 +74,7 @@ def test_a_routers_smaller_mtu_towards_a_proxy_is_learned_and_told_to_clients(la
     try:
         wait_for(lambda: learned(proxy_for(lab, client, long_request)), "a director learns the path's MTU")
         wait_for(lambda: proxy_for(lab, client, long_request) == "proxy3", "a long request is answered")
+        assert all(("mtu", "error") not in faults(lab, director) for director in directors)
         met = counts(lab)
         assert sum(met[director]["pass_path_mtu"] for director in directors) > 0
         assert sum(met[director]["answered_too_big"] for director in directors) > 0

@@ -316,8 +316,14 @@ MALFORMED_TABLES = [
      "tables[0].healthchecks.hold_share: 75 is not a number from 0 to 1"),
     ("a share of one backend", "tables.0.backends.0.healthchecks.hold_share", 0.5,
      "tables[0].backends[0].healthchecks.hold_share: unknown key; known are interval_ms, timeout_ms, trigger, rise, "
-     "fall, jitter, slow_interval_ms, initial, http, http_uri, tcp, gue, fou, https, https_verify, http_host, "
-     "http_status, vip_tcp, vip_http"),
+     "fall, jitter, slow_interval_ms, initial, http, http_uri, tcp, gue, gue_size, fou, https, https_verify, "
+     "http_host, http_status, vip_tcp, vip_http"),
+    *((f"a packet of size {size}", "tables.0.backends.0.healthchecks.gue_size", size,
+       f"tables[0].backends[0].healthchecks.gue_size: {shown} is not a whole number of bytes from 576 to 65535, or "
+       '"full"') for size, shown in ((575, "575"), (65536, "65536"), (True, "true"), ("all", '"all"'))),
+    ("a size without the gue check", "tables.0.backends.0.healthchecks", {"http": 80, "gue_size": 1500},
+     "tables[0].backends[0].healthchecks.gue_size: is the size of a `gue` check, which is not there; add `gue`, the "
+     "port of the tunnel"),
     ("a status that is none", "tables.0.backends.0.healthchecks.http_status", ["200-299", 600],
      'tables[0].backends[0].healthchecks.http_status: 600 is not a status code from 100 to 599, or a range such as '
      '"200-299"'),

@@ -39,6 +39,7 @@ OTHER = [
     ("a weight", "tables.0.backends.0.weight", 2),
     ("a zone", "tables.0.backends.0.zone", "rack1"),
     ("a check", "tables.0.backends.0.healthchecks.http", 8080),
+    ("a check's size", "tables.0.backends.0.healthchecks.gue_size", 1500),
     ("a policy", "healthchecks.interval_ms", 600),
 ]
 

@@ -10,7 +10,7 @@ from glb.config.model import DirectorConfig, Egress, HashFields
 from glb.daemon.process import ProcessId
 from glb.daemon.report import HeldBackend, Report, TableSummary
 from glb.doctor.examine import judge_daemon, judge_daemons
-from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer, Ports, RoutingFacts, VipFacts
+from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer, Ports, RoutingFacts, SizeFacts, VipFacts
 from glb.doctor.finding import Finding, Level
 from glb.doctor.host import judge_host
 from glb.network.listeners import Listener
@@ -143,6 +143,24 @@ def test_an_mtu_that_holds_the_tunnel_and_the_clients_packets_is_enough() -> Non
     assert faults(judge_daemon(replace(DIRECTOR, link=replace(LINK, mtu=1544)))) == []
 
 
+@pytest.mark.parametrize(
+    ("sizes", "what"),
+    [
+        ({"10.0.0.1": SizeFacts(1500, small=True, full=True)}, "packets of full size arrive at 1 of 1 backends"),
+        (
+            {"10.0.0.1": SizeFacts(1500, small=False, full=False)},
+            "packets of full size were not tried: no echo through the tunnel from 10.0.0.1",
+        ),
+        ("no echoes from 10.0.0.100", "packets of full size were not tried: no echoes from 10.0.0.100"),
+    ],
+)
+def test_without_a_small_echo_no_size_is_judged(sizes: dict[str, SizeFacts] | str, what: str) -> None:
+    found = judge_daemon(replace(DIRECTOR, sizes=sizes))
+
+    assert faults(found) == []
+    assert what in [finding.what for finding in found]
+
+
 def test_two_rows_need_more_room() -> None:
     config = replace(DIRECTOR.config, alt_hash_fields=HashFields()) if DIRECTOR.config else None
     facts = replace(DIRECTOR, config=config, link=replace(LINK, mtu=1544))
@@ -182,6 +200,7 @@ def test_a_director_without_a_fault(changes: dict[str, Any]) -> None:
         ({"current": False}, ("files", Level.WARNING)),
         ({"report": replace(REPORT, path_mtus={"10.0.0.1": 1400})}, ("mtu", Level.WARNING)),
         ({"report": replace(REPORT, path_mtus={"10.0.0.1": 1300}, tables=V6)}, ("mtu", Level.ERROR)),
+        ({"sizes": {"10.0.0.1": SizeFacts(1500, small=True, full=False)}}, ("mtu", Level.ERROR)),
         *(({"next_hops": {"10.0.0.1": Refusal(cause)}}, ("backend", Level.ERROR)) for cause in Cause),
         ({"stopped": True}, ("daemon", Level.ERROR)),
         ({"silent": "eth0.sock: no answer"}, ("control", Level.ERROR)),

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scapy.layers.inet import ICMP, IP, TCP
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet
 
-from glb.config.health import HealthCheckPolicy, Initial
+from glb.config.health import FULL_SIZE, HealthCheckPolicy, Initial
 from glb.config.load import parse_tables
 from glb.config.model import ForwardingTables
 from glb.health.account import account
-from glb.health.check import Check, Kind
+from glb.health.check import Check, Kind, checks_of
 from glb.health.damping import Damped, pause
 from glb.health.errors import HealthError
-from glb.health.gue import echo_reply, echo_request, source_port, tunnelled, with_lifetime
+from glb.health.gue import echo_reply, echo_request, padded, source_port, tunnelled, with_lifetime
 from glb.health.hold import Hold, hold
 from glb.health.ledger import HISTORY, Ledger, Memory
 from glb.health.memory import decode, encode, load, save
@@ -114,6 +114,7 @@ def test_jitter_spreads_the_pause_by_its_share_to_either_side(spread: float) -> 
 
 GUE = Check(Kind.GUE, A, 19523)
 HTTP = Check(Kind.HTTP, A, 80)
+SIZE, FULL = (Check(Kind.GUE_SIZE, A, 19523, size=size) for size in (1500, FULL_SIZE))
 VIP = Check(Kind.VIP_TCP, A, 80, ip_address("203.0.113.10"))
 
 
@@ -128,6 +129,17 @@ VIP = Check(Kind.VIP_TCP, A, 80, ip_address("203.0.113.10"))
         ({HTTP: "-timeout"}, "http 80: timeout"),
         ({VIP: "-refused"}, "vip_tcp 80: refused"),
         ({GUE: "?", HTTP: "?"}, "not checked yet"),
+        (
+            {GUE: "answers", SIZE: "-timeout"},
+            "packets of 1500 bytes are lost, small ones arrive: MTU of a switch or router?",
+        ),
+        (
+            {GUE: "answers", FULL: "-timeout"},
+            "packets of full size are lost, small ones arrive: MTU of a switch or router?",
+        ),
+        ({GUE: "answers", SIZE: "-refused"}, "gue_size 1500: refused"),
+        ({GUE: "answers", SIZE: "-timeout", HTTP: "-refused"}, "gue_size 1500: timeout, http 80: refused"),
+        ({GUE: "-timeout", SIZE: "-timeout"}, "host down: timeout"),
         ({GUE: "?", HTTP: "-refused"}, "http 80: refused"),
     ],
 )
@@ -167,6 +179,24 @@ def test_a_reason_contradicts_no_result(found: Mapping[Check, str], told: str) -
     ]
 
     assert reason(probed) == told
+
+
+def test_a_host_that_is_dying_is_not_reported_as_a_small_mtu() -> None:
+    """The small echo has failed too, though not often enough to be down."""
+    failing = ProbeHealth(Damped(True, against=2, failed=2), "timeout")
+    probed = [(Probe(GUE, POLICY), failing), (Probe(FULL, POLICY), ProbeHealth(Damped(False), "timeout"))]
+
+    assert reason(probed) == "gue_size full: timeout"
+
+
+def test_a_gue_check_of_a_size_is_made_beside_the_small_one() -> None:
+    raw = sources.put(sources.tables(), "tables.0.backends.0.healthchecks", {"gue": 19523, "gue_size": "full"})
+    table = parse_tables(json.dumps(raw), "ft.json").tables[0]
+
+    small, full = checks_of(table, table.backends[0])
+
+    assert (small.label, full.label) == ("gue 19523", "gue_size full")
+    assert small.key != full.key
 
 
 # Holding
@@ -561,6 +591,16 @@ def test_an_echo_request_is_well_formed_and_goes_through_the_tunnel_without_hops
     del again.chksum, again[ICMP].chksum
     assert bytes(again) == packet
     assert tunnelled(packet) == bytes([0x01, 4, 0, 0, 0, 0, 0, 0]) + packet
+
+
+def test_a_padded_packet_has_its_size_outside_of_the_inner_packet() -> None:
+    payload = tunnelled(echo_request(A, B, 4711, 42))
+
+    outer = IP(src=str(A), dst=str(B)) / UDP(dport=19523) / padded(payload, 1500)
+
+    assert len(bytes(outer)) == 1500
+    assert padded(payload, 1500).rstrip(b"\0") == payload.rstrip(b"\0")
+    assert padded(payload, 20) == payload
 
 
 def test_an_echo_reply_tells_from_whom_and_to_which_request() -> None:
