@@ -25,7 +25,7 @@ struct budget {
 	__u64 since; /* the time up to which tokens were given out, in ns */
 };
 
-/* So that nobody who sends echoes keeps others from being told what fits. */
+/* Echoes have a budget of their own, so that a flood of them does not use up that of errors. */
 enum budgets {
 	ECHO_BUDGET,
 	ERROR_BUDGET,
