@@ -10,7 +10,7 @@ from pathlib import Path
 
 from glb.config.model import ForwardingTables
 from glb.daemon.lifecycle import Lanes
-from glb.daemon.report import Report
+from glb.daemon.report import Report, now
 from glb.director.director import Director, Prepared
 from glb.director.forwarding import SURVIVED, Forwarding, Outcome
 from glb.director.kept import Kept
@@ -69,6 +69,7 @@ class Controller:
         self._kept = Kept(interfaces[0], sources)
         self._directors: tuple[Director, ...] = ()
         self._stamp: Stamp | None = sources.stamp()
+        self._read_at = now()
         self._warned: tuple[str, ...] = ()
         loaded, refusal = self._first(sources)
         self._warn(loaded)
@@ -123,6 +124,7 @@ class Controller:
         """
         started = time.monotonic()
         self._stamp = self._sources.stamp()
+        began = now()
         try:
             loaded = read(self._sources, self._builder, self._followed)
         except SURVIVED as error:
@@ -130,6 +132,7 @@ class Controller:
         else:
             self._warn(loaded)
             self._newest = loaded
+            self._read_at = began
             self._seen = loaded.digest
             self._origin = origin
             outcomes = self._put_in_force(self._directors, started, whole=whole)
@@ -238,7 +241,7 @@ class Controller:
         self._kept.keep(self.loaded.contents)
         try:
             source, digest = self.loaded.source, self.loaded.tables_digest
-            self.version = self.history.record(source, digest, self._origin, self._is_current(source))
+            self.version = self.history.record(source, digest, self._origin, self._read_at)
         except HistoryError as error:
             self.version = None
             log.error("history: this version is not kept, traffic goes on: %s", error)
@@ -254,13 +257,6 @@ class Controller:
         note = f": {cause.note}" if cause.note else ""
         again = "" if is_first else "at another try, "
         log.info("loaded (%s%s, %s%s): %s", again, cause.how, cause.author, note, changed)
-
-    def _is_current(self, source: bytes) -> bool:
-        """Whether the table file still has this content."""
-        try:
-            return self._sources.contents().table == source
-        except GlbError:
-            return False
 
     def _reject(self, error: Exception) -> list[Outcome]:
         self._seen = self._digest_now()

@@ -27,7 +27,7 @@ KEPT = 100
 KEPT_BYTES = 64 << 20
 
 _OVERTAKEN = 4
-"""Versions among which a content is looked up that the file no longer has: daemons may load it seconds apart."""
+"""Versions among which an overtaken content is looked up: daemons may load the same file seconds apart."""
 
 _NAME = re.compile(r"[0-9]{6,}\.json")
 
@@ -62,16 +62,17 @@ class History:
         with self._locked():
             announce(self.folder, data, origin)
 
-    def record(self, data: bytes, digest: str, origin: Origin, is_current: bool = True) -> Version:
+    def record(self, data: bytes, digest: str, origin: Origin, read_at: str | None = None) -> Version:
         """Keep a file's content as the newest version, unless it is that already; a version is not renamed later.
 
         digest: of its tables. An origin that only says that the file has changed (an edit, a start) is replaced by what
-        was announced. is_current: whether the file still has this content; if not, and another daemon has recorded it
-        and what came after it, nothing is added. Raises HistoryError if it cannot be kept.
+        was announced. read_at: when the file had this content, as versions have their time; if another daemon has
+        recorded it and, since then, what came after it, nothing is added. Raises HistoryError if it cannot be kept.
         """
         with self._locked():
-            newest = 1 if is_current else _OVERTAKEN
-            for kept in islice(self._readable(), newest):
+            recent = list(islice(self._readable(), _OVERTAKEN))
+            is_overtaken = bool(recent) and read_at is not None and recent[0].version.time > read_at
+            for kept in recent if is_overtaken else recent[:1]:
                 if kept.file_digest == file_digest_of(data):
                     return kept.version
             known = announced(self.folder, data) if origin.how in (How.EDIT, How.START) else None

@@ -23,7 +23,9 @@ from scapy.packet import Packet, Raw
 
 from .cases import Case, Setup, cut
 from .cases import frame as any_frame
+from .director import Director
 from .places import CONFIG, DIRECTOR_MAC
+from .setup import packed_address, packed_mac
 
 VIP4, VIP6 = "203.0.113.10", "2001:db8:f::10"
 SHARED4 = "203.0.113.20"  # two tables have binds of it
@@ -108,6 +110,16 @@ INTERFACE_MTU = {"small": 1280}
 
 PATH_MTUS = {"paths": {"10.0.0.11": 1500, "10.0.0.12": 1400}}
 """MTUs of paths, which are not part of any file. A row of three hops has all three backends."""
+
+_MTU = 9000
+
+
+def model(setup: str) -> Director:
+    """The reference model in a setup."""
+    config, tables = SETUPS[setup]
+    mtus = {packed_address(backend): mtu for backend, mtu in PATH_MTUS.get(setup, {}).items()}
+    return Director(config, tuple(tables), packed_mac(DIRECTOR_MAC), INTERFACE_MTU.get(setup, _MTU), mtus=mtus)
+
 
 DF4 = IP(src=CLIENT4, dst=VIP4, flags="DF")
 IP4, IP6 = IP(src=CLIENT4, dst=VIP4), IPv6(src=CLIENT6, dst=VIP6)

@@ -15,11 +15,8 @@ from scapy.utils import PcapWriter
 
 from . import director_cases, proxy_cases
 from .cases import Case
-from .director import Director, Result
-from .places import DIRECTOR_MAC
-from .setup import packed_mac
+from .director import Result
 
-MTU = 9000
 ETHERNET = 1
 HEADING = """# Named packets
 
@@ -29,9 +26,7 @@ configuration's name in `tests/model/`.
 
 
 def run_director(case: Case) -> Result:
-    config, tables = director_cases.SETUPS[case.setup]
-    mtu = director_cases.INTERFACE_MTU.get(case.setup, MTU)
-    return Director(config, tuple(tables), packed_mac(DIRECTOR_MAC), mtu).run(bytes(case.frame))
+    return director_cases.model(case.setup).run(bytes(case.frame))
 
 
 def run_proxy(case: Case) -> Result:

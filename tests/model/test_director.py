@@ -10,23 +10,15 @@ from hypothesis import strategies as st
 
 from .cases import Case
 from .configurations import random_director
-from .director import Director
-from .director_cases import CASES, INTERFACE_MTU, PATH_MTUS, SETUPS
+from .director_cases import CASES, SETUPS, model
 from .generate import aim_at, batch
 from .harness import Comparison, DirectorsOfAllSizes, director_comparison
-from .places import DIRECTOR_MAC, LEAST_FRAME
-from .setup import packed_address, packed_mac
+from .places import LEAST_FRAME
 
 # A seed stands for a batch of packets, and does not get simpler by being smaller.
 WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
 SEEDS = st.integers(min_value=0, max_value=2**64 - 1)
 MTU = 9000
-
-
-def model(setup: str) -> Director:
-    config, tables = SETUPS[setup]
-    mtus = {packed_address(backend): mtu for backend, mtu in PATH_MTUS.get(setup, {}).items()}
-    return Director(config, tuple(tables), packed_mac(DIRECTOR_MAC), INTERFACE_MTU.get(setup, MTU), mtus=mtus)
 
 
 @pytest.fixture(scope="module", params=list(SETUPS))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from glb.config.load import parse_tables
+from glb.daemon.report import now
 from glb.history.store import History, Listing
 from glb.history.version import HistoryError, How, Origin, Version
 from glb.table.digest import digest_of_source
@@ -208,13 +209,23 @@ def test_a_disk_that_is_full_is_told_and_leaves_no_half_version(
 
 def test_a_daemon_that_loads_an_overtaken_content_late_adds_no_version(history: History) -> None:
     first = keep(history, b"one", ALICE)
+    while now() == first.time:
+        pass  # the clock counts milliseconds
     second = keep(history, b"two", ALICE)
 
-    late = history.record(b"one", DIGEST, Origin(), is_current=False)
+    late = history.record(b"one", DIGEST, Origin(), read_at=first.time)
 
     assert late == first
     assert history.listing().versions == [second, first]
-    assert history.record(b"one", DIGEST, Origin()).number == 3  # the file has it again
+
+
+def test_a_content_that_the_file_has_again_is_a_version_again(history: History) -> None:
+    keep(history, b"one", ALICE)
+    second = keep(history, b"two", ALICE)
+
+    again = history.record(b"one", DIGEST, Origin(), read_at=second.time)
+
+    assert again.number == second.number + 1
 
 
 def test_daemons_that_load_the_same_file_at_once_write_each_version_once(history: History) -> None:
