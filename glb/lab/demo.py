@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +22,7 @@ _DOWNLOADER = str(client_address(4, 7))
 _IN_FLIGHT = 20
 _BACKGROUND_BOUND_S = 60.0
 _INDENT = 10
+_RULE_WIDTH = 80
 
 
 def run_demo(lab: Lab, console: Console) -> bool:
@@ -218,7 +220,8 @@ class _Demo:
 
     def _head(self, title: str) -> None:
         self._console.print()
-        self._console.rule(Text(title, style="bold"), align="left", characters="-")
+        rule = Rule(Text(title, style="bold"), align="left", characters="-")
+        self._console.print(rule, width=min(self._console.width, _RULE_WIDTH))  # a pipe has no width
 
     def _tell(self, label: str, text: str, style: str = "") -> None:
         line = Table.grid(padding=(0, 1))
