@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """script/bench's commands."""
 
 import argparse

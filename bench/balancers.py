@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The load balancers that glb is compared with: the same lab, the same web server, Debian's packages as they come."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The director while somebody looks: its twin, in the place that `glbctl capture` and `trace` give it."""
 
 import time

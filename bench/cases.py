@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One thing to measure on the datapath: a program, a frame, and what the program must do with it."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """New TCP connections a second, and the CPU time of each, through glb and through load balancers that end connections.
 
 All of them lead from the same client to the same nginx, over the same bridge.

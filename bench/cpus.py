@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Where the bench runs."""
 
 import os

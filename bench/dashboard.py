@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A picture of the dashboard: its own queries, asked of a real Prometheus that watches a lab while a proxy is drained.
 
 `script/pictures` runs it.

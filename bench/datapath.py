@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the two programs cost a packet, in nanoseconds, beside the least that an XDP program can cost."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Directors with tables and binds in them, and the packets to measure them with."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How long new connections go to a backend that has died, and until they do again when it is back.
 
 python -m bench.failover [--rounds N]   as root, in a lab of its own. Not part of script/bench: it takes minutes.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Packets a second through a director in a network namespace, and through the same namespace's own forwarding."""
 
 import statistics

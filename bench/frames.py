@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The frames that the bench sends. Addresses are from the ranges for documentation, benchmarks and private use."""
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror

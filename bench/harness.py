@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The harness as Python uses it: a case in, nanoseconds out."""
 
 from collections.abc import Callable

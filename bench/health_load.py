@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What health checks of many backends cost a director's daemon: CPU, memory, and whether it keeps up.
 
 python -m bench.health_load   as root, in a lab of its own. Not part of script/bench: it takes minutes.

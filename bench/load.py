@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Load from wrk, a new connection for each request, and what the machine worked for it."""
 
 import os

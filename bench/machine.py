@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """On what, when and of what the figures were taken."""
 
 import os

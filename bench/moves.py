@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Backends of a lab that are drained and put back, while pictures are taken of it."""
 
 from glb.lab import Lab

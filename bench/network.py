@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Packets and connections a second, in namespaces made for it."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The results in docs/: the page's tables, the picture, and all figures as JSON."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Panels of lines over time, as a dashboard shows them, as SVG."""
 
 import math

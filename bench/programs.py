@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The bench's own small XDP programs, loaded as glb loads its own, which a tail call between them needs."""
 
 import ctypes as ct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the bench says while it works: on stderr, so that stdout holds results alone."""
 
 import sys

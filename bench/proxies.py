@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The proxy, and the packets to measure it with."""
 
 from collections.abc import Iterator

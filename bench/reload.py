@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One backend's change of state, from the changed file to the switched table in the kernel, as a director does it."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """From results to tables of text, whatever they are then written as."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Live connections while directors, their daemons and the router come and go: how many are cut, how long any waits."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Measurements that are taken in rounds, each of everything, so that a slow moment of the machine meets all alike."""
 
 import random

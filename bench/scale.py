@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What large tables cost: 10,000 backends in one, and many small ones.
 
 Times are CPU time of one thread on one CPU, as in tables.py. Memory is what the kernel counts as this program's own

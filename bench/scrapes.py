@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The director while its metrics are read, far more often than any Prometheus would."""
 
 import os

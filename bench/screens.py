@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Pictures of what `glbctl` shows at a terminal, taken from a lab at work.
 
 `script/pictures` runs it. The programs run at a terminal of their own, which pyte interprets and rich draws.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Random legal events in a lab while hundreds of connections live, each of which has to come to its planned end.
 
 python -m bench.soak [--seconds S] [--connections N] [--seed N]   as root, in a lab of its own; `script/soak` installs

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Real sockets for the proxy to find, in a network namespace made for them."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The picture: one bar for each case of the datapath, by its net cost, with the spread of half of the rounds."""
 
 from collections.abc import Iterator, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What forwarding tables cost: full builds beside a plain one in C, and the rows after a change of one backend.
 
 Times are CPU time of one thread, which waits for nothing: on an idle machine, what a clock on the wall would show. The

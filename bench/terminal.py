@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The results for people at a terminal."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """BPF_PROG_TEST_RUN with many iterations, as a measuring instrument and as a packet generator."""
 
 import ctypes as ct

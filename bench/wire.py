@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A wire between two namespaces: packets go out at one end, and what the host at the other returns is counted."""
 
 import os

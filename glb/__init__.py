@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """glb: a layer-4 load balancer without a connection table."""
 
 from importlib.metadata import version

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The root of glb's errors: each subject has one type below it."""
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Locks between glb's processes, in files that only root can open, so that no other user can hold them.
 
 The kernel drops a lock with the process that holds it (flock(2)).

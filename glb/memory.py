@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How much memory is to be had, before much of it is taken: a refusal with numbers is better than the OOM killer."""
 
 import ctypes

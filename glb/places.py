@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Where glb keeps its files on a host. Each place may be changed by an environment variable."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Text from elsewhere, made safe for a terminal and for a log of one line per event."""
 
 import re

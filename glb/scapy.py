@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A scapy layer for GLB's GUE header, and a strict check of the tunnel's whole encapsulation.
 
 It is written from the format alone, and so can judge the datapath's packets.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Waiting: in an event loop for whatever comes first, and for the end of a process."""
 
 import asyncio

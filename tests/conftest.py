@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What all tests share: the cache of compiled programs, and labs.
 
 Each module that uses a lab gets its own, and it goes down whatever happens.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A network namespace for the sockets of a test: what is local there is the test's own choice."""
 
 import ctypes

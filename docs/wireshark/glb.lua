@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Wireshark's dissector for GLB's GUE (UDP port 19523): the tunnel's header, the hops, and the client's packet inside.
 --
 -- Once:    tshark -X lua_script:docs/wireshark/glb.lua -r capture.pcap

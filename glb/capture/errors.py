@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The one error type of this folder."""
 
 from glb.errors import GlbError

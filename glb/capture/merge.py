@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What several hosts tell of one client's packets, put into the order of one story. Pure."""
 
 from dataclasses import dataclass, field

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Visits as a file that Wireshark opens: each frame as it came, and as it left, with the verdict as its comment."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The place that a capture's twin takes on an interface, and gives back."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the capturing program tells of a packet's visit."""
 
 import time

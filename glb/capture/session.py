@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A capture: as long as it lasts, a twin that tells of packets stands in the place of each attached program."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a visit tells, in the words of someone who looks for a packet."""
 
 import hashlib

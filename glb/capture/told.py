@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is told of a packet's visit, by this host's datapaths or by another host's trace: a line of JSON each."""
 
 import json

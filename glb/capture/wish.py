@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a capture is to show: a filter in words, as people type it."""
 
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Replacing a file as a whole: whoever reads it sees the old one or the new one, also after a crash."""
 
 import contextlib

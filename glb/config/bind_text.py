@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Binds as text: what `str` makes of one, read again."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What must hold between the values of a file, each of them being well-formed."""
 
 from collections.abc import Hashable, Iterable, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Edits of a forwarding table's JSON source by commands: whole or not at all, only by legal moves to a valid result.
 
 Two edits at once follow one another: each holds the file's lock (glb/locks.py) from its reading to its writing.

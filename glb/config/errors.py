@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The one error of the configuration: a list of problems, one line each."""
 
 from collections.abc import Iterable

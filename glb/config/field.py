@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Fields of a file as people write them, and problems as lines that name them. Pure."""
 
 import json

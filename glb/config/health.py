@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the forwarding table's source says about health checks, as immutable values."""
 
 from dataclasses import dataclass

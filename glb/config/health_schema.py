@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The shape of `healthchecks` in a forwarding table's source: for all tables, for one, and for one backend.
 
 Each level says what differs from the one above, key by key.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What files are judged against: the host that a director runs on, as values."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """JSON text to Python values, strictly, in time proportional to the text. Source: RFC 8259.
 
 An object may not have a key twice (RFC 8259 leaves open which one counts), a number must be one that a field can hold,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Whether a director's configuration that is well-formed works: its values against each other, against the tables, and
 against its host. Pure.
 """

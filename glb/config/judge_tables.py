@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Whether a director can serve forwarding tables that are well-formed: their values against each other, against the
 director's configuration, and against its host. Pure.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How large forwarding tables may be. docs/tables.md says what the largest cost."""
 
 MAX_TABLES = 4096

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """From the JSON files to the model, or to a ConfigError with every problem found."""
 
 import codecs

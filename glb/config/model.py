@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the JSON files say, as immutable values. `schema.py` turns the files into these, and checks them."""
 
 from collections.abc import Iterable

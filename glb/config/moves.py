@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which changes of a backend's state keep its connections: the legal moves of the state machine.
 
     not there ──> filling ──> active ──> draining ──> inactive, or not there any more

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is noted of a file's values beyond their form: errors and warnings."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Reading files that somebody else may put in place, for a daemon: nothing but a regular file, and no waiting."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How a director's VIPs are announced: the key `routing` of its configuration, as immutable values."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The shape of a director's key `routing`; `to_model()` makes `routing.py`'s values of it."""
 
 from ipaddress import IPv4Address, IPv6Address

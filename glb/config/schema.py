@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The JSON files' shape, key by key as people write them; `to_model()` makes `model.py`'s values of them.
 
 Types are strict: "true" is no boolean, 1 is not true, 80.0 is no port.

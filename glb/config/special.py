@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Addresses that no client connects to and no proxy has. Pure.
 
 Source: IANA's registries of special-purpose addresses (RFC 6890) and what they refer to.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The single values of the JSON files: each function takes one as JSON gave it and returns it checked.
 
 Each raises PydanticCustomError with the wrong value and what is allowed; pydantic adds the field's place.

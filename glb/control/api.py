@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """An API: its routes as an aiohttp application, and how it refuses: {"detail": text}, whatever it is that refuses."""
 
 import asyncio

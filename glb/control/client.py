@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Requests to a daemon over its control socket."""
 
 import http.client

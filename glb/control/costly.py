@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Answers that cost processor time: one at a time, in turn between those who request them, and with rests.
 
 A daemon's health checks run in the same process. Requests that read all maps, or list all sockets of a host, must not

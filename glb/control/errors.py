@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The errors of this folder."""
 
 from glb.errors import GlbError

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A server by TCP that is a guest in a daemon: whatever happens to it is told, and packets go on."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One HTTP request with a deadline, for commands that need no event loop (http.client)."""
 
 import http.client

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The OpenAPI 3.1 description of routes. The schemas are pydantic's; the rest is a dozen keys."""
 
 from collections.abc import Iterator, Sequence

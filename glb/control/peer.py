@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Who is at the other end of the control socket, as the kernel knows it."""
 
 import pwd

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Routes of an API: typed functions, which say by their signature what a request must hold and what the answer is."""
 
 import inspect

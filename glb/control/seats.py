@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Who may be connected to a listener at the same time, and for how long. Pure.
 
 A new connection is served rather than an old one that has not sent a request: an idle connection costs its owner

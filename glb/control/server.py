@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Serving an API on listening sockets, within limits; and the UNIX socket of a daemon, for root and one group."""
 
 import asyncio

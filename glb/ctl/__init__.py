@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: MIT
 """`glbctl`, what people type."""

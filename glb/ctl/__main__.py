@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`python -m glb.ctl` is `glbctl`: how it starts itself."""
 
 from glb.ctl.main import run

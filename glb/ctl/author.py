@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """For whom a command acts."""
 
 import os

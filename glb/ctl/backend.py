@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl backend`: edit a table's source, and see that the directors have taken it over."""
 
 from typing import Annotated

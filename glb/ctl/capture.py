@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl capture`: packets as they pass the datapaths of this host."""
 
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl table plan`, `apply` and `rollback`: changes of the tables, seen before they are made."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl check`."""
 
 from collections.abc import Sequence

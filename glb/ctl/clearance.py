@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Whether the connections that a change may cut are still there: the agents of the proxies that hold them are asked."""
 
 import signal

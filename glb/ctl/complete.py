@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the shell offers for a word: read from this host's status files, without a question to a daemon.
 
 A completion that fails would write into the line that the user types, so that errors mean no offers.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl doctor`."""
 
 from dataclasses import asdict

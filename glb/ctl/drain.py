@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl backend drain`: drain a backend, and with --wait wait for its last connection."""
 
 import signal

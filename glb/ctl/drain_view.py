@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a waiting drain shows: a bar on a terminal, a line now and then elsewhere, nothing where a program reads."""
 
 import time

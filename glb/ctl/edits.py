@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One edit of a backend: planned, cleared with the proxies, made, taken over by the directors of this host, and told.
 
 Where a director runs that follows the table file, it makes the edit, in one step with its plan and its load. Elsewhere

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Addresses and ports as people type them."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl backend list`, `history` and `set-health`: health as the running directors of this host see it."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The tables that a datapath goes on with while no daemon runs: which version of the history they are."""
 
 from dataclasses import dataclass

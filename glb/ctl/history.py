@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl table history`: the versions of the tables that were loaded."""
 
 import difflib

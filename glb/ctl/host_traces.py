@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Traces on several hosts, each a process that tells what it sees in lines of JSON; what all of them tell as one story.
 
 A trace ends when its standard input does: so it also ends, here and behind ssh, if who follows it is killed.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """docs/json.md and docs/json.schema.json, built from the shapes: `script/docs` writes them, a test compares them."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl lab`: a whole glb in network namespaces of this machine, to try it and to test it."""
 
 from dataclasses import asdict

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl lookup`: what the datapath will do with a packet."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The command `glbctl`: its subcommands, and how errors end it."""
 
 import errno

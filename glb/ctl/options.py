@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Arguments and options that several commands share."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How facts leave glbctl: as text for people, or as JSON for machines."""
 
 import json

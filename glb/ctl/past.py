@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The history of a table file, as a running director tells it, or as it is on disk."""
 
 from pathlib import Path

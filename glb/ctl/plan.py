@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How a plan of a change of tables is shown."""
 
 from collections.abc import Iterator

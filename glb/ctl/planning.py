@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Having a change of the tables planned, by the director that it is for or here."""
 
 from pydantic import TypeAdapter

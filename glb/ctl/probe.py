@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl probe`."""
 
 from dataclasses import asdict

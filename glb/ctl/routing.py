@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl director drain` and `announce`: a director leaves the traffic, and comes back to it."""
 
 from pathlib import Path

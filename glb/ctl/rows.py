@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which bind and row a traced packet belongs to, by the files that its director serves from."""
 
 from ipaddress import ip_address

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The JSON that each command prints with -o json, as types: docs/json.md and its schema are built of them.
 
 Where an API answers the same, its type is taken; a command may add keys that it knows and a daemon does not.

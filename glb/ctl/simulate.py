@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl simulate`: what becomes of connections while directors and backends come and go."""
 
 from collections.abc import Iterator, Sequence

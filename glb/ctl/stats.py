@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl stats`."""
 
 from dataclasses import asdict

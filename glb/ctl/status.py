@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What there is to say of a daemon and its datapath, for `director status` and `proxy status`."""
 
 from collections.abc import Mapping, Sequence

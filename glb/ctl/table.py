@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl table`: build, show and compare forwarding tables."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Seeing to it that the running directors of this host have loaded a file as it is now."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl trace`: one client's packets on their way, as this host's datapaths see them, and those of other hosts."""
 
 import shlex

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A packet's visit, in lines for people."""
 
 from datetime import datetime

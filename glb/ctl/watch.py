@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What `glbctl capture` and `glbctl trace` share: watching this host's datapaths until there is an end to it."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which director of this host a command about tables means."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How many files and sockets a daemon may have open: raised at its start, and compared with what its checks need."""
 
 import asyncio

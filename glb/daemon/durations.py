@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How long something took, each time that it was done, kept as Prometheus' histograms count it."""
 
 from bisect import bisect_left

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Lanes: threads that each do one kind of a daemon's work, one action after the other.
 
 A daemon has several, so that an action which takes long, or hangs in a system call, delays only those of its own lane.

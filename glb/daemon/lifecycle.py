@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Signals, readiness and log lines, the same for both daemons."""
 
 import asyncio

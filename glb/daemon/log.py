@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The daemons' log: one line an event on standard error, which must never delay the daemon."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Telling one process from another that has got its number since."""
 
 import os

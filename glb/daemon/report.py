@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A daemon's report of itself: what `glbctl ... status` shows beside what it finds in the kernel.
 
 One JSON file a daemon, `<interface>.status.json` in $GLB_RUN_DIR or /run/glb, written anew at each change.

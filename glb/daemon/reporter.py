@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A daemon's report of itself: in memory always, on disk as far as the disk permits."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A program at its interface: attached by a link that is pinned, so that it does not need the daemon to live.
 
 The link is the one truth of what runs: it names its program, and the program its maps. Whatever else is pinned follows.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Where the running kernel keeps the members of its structs, by its own description of its types.
 
 BTF: the kernel's Documentation/bpf/btf.rst; libbpf's btf.h reads it. bcc resolves no members of kernel structs in an

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The compiler, in a process of its own: `python -m glb.datapath.compile_child`, started by compiler.py alone.
 
 So LLVM, some 150 MB, is never mapped into a daemon, and a compile holds no daemon's interpreter lock. The job is read

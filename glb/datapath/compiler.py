@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """From C source to a program's spec: out of the cache, or by bcc in a child process."""
 
 import json

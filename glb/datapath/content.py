@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A digest of what one generation of the director's maps is written from: by it, a later daemon knows what is there.
 
 By hand and not by repr() of the layout, which takes ten times as long: the daemon does it at each change.

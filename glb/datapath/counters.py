@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The verdict counters of an attached program, read through their pin without disturbing it."""
 
 import os

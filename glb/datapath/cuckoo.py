@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The hash table in which the director finds binds: each entry stands at one of two places (cuckoo hashing).
 
 So the datapath looks at two cache lines at most. Source: Pagh & Rodler, "Cuckoo hashing", 2004.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The director's datapath: its program, and the forwarding tables in its maps."""
 
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The error types of this folder."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What an attached proxy has sent on, by the hop that it went to, read through its pin without disturbing it."""
 
 import os

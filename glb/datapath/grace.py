@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Waiting until no running program can still hold what it read before."""
 
 import os

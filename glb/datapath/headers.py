@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The header tree that bcc compiles against, in place of a kernel's own headers.
 
 An XDP program needs nothing beyond the UAPI headers of linux-libc-dev. bcc insists on a kernel source tree: it gets

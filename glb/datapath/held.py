@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which tables an attached director's datapath holds, told by the record beside its maps."""
 
 from glb.datapath.attachment import is_attached

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a loaded program is: kept in the kernel as long as the program, in a map that is bound to it.
 
 So the next daemon knows, without compiling anything, whether what runs is what it would load itself, and how to read

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the kernel tells of the programs, maps and links that it has.
 
 The structs are the heads of libbpf's bpf_prog_info, bpf_map_info and bpf_link_info; the kernel fills in as much as

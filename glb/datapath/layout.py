@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the director's maps are to hold for a set of forwarding tables. Pure: nothing here touches the kernel."""
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The few calls of libbpf that glb needs, by ctypes.
 
 bcc compiles and creates maps; it offers neither program flags nor links nor test runs, which libbpf does. libbpf.so.1

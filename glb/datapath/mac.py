@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """MAC addresses as the programs read them."""
 
 UNKNOWN_MAC = bytes(6)

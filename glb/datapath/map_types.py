@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """C types of maps' keys and values, as numpy knows them, and as text."""
 
 from typing import Any, NamedTuple

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One BPF map, read and written by what its keys and values look like in C."""
 
 import mmap

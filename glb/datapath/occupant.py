@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """An XDP program on an interface that glb is to use, and that this daemon did not find among its pins."""
 
 import os

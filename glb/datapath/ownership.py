@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Whether a program is one of glb's, whatever is pinned where: its identity is kept in a map that is bound to it."""
 
 import json

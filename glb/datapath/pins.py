@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Where the datapath is pinned, so that it outlives its daemon and other programs can find it.
 
 `<root>/<interface>/` holds `program`, `link`, and each map by its name in the C source (`counters`, `state`, `rows`,

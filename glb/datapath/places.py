@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is local to a proxy's host, as the program's maps hold it: struct place_key and the settings of
 bpf/proxy_maps.h. Pure."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A program in the kernel with its maps: loaded anew, or taken over from a daemon that has ended."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Compiled programs on disk, so that a daemon's start runs no compiler.
 
 An entry is a file that only its owner can write; what it holds goes into the kernel, so nothing else is believed. A

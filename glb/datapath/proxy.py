@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The proxy's datapath: its program, and the settings in its maps."""
 
 from collections.abc import Collection, Mapping, Sequence

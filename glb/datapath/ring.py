@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Reading BPF ring buffers, by libbpf."""
 
 import ctypes as ct

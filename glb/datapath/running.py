@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The program that is attached to an interface, to be looked at beside its daemon."""
 
 from glb.datapath.counters import attached_program

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The C sources, as bcc can take them."""
 
 import re

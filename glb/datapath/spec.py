@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A compiled program as pure data: instructions, and the definitions of the maps that these name.
 
 A spec outlives the process that compiled it: maps are created from it, and its instructions then get their descriptors.

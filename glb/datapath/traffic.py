@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which entry of the map `traffic` counts for whom: an entry stays with its owner over reloads and restarts.
 
 Each generation has a mark at the entries of its owners, kept beside the maps, by which a later daemon knows them.

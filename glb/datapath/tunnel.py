@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What no packet changes in the headers that lead to a proxy, put together in advance. Pure.
 
 Words are as the program writes them: their first byte, the lowest, is sent first.

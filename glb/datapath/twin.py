@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A twin of a running program: the same source built with other constants, over the maps that are in use.
 
 It can stand in the running program's place and do its work, and something more.

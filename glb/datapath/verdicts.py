@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The names of the verdicts, read from the C headers that define them."""
 
 import re

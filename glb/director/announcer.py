@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The duty that announces the VIPs: while the datapath works and a table can serve, and not a moment longer."""
 
 import asyncio

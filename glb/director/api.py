@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The director's API on its control socket, put together from one router a subject. docs/openapi.json is made of it."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The daemon itself: what it serves, and reloading."""
 
 from pydantic import BaseModel

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The backends' health: what it is, how it came about, and setting it from outside."""
 
 from enum import StrEnum

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The packets of the daemon's datapaths, as JSON and in Prometheus' format."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is announced to whom, and draining the whole director."""
 
 from typing import Annotated

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The tables: what a change would do, changing them, and the versions that there were."""
 
 from pydantic import BaseModel, Field, IPvAnyAddress

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Who changes the tables: told by the connection, and for root by what it says."""
 
 from typing import Annotated

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The directors of this host that serve from one table file, whichever process they are of, as they are known by their
 reports and pins."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Changes of the tables: planned, refused if they may cut connections, and made as a whole or not at all.
 
 Each is one step: from the look at what is loaded to the load of the new tables nobody else changes the file, whether

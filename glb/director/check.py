@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a director would find in its files at a start, and a proxy in its own; none is loaded."""
 
 from collections.abc import Iterable, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The director daemon's loads: files in, tables built and put in force, and an account of it."""
 
 import logging

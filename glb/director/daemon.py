@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl director run`: attach, serve, reload, detach."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One interface's director: what is loaded there, what is attached, and what it has around it."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is in force on the daemon's interfaces, and following health and the network there."""
 
 import logging

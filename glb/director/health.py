@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The daemon's duties about health: the checks go on, the tables follow them, and the file remembers them."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The director's two files judged together, and against this host."""
 
 from collections.abc import Sequence

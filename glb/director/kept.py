@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Copies of the files that were put in force last, for a start that finds bad ones in their place.
 
 $GLB_STATE_DIR/in-force, or /var/lib/glb/in-force, has a folder for each daemon, named by its first interface and by

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The duty that takes up what routers say about the size of the tunnel's packets."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Whether traffic still comes: the datapath's own counters tell, read through their pins."""
 
 import asyncio

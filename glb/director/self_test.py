@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The watchdog's question: does what is attached still tunnel a packet of the first bind to the right proxy?
 
 It runs the program on frames of its own (BPF_PROG_TEST_RUN), with the maps that packets meet. What it sends is counted

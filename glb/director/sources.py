@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The director's two files, read and judged together: nothing is applied unless both are good."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What an API's handler needs to have something done by the daemon's worker."""
 
 from collections.abc import Awaitable, Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a director needs around it, and whether it does what its files say. Pure: facts in, findings out."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The facts that the checks judge; gather.py finds them out."""
 
 from collections.abc import Mapping

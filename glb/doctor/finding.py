@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a check has found."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Finding out the facts: this touches the system and judges nothing."""
 
 import os

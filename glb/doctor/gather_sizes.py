@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Echoes through the tunnel to each backend, small and of full size. No counter shows what a switch drops silently."""
 
 import asyncio

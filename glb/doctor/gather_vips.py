@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Finding out what a proxy's stack does with packets for its VIPs, and with the answers: this judges nothing."""
 
 from collections.abc import Iterable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the host must be able to do. Pure: facts in, findings out."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the interface of either daemon must be like. Pure: facts in, findings out."""
 
 from collections.abc import Iterator

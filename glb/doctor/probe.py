@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Packets run through the attached program, without any network, and compared with what the tables say."""
 
 from collections.abc import Iterator

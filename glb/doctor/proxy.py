@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a proxy needs around it. Pure: facts in, findings out."""
 
 from collections.abc import Iterator

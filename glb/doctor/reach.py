@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Whether a director reaches its backends, and announces its VIPs. Pure: facts in, findings out."""
 
 from collections.abc import Iterator

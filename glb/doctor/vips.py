@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Whether a proxy's stack takes packets for its VIPs, and its answers reach clients. Pure: facts in, findings out."""
 
 from collections.abc import Iterator, Sequence

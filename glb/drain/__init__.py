@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: MIT
 """Waiting for a draining backend's last connection."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Asking the agent of a proxy how many connections it holds."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which binds a proxy is asked for, when a backend of some tables drains."""
 
 from collections.abc import Collection, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How far a drain has come, worked out from one look at the proxy after the other. Nothing here touches the system."""
 
 from collections.abc import Collection

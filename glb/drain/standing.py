@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Whether a backend that is waited for still drains: somebody may change its table meanwhile."""
 
 from collections.abc import Collection, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Looking at a proxy until its last connection is gone."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """docs/verdicts.md, built from the texts: `script/docs` writes it, a test sees that it is up to date."""
 
 from importlib import resources

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The texts, from the TOML files beside this one. A verdict's meaning stands with its definition in C, only there."""
 
 import tomllib

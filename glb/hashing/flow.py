@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """From a flow to its hash, its row, and the tunnel's source port."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The first few candidates of each row of a table, kept so that a change of candidates costs little."""
 
 from collections.abc import Iterable, Mapping, Sequence

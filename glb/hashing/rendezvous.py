@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The order of preference that each row of a table gives the backends.
 
 Each row ranks the backends by a score made of a hash of row and backend, the lowest first, so a backend that comes or

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """SipHash-2-4, one message at a time in plain Python, or many at once in numpy.
 
 Source: Aumasson & Bernstein, "SipHash: a fast short-input PRF", 2012.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The health of all backends as it is told to people and machines. Pure."""
 
 from collections.abc import Iterator

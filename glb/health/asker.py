@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Asking: one check, one answer. Every connection is a new one, and is ended by a reset.
 
 The reset leaves no TIME-WAIT behind: not here, where the ports of a busy director would run out, nor at the backend.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The checks that a backend's configuration asks for."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a check's results make of it: consecutive ones count, and the opposite one begins the count anew."""
 
 from dataclasses import dataclass, replace

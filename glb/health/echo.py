@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """ICMP echoes through the tunnel: one pair of sockets for all of them."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """GUE as the checks send it: no hops, so the backend itself is the last one. Pure."""
 
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Fail open: when too many backends of a table fail at once, it is rather the checks that have failed. Pure."""
 
 from collections.abc import Mapping

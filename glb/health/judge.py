@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """From the health of a table's checks, and what was set from outside, to the health of its backends. Pure."""
 
 from collections.abc import Iterator, Mapping

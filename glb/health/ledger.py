@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is known of the backends' health, kept over reloads; and each change of it, with its reason."""
 
 import copy

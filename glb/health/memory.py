@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The file in which health outlives the daemon. It is no more than a hint: a bad one is told of, and left aside."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Asking all backends again and again, each check in its own time."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which checks the forwarding tables ask for, each one once. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The firewall marks and routing tables by which checks of a VIP, and nothing else, get into their TUN device.
 
 A device numbered n has the mark and the table MARK + n, and one rule a family: whoever has the mark, looks there. Both

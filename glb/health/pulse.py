@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How far this process is behind: what it has not looked at in time is not the backends' fault."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a check found, in few words: the same ones for every kind of check."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the checks of one backend say together. Pure."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The health of every backend as it is in force, and tables with that health laid over them. Pure."""
 
 from collections.abc import Callable, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The way of a client's packets, for checks: a connection to the VIP whose packets go to one chosen backend.
 
 The kernel has no GUE tunnel that would do. So the connection's packets are led into a TUN device by their socket's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Who is about to change a table file, and why: written down before the file is replaced.
 
 Every director that follows the file sees the change by itself, perhaps before the command that made it has finished,

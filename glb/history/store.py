@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Where versions are kept: one file each, written whole or not at all, the oldest ones given up in time.
 
 $GLB_STATE_DIR/history, or /var/lib/glb/history, has a folder for each table file that a director follows. Daemons that

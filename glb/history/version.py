@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One version of the forwarding tables, and how it is written down."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The lab: client, router, directors and proxies in network namespaces of one machine."""
 
 from glb.lab.errors import LabError

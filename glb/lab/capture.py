@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Recording frames on an interface of the lab."""
 
 import socket

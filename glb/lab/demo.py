@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The walk through glb's main job: what is done, what was expected, what was seen."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The lab's one error type."""
 
 from glb.errors import GlbError

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the load generator tells its parent, as one JSON object a line."""
 
 import json

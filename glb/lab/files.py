@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The files that the lab's web servers offer: known content, so that a client can check every byte."""
 
 import hashlib

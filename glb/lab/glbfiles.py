@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """glb's own configuration files for the lab: the forwarding table, and each director's settings."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Waiting until directors have found their backends healthy."""
 
 import time

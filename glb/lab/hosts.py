@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The lab's hosts and every address in it: pure facts, nothing here touches the system.
 
 All addresses are from the ranges for documentation, benchmarks and private use, and exist inside the lab's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The lab: bring it up, change it, use it, take it down."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Taking labs away, whatever state they are in, by their name alone.
 
 A lab's folder with its lab.json appears in one step before anything else is made, and disappears in one step

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Interfaces and their settings, each function acting inside one namespace."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The load generator: real TCP clients, run inside the client's namespace by `python -m glb.lab.load`.
 
     spread    one small request from each of many client addresses: which proxy answers whom?

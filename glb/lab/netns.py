@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Network namespaces: make, remove, change settings inside, and find who lives in one."""
 
 import ctypes

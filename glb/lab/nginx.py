@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The configuration of a proxy's web server: a real nginx that says who it is, and sends files at any speed.
 
 It is one process, so that what happens to the process happens to the server. Everything it needs lies in the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Where a lab keeps what it makes, and the environment that everything in it runs with.
 
 Every name carries the lab's name, so that labs live side by side and any can be removed by name alone.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Programs in the lab's namespaces: start, wait until ready, end.
 
 A process is known by its id and its start time, so that an id that the system gave to another program is

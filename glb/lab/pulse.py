@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Live connections whose pulse is felt: `python -m glb.lab.pulse`, run inside the client's namespace.
 
 Each connection asks its proxy for a small answer several times a second, over and over on the same connection, for some

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Live connections as their parent sees them: what they go through while something happens to the lab."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One HTTP request over a TCP connection of its own, from a chosen client address, checked to the last byte.
 
 Plain asyncio streams: an HTTP library would need a connection pool for each of thousands of addresses.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The lab's router as it speaks BGP: BIRD's process, or FRR's three."""
 
 import os

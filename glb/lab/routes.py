@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Routes, each function acting inside one namespace."""
 
 import socket

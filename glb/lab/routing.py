@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The lab's routing mode: how the router and the directors speak BGP, and the files that say so. Pure."""
 
 from collections.abc import Iterator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a lab consists of, as it is written down in its lab.json."""
 
 from dataclasses import dataclass, replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What `glbctl lab status` shows: plain values, ready for a table or for JSON."""
 
 from collections.abc import Collection

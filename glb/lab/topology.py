@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The lab's network: client - router - datacenter bridge - directors and proxies.
 
 client ---- router ====== dc (bridge, MTU 9000) ====== director1, director2, ...

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The load generator as its parent sees it: start, follow, stop."""
 
 import queue

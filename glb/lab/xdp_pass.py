@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The smallest XDP program, for the lab's bridge ports.
 
 What a program sends back by XDP_TX on one end of a veth is received by the other end only if that one runs an

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: MIT
 """What the daemons tell Prometheus and statsd."""

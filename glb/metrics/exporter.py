@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What Prometheus is answered, and by TCP where it is told to ask."""
 
 import asyncio

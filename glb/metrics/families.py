@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Samples as Prometheus' metric families. Names follow its conventions: base units, `_total` for what only grows."""
 
 from collections.abc import Iterable, Iterator, Sequence

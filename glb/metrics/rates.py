@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How fast samples grow: packets and bits a second, and their recent past. Pure."""
 
 from collections import defaultdict

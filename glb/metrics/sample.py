@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is to be measured of one interface at one moment, read from the pinned maps and the daemon's report.
 
 Nothing is counted twice: the datapath counts for itself, and is not disturbed by being read.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The packets of a datapath since it was attached: what `glbctl stats` shows, and what the APIs answer.
 
 Read from the pinned maps, whether a daemon runs or not. Bytes are those of the clients' packets, without the tunnel.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The counters of GitHub's glb-director, under its names, for whoever has dashboards of them.
 
 Names, tags and the interval are those of its XDP engine (glb-director-xdp): DogStatsD counts on 127.0.0.1, which

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: MIT
 """The host's network, as netlink tells it: interfaces, namespaces, next hops."""

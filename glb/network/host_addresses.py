@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """All addresses of this network namespace, and which of them the host uses to talk to others."""
 
 from collections.abc import Iterator

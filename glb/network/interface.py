@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Network interfaces of this network namespace."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Facts of network interfaces by their index, each interface looked up once."""
 
 import socket

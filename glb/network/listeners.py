@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The sockets that take new connections or datagrams, as the kernel lists them."""
 
 import socket

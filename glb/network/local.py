@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is local to a host: its addresses, the prefixes that its routes make local (AnyIP), and the addresses that it
 sends from."""
 

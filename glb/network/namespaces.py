@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Network namespaces by the names that people give, and by the ids that the kernel's helpers take."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The kernel's neighbours: reading them, and making it resolve one without a change to any entry.
 
 An entry may be somebody's own: permanent, NOARP, or learned from a routing daemon (extern_learn). A netlink request to

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A netlink socket whose errors are told as this folder tells them."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The MAC address on the way to a host, from the kernel's routes and neighbours. The kernel does the ARP."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What routers say about the size of the tunnel's own packets (RFC 1191), learned by backend.
 
 The kernel takes up such a message only for a packet that one of its sockets has sent. The XDP program's packets have

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Why a packet cannot be handed to a next hop."""
 
 from collections.abc import Iterator, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How this host's answers leave for clients: the route from a VIP, and whether its next hop answers."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The route to a host, as the kernel looks it up for one of the tunnel's packets (RTM_GETROUTE).
 
 The lookup names source, protocol and destination port, so that rules that select by them (`ip rule add from ... ipproto

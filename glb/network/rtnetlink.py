@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Requests to the kernel about routes, neighbours and links (rtnetlink(7)), by a few lines of our own.
 
 A director looks up the route to each backend each time that something changes. pyroute2 takes 430 us for one, most of

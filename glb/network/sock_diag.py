@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Listing sockets by the kernel's sock_diag(7)."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """TCP sockets by their local end and state, as the kernel lists them."""
 
 import socket

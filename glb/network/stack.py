@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What this host's IP stack does with a packet that comes for an address, as the kernel itself looks it up."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Addresses for probes: of nobody, and neither this host's nor a VIP's.
 
 The ranges for documentation are in nobody's use on the Internet, but a lab or a test network may use them.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """VLAN devices of this network namespace, as what they do to a frame that leaves by them."""
 
 from collections.abc import Mapping

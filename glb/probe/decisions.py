@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What directors and proxies decide on a flow's packets."""
 
 from dataclasses import dataclass

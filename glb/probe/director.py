@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A director's decision on a flow: as its files have it, and as its program takes it."""
 
 from collections.abc import Sequence

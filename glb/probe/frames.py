@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A packet of a flow, and running an attached program on it without any network (BPF_PROG_TEST_RUN)."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A proxy's decision on a flow's packets: would it take them, or send them on?"""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The proxy's agent: it tells the directors' hosts how many connections are left here."""
 
 import asyncio

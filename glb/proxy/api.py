@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a proxy's agent answers: HTTP and JSON, for reading only. Errors are {"detail": text}."""
 
 from dataclasses import asdict, dataclass, field

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The connections that this host holds, bind by bind."""
 
 from collections import Counter

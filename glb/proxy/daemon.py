@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl proxy run`: attach, serve, detach."""
 
 import asyncio

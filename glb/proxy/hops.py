@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which hops packets are still sent on to, so that the daemon resolves these and no others. Pure."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One interface's proxy: what is attached, what it accepts, and where it sends on to."""
 
 import logging

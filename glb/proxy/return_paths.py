@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Whether answers from this host's VIPs reach clients, as far as routes and neighbours show it."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a proxy finds out about its host: which addresses are VIPs, and which networks its interface is connected to."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which local addresses are VIPs, that the tunnel may lead to, and which ones the host uses itself. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence

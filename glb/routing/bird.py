@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """BIRD 2 as the speaker: glb's own process, or an operator's that includes glb's routes."""
 
 import subprocess

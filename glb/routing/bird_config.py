@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The configuration of BIRD 2, as text: pure.
 
 The prefixes stand in static protocols of which the sessions export everything. So what is announced changes by a

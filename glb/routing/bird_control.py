@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """BIRD's control socket: one command, one answer.
 
 An answer is lines of a four-digit code, then "-" if more follow or a space if it is the last, then text; a line that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """ExaBGP as the speaker: glb's own process, steered through the agent that it runs."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The agent, which ExaBGP runs, and glb's daemon talks to: `python -m glb.routing.exabgp_agent SOCKET`.
 
 ExaBGP's API is the standard input and output of a program that it runs itself. The agent is that program, so that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """ExaBGP's configuration, and the routes as its API takes them, as text: pure."""
 
 from collections.abc import Collection, Sequence

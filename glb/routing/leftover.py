@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A speaker of glb's own that does not answer any more must not go on announcing beside the next one."""
 
 import os

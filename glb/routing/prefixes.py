@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which prefixes a director may announce now: those of the tables that can serve."""
 
 from collections.abc import Collection, Iterable, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a director wants of a BGP speaker, whichever it is."""
 
 from collections.abc import Collection, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The speaker that a configuration asks for."""
 
 from pathlib import Path

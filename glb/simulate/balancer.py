@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a model of a load balancer has to tell."""
 
 from collections.abc import Iterable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What must hold between the values of a scenario: nothing happens to what is not there."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The connections of a run: when each begins and ends, and the hashes by which it is spread."""
 
 from dataclasses import dataclass, replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A router's choice among next hops of equal cost: by the buckets that hashes fall into, each with its next hop."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """LVS (IPVS): each director remembers the connections that it has opened, and may tell the others of them.
 
 Source: Zhang, "Linux Virtual Server for Scalable Network Services", Ottawa Linux Symposium, 2000; `sync_threshold` and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Maglev hashing with a connection table in each director.
 
 Source: Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer", NSDI 2016, sections 3.3 and 3.4.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A scenario as immutable values. `schema.py` makes them of a file, `check.py` says what must hold between them."""
 
 from dataclasses import dataclass

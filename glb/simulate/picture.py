@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The picture of a run: for each load balancer and kind of ECMP a bar, as long as the share of connections cut."""
 
 from collections.abc import Iterator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """No load balancer: the router spreads connections over the backends themselves.
 
 Source: Hopps, "Analysis of an Equal-Cost Multi-Path Algorithm", RFC 2992, 2000; for resilient hashing see `ecmp`.

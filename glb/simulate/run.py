@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A run: connections begin, and their packets go where each model sends them, epoch by epoch."""
 
 from collections.abc import Callable

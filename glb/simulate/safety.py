@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which changes of a table are safe, also while directors have different tables: every small case, tried out.
 
 A case is a table of a few backends in any states, and one or two moves. Since its rows are the project's own, with the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Scenarios by name, which come with glb, or by file."""
 
 from difflib import get_close_matches

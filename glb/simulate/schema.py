@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A scenario's JSON, key by key as people write it."""
 
 from typing import Annotated, Self

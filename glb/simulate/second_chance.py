@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """glb: stateless directors, and proxies that hand on what they do not know.
 
 Source: this project's own tables (`glb.table.rows`), and the rules of docs/datapath.md.

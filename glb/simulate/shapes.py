@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The few shapes that this project's pictures are made of, as SVG."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A scenario as a sequence of epochs, in each of which nothing changes."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """From a forwarding table's source, or from a GLBD binary, to tables that are ready for the datapath."""
 
 from collections.abc import Iterator

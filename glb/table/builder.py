@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Building rows again and again, with only what has changed worked out anew."""
 
 import os

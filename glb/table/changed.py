@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How loaded tables differ from those before them, in one line for the log. Pure."""
 
 from collections.abc import Iterator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a change of table does to flows, before it is made.
 
 Tables are compared by address, so the order of the backends in a file plays no part.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The digest of forwarding tables: the same for all files that mean the same tables.
 
 It is a SHA-256 of a canonical form, so spaces, the order of keys, and defaults that are written out do not change it.

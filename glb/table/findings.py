@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What becomes of established connections when tables change: which are cut, why, and what to do instead."""
 
 from collections.abc import Collection, Iterator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The binary forwarding table of GitHub's director: "GLBD", version 2.
 
 Its rows always have two hops, by the rule for depth 2 in `rows.py`, whatever depth the source asks for. The

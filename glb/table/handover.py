@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Whose flows become whose, when binds come, go or change hands: a flow belongs to the table whose bind it matches."""
 
 from collections.abc import Iterator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is costly to make, kept within a bound of memory.
 
 What goes first is what is cheapest to make again for the memory that it takes, unless it was used of late. Source:

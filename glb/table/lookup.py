@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a director does with a flow, worked out by hand: for people who ask, and for tests of the datapath."""
 
 from collections.abc import Iterator, Sequence

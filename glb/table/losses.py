@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which rows of a table lose a backend that may have connections there, when another table takes its place.
 
 An established connection of a row lives at one of the hops that its row had. Its packets find it as long as that

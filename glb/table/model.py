@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A forwarding table as the datapath takes it, and the error of this subject."""
 
 import hashlib

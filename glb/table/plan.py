@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a change from the loaded tables to others would do, worked out before it is made.
 
 The numbers of rows say where new connections go. The findings say what becomes of established ones.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Why rows lose a backend when tables change, and how the same is reached without."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The rows of a forwarding table: which backends a flow is offered to, and in which order.
 
 In two steps. A row's members follow from what backends there are, in which zones; that a backend drains or fails does

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Programs in the kernel without any network: frames go in and come out by BPF_PROG_TEST_RUN."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A program that runs is taken over by the next daemon, whatever became of the one before."""
 
 import os

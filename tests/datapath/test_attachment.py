@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Whose program is on an interface: a daemon finds its own by what the kernel holds, whatever is pinned where."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A twin that captures does what the program does that it stands in for, over the same maps, and tells of it."""
 
 import time

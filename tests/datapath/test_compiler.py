@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Programs are compiled once, in a process of its own, and what is kept of them is the same as what was compiled."""
 
 import os

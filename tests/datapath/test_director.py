@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The director program, frame by frame: what it does with each, and that it says so in its counters."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What another version of glb, or another tool, left on an interface is not taken over, whatever its identity says."""
 
 import copy

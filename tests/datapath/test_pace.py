@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How often a daemon looks at its network."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is kept of compiled programs is believed only if nobody else can have written it and it is whole."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The proxy program, frame by frame. The sockets it asks are real ones, of this process, on loopback."""
 
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the proxy remembers of connections that the kernel has just called established."""
 
 import os

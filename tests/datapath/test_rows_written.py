@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Rows that a generation holds already are not written again, and what it holds is right all the same."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The watchdog's packets through a director's real program."""
 
 from collections.abc import Callable

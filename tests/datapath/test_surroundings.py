@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a proxy's daemon finds out about the addresses of its host, in a network namespace of the test's own."""
 
 from pyroute2 import IPRoute

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The Wireshark dissector, by tshark, on tunnels as the datapath makes them and on broken ones."""
 
 import json

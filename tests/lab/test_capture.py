@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl capture` and `glbctl trace` on a lab under traffic."""
 
 import json

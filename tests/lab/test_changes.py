@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Changes of the tables under live connections: planned, refused, applied, undone; and what faults leave of them."""
 
 import json

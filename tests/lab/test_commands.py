@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl` as people and programs use it: facts as JSON, one line for what is wrong, an exit status that tells."""
 
 import json

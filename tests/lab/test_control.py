@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One daemon on several interfaces, and the socket by which it is steered."""
 
 import json

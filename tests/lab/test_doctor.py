@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl doctor` and `glbctl probe` on hosts of the lab that are well, and on hosts with a fault that was made."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl backend drain --wait`, with connections that are held open, and the proxy's agent that counts them."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Real downloads go on, every byte of them, while proxies and directors come and go."""
 
 from collections.abc import Iterator

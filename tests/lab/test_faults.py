@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A director under traffic, while all kinds of things around it fail. Each fault and its name: docs/faults.md."""
 
 import json

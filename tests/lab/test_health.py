@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Backends fail in each way there is, and come back; what is known of them outlives the daemon."""
 
 import json

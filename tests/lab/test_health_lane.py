@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Nothing that a director does or meets keeps it from following health: a backend dies meanwhile, and the rows follow.
 
 The bound is generous, since tests share a busy machine; `script/bench` measures the time.

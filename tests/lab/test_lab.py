@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The lab itself: what the other tests take for granted when they use it."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the daemons tell a real Prometheus, and statsd: the dashboard and the rules find what they ask for."""
 
 import json

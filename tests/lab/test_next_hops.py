@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Directors and proxies find the MACs on their ways by themselves, and the MTUs, and notice when one changes."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Routes given to a BIRD that is the operator's: a real one, without sessions and no part in this host's routes."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every kind of route leads to a MAC or to a named refusal, and no neighbour entry that glb does not own is changed.
 
 Two network namespaces and a pair of interfaces: `near`, which looks, and `far`, which answers ARP for some addresses.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is pinned, and that programs that are not glb can use it."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A proxy under traffic, while its network fails. Each fault and its name: docs/faults.md."""
 
 from glb.daemon.report import Report, read_report

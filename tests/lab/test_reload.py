@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A director's life under traffic: reload, refuse, be killed, come back, end."""
 
 import json

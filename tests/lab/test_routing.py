@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Directors that announce the VIPs themselves come and go, and no live connection is cut.
 
 The router runs BIRD with multipath and BFD. The same connections live through what happens in one test after another.

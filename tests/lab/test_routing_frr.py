@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """FRR on the router, with BFD: what it tells no slower after FRR has been killed and started again."""
 
 import json

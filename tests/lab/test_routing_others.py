@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The same of ExaBGP as the directors' speaker, with FRR on the router and no BFD: sessions end by their hold time."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A packet that comes to the wrong proxy first: it is sent on to the one that knows its connection.
 
 Clients made by hand decide which segment is sent when; the counters of `glbctl stats` tell who took it.

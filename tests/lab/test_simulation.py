@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What `glbctl simulate` says of glb, against real connections: director1 has a table file of its own, and is late."""
 
 import shutil

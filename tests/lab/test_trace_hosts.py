@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl trace --host`: one story of several hosts, each asked by a real ssh, each with its own datapath alone."""
 
 import json

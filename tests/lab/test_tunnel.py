@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What leaves the directors: the tunnel byte by byte, and where `glbctl lookup` says that it goes."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Headers made by hand, quickly: the material of random packets. All lengths and checksums are right unless told."""
 
 import struct

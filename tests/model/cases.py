@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A named packet: what it proves, what goes in, and the verdict that a person expects."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The Internet checksum (RFC 1071) and its update in place (RFC 1624, equation 3)."""
 
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Random configurations: the documents that a director is started with, with binds that overlap."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Programs that are loaded once for all tests of the model."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Real TCP connections of this process: what a proxy's sockets know. The network namespace has their addresses."""
 
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The director, modelled: a frame and the configuration in, a verdict and a frame out.
 
 Written from docs/datapath.md and the wire format. Where they are silent, the model takes it that:

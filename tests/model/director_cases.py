@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Named packets for the director: each rule of docs/datapath.md, in its order, at least once on each side."""
 
 from ipaddress import ip_network

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Random packets from a random.Random: whole stacks of headers, aimed at a configuration, and then spoilt.
 
 The same seed gives the same packets.

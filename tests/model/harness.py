@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The programs in the kernel, run frame by frame, and compared with the model.
 
 glb's own loader puts the configuration into the maps; all that is judged comes out of the kernel.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Frames and packets, read by the rules of docs/datapath.md.
 
 The same rules hold for what a client sends to the director and for what the proxy finds in the tunnel; only the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Write what goes into the programs, and what comes out, as files for Wireshark and tcpdump.
 
     python -m tests.model.pcaps DIR

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Who is who in the tests' frames, and the least configuration."""
 
 from typing import Any

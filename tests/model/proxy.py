@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The proxy, modelled: a frame, the configuration and what sockets there are in; a verdict and a frame out.
 
 Written from docs/datapath.md, the wire format, and RFC 9293 for TCP. Where they are silent, the model takes it that:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Named packets for the proxy: each rule of docs/datapath.md, in its order.
 
 What sockets take is not here but in test_proxy.py, which has some.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Rows of a forwarding table, worked out one at a time from the JSON document of the table.
 
 By docs/configuration.md; a weighted rank is -ln(1 - hash / 2^64) / weight, the smallest first.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The configuration as the model sees it: the JSON documents of docs/configuration.md, as dicts."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """SipHash-2-4 (Aumasson and Bernstein, 2012), as plainly as the paper has it."""
 
 from functools import lru_cache

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A TCP end whose segments are made by hand, across a TUN device from the kernel's own TCP."""
 
 import fcntl

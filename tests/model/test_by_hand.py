@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The model against vectors and frames that were put together by hand, or by scapy: nothing here runs in the kernel."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The director in the kernel equals its model."""
 
 import os

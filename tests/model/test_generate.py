@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The random packets are worth their time: all rules are met, and many packets go all the way."""
 
 import random

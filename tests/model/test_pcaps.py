@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The corpus that script/pcaps writes."""
 
 from pathlib import Path

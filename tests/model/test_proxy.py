@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The proxy in the kernel equals its model. The sockets that it asks are real ones, of this process."""
 
 import random

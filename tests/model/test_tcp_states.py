@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The proxy takes what the kernel's TCP takes for its connection: each state of a socket, each kind of segment."""
 
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The format's rules once more, in the plainest Python and without glb: what the tests compare glb with.
 
 A backend is (address, state, healthy), with the state as the JSON files have it.

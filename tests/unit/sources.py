@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A forwarding table source and a director's configuration for tests to begin with."""
 
 import copy

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The alert rules, by Prometheus' own judgement: each fires when it must, and none when all is well."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Who has changed the tables."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The parts of the bench that measure nothing: what it makes of figures."""
 
 from collections.abc import Mapping

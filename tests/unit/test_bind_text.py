@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Binds as text."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A builder that remembers builds the rows that one without a memory builds; and what any rows must hold to."""
 
 from concurrent.futures import ThreadPoolExecutor

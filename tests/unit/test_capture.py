@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Filters in words, and what a visit is told as."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a request to a daemon says if it fails."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the shell offers for a word of a command line."""
 
 import json

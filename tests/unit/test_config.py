@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What good files mean, and what is said about bad ones."""
 
 import json

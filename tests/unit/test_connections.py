@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which bind a socket is counted under, and what the kernel is asked for."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Where binds stand in the director's hash table: regular addresses and ports, as configurations have them, spread."""
 
 import numpy as np

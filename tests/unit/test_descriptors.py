@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How many files and sockets a daemon may have open."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a change of table does to flows."""
 
 from collections.abc import Sequence

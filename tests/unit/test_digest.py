@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One digest for all files that mean the same tables."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Overlapping port ranges, cut into disjoint ones."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the doctor makes of facts: every fault is found, with a remedy, and nothing else."""
 
 from dataclasses import replace

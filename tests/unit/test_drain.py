@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a drain asks for, and how far it has come."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A drain that is waited for ends when somebody else changes the backend's table."""
 
 import json

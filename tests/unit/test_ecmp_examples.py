@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The examples in docs/ecmp.md are taken by the programs that they are for."""
 
 import json

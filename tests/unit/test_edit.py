@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Edits of a source: what they change, what they leave, what they refuse."""
 
 import json

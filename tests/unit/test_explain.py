@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every verdict and warning is explained, and the page says the same."""
 
 import ast

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What becomes of established connections: each reason for a loss, and a simulation of where connections live."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The flow hash: which bytes go into it, and what is made of it."""
 
 from ipaddress import ip_address

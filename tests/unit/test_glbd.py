@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The binary: its bytes as the format has them, and what a damaged one is told."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Whose flows become whose, compared with `lookup`, flow by flow."""
 
 from ipaddress import IPv4Address, ip_address, ip_network

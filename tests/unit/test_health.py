@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """From the results of checks to the health of backends: damping, reasons, holding, and what is remembered."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Checks of real servers on this host: what each finds, and what it makes of it."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Health checks in the forwarding table's source: three levels, of which the narrowest that says something counts."""
 
 import json

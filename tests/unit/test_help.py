@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The help of every command: an example that fits it, and a group in the list of commands."""
 
 import re

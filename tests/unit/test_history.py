@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The versions of a table file: what is kept, what is given up, and what a fault leaves."""
 
 import json

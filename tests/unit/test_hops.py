@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which hops a proxy's daemon resolves."""
 
 from ipaddress import IPv4Address

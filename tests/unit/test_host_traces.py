@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A story of several hosts: one host's faulty output ends that host's part only."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """With -o json, errors are JSON as well."""
 
 import json

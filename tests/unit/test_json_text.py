@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Files as JSON: what is accepted, and in which words the rest is refused."""
 
 import gc

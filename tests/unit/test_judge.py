@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Values that are well-formed, judged against each other, against the host, and by what a packet can carry."""
 
 import json

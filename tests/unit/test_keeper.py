@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is kept within a bound of memory, and what goes first."""
 
 from glb.table.keeper import Keeper

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Lanes do one thing after the other, and none waits for another."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Rows in the director's maps: where they lie, and what the slots of short ones hold."""
 
 from dataclasses import replace

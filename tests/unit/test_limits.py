@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How large tables may be, and what becomes of those that are larger."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a server on a socket endures: idle, slow, many, foreign and malformed requests, and the lack of descriptors."""
 
 import asyncio

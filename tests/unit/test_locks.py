@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Locks between glb's processes: root's own, and not waited for without end."""
 
 import os

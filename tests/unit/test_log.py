@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The daemons' log: it does not delay the daemon, and text from elsewhere cannot forge its lines."""
 
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which bind a flow belongs to, and where its packets go."""
 
 from ipaddress import ip_address, ip_network

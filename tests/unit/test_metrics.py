@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Samples as Prometheus and statsd are told of them."""
 
 import socket

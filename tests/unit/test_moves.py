@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The state machine of a backend in its table."""
 
 from itertools import pairwise

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """docs/openapi.json is what the director's daemon serves, docs/openapi-proxy.json what the proxy's agent does."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is learned from a router's "fragmentation needed", and what is not believed."""
 
 from ipaddress import IPv4Address

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What glbctl prints to a pipe is not wrapped: a program or a pager reads it."""
 
 import io

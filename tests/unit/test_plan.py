@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a plan says of a change, apart from its findings."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """An edit is planned before it is made, also where no director runs: under the file's lock."""
 
 import json

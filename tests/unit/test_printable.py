@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """No control character that comes from outside reaches a terminal or starts a line of its own."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What `glbctl proxy status` shows of handshakes."""
 
 import pytest

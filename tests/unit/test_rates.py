@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How fast counters grow, and their past as bars."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the system refuses, as messages that say what is needed, never as a traceback."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A daemon reads regular files only, and never waits for one."""
 
 import os

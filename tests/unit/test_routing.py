@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is announced, and the text that tells a speaker so."""
 
 import json

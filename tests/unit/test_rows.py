@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The rows of a table, compared with the rules worked out one row at a time."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The scapy layer, byte by byte, and each deviation that the check of a tunnel must see."""
 
 from typing import Any

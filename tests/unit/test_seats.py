@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which connection goes when a listener's limits are reached."""
 
 import pytest

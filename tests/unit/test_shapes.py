@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What commands print with -o json is what docs/json.md says."""
 
 import json

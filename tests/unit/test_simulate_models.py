@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Each model of `glbctl simulate` against small cases that were worked out by hand, and what must hold in any."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The rule of docs/simulate.md on what may be changed at the same time, against every small case."""
 
 from functools import cache

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Scenario files: what is wrong is named with its place, and those that come with glb are good."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """SipHash-2-4 against its authors' vectors, and its forms against one another."""
 
 import numpy as np

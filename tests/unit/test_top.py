@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What `glbctl top` shows of traffic."""
 
 import io

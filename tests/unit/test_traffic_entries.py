@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Entries to count traffic in: kept by their owners from generation to generation."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The parts of the tunnel's headers that are put together in advance, against scapy's."""
 
 from ipaddress import IPv4Address

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which local addresses a proxy takes for VIPs."""
 
 from ipaddress import ip_address, ip_interface, ip_network

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How a visit's lines fit into a terminal."""
 
 import io

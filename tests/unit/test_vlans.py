@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which tags a VLAN device puts on a frame, by what netlink says of it."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Waiting ends with whatever comes first, and leaves no task behind that still waits."""
 
 import asyncio

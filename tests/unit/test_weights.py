@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Weighted rendezvous hashing: shares, the order of rows, and what is too near to be told apart in a key."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Failure domains: the second hop of a row comes from another zone than the first."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A host's network interface that is taken out, and put in again as another one."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Whether each packet of a stream went as some table says, and wholly so."""
 
 from pathlib import Path

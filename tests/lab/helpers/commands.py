@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl` as its users run it: a process of its own, on a host of the lab."""
 
 import json

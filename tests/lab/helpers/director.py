@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A director daemon with arguments and files of a test's own, in a lab that was brought up without daemons."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`glbctl`, but with a fate: `fated.py FATE ARMED ARGUMENTS...` runs the real program with these arguments.
 
 FATE: a place at which the program is killed (SIGKILL), "before:MODULE:FUNCTION" or "after:MODULE:CLASS.METHOD", as soon

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A TCP client made by hand, so that a test decides which segment goes out when.
 
 Its address is one that the client's kernel drops packets for, so that nothing but the test answers: no RST, no ACK.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A file system that never answers, as a network file system whose server is gone."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the kernel itself knows of pins and attached programs; nothing of glb's own code is asked."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A program that knows nothing of glb's code: ctypes, libbpf and the documented names of the pins are all it has.
 
 python outsider.py run PROGRAM       runs a pinned program on the frame on stdin (BPF_PROG_TEST_RUN); prints its

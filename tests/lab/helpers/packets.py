@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Frames of the lab taken apart, and hand-made packets sent from any client address."""
 
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Directors that announce the VIPs themselves, under live connections."""
 
 from collections.abc import Iterator

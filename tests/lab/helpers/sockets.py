@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The sockets of a host, as its kernel lists them in /proc/net/tcp and tcp6."""
 
 from pathlib import Path

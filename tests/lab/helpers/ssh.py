@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """OpenSSH on the lab's hosts: a real server in each namespace, with keys and configuration of its own."""
 
 import shlex

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Packets from clients without a pause, of which each one is accounted for."""
 
 import threading

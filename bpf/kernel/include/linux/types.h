@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #ifndef GLB_LINUX_TYPES_H
 #define GLB_LINUX_TYPES_H
 #include_next <linux/types.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* linux/icmp.h includes linux/if.h, which wants this one struct of the C library. */
 struct sockaddr {
 	unsigned short sa_family;
