@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Building rows again and again, with only what has changed worked out anew."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from os import cpu_count
 from threading import Lock
 from weakref import WeakValueDictionary
 
@@ -74,7 +74,7 @@ class RowBuilder:
         wanted = {_key(*shape): shape[0] for shape in shapes}
         missing = {key: wanted[key] for key in wanted if key not in made and key not in self._entries}
         chosen = {key: missing[key] for key in self._that_fit(missing)}
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy works without Python's lock
+        with ThreadPoolExecutor(cpu_count()) as pool:  # numpy works without Python's lock
             for _ in pool.map(self._make_if_possible, chosen, chosen.values()):
                 pass
 
