@@ -21,7 +21,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.rtnl import rt_scope, rt_type
 
 from glb.control.client import Client
-from glb.control.errors import ControlError
+from glb.errors import ControlError
 from glb.lab import Lab, hosts
 from glb.lab.process import Program, end
 

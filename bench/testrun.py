@@ -4,8 +4,7 @@
 import ctypes as ct
 import time
 
-from glb.datapath.errors import check
-from glb.datapath.libbpf import TestRunOpts, XdpMd, lib
+from glb.datapath.libbpf import TestRunOpts, XdpMd, check, lib
 
 _LIVE_FRAMES = 1 << 1
 _ROOM = 512

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from glb.errors import GlbError
+from glb.errors import LockError, LockHeldError
 from glb.places import run_dir
 
 WAIT_SECONDS = 10.0
@@ -21,14 +21,6 @@ WAIT_SECONDS = 10.0
 
 _RETRY_SECONDS = 0.02
 _ROOT = 0
-
-
-class LockError(GlbError):
-    """A lock cannot be made or had. The message names what is locked."""
-
-
-class LockHeldError(LockError):
-    """Another process holds the lock for too long. The message names it if it is known."""
 
 
 @contextlib.contextmanager

@@ -6,9 +6,9 @@ from types import TracebackType
 
 from scapy.utils import PcapNgWriter
 
-from glb.capture.errors import CaptureError
 from glb.capture.records import NANOSECONDS, Frame, Visit
 from glb.capture.story import dissected
+from glb.errors import CaptureError
 
 _IN, _OUT = 1, 2  # of pcapng's epb_flags
 

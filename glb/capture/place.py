@@ -3,11 +3,11 @@
 
 import os
 
-from glb.capture.errors import CaptureError
 from glb.datapath import libbpf
 from glb.datapath.kernel import link_info, object_id, open_program, share_maps
 from glb.datapath.pins import open_pinned
 from glb.datapath.twin import Twin
+from glb.errors import CaptureError
 
 
 class Place:

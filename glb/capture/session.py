@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-from glb.capture.errors import CaptureError
 from glb.capture.place import Place
 from glb.capture.records import NANOSECONDS, Reader, Visit
 from glb.capture.wish import Wish, packed
@@ -17,6 +16,7 @@ from glb.datapath.ring import Rings
 from glb.datapath.running import open_running
 from glb.datapath.twin import Twin, load_twins
 from glb.datapath.verdicts import verdicts_of
+from glb.errors import CaptureError
 
 _LEASE_SECONDS = 5  # after which the twin of a watcher that died falls silent
 _POLL_SECONDS = 0.2

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 
 from pydantic import TypeAdapter, ValidationError
 
-from glb.capture.errors import CaptureError
+from glb.errors import CaptureError
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from glb.capture.errors import CaptureError
 from glb.datapath.verdicts import Verdict, verdicts_of
+from glb.errors import CaptureError
 
 Network = IPv4Network | IPv6Network
 

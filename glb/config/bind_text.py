@@ -4,8 +4,8 @@
 import re
 from ipaddress import ip_network
 
-from glb.config.errors import ConfigError
 from glb.config.model import Bind, Proto
+from glb.errors import ConfigError
 
 _BIND = re.compile(
     r"(?:\[(?P<six>[0-9a-fA-F:.]+(?:/\d+)?)\]|(?P<four>[0-9.]+(?:/\d+)?))"

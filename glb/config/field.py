@@ -4,7 +4,7 @@
 import json
 from collections.abc import Iterable, Sequence
 
-from glb.config.errors import ConfigError
+from glb.errors import ConfigError
 
 Place = tuple[str | int, ...]
 Problem = tuple[Place, str]

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from glb.config.errors import ConfigError
 from glb.config.field import Place, Problem, raise_any, shown
+from glb.errors import ConfigError
 
 MAX_DEPTH = 64
 """Levels of objects and lists; the deepest field of a file of glb's is at 6."""

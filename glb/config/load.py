@@ -11,11 +11,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from glb.config.check import find_director_problems, find_problems, find_proxy_problems
-from glb.config.errors import ConfigError
 from glb.config.field import MAX_PROBLEMS, Place, Problem, raise_any, shown
 from glb.config.json_text import parse_json
 from glb.config.model import DirectorConfig, ForwardingTables, ProxyConfig
 from glb.config.schema import DirectorSource, ForwardingTablesSource, ProxySource
+from glb.errors import ConfigError
 
 __all__ = [
     "ConfigError",

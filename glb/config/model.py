@@ -7,9 +7,9 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Protocol
 
-from glb.config.errors import ConfigError
 from glb.config.health import DEFAULT_HOLD_SHARE, DEFAULT_POLICY, NO_CHECKS, HealthCheckPolicy, HealthChecks
 from glb.config.routing import Routing
+from glb.errors import ConfigError
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

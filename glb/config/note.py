@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from glb.config.errors import ConfigError
 from glb.config.field import Place, bounded, line
+from glb.errors import ConfigError
 
 
 class Severity(StrEnum):

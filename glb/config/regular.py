@@ -5,7 +5,7 @@ import os
 import stat
 from pathlib import Path
 
-from glb.config.errors import ConfigError
+from glb.errors import ConfigError
 
 MAX_BYTES = 4 << 30
 """The largest file that is read: a GLBD binary of 4,096 tables has 2 GiB."""

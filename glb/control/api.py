@@ -13,11 +13,10 @@ from aiohttp import web
 
 from glb import __version__
 from glb.control.costly import Background, Costly
-from glb.control.errors import BadRequest
 from glb.control.openapi import describe
 from glb.control.routes import From, Route, Text
 from glb.control.seats import source_of
-from glb.errors import GlbError
+from glb.errors import BadRequestError, GlbError
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ _background = web.AppKey("background", Background)
 class Api:
     """The routes of one server.
 
-    failed: the status of errors other than bad input. bad_input: the errors that mean bad input, beside `BadRequest`.
+    failed: the status of errors other than bad input. bad_input: the errors that mean bad input (with BadRequestError).
     state: what the routes' `From` read, by application key.
     """
 
@@ -103,7 +102,7 @@ class _Refuse:
             if isinstance(error, web.HTTPRequestEntityTooLarge):
                 detail = f"{detail}: at most {request.client_max_size} bytes"
         except GlbError as error:
-            is_bad = isinstance(error, (BadRequest, *self._api.bad_input))
+            is_bad = isinstance(error, (BadRequestError, *self._api.bad_input))
             status, detail = _BAD_INPUT if is_bad else self._api.failed, str(error)
         except ConnectionError:  # the client has gone
             raise

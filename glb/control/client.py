@@ -7,8 +7,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from glb.control.errors import ControlError, InputRefused
 from glb.control.http import Answer, request
+from glb.errors import ControlError, InputRefusedError
 
 
 class Client:
@@ -45,7 +45,7 @@ class Client:
         except http.client.HTTPException as error:
             raise ControlError(f"{self._socket}: what answers there is not glb: {error!r}") from error
         if answer.status >= http.client.BAD_REQUEST:
-            kind = InputRefused if answer.status == http.client.UNPROCESSABLE_ENTITY else ControlError
+            kind = InputRefusedError if answer.status == http.client.UNPROCESSABLE_ENTITY else ControlError
             raise kind(_refusal(path, answer))
         return json.loads(answer.content)
 

@@ -11,9 +11,9 @@ from typing import Generic, TypeVar
 
 from glb.config.model import Listen, Network
 from glb.control.api import Api
-from glb.control.errors import ControlError
 from glb.control.seats import Limits
 from glb.control.server import serve_on
+from glb.errors import ControlError
 from glb.waiting import unless, wait_for_any
 
 log = logging.getLogger(__name__)

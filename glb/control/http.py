@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from glb.control.errors import ControlError
+from glb.errors import AnswerTooLargeError
 
 _MAX_ANSWER_BYTES = 1 << 28
 
@@ -19,10 +19,6 @@ class Answer:
     status: int
     reason: str
     content: bytes
-
-
-class TooLarge(ControlError):
-    """An answer is larger than any that glb gives."""
 
 
 def request(
@@ -46,7 +42,7 @@ def request(
         response = connection.getresponse()
         content = response.read(_MAX_ANSWER_BYTES + 1)
     if len(content) > _MAX_ANSWER_BYTES:
-        raise TooLarge(f"{host}: the answer is larger than {_MAX_ANSWER_BYTES >> 20} MiB")
+        raise AnswerTooLargeError(f"{host}: the answer is larger than {_MAX_ANSWER_BYTES >> 20} MiB")
     return Answer(response.status, response.reason, content)
 
 

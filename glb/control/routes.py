@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from glb.control.errors import BadRequest
+from glb.errors import BadRequestError
 
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
 
@@ -71,7 +71,7 @@ class Route:
     media_type: str = "application/json"
 
     async def call(self, request: web.Request) -> Any:
-        """The handler's answer. Raises BadRequest that names each bad input, and what the handler raises."""
+        """The handler's answer. Raises BadRequestError that names each bad input, and what the handler raises."""
         arguments = {name: given.read(request) for name, given in self.given.items()}
         problems: list[str] = []
         for wanted in self.inputs:
@@ -79,10 +79,10 @@ class Route:
                 arguments[wanted.name] = await _read(request, wanted)
             except ValidationError as error:
                 problems += [_described(wanted, problem["loc"], problem["msg"]) for problem in error.errors()]
-            except BadRequest as error:
+            except BadRequestError as error:
                 problems.append(str(error))
         if problems:
-            raise BadRequest("\n".join(problems))
+            raise BadRequestError("\n".join(problems))
         return await self.handler(**arguments)
 
 
@@ -160,7 +160,7 @@ async def _read(request: web.Request, wanted: Input) -> Any:
         case Place.QUERY:
             values: Sequence[str] = request.query.getall(wanted.name, ())
             if not values and wanted.required:
-                raise BadRequest(f"{wanted.name}: Field required")
+                raise BadRequestError(f"{wanted.name}: Field required")
             if not values:
                 return wanted.default
             return wanted.adapter.validate_python(list(values) if wanted.is_list else values[-1])
@@ -169,7 +169,7 @@ async def _read(request: web.Request, wanted: Input) -> Any:
             if not data and not wanted.required:
                 return wanted.default
             if not data:
-                raise BadRequest("a JSON object is required in the body of the request")
+                raise BadRequestError("a JSON object is required in the body of the request")
             return wanted.adapter.validate_json(data)
 
 

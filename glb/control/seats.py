@@ -60,14 +60,16 @@ class Seat:
         return seconds is not None and now - self.since > seconds
 
 
-class NoRoom(Exception):
+class NoRoomError(Exception):
     """The limits are reached, and each connection that could make room is being served."""
 
 
 def to_close(seats: Sequence[Seat], source: Hashable, limits: Limits) -> Seat | None:
     """Which connection has to go for a new one of the source; None if there is room.
 
-    It is one of the same source if that has all that it may have, and else of the source with the most. Raises NoRoom.
+    It is one of the same source if that has reached its own limit, otherwise of the source with the most.
+
+    Raises NoRoomError.
     """
     held = Counter(seat.source for seat in seats)
     if held[source] >= limits.per_source:
@@ -79,7 +81,7 @@ def to_close(seats: Sequence[Seat], source: Hashable, limits: Limits) -> Seat | 
     last = Phase.WORK if limits.interrupts_work else Phase.ANSWER
     candidates = [seat for seat in seats if seat.source == crowd and seat.phase <= last]
     if not candidates:
-        raise NoRoom
+        raise NoRoomError
     return min(candidates, key=lambda seat: (seat.phase, seat.since))
 
 

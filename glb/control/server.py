@@ -16,9 +16,9 @@ from aiohttp.web_protocol import RequestHandler
 
 from glb.config.model import Network
 from glb.control.api import Api
-from glb.control.errors import ControlError
 from glb.control.peer import uid_of
-from glb.control.seats import Limits, NoRoom, Phase, Seat, source_of, to_close
+from glb.control.seats import Limits, NoRoomError, Phase, Seat, source_of, to_close
+from glb.errors import ControlError
 
 log = logging.getLogger(__name__)
 
@@ -193,7 +193,7 @@ class _Connections:
         self._forget_the_closed(server)
         try:
             last = to_close([seat for seat, _ in self._seats.values()], source, self._limits)
-        except NoRoom:
+        except NoRoomError:
             _reset(connection)
             return
         for handler, (seat, transport) in [*self._seats.items()]:

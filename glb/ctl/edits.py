@@ -28,9 +28,9 @@ from glb.ctl.takeover import Outcome, await_takeover, directors_with, require_ag
 from glb.ctl.which import client_of
 from glb.daemon.report import Report
 from glb.director.beside import describe_left_behind, left_behind
-from glb.errors import GlbError
+from glb.errors import GlbError, HistoryError
 from glb.history.store import History
-from glb.history.version import HistoryError, How, Origin
+from glb.history.version import How, Origin
 from glb.table.plan import Plan
 
 Source = Annotated[

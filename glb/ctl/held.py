@@ -4,15 +4,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from glb.config.errors import ConfigError
 from glb.config.load import read_file
 from glb.ctl.which import table_of
 from glb.daemon.report import Report
 from glb.datapath.held import held_tables
-from glb.errors import GlbError
+from glb.errors import ConfigError, GlbError, TableError
 from glb.history.store import History
 from glb.table.digest import digest_of
-from glb.table.model import TableError
 from glb.table.plan import Basis
 
 

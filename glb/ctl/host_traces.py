@@ -15,11 +15,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from threading import Event
 
-from glb.capture.errors import CaptureError
 from glb.capture.merge import Merge
 from glb.capture.told import Told, of_line
 from glb.ctl.output import complain, errors, plain
 from glb.ctl.watch import BEGUN, until_signal
+from glb.errors import CaptureError
 
 _LOOK_SECONDS = 0.1
 _END_SECONDS = 10.0  # that a trace has to put the programs back in their places, and say so

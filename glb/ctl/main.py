@@ -9,8 +9,6 @@ import typer
 from typer.exceptions import TyperException
 
 from glb import __version__
-from glb.config.errors import ConfigError
-from glb.control.errors import InputRefused
 from glb.ctl import (
     backend,
     capture,
@@ -32,8 +30,7 @@ from glb.ctl import (
     trace,
 )
 from glb.ctl.output import complain, wants_json
-from glb.errors import GlbError
-from glb.table.build import TableError
+from glb.errors import ConfigError, GlbError, InputRefusedError, TableError
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -100,7 +97,7 @@ def run() -> None:
         app()
     except GlbError as error:
         complain(str(error))
-        sys.exit(EXIT_BAD_INPUT if isinstance(error, ConfigError | TableError | InputRefused) else EXIT_FAILED)
+        sys.exit(EXIT_BAD_INPUT if isinstance(error, ConfigError | TableError | InputRefusedError) else EXIT_FAILED)
     except PermissionError as error:
         complain(f"{error.filename or error}: {error.strerror} (most commands need root)")
         sys.exit(EXIT_FAILED)

@@ -9,11 +9,11 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from glb.control.client import Client
-from glb.control.errors import ControlError
 from glb.ctl import complete
 from glb.ctl.output import Format, Output, emit
 from glb.ctl.takeover import running_directors
 from glb.daemon.report import Report
+from glb.errors import ControlError
 
 _ANSWER_SECONDS = 15.0  # beyond the time that a drain itself may take
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glb.control.client import Client
-from glb.control.errors import ControlError
 from glb.daemon.report import Report, all_reports
-from glb.errors import GlbError
+from glb.errors import ControlError, GlbError
 
 
 @dataclass(frozen=True, slots=True)

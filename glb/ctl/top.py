@@ -15,10 +15,8 @@ from rich.text import Text
 
 from glb.ctl import complete
 from glb.ctl.output import Format, Output, console, emit, grid, share
-from glb.daemon.report import ReportError
-from glb.datapath.errors import DatapathError
 from glb.datapath.pins import attached_interfaces
-from glb.errors import GlbError
+from glb.errors import DatapathError, GlbError, ReportError
 from glb.metrics.rates import HISTORY, Key, Rate, Rates, rates, sparkline
 from glb.metrics.sample import Sample, take
 

@@ -6,12 +6,11 @@ from typing import Annotated
 
 import typer
 
-from glb.config.errors import ConfigError
 from glb.control.client import Client
 from glb.ctl import complete
 from glb.ctl.takeover import running_directors
 from glb.daemon.report import Report, all_reports
-from glb.errors import GlbError
+from glb.errors import ConfigError, GlbError
 
 Iface = Annotated[
     str | None,

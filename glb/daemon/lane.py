@@ -16,16 +16,12 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from glb.errors import GlbError
+from glb.errors import GlbError, LaneClosedError
 
 log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 S = TypeVar("S")
-
-
-class LaneClosedError(GlbError):
-    """The daemon is stopping and does nothing more in this lane."""
 
 
 @dataclass(frozen=True, slots=True)

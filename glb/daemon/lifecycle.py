@@ -15,14 +15,10 @@ import sdnotify
 from glb import __version__
 from glb.daemon.descriptors import raise_limit
 from glb.daemon.lane import Lane
-from glb.errors import GlbError
+from glb.errors import DaemonError
 from glb.waiting import wait_for_any
 
 log = logging.getLogger(__name__)
-
-
-class DaemonError(GlbError):
-    """A daemon cannot start or go on. The message says what stands in the way."""
 
 
 def tell_ready(status: str) -> None:

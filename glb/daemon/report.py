@@ -14,14 +14,10 @@ from typing import Any
 
 from glb.daemon.durations import NONE_YET, Durations
 from glb.daemon.process import ProcessId
-from glb.errors import GlbError
+from glb.errors import ReportError
 from glb.places import run_dir
 
 _SUFFIX = ".status.json"
-
-
-class ReportError(GlbError):
-    """A daemon's report is missing or cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

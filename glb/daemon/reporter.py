@@ -5,8 +5,9 @@ import logging
 from contextlib import suppress
 from typing import Any
 
-from glb.daemon.lane import Lane, LaneClosedError
+from glb.daemon.lane import Lane
 from glb.daemon.report import Report, report_path
+from glb.errors import LaneClosedError
 
 log = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ import os
 from enum import StrEnum
 
 from glb.datapath import libbpf
-from glb.datapath.errors import DatapathError
 from glb.datapath.kernel import link_info, object_id, open_program, share_maps
 from glb.datapath.occupant import occupant
 from glb.datapath.pins import PinDir, attached_interfaces, pin_dir
 from glb.datapath.program import Program
+from glb.errors import DatapathError
 from glb.network.interface import Interface, xdp_attached
 
 log = logging.getLogger(__name__)

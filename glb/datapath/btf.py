@@ -9,8 +9,8 @@ import ctypes as ct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from glb.datapath.errors import DatapathError, check
-from glb.datapath.libbpf import lib
+from glb.datapath.libbpf import check, lib
+from glb.errors import DatapathError
 
 _KIND_STRUCT = 4
 _BITFIELDS = 1 << 31  # of btf_type.info: members' offsets hold a bit field's size as well

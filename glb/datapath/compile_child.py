@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from glb.datapath.errors import DatapathError
 from glb.datapath.headers import kernel_headers
 from glb.datapath.kernel import btf_data, map_info
 from glb.datapath.map_types import MapTypes, Type
 from glb.datapath.spec import MapSpec, ProgramSpec, with_maps
+from glb.errors import DatapathError
 
 _PR_SET_PDEATHSIG = 1
 _COMPILER = ("libbcc", "libLLVM", "libclang", "libbpf")

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from glb.datapath import libbpf
-from glb.datapath.errors import DatapathError
 from glb.datapath.headers import system_headers
 from glb.datapath.identity import compiler_version
 from glb.datapath.program_cache import ProgramCache
 from glb.datapath.source import placeless, read_source
 from glb.datapath.spec import ProgramSpec
+from glb.errors import DatapathError
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ import struct
 from collections.abc import Mapping
 
 from glb.datapath import libbpf
-from glb.datapath.errors import DatapathError
 from glb.datapath.kernel import map_info
 from glb.datapath.pins import open_pinned, pin_dir
 from glb.datapath.program import Program
 from glb.datapath.traffic import Counted
 from glb.datapath.verdicts import verdicts_of
+from glb.errors import DatapathError
 
 _TRAFFIC = struct.Struct("=QQ")  # struct traffic of bpf/director_maps.h, on one CPU
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from glb.datapath.errors import DatapathError
+from glb.errors import DatapathError
 
 Words = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int64]

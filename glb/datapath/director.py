@@ -12,7 +12,6 @@ from glb.config.model import DirectorConfig, Echo, Egress, HashFields
 from glb.datapath import program as programs
 from glb.datapath.content import Surroundings, content_digest
 from glb.datapath.cuckoo import arrange
-from glb.datapath.errors import DatapathError
 from glb.datapath.grace import wait_for_running_programs
 from glb.datapath.layout import Capacity, Layout, Owner, WideBind, capacity_for
 from glb.datapath.mac import mac_word
@@ -20,6 +19,7 @@ from glb.datapath.maps import Map
 from glb.datapath.program import Program
 from glb.datapath.traffic import MARK, Counted, assign
 from glb.datapath.tunnel import checksum_without_length, ethernet_word, gue_word
+from glb.errors import DatapathError
 from glb.hashing.rendezvous import ROWS
 from glb.hashing.siphash import state_ahead
 from glb.network.vlans import Vlan

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from glb.datapath.errors import DatapathError
 from glb.datapath.source import source_dir
+from glb.errors import DatapathError
 
 _INCLUDE = Path("/usr/include")
 _FOLDERS = (_INCLUDE, _INCLUDE / (sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"))

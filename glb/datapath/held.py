@@ -3,8 +3,8 @@
 
 from glb.datapath.attachment import is_attached
 from glb.datapath.director import DirectorDatapath
-from glb.datapath.errors import DatapathError
 from glb.datapath.pins import open_pinned
+from glb.errors import DatapathError
 
 
 def held_tables(interface: str) -> str | None:

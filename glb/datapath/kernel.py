@@ -10,8 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from glb.datapath.errors import check
-from glb.datapath.libbpf import lib
+from glb.datapath.libbpf import check, lib
 
 _NAME_LENGTH = 16
 _LINK_TYPE_XDP = 6

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from glb.datapath.errors import DatapathError, NotAllowedError, check
+from glb.errors import DatapathError, NotAllowedError
 
 BPF_MAP_TYPE_ARRAY = 2
 BPF_MAP_TYPE_ARRAY_OF_MAPS = 12
@@ -24,6 +24,11 @@ BPF_F_MMAPABLE = 1 << 10
 _BPF_F_REPLACE = 1 << 2
 _LOG_SIZE = 1 << 20
 _ROOM_FOR_HEADERS = 256  # what a program may put in front of a frame: the kernel's headroom for XDP
+_NEEDS = (
+    "glb needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, or CAP_SYS_ADMIN, in the host's user namespace: root has them "
+    "unless a container, a service manager, a seccomp filter or the kernel's lockdown takes them away"
+)
+"""What the kernel requires for BPF (capabilities(7)); without it a call fails with EPERM."""
 
 
 class _ProgLoadOpts(ct.Structure):
@@ -119,6 +124,16 @@ try:
     lib = ct.CDLL("libbpf.so.1", use_errno=True)
 except OSError as error:
     raise DatapathError(f"libbpf is missing ({error}): install python3-bpfcc") from error
+
+
+def check(result: int, doing: str, hint: str = "") -> int:
+    """Return the result of a libbpf call, or raise DatapathError if it is a negative errno."""
+    if result >= 0:
+        return result
+    reason = os.strerror(-result)
+    if -result == errno.EPERM:
+        hint = "; ".join(filter(None, (_NEEDS, hint)))
+    raise DatapathError(f"{doing}: {reason}" + (f" ({hint})" if hint else ""))
 
 
 def load_xdp(name: str, instructions: bytes, license_name: str) -> int:

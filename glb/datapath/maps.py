@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from glb.datapath import libbpf
-from glb.datapath.errors import DatapathError
 from glb.datapath.kernel import MapInfo, map_info
+from glb.errors import DatapathError
 
 _ARRAY_ALIGNMENT = 8  # of the values of a BPF array, whatever their size
 _PER_CPU_KINDS = (5, 6, 10)  # BPF_MAP_TYPE_PERCPU_HASH, _PERCPU_ARRAY, _LRU_PERCPU_HASH

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from glb.datapath import libbpf
-from glb.datapath.errors import DatapathError
 from glb.datapath.identity import MAP_NAME
 from glb.datapath.kernel import map_info, open_map, open_program, program_info, program_numbers, share_maps
+from glb.errors import DatapathError
 
 ROLES = ("director", "proxy")
 

@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from glb.datapath import libbpf
-from glb.datapath.errors import DatapathError
 from glb.datapath.kernel import object_id
 from glb.datapath.program import Program
-from glb.locks import LockHeldError, acquire
+from glb.errors import DatapathError, LockHeldError
+from glb.locks import acquire
 from glb.places import run_dir
 
 BPFFS = Path("/sys/fs/bpf")

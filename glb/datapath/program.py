@@ -12,12 +12,12 @@ import numpy.typing as npt
 from glb.datapath import identity as identities
 from glb.datapath import libbpf
 from glb.datapath.compiler import compiled
-from glb.datapath.errors import DatapathError
 from glb.datapath.identity import Identity, program_digest
 from glb.datapath.kernel import map_info, open_map, program_info
 from glb.datapath.map_types import MapTypes, Type
 from glb.datapath.maps import Map, entry_bytes
 from glb.datapath.spec import MapSpec, ProgramSpec
+from glb.errors import DatapathError
 from glb.memory import shortage
 
 LICENSE = "Dual MIT/GPL"

@@ -5,8 +5,8 @@ import ctypes as ct
 import errno
 from collections.abc import Callable, Sequence
 
-from glb.datapath.errors import DatapathError, check
-from glb.datapath.libbpf import lib
+from glb.datapath.libbpf import check, lib
+from glb.errors import DatapathError
 
 Take = Callable[[bytes], None]
 

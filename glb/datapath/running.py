@@ -3,10 +3,10 @@
 
 from glb.datapath.counters import attached_program
 from glb.datapath.director import DirectorDatapath
-from glb.datapath.errors import DatapathError
 from glb.datapath.pins import open_pinned
 from glb.datapath.program import Program
 from glb.datapath.proxy import ProxyDatapath
+from glb.errors import DatapathError
 
 
 def open_running(interface: str) -> Program:

@@ -4,7 +4,7 @@
 import re
 from pathlib import Path
 
-from glb.datapath.errors import DatapathError
+from glb.errors import DatapathError
 
 _INCLUDE = re.compile(r'\s*#include "(?P<name>[^"]+)"')
 _PACKAGE = Path(__file__).resolve().parent.parent

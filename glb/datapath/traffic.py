@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from glb.datapath.errors import DatapathError
+from glb.errors import DatapathError
 
 Counted = tuple[str, str, str]
 """("bind" or "backend", the table's name, the bind or the address)."""

@@ -6,15 +6,14 @@ from typing import Any
 
 from aiohttp import web
 
-from glb.config.errors import ConfigError
 from glb.control.api import Api
 from glb.daemon.lane import Worker
 from glb.director import api_daemon, api_health, api_metrics, api_routing, api_tables, worker
 from glb.director.announcer import Announcer
 from glb.director.controller import Controller
 from glb.director.health import Keeper
+from glb.errors import ConfigError, TableError
 from glb.metrics.exporter import Exporter
-from glb.table.model import TableError
 
 _ROUTERS = (api_daemon.router, api_tables.router, api_health.router, api_routing.router, api_metrics.router)
 _FAILED = 409

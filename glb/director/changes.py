@@ -12,23 +12,18 @@ from pathlib import Path
 
 from glb.config.atomic import link_beside, replace_file
 from glb.config.edit import Action, Change, locked_for_edit, revise
-from glb.config.errors import ConfigError
 from glb.config.load import GLBD_MAGIC, decode_text
 from glb.config.regular import read_regular
 from glb.director.beside import describe_left_behind, left_behind, unmet_binds
 from glb.director.controller import Controller
 from glb.director.forwarding import Outcome
-from glb.errors import GlbError
-from glb.history.version import HistoryError, How, Kept, Origin, Version
+from glb.errors import ChangeError, ConfigError, GlbError, HistoryError
+from glb.history.version import How, Kept, Origin, Version
 from glb.table.plan import Basis, Plan, plan_change
 
 log = logging.getLogger(__name__)
 
 _SET_ASIDE = ".refused"
-
-
-class ChangeError(GlbError):
-    """A change that is refused, or could not be made; the old file and the old tables go on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from glb.config.errors import ConfigError
 from glb.config.field import bounded
 from glb.config.host import Host
 from glb.config.judge_director import judge_director
@@ -16,10 +15,9 @@ from glb.config.model import DirectorConfig, ForwardingTables
 from glb.config.note import Note, Severity, lines, warning
 from glb.director.judgement import this_host
 from glb.director.sources import Parsed, parse, tables_in
-from glb.network.errors import NetworkError
+from glb.errors import ConfigError, NetworkError, TableError
 from glb.network.host_addresses import host_addresses
 from glb.table.build import build_all
-from glb.table.model import TableError
 
 _ELSEWHERE = Host(addresses={}, own={}, broadcasts={}, links={})
 """A host of which nothing is known."""

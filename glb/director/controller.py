@@ -16,12 +16,12 @@ from glb.director.director import Director, Prepared
 from glb.director.forwarding import SURVIVED, Forwarding, Outcome
 from glb.director.kept import Kept
 from glb.director.sources import Follow, Loaded, Sources, Stamp, check_tables, read
-from glb.errors import GlbError
+from glb.errors import GlbError, HistoryError
 from glb.health.monitor import Monitor
 from glb.health.plan import without_repetition
 from glb.health.view import HealthView
 from glb.history.store import History
-from glb.history.version import HistoryError, How, Origin, Version
+from glb.history.version import How, Origin, Version
 from glb.network.interface import find_interface
 from glb.network.path_mtu import PathMtus
 from glb.table.builder import RowBuilder

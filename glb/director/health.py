@@ -12,7 +12,7 @@ from glb.daemon.lane import Lane, Worker
 from glb.daemon.report import HeldBackend
 from glb.director.forwarding import Forwarding
 from glb.director.sources import Follow
-from glb.health.errors import HealthError
+from glb.errors import HealthError
 from glb.health.memory import save
 from glb.health.monitor import Monitor
 from glb.waiting import unless, wait_for_any

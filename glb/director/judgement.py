@@ -10,7 +10,7 @@ from glb.config.judge_director import judge_director
 from glb.config.judge_tables import Tables, judge_tables
 from glb.config.model import DirectorConfig
 from glb.config.note import warnings_of
-from glb.network.errors import NetworkError
+from glb.errors import NetworkError
 from glb.network.host_addresses import host_addresses
 from glb.network.interface import find_interface
 

@@ -14,8 +14,8 @@ from glb.config.model import Address, Bind, DirectorConfig, Egress, Network, Pro
 from glb.datapath import libbpf
 from glb.datapath.attachment import is_attached
 from glb.datapath.content import Surroundings
-from glb.datapath.errors import DatapathError
 from glb.datapath.pins import open_pinned
+from glb.errors import DatapathError
 from glb.hashing.flow import Flow
 from glb.network.interface import Interface
 from glb.network.unused import unused_addresses

@@ -18,9 +18,10 @@ from glb.config.regular import read_regular
 from glb.daemon.report import TableSummary
 from glb.datapath.layout import Layout, plan, plan_again
 from glb.director.judgement import judge, this_host
+from glb.errors import TableError
 from glb.health.view import HealthView, with_health, with_known_health
 from glb.memory import give_back, shortage
-from glb.table.build import BuiltTable, TableError, build_all, load_bytes, new_bytes, prepare
+from glb.table.build import BuiltTable, build_all, load_bytes, new_bytes, prepare
 from glb.table.builder import RowBuilder
 from glb.table.digest import digest_of_binary, digest_of_source
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from glb.config.model import Bind
-from glb.daemon.report import Report, ReportError, reports_here
+from glb.daemon.report import Report, reports_here
 from glb.datapath.pins import attached_interfaces
 from glb.doctor.director import judge_director
 from glb.doctor.facts import DaemonFacts
@@ -15,12 +15,8 @@ from glb.doctor.gather import daemon_facts, host_facts
 from glb.doctor.host import judge_host
 from glb.doctor.interface import judge_interface
 from glb.doctor.proxy import judge_proxy
-from glb.errors import GlbError
+from glb.errors import DoctorError, GlbError, ReportError
 from glb.table.build import load
-
-
-class DoctorError(GlbError):
-    """What is to be examined is not there."""
 
 
 def examine(interface: str | None = None, table: Path | None = None) -> list[Finding]:

@@ -16,7 +16,6 @@ from pyroute2.netlink.exceptions import NetlinkError
 from glb.config.load import load_director, load_proxy, read_file
 from glb.config.model import Bind, DirectorConfig, Egress, ProxyConfig
 from glb.control.client import Client
-from glb.control.errors import ControlError
 from glb.daemon.report import Report
 from glb.datapath.kernel import object_id, open_program, share_maps
 from glb.datapath.libbpf import open_pin_if_there
@@ -27,7 +26,7 @@ from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer, RoutingFac
 from glb.doctor.gather_sizes import size_facts
 from glb.doctor.gather_vips import vip_facts
 from glb.doctor.probe import probe_tables
-from glb.errors import GlbError
+from glb.errors import ControlError, GlbError
 from glb.network.interface import Interface, find_interface, xdp_attached
 from glb.network.next_hops import resolve
 from glb.network.refusal import Refusal

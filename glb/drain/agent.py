@@ -13,10 +13,9 @@ from urllib.parse import urlencode
 from pydantic import TypeAdapter, ValidationError
 
 from glb.config.model import Address
-from glb.control.errors import ControlError
 from glb.control.http import request
 from glb.drain.binds import Wanted
-from glb.drain.errors import AgentError
+from glb.errors import AgentError, ControlError
 
 _counts = TypeAdapter(dict[str, dict[str, int]])
 _packets = TypeAdapter(dict[str, int])

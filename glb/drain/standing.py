@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from glb.config.errors import ConfigError
 from glb.config.load import load_tables
 from glb.config.model import Address, State
+from glb.errors import ConfigError
 
 
 class Standing:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 
 from glb.drain.agent import Agent
 from glb.drain.binds import Wanted
-from glb.drain.errors import AgentError
 from glb.drain.progress import HOLDING, Progress
+from glb.errors import AgentError
 
 _ANSWER_SECONDS = 5.0
 

@@ -9,14 +9,10 @@ from functools import cache
 from importlib import resources
 
 from glb.datapath.verdicts import verdicts_of
-from glb.errors import GlbError
+from glb.errors import ExplainError
 
 PROGRAMS = ("director", "proxy")
 WARNINGS = "warnings"
-
-
-class ExplainError(GlbError):
-    """There is no text of this name."""
 
 
 @dataclass(frozen=True, slots=True)

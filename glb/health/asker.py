@@ -17,9 +17,9 @@ import aiohttp
 from yarl import URL
 
 from glb.config.model import Address
+from glb.errors import HealthError
 from glb.health.check import Check, Kind
 from glb.health.echo import Echoes
-from glb.health.errors import HealthError
 from glb.health.plan import WhyNot
 from glb.health.result import Result, failure, short
 from glb.health.vip_tunnel import VipTunnel

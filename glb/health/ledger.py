@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from glb.config.model import Address, State
+from glb.errors import HealthError
 from glb.health.check import Check
 from glb.health.damping import Damped
-from glb.health.errors import HealthError
 from glb.health.hold import Hold
 from glb.health.judge import Judgement, Order, judge
 from glb.health.plan import Plan, Probe, TablePlan

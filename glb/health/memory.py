@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from glb.config.atomic import replace_file
+from glb.errors import HealthError
 from glb.health.damping import Damped
-from glb.health.errors import HealthError
 from glb.health.hold import Hold
 from glb.health.judge import Order
 from glb.health.ledger import HealthChange, Key, Memory

@@ -24,7 +24,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from glb.config.model import Address
-from glb.health.errors import HealthError
+from glb.errors import HealthError
 from glb.health.gue import GUE_PORT, source_port, tunnelled, with_lifetime
 from glb.health.policy_routing import MAX_DEVICES, lead_away, lead_into, leads_into, mark
 from glb.health.result import Result, failure

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from glb.config.atomic import replace_file
-from glb.history.version import HistoryError, How, Origin, file_digest_of
+from glb.errors import HistoryError
+from glb.history.version import How, Origin, file_digest_of
 
 _NAME = "announced.json"
 

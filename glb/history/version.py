@@ -8,14 +8,9 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
-from glb.config.errors import ConfigError
 from glb.config.load import parse_tables
-from glb.errors import GlbError
+from glb.errors import ConfigError, HistoryError
 from glb.table.digest import digest_of_source
-
-
-class HistoryError(GlbError):
-    """A version cannot be kept, or is not there. The message says which one, and why."""
 
 
 class How(StrEnum):

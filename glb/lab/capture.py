@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from glb.lab.errors import LabError
+from glb.errors import LabError
 from glb.network.namespaces import within
 
 _EVERY_PROTOCOL = 3

@@ -11,7 +11,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from glb.lab.errors import LabError
+from glb.errors import LabError
 from glb.lab.events import Finished, Opened, Summary
 from glb.lab.hosts import VIP4, VIP6, Host, client_address
 from glb.lab.lab import Lab

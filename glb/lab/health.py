@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from glb.daemon.report import read_report
-from glb.lab.errors import LabError
+from glb.errors import LabError
 
 _BOUND_S = 30.0
 _LOOK_AGAIN_S = 0.02

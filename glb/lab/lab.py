@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import TypeVar
 
 from glb.daemon.process import ProcessId
+from glb.errors import LabError
 from glb.lab import glbfiles, hosts, leftovers, netns, nginx, process, router, routes, state, topology
 from glb.lab.capture import Capture
-from glb.lab.errors import LabError
 from glb.lab.files import write_all
 from glb.lab.health import wait_until_healthy
 from glb.lab.hosts import HTTP_PORT, Host, Role

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from glb.daemon.process import ProcessId
+from glb.errors import LabError
 from glb.lab import netns, process
-from glb.lab.errors import LabError
 from glb.lab.places import PREFIX, RUN_ROOT, STATE_FILE, namespace, pin_dir, run_dir
 from glb.lab.state import State, load, save
 

@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from glb.lab.errors import LabError
+from glb.errors import LabError
 
 RUN_ROOT = Path("/run")
 PREFIX = "glb-"

@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from glb.daemon.process import ProcessId
+from glb.errors import LabError
 from glb.lab import netns
-from glb.lab.errors import LabError
 from glb.waiting import has_ended
 
 READY_BOUND_S = 90.0

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 
-from glb.lab.errors import LabError
+from glb.errors import LabError
 from glb.lab.process import start_telling
 
 _BOUND_S = 60.0

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from glb.daemon.process import ProcessId
+from glb.errors import LabError
 from glb.lab import process, routing
-from glb.lab.errors import LabError
 from glb.lab.hosts import ROUTER, Host
 from glb.lab.places import environment, log_path, namespace, run_dir
 from glb.lab.process import Program

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from glb.daemon.process import ProcessId
-from glb.lab.errors import LabError
+from glb.errors import LabError
 from glb.lab.hosts import Host
 from glb.lab.places import STATE_FILE, run_dir
 from glb.lab.routing import Routing

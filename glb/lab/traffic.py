@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
-from glb.lab.errors import LabError
+from glb.errors import LabError
 from glb.lab.events import Event, Finished, Opened, Summary, from_line
 from glb.lab.process import start_telling
 

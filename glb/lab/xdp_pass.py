@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from glb.lab.errors import LabError
+from glb.errors import LabError
 
 _PROG_TYPE_XDP = 6
 _ATTACH_TYPE_XDP = 37

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, ip_a
 from socket import AF_INET
 from typing import Any
 
-from glb.network.errors import NetworkError
+from glb.errors import NetworkError
 from glb.network.netlink import open_netlink
 
 MAIN_TABLE = 254  # RT_TABLE_MAIN

@@ -22,7 +22,7 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from glb.network.errors import NetworkError
+from glb.errors import NetworkError
 
 _LOCAL_TABLE = 255
 _LOCAL_ROUTE, _UNICAST_ROUTE = 2, 1  # RTN_LOCAL, RTN_UNICAST

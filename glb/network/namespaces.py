@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pyroute2 import IPRoute, netns
 
-from glb.network.errors import NetworkError
+from glb.errors import NetworkError
 from glb.network.netlink import open_netlink
 
 NAMED = Path("/run/netns")  # where `ip netns add` puts them

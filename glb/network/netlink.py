@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from glb.network.errors import NetworkError
+from glb.errors import NetworkError
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 
-from glb.network.errors import NetworkError
+from glb.errors import NetworkError
 
 REQUEST, ACK, ROOT, MATCH, EXCL, CREATE = 0x001, 0x004, 0x100, 0x200, 0x200, 0x400  # NLM_F_*
 DUMP = ROOT | MATCH

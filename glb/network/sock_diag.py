@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from glb.network.errors import NetworkError
+from glb.errors import NetworkError
 from glb.network.namespaces import within
 
 MESSAGE = struct.Struct("=BBxx2s2x16s16xi28x")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from itertools import chain, islice
 
-from glb.network.errors import NetworkError
+from glb.errors import NetworkError
 from glb.network.routes import is_local
 from glb.network.rtnetlink import open_rtnetlink
 

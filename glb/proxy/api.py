@@ -10,13 +10,13 @@ from pydantic import BaseModel, Field
 
 from glb import __version__
 from glb.config.bind_text import parse_bind
-from glb.config.errors import ConfigError
 from glb.config.model import Bind, Listen, Proto
 from glb.control.api import Api, InBackground
 from glb.control.routes import From, Router
 from glb.daemon.report import Report, read_report, report_path
 from glb.datapath.counters import read_counters
 from glb.datapath.pins import attached_interfaces
+from glb.errors import ConfigError
 from glb.explain.texts import Text, explained_verdicts
 from glb.metrics.stats import Stats, read_stats
 from glb.proxy.connections import count_connections

@@ -17,8 +17,7 @@ from glb.datapath.attachment import Attachment
 from glb.datapath.forwards import forwards_of
 from glb.datapath.mac import UNKNOWN_MAC
 from glb.datapath.proxy import ProxyDatapath
-from glb.errors import GlbError
-from glb.network.errors import NetworkError
+from glb.errors import GlbError, NetworkError
 from glb.network.interface import addresses_of, find_interface, frame_macs, ipv4_addresses
 from glb.network.namespaces import namespace_ids
 from glb.network.next_hops import resolve, resolve_gateway

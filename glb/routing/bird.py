@@ -8,9 +8,9 @@ from pathlib import Path
 from glb.config.atomic import replace_file
 from glb.config.model import Network
 from glb.config.routing import Routing
+from glb.errors import RoutingError
 from glb.routing import bird_control, leftover
 from glb.routing.bird_config import STATIC, bird_config, bird_routes, peer_of
-from glb.routing.errors import RoutingError
 from glb.routing.speaker import Session
 
 _BIRD = "bird"

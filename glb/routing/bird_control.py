@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from glb.routing.errors import RoutingError
+from glb.errors import RoutingError
 
 _BOUND_S = 10.0
 _CODE = re.compile(r"(\d{4})([ -])(.*)")

@@ -16,8 +16,8 @@ from typing import Any
 from glb.config.atomic import replace_file
 from glb.config.model import Network
 from glb.config.routing import Routing
+from glb.errors import RoutingError
 from glb.routing import leftover
-from glb.routing.errors import RoutingError
 from glb.routing.exabgp_config import exabgp_config, exabgp_routes
 from glb.routing.speaker import ESTABLISHED, Session
 

@@ -6,7 +6,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from glb.routing.errors import RoutingError
+from glb.errors import RoutingError
 from glb.waiting import has_ended
 
 _END_BOUND_S = 10.0

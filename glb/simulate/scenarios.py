@@ -5,8 +5,8 @@ from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
-from glb.config.errors import ConfigError
 from glb.config.load import parse_json, raise_any, read_text, validate
+from glb.errors import ConfigError
 from glb.simulate.check import find_problems
 from glb.simulate.model import Scenario
 from glb.simulate.schema import ScenarioSource

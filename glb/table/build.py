@@ -6,9 +6,10 @@ from pathlib import Path
 
 from glb.config.load import GLBD_MAGIC, decode_text, parse_tables, read_file
 from glb.config.model import ForwardingTables, Table
+from glb.errors import TableError
 from glb.table import glbd
 from glb.table.builder import RowBuilder, Shape
-from glb.table.model import NO_HOP, BuiltTable, TableError, rows_bytes
+from glb.table.model import NO_HOP, BuiltTable, rows_bytes
 from glb.table.rows import build_rows
 
 __all__ = [

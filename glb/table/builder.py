@@ -10,10 +10,11 @@ from threading import Lock
 from weakref import WeakValueDictionary
 
 from glb.config.model import Backend, State
+from glb.errors import TableError
 from glb.hashing.ranking import Order, Ranking
 from glb.hashing.rendezvous import Candidate, is_weighted
 from glb.table.keeper import Keeper
-from glb.table.model import Rows, TableError, narrow, rows_bytes
+from glb.table.model import Rows, narrow, rows_bytes
 from glb.table.rows import arrange, candidates_of, members
 
 SPARE = 4

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from glb.config.model import Address, Bind
+from glb.errors import TableError
 from glb.hashing.rendezvous import ROWS
-from glb.table.model import NO_HOP, BuiltTable, TableError
+from glb.table.model import NO_HOP, BuiltTable
 
 Hops = npt.NDArray[np.int32]
 

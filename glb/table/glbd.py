@@ -21,12 +21,12 @@ from pydantic_core import PydanticCustomError
 from glb.config import values
 from glb.config.atomic import replace_file
 from glb.config.check import find_problems
-from glb.config.errors import ConfigError
 from glb.config.field import Place, Problem, raise_any
 from glb.config.load import GLBD_MAGIC, read_file
 from glb.config.model import Address, Backend, Bind, ForwardingTables, Proto, State, Table
+from glb.errors import ConfigError, TableError
 from glb.hashing.rendezvous import ROWS
-from glb.table.model import NO_HOP, BuiltTable, Rows, TableError, narrow
+from glb.table.model import NO_HOP, BuiltTable, Rows, narrow
 from glb.table.rows import build_rows
 
 VERSION = 2

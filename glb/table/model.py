@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from glb.config.model import Address, Backend, Bind
-from glb.errors import GlbError
 from glb.hashing.rendezvous import ROWS
 
 Rows = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -52,10 +51,6 @@ def _forget(number: int, gone: "weakref.ref[Rows]") -> None:
 
 def _fit_in_bytes(backends: int) -> bool:
     return backends <= np.iinfo(np.uint8).max + 1
-
-
-class TableError(GlbError):
-    """A forwarding table that cannot be built, written or read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

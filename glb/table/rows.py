@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from glb.config.model import Backend, State
+from glb.errors import TableError
 from glb.hashing.ranking import Order, Ranking
 from glb.hashing.rendezvous import NO_NUMBER, ROWS, Candidate, RowNumbers, is_weighted, sift
-from glb.table.model import NO_HOP, Rows, TableError, narrow
+from glb.table.model import NO_HOP, Rows, narrow
 
 DEPTHS = range(2, 9)
 

@@ -13,12 +13,11 @@ from pyroute2 import IPRoute
 from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, lives_elsewhere
 from glb.datapath.attachment import Attachment
-from glb.datapath.errors import DatapathError
 from glb.datapath.occupant import occupant
 from glb.datapath.ownership import role_of
 from glb.datapath.pins import BPFFS, PinDir, mount_bpffs
 from glb.datapath.proxy import ProxyDatapath
-from glb.locks import LockError
+from glb.errors import DatapathError, LockError
 from glb.network.interface import Interface, find_interface
 from tests.lab.helpers.packets import wait_for
 

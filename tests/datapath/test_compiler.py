@@ -16,12 +16,12 @@ import pytest
 from glb.datapath import compiler
 from glb.datapath.compiler import compiled
 from glb.datapath.director import constants_for
-from glb.datapath.errors import DatapathError
 from glb.datapath.kernel import btf_data, map_info
 from glb.datapath.layout import capacity_for
 from glb.datapath.program import create_maps
 from glb.datapath.program_cache import ProgramCache
 from glb.datapath.proxy import constants
+from glb.errors import DatapathError
 from glb.waiting import has_ended
 
 from .conftest import load_files

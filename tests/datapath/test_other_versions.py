@@ -16,12 +16,12 @@ import pytest
 from glb.datapath import libbpf
 from glb.datapath.counters import counters_of, read_traffic
 from glb.datapath.director import DirectorDatapath
-from glb.datapath.errors import DatapathError
 from glb.datapath.identity import MAP_NAME, Identity
 from glb.datapath.maps import Map
 from glb.datapath.program import LICENSE, Program
 from glb.datapath.proxy import ProxyDatapath
 from glb.datapath.verdicts import verdicts_of
+from glb.errors import DatapathError
 
 PASS_EVERYTHING = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0)  # r0 = XDP_PASS; exit
 BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_PERCPU_ARRAY = 1, 6

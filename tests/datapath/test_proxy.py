@@ -15,8 +15,8 @@ from scapy.packet import Packet, Raw
 
 from glb.datapath import libbpf
 from glb.datapath.forwards import forwards_of
+from glb.errors import NetworkError
 from glb.lab import netns
-from glb.network.errors import NetworkError
 from glb.network.namespaces import namespace_ids, within
 from glb.scapy import GLBGUE, check_tunnel
 from tests.model.connections import expected_by, next_of

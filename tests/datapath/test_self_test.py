@@ -7,9 +7,9 @@ import pytest
 
 from glb.config.model import State
 from glb.datapath.content import Surroundings
-from glb.datapath.errors import DatapathError
 from glb.director.self_test import try_packets
 from glb.director.sources import Loaded
+from glb.errors import DatapathError
 from tests.datapath.conftest import DIRECTOR_MAC, MTU, DirectorBench, table
 
 MakeDirector = Callable[..., DirectorBench]

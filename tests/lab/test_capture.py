@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from scapy.utils import PcapNgReader
 
-from glb.capture.errors import CaptureError
 from glb.capture.place import Place
 from glb.datapath import libbpf
 from glb.datapath.running import open_running
 from glb.datapath.twin import load_twins
+from glb.errors import CaptureError
 from glb.lab import Lab, hosts
 from glb.lab.events import Finished, Opened
 from glb.lab.process import argv_in

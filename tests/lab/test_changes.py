@@ -14,8 +14,8 @@ import pytest
 
 from glb.config.load import load_tables
 from glb.control.client import Client
-from glb.control.errors import ControlError
 from glb.daemon.report import read_report
+from glb.errors import ControlError
 from glb.lab import Lab, hosts
 from glb.lab.traffic import Traffic
 from glb.table.digest import digest_of_source

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from glb.control.client import Client
-from glb.control.errors import ControlError
+from glb.errors import ControlError
 from glb.lab import Lab, hosts, links, routes
 from glb.lab.process import Daemon, argv_in, end
 from tests.conftest import unique_name

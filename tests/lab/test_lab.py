@@ -19,7 +19,8 @@ from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
 
 from glb.daemon.process import ProcessId
-from glb.lab import Lab, LabError, hosts, netns
+from glb.errors import LabError
+from glb.lab import Lab, hosts, netns
 from glb.lab.capture import Capture, Frame
 from glb.lab.demo import run_demo
 from glb.lab.events import Outcome

@@ -11,9 +11,9 @@ import pytest
 
 from glb.config.load import parse_director
 from glb.config.routing import Routing
+from glb.errors import RoutingError
 from glb.routing import bird_control
 from glb.routing.bird import OperatorsBird
-from glb.routing.errors import RoutingError
 
 CONFIGURATION = 'log "{folder}/log" all;\nrouter id 192.0.2.1;\nprotocol device {{ }}\n'
 PREFIXES = (ip_network("203.0.113.10/32"), ip_network("2001:db8:f::10/128"))

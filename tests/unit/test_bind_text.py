@@ -4,7 +4,7 @@
 import pytest
 
 from glb.config.bind_text import parse_bind
-from glb.config.errors import ConfigError
+from glb.errors import ConfigError
 
 
 @pytest.mark.parametrize(

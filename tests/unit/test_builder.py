@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glb.config.model import Backend, State, Table
+from glb.errors import TableError
 from glb.hashing import ranking
-from glb.table.build import RowBuilder, TableError, build, build_rows
+from glb.table.build import RowBuilder, build, build_rows
 from glb.table.model import NO_HOP, Rows
 
 SEED = bytes.fromhex("0f1e2d3c4b5a69788796a5b4c3d2e1f0")

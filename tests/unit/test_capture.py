@@ -10,7 +10,6 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from glb.capture.errors import CaptureError
 from glb.capture.merge import HOLD_SECONDS, Merge
 from glb.capture.pcapng import CaptureFile
 from glb.capture.records import Frame, Visit
@@ -18,6 +17,7 @@ from glb.capture.story import tell
 from glb.capture.told import Told, of_line, to_line
 from glb.capture.wish import Wish, parse
 from glb.datapath.verdicts import verdicts_of
+from glb.errors import CaptureError
 from glb.scapy import GLBGUE
 
 

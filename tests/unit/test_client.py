@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from glb.control.client import Client
-from glb.control.errors import ControlError
+from glb.errors import ControlError
 
 
 def test_a_refused_permission_is_not_taken_for_a_daemon_that_does_not_run() -> None:

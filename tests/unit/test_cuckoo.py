@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from glb.datapath.cuckoo import Words, arrange, choices
-from glb.datapath.errors import DatapathError
+from glb.errors import DatapathError
 
 TCP = 6
 SIZE = 65536

@@ -8,7 +8,8 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from glb.config.model import Backend, Bind, Proto, State, Table
-from glb.table.build import BuiltTable, TableError, build
+from glb.errors import TableError
+from glb.table.build import BuiltTable, build
 from glb.table.changed import describe_changes
 from glb.table.diff import BackendShare, diff, diff_all
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from glb.config.edit import Action, Change, Edit, edit_file, revise
-from glb.config.load import ConfigError, load_tables
+from glb.config.load import load_tables
 from glb.config.model import State
+from glb.errors import ConfigError
 from tests.unit import sources
 
 

@@ -11,8 +11,9 @@ import typer
 import glb
 from glb.ctl.main import app
 from glb.datapath.verdicts import verdicts_of
+from glb.errors import ExplainError
 from glb.explain.page import page
-from glb.explain.texts import PROGRAMS, WARNINGS, ExplainError, Text, find, texts
+from glb.explain.texts import PROGRAMS, WARNINGS, Text, find, texts
 
 ROOT = Path(glb.__file__).parents[1]
 SOURCES = "".join(path.read_text() for path in (ROOT / "glb").rglob("*.py"))

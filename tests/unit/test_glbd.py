@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from glb.config.load import ConfigError, parse_tables
+from glb.config.load import parse_tables
 from glb.config.model import Backend, Bind, ForwardingTables, State, Table
+from glb.errors import ConfigError, TableError
 from glb.table import glbd
-from glb.table.build import NO_HOP, TableError, build_all, load
+from glb.table.build import NO_HOP, build_all, load
 from tests.unit import reference, sources
 
 HEADER_BYTES = 24

@@ -18,10 +18,10 @@ from scapy.packet import Packet
 from glb.config.health import FULL_SIZE, HealthCheckPolicy, Initial
 from glb.config.load import parse_tables
 from glb.config.model import ForwardingTables
+from glb.errors import HealthError
 from glb.health.account import account
 from glb.health.check import Check, Kind, checks_of
 from glb.health.damping import Damped, pause
-from glb.health.errors import HealthError
 from glb.health.gue import echo_reply, echo_request, padded, source_port, tunnelled, with_lifetime
 from glb.health.hold import Hold, hold
 from glb.health.ledger import HISTORY, Ledger, Memory

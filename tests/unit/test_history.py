@@ -11,8 +11,9 @@ import pytest
 
 from glb.config.load import parse_tables
 from glb.daemon.report import now
+from glb.errors import HistoryError
 from glb.history.store import History, Listing
-from glb.history.version import HistoryError, How, Origin, Version
+from glb.history.version import How, Origin, Version
 from glb.table.digest import digest_of_source
 from tests.unit import sources
 

@@ -14,10 +14,11 @@ from glb.config.field import field_path
 from glb.config.host import Host, Link
 from glb.config.judge_director import judge_director
 from glb.config.judge_tables import judge_tables
-from glb.config.load import ConfigError, parse_director, parse_proxy, parse_tables
+from glb.config.load import parse_director, parse_proxy, parse_tables
 from glb.config.note import Note, Severity
 from glb.ctl.main import app
 from glb.director.sources import Sources, check_tables, read
+from glb.errors import ConfigError
 from glb.network.host_addresses import host_addresses
 from glb.table import glbd
 from tests.unit import sources

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from glb.daemon.lane import Lane, LaneClosedError, Worker
-from glb.errors import GlbError
+from glb.daemon.lane import Lane, Worker
+from glb.errors import GlbError, LaneClosedError
 
 BOUND_S = 10.0
 

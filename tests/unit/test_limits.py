@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from glb.config import check, limits
-from glb.config.errors import ConfigError
 from glb.config.load import parse_tables
+from glb.errors import ConfigError
 from glb.memory import in_words
 
 

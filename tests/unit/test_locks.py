@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from glb.locks import LockError, LockHeldError, locked
+from glb.errors import LockError, LockHeldError
+from glb.locks import locked
 
 NOBODY = 65534
 HOLD = """

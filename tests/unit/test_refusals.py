@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from glb.datapath.errors import DatapathError, check
+from glb.datapath.libbpf import check
+from glb.errors import DatapathError
 
 GLBCTL = [sys.executable, "-m", "glb.ctl"]
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from glb.config.errors import ConfigError
 from glb.config.load import parse_director
 from glb.config.model import Backend, Bind, Proto, State, Table
 from glb.config.routing import Routing
+from glb.errors import ConfigError
 from glb.routing.bird_config import bird_config
 from glb.routing.exabgp_config import exabgp_config, exabgp_routes
 from glb.routing.prefixes import (

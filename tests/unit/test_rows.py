@@ -8,9 +8,10 @@ from random import Random
 import pytest
 
 from glb.config.model import Backend, State
+from glb.errors import TableError
 from glb.hashing.ranking import Ranking
 from glb.hashing.rendezvous import ROWS, Candidate
-from glb.table.build import NO_HOP, TableError, build_rows
+from glb.table.build import NO_HOP, build_rows
 from tests.unit import reference
 from tests.unit.reference import Entry
 

@@ -3,7 +3,7 @@
 
 import pytest
 
-from glb.control.seats import Limits, NoRoom, Phase, Seat, source_of, to_close
+from glb.control.seats import Limits, NoRoomError, Phase, Seat, source_of, to_close
 
 LIMITS = Limits(connections=6, per_source=3, request_seconds=10, answer_seconds=30)
 
@@ -40,7 +40,7 @@ def test_work_that_changes_something_is_not_given_up() -> None:
     held = seats(*[("a", Phase.WORK)] * 3)
 
     assert to_close(held, "a", LIMITS) is held[0]
-    with pytest.raises(NoRoom):
+    with pytest.raises(NoRoomError):
         to_close(held, "a", Limits(per_source=3, interrupts_work=False))
 
 

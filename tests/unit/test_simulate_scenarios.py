@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
-from glb.config.errors import ConfigError
 from glb.ctl.main import app
+from glb.errors import ConfigError
 from glb.simulate import scenarios
 from glb.simulate.model import Distribution, Lifetime
 from glb.simulate.picture import picture

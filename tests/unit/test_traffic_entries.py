@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 
-from glb.datapath.errors import DatapathError
 from glb.datapath.traffic import MARK, Counted, Marks, assign
+from glb.errors import DatapathError
 
 OWNERS: list[Counted] = [("bind", "web", f"203.0.113.10:{port}/tcp") for port in range(4)]
 

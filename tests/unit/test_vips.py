@@ -5,8 +5,8 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
-from glb.config.errors import ConfigError
 from glb.config.load import parse_proxy
+from glb.errors import ConfigError
 from glb.network.local import Local, LocalAddress
 from glb.proxy.vips import connected_networks, judge_places
 
