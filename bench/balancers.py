@@ -40,20 +40,20 @@ listen web
 """
 
 
-def stream_argv(folder: Path, server: hosts.Host) -> list[str]:
+def stream_argv(folder: Path, server: hosts.LabHost) -> list[str]:
     """nginx's stream proxy, a worker for each CPU."""
     configuration = folder / "bench-stream.conf"
     configuration.write_text(_fill(_NGINX, folder, STREAM_PORT, server))
     return ["/usr/sbin/nginx", "-e", "stderr", "-c", str(configuration)]
 
 
-def haproxy_argv(folder: Path, server: hosts.Host) -> list[str]:
+def haproxy_argv(folder: Path, server: hosts.LabHost) -> list[str]:
     """HAProxy in TCP mode, a thread for each CPU."""
     configuration = folder / "bench-haproxy.cfg"
     configuration.write_text(_fill(_HAPROXY, folder, HAPROXY_PORT, server))
     return ["/usr/sbin/haproxy", "-db", "-f", str(configuration)]
 
 
-def _fill(template: str, folder: Path, port: int, server: hosts.Host) -> str:
+def _fill(template: str, folder: Path, port: int, server: hosts.LabHost) -> str:
     assert server.ipv4 is not None
     return template.format(folder=folder, port=port, server=server.ipv4.ip, server_port=hosts.HTTP_PORT)

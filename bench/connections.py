@@ -17,8 +17,8 @@ from bench.progress import Progress
 from bench.samples import in_rounds, ratio, spread
 from glb.lab import hosts
 from glb.lab.lab import Lab
-from glb.lab.places import log_path
-from glb.lab.process import Program
+from glb.lab.paths import log_path
+from glb.lab.process import LabProgram
 
 DIRECT = "no load balancer"
 GLB = "glb"
@@ -88,10 +88,10 @@ def _lab() -> Iterator[Lab]:
 
 def _start(lab: Lab, name: str, argv: list[str], port: int) -> None:
     """Taken down with the lab."""
-    program = Program(lab.namespace(_BALANCER_HOST), argv, log_path(lab.name, _BALANCER_HOST, name), lab.env)
+    program = LabProgram(lab.namespace(_BALANCER_HOST), argv, log_path(lab.name, _BALANCER_HOST, name), lab.env)
     program.wait_until_listening(port)
 
 
-def _address(host: hosts.Host) -> str:
+def _address(host: hosts.LabHost) -> str:
     assert host.ipv4 is not None
     return str(host.ipv4.ip)

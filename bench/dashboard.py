@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from bench.moves import move
 from bench.panels import Mark, Panel, Series, picture
 from glb.lab import Lab, hosts
-from glb.lab.process import Program, end
+from glb.lab.process import LabProgram, end
 
 DASHBOARD = Path("docs/grafana/glb.json")
 TITLES = (
@@ -60,7 +60,7 @@ def _prometheus(lab: Lab, folder: Path) -> Iterator[None]:
     settings.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [job]}))
     command = ["prometheus", f"--config.file={settings}", f"--storage.tsdb.path={folder / 'data'}"]
     command.append(f"--web.listen-address=127.0.0.1:{_PORT}")
-    program = Program(lab.namespace("router"), command, folder / "prometheus.log", lab.env)
+    program = LabProgram(lab.namespace("router"), command, folder / "prometheus.log", lab.env)
     try:
         yield
     finally:

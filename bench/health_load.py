@@ -23,7 +23,7 @@ from pyroute2.netlink.rtnl import rt_scope, rt_type
 from glb.control.client import Client
 from glb.errors import ControlError
 from glb.lab import Lab, hosts
-from glb.lab.process import Program, end
+from glb.lab.process import LabProgram, end
 
 _TABLES, _BACKENDS = 50, 256
 _NETWORK = IPv4Network("10.128.0.0/16")
@@ -101,7 +101,7 @@ def _measure(lab: Lab, case: Case) -> str:
     lab.table_path.write_text(_source(case))
     api = Client(lab.run_dir / f"{_DIRECTOR}.sock")
     begun = time.monotonic()
-    daemon = Program(lab.namespace(_DIRECTOR), _command(lab), lab.run_dir / "daemon.log", lab.env)
+    daemon = LabProgram(lab.namespace(_DIRECTOR), _command(lab), lab.run_dir / "daemon.log", lab.env)
     _wait_until_it_answers(api)
     started = time.monotonic() - begun
     pid = daemon.id.pid

@@ -11,9 +11,9 @@ from typing import Any
 from bench.progress import Progress
 from glb.config.edit import Action, edit_file
 from glb.lab.lab import Lab
-from glb.lab.pulse import INTERVAL_S
-from glb.lab.pulses import Pulses
-from glb.lab.routing import BFD_INTERVAL_MS, BFD_MULTIPLIER, Routing, Speaker
+from glb.lab.live_client import INTERVAL_S
+from glb.lab.live_connections import LiveConnections
+from glb.lab.routing import BFD_INTERVAL_MS, BFD_MULTIPLIER, LabRouting, LabSpeaker
 
 THOROUGH, QUICK = 300, 50
 _HOLD_SECONDS = 3
@@ -38,17 +38,17 @@ def run(connections: int, progress: Progress) -> dict[str, Any]:
         f"a backend drains, one director {_LATE_SECONDS} s late, another restarts": _late,
         f"a director's machine dies, BFD of {bfd_ms} ms": _die,
     }
-    events = _measure(Routing(), with_bfd, connections, progress)
+    events = _measure(LabRouting(), with_bfd, connections, progress)
     slow: dict[str, Event] = {f"a director's machine dies, no BFD, hold time {_HOLD_SECONDS} s": _die}
-    for speaker in Speaker:
+    for speaker in LabSpeaker:
         named = {f"{name}, {speaker}": event for name, event in slow.items()}
-        events |= _measure(Routing(speaker, bfd=False, hold_time=_HOLD_SECONDS), named, connections, progress)
+        events |= _measure(LabRouting(speaker, bfd=False, hold_time=_HOLD_SECONDS), named, connections, progress)
     cut = sum(event["cut"] for event in events.values())
     bar = {"what": "connections cut, all events", "value": cut, "limit": 0, "met": cut == 0}
     return {"connections": connections, "pulse_seconds": INTERVAL_S, "events": events, "bars": [bar]}
 
 
-def _measure(how: Routing, events: Mapping[str, Event], connections: int, progress: Progress) -> dict[str, Any]:
+def _measure(how: LabRouting, events: Mapping[str, Event], connections: int, progress: Progress) -> dict[str, Any]:
     directors = 2 if how.bfd else 3  # with BFD, the third is added
     with (
         Lab.up(f"bench-{os.getpid()}", owned=True, directors=directors, routing=how) as lab,
@@ -57,7 +57,7 @@ def _measure(how: Routing, events: Mapping[str, Event], connections: int, progre
         return {name: _experience(lab, live, name, event, progress) for name, event in events.items()}
 
 
-def _experience(lab: Lab, live: Pulses, name: str, event: Event, progress: Progress) -> dict[str, Any]:
+def _experience(lab: Lab, live: LiveConnections, name: str, event: Event, progress: Progress) -> dict[str, Any]:
     progress(f"routing: {name}")
     with live.during() as seen:
         event(lab)

@@ -22,7 +22,7 @@ from threading import Thread
 
 from glb.config.atomic import replace_file
 from glb.lab import Lab, hosts
-from glb.lab.pulses import Experience
+from glb.lab.live_connections import Experience
 
 _DIRECTORS = ("director1", "director2")
 _PROXIES = ("proxy1", "proxy2", "proxy3", "proxy4")

@@ -11,7 +11,7 @@ from rich.text import Text
 from glb.ctl.output import Format, Output, console, emit, grid
 from glb.lab.demo import run_demo
 from glb.lab.lab import DEFAULT_NAME, Lab
-from glb.lab.routing import Router, Routing, Speaker
+from glb.lab.routing import LabRouter, LabRouting, LabSpeaker
 from glb.lab.status import HostStatus, LabStatus
 
 app = typer.Typer(
@@ -30,11 +30,11 @@ def up(
     directors: Directors = 2,
     proxies: Proxies = 3,
     routing: Annotated[
-        Speaker | None,
+        LabSpeaker | None,
         typer.Option("--routing", help="Let directors announce the VIPs by BGP, with this speaker, not fixed routes."),
     ] = None,
-    router: Annotated[Router, typer.Option("--router", help="With --routing: what the router learns them with.")] = (
-        Router.BIRD
+    router: Annotated[LabRouter, typer.Option("--router", help="With --routing: what the router learns them with.")] = (
+        LabRouter.BIRD
     ),
     output: Output = Format.TEXT,
 ) -> None:
@@ -42,7 +42,7 @@ def up(
 
     glbctl lab up
     """
-    how = Routing(routing, router, bfd=routing is Speaker.BIRD) if routing else None
+    how = LabRouting(routing, router, bfd=routing is LabSpeaker.BIRD) if routing else None
     status = Lab.up(lab, directors=directors, proxies=proxies, routing=how).status()
     emit(output, asdict(status), _render(status))
 

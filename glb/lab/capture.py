@@ -22,7 +22,7 @@ _FRAME_LIMIT = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class CapturedFrame:
     """A whole Ethernet frame, and whether the interface sent it (else it was received)."""
 
     data: bytes
@@ -35,7 +35,7 @@ class Frame:
         return Ether(self.data)
 
 
-class Capture:
+class FrameCapture:
     """Records from the moment it is entered; the kernel's buffer holds what has not been looked at yet.
 
     What a director or a proxy sends by XDP_TX never passes its own interface's taps: capture on the bridge
@@ -45,9 +45,9 @@ class Capture:
     def __init__(self, namespace: str, interface: str) -> None:
         self._namespace = namespace
         self._interface = interface
-        self._frames: list[Frame] = []
+        self._frames: list[CapturedFrame] = []
 
-    def __enter__(self) -> "Capture":
+    def __enter__(self) -> "FrameCapture":
         self._socket = within(self._namespace, self._open)
         return self
 
@@ -60,7 +60,7 @@ class Capture:
         finally:
             self._socket.close()
 
-    def frames(self) -> list[Frame]:
+    def frames(self) -> list[CapturedFrame]:
         """All frames so far; after the `with` block, all that there were.
 
         Raises LabError if the buffer could not hold them all.
@@ -74,7 +74,7 @@ class Capture:
         self.frames()
         self._frames.clear()
 
-    def wait_for(self, wanted: Callable[[Frame], bool], bound_s: float = 10.0) -> Frame:
+    def wait_for(self, wanted: Callable[[CapturedFrame], bool], bound_s: float = 10.0) -> CapturedFrame:
         """The first frame that is wanted, also one recorded already.
 
         Raises LabError if none comes in time.
@@ -103,7 +103,7 @@ class Capture:
         except (BlockingIOError, TimeoutError):
             self._check_for_losses()
             return False
-        self._frames.append(Frame(data, direction == _PACKET_OUTGOING))
+        self._frames.append(CapturedFrame(data, direction == _PACKET_OUTGOING))
         return True
 
     def _check_for_losses(self) -> None:

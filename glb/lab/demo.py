@@ -13,7 +13,7 @@ from rich.text import Text
 
 from glb.errors import LabError
 from glb.lab.events import Finished, Opened, Summary
-from glb.lab.hosts import VIP4, VIP6, Host, client_address
+from glb.lab.hosts import VIP4, VIP6, LabHost, client_address
 from glb.lab.lab import Lab
 
 _CLIENTS = 300
@@ -187,7 +187,7 @@ class _Demo:
     def _background_at(self, proxy: str) -> bool:
         return any(opened.proxy == proxy for opened in self._background.in_flight)
 
-    def _backend(self, verb: str, proxy: Host) -> None:
+    def _backend(self, verb: str, proxy: LabHost) -> None:
         """Run `glbctl backend VERB`, as a user would. Raises LabError if it fails."""
         command = ["glbctl", "backend", verb, str(self._lab.table_path), str(proxy.addresses[0].ip)]
         self._note("$ " + " ".join(command))

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Outcome(StrEnum):
+class RequestOutcome(StrEnum):
     OK = "ok"
     FAILED = "failed"
     """No connection was made, or the answer was not what was asked for."""
@@ -33,7 +33,7 @@ class Finished:
     client: str
     proxy: str
     target: str
-    outcome: Outcome
+    outcome: RequestOutcome
     reason: str
     bytes: int
     seconds: float
@@ -55,8 +55,8 @@ class Summary:
     def and_also(self, finished: Finished) -> "Summary":
         return self + Summary(
             requests=1,
-            failed=finished.outcome is Outcome.FAILED,
-            cut=finished.outcome is Outcome.CUT,
+            failed=finished.outcome is RequestOutcome.FAILED,
+            cut=finished.outcome is RequestOutcome.CUT,
             bytes=finished.bytes,
         )
 
@@ -69,7 +69,7 @@ class Summary:
         )
 
 
-Event = Opened | Finished | Summary
+LoadEvent = Opened | Finished | Summary
 
 _KINDS: dict[str, type[Opened] | type[Finished] | type[Summary]] = {
     "opened": Opened,
@@ -78,14 +78,14 @@ _KINDS: dict[str, type[Opened] | type[Finished] | type[Summary]] = {
 }
 
 
-def to_line(event: Event) -> str:
+def to_line(event: LoadEvent) -> str:
     return json.dumps({"event": type(event).__name__.lower(), **asdict(event)})
 
 
-def from_line(line: str) -> Event:
+def from_line(line: str) -> LoadEvent:
     """Raises ValueError if the line is not an event."""
     fields: dict[str, Any] = json.loads(line)
     kind = _KINDS[fields.pop("event")]
     if kind is Finished:
-        fields["outcome"] = Outcome(fields["outcome"])
+        fields["outcome"] = RequestOutcome(fields["outcome"])
     return kind(**fields)

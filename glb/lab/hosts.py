@@ -42,7 +42,7 @@ MAX_DIRECTORS = 50
 MAX_PROXIES = 100
 
 
-class Role(StrEnum):
+class HostRole(StrEnum):
     CLIENT = "client"
     ROUTER = "router"
     SWITCH = "switch"
@@ -51,11 +51,11 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class LabHost:
     """A network namespace and its interface of the same name. The switch has no address of its own."""
 
     name: str
-    role: Role
+    role: HostRole
     ipv4: IPv4Interface | None = None
     ipv6: IPv6Interface | None = None
 
@@ -64,8 +64,8 @@ class Host:
         return [address for address in (self.ipv4, self.ipv6) if address is not None]
 
 
-def _at(name: str, role: Role, net4: IPv4Network, net6: IPv6Network, offset: int) -> Host:
-    return Host(
+def _at(name: str, role: HostRole, net4: IPv4Network, net6: IPv6Network, offset: int) -> LabHost:
+    return LabHost(
         name,
         role,
         IPv4Interface((net4[offset], net4.prefixlen)),
@@ -73,23 +73,23 @@ def _at(name: str, role: Role, net4: IPv4Network, net6: IPv6Network, offset: int
     )
 
 
-CLIENT = _at("client", Role.CLIENT, TRANSFER_NET4, TRANSFER_NET6, 2)
-ROUTER = _at("router", Role.ROUTER, DC_NET4, DC_NET6, 1)
-ROUTER_CLIENT_SIDE = _at("clients", Role.ROUTER, TRANSFER_NET4, TRANSFER_NET6, 1)
-SWITCH = Host("dc", Role.SWITCH)
+CLIENT = _at("client", HostRole.CLIENT, TRANSFER_NET4, TRANSFER_NET6, 2)
+ROUTER = _at("router", HostRole.ROUTER, DC_NET4, DC_NET6, 1)
+ROUTER_CLIENT_SIDE = _at("clients", HostRole.ROUTER, TRANSFER_NET4, TRANSFER_NET6, 1)
+SWITCH = LabHost("dc", HostRole.SWITCH)
 
 
-def director(number: int) -> Host:
+def director(number: int) -> LabHost:
     """director1 is 10.77.0.11, director2 is 10.77.0.12, and so on."""
-    return _at(f"director{number}", Role.DIRECTOR, DC_NET4, DC_NET6, 10 + number)
+    return _at(f"director{number}", HostRole.DIRECTOR, DC_NET4, DC_NET6, 10 + number)
 
 
-def proxy(number: int) -> Host:
+def proxy(number: int) -> LabHost:
     """proxy1 is 10.77.0.101, proxy2 is 10.77.0.102, and so on."""
-    return _at(f"proxy{number}", Role.PROXY, DC_NET4, DC_NET6, 100 + number)
+    return _at(f"proxy{number}", HostRole.PROXY, DC_NET4, DC_NET6, 100 + number)
 
 
-def number(host: Host) -> int:
+def number(host: LabHost) -> int:
     """2 for director2 or proxy2."""
     return int(host.name.removeprefix(host.role))
 
@@ -106,7 +106,7 @@ def vip_for(client: IPAddress) -> IPAddress:
     return VIP4 if client.version == 4 else VIP6
 
 
-def mac(host: Host) -> str:
+def mac(host: LabHost) -> str:
     """A locally administered MAC address that shows the IPv4 address: 10.77.0.1 has 02:00:0a:4d:00:01."""
     if host.ipv4 is None:
         raise ValueError(f"{host.name} has no address")

@@ -16,8 +16,8 @@ from pathlib import Path
 from glb.daemon.process import ProcessId
 from glb.errors import LabError
 from glb.lab import netns, process
-from glb.lab.places import PREFIX, RUN_ROOT, STATE_FILE, namespace, pin_dir, run_dir
-from glb.lab.state import State, load, save
+from glb.lab.paths import PREFIX, RUN_ROOT, STATE_FILE, namespace, pin_dir, run_dir
+from glb.lab.state import LabState, load, save
 
 _DRAFT = RUN_ROOT / ".glb-lab-draft"
 
@@ -27,7 +27,7 @@ def names() -> list[str]:
     return sorted(path.parent.name.removeprefix(PREFIX) for path in RUN_ROOT.glob(f"{PREFIX}*/{STATE_FILE}"))
 
 
-def claim(state: State) -> None:
+def claim(state: LabState) -> None:
     """Begin a lab: remove what is left under its name, and write down whose it is.
 
     Raises LabError if a living process owns a lab of this name.

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
 from itertools import count, islice
 
-from glb.lab import files
-from glb.lab.events import Event, Summary, to_line
+from glb.lab import web_files
+from glb.lab.events import LoadEvent, Summary, to_line
 from glb.lab.hosts import HTTP_PORT, IPAddress, client_address, vip_for
 from glb.lab.request import Request, fetch
 
@@ -62,7 +62,7 @@ def _file_and_rate(options: argparse.Namespace, number: int) -> dict[str, str]:
     return {"file": options.file or file, "rate": options.rate or rate}
 
 
-async def run(options: argparse.Namespace, tell: Callable[[Event], None]) -> Summary:
+async def run(options: argparse.Namespace, tell: Callable[[LoadEvent], None]) -> Summary:
     """Keep a number of requests in flight until there are no more, the time is up, or SIGTERM comes."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -99,7 +99,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--client", type=ip_address, help="one client address for all requests")
     parser.add_argument("--server", type=ip_address, help="where to connect to (the VIP)")
     parser.add_argument("--port", type=int, default=HTTP_PORT)
-    parser.add_argument("--file", choices=sorted(files.SIZES), help="download only this file")
+    parser.add_argument("--file", choices=sorted(web_files.SIZES), help="download only this file")
     parser.add_argument("--rate", help="at this speed, like 100k (bytes a second)")
     parser.add_argument("--stall", type=float, default=15.0, help="seconds without a byte that count as cut (15)")
     return parser.parse_args(argv)
@@ -112,7 +112,7 @@ def main() -> None:
     sys.exit(not summary.flawless)
 
 
-def _print(event: Event) -> None:
+def _print(event: LoadEvent) -> None:
     print(to_line(event), flush=True)
 
 

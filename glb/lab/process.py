@@ -33,7 +33,7 @@ def argv_in(namespace: str, argv: Sequence[str]) -> list[str]:
     return ["nsenter", f"--net={netns.path(namespace)}", "--", *argv]
 
 
-def start_telling(
+def start_reporting(
     namespace: str, module: str, arguments: Sequence[str], env: Mapping[str, str]
 ) -> "subprocess.Popen[str]":
     """Start a Python module in a namespace, in a session of its own; it tells what happens on standard output."""
@@ -47,7 +47,7 @@ def start_telling(
     )
 
 
-class Program:
+class LabProgram:
     """A program just started in a namespace, in a session of its own; what it prints is appended to `log`."""
 
     def __init__(self, namespace: str, argv: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
@@ -108,7 +108,7 @@ class Program:
         return f"`{self._command}` {what}; the end of {self._log}:\n{tail}"
 
 
-class Daemon:
+class LabDaemon:
     """A program just started that tells by sd_notify when it is ready."""
 
     def __init__(self, namespace: str, argv: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
@@ -116,7 +116,7 @@ class Daemon:
         self._address.unlink(missing_ok=True)
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(self._address))
-        self._program = Program(namespace, argv, log, {**env, "NOTIFY_SOCKET": str(self._address)})
+        self._program = LabProgram(namespace, argv, log, {**env, "NOTIFY_SOCKET": str(self._address)})
 
     @property
     def id(self) -> ProcessId:

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from glb.lab import files
-from glb.lab.events import Finished, Opened, Outcome
+from glb.lab import web_files
+from glb.lab.events import Finished, Opened, RequestOutcome
 from glb.lab.hosts import IPAddress
 
 _CONNECT_BOUND_S = 15.0
@@ -37,7 +37,7 @@ class Request:
 
 
 class _Flaw(Exception):
-    def __init__(self, outcome: Outcome, reason: str) -> None:
+    def __init__(self, outcome: RequestOutcome, reason: str) -> None:
         super().__init__(reason)
         self.outcome = outcome
 
@@ -55,16 +55,16 @@ async def fetch(request: Request, tell: Callable[[Opened], None]) -> Finished:
     """Make a request. `tell` hears when the answer begins; what goes wrong is in the result."""
     began = time.monotonic()
     progress = _Progress()
-    outcome, reason = Outcome.OK, ""
+    outcome, reason = RequestOutcome.OK, ""
     try:
         await _exchange(request, progress, tell)
     except _Flaw as flaw:
         outcome, reason = flaw.outcome, str(flaw)
     except TimeoutError:
-        outcome = Outcome.CUT if progress.connected else Outcome.FAILED
+        outcome = RequestOutcome.CUT if progress.connected else RequestOutcome.FAILED
         reason = "stalled" if progress.connected else "no connection in time"
     except (OSError, asyncio.IncompleteReadError) as error:
-        outcome = Outcome.CUT if progress.connected else Outcome.FAILED
+        outcome = RequestOutcome.CUT if progress.connected else RequestOutcome.FAILED
         reason = str(error) or type(error).__name__
     return Finished(
         number=request.number,
@@ -86,11 +86,11 @@ async def _exchange(request: Request, progress: _Progress, tell: Callable[[Opene
             status, headers = _parse(await reader.readuntil(b"\r\n\r\n"))
         progress.proxy = headers.get("x-proxy", "")
         if status != 200:
-            raise _Flaw(Outcome.FAILED, f"status {status}")
+            raise _Flaw(RequestOutcome.FAILED, f"status {status}")
         tell(Opened(request.number, str(request.client), progress.proxy, request.target))
         digest = await _read_body(reader, request, int(headers["content-length"]), progress)
-    if request.file and digest != files.digest(request.file):
-        raise _Flaw(Outcome.CUT, "wrong bytes")
+    if request.file and digest != web_files.digest(request.file):
+        raise _Flaw(RequestOutcome.CUT, "wrong bytes")
 
 
 @asynccontextmanager
@@ -118,15 +118,15 @@ def _parse(head: bytes) -> tuple[int, dict[str, str]]:
 
 async def _read_body(reader: asyncio.StreamReader, request: Request, length: int, progress: _Progress) -> str:
     """Read the whole body. Returns its SHA-256."""
-    if request.file and length != files.SIZES[request.file]:
-        raise _Flaw(Outcome.FAILED, f"{length} bytes announced, not {files.SIZES[request.file]}")
+    if request.file and length != web_files.SIZES[request.file]:
+        raise _Flaw(RequestOutcome.FAILED, f"{length} bytes announced, not {web_files.SIZES[request.file]}")
     loop = asyncio.get_running_loop()
     digest = hashlib.sha256()
     async with asyncio.timeout(request.stall_bound_s) as bound:
         while progress.bytes < length:
             chunk = await reader.read(_CHUNK)
             if not chunk:
-                raise _Flaw(Outcome.CUT, f"ended after {progress.bytes} of {length} bytes")
+                raise _Flaw(RequestOutcome.CUT, f"ended after {progress.bytes} of {length} bytes")
             digest.update(chunk)
             progress.bytes += len(chunk)
             bound.reschedule(loop.time() + request.stall_bound_s)

@@ -12,22 +12,22 @@ from pathlib import Path
 from glb.daemon.process import ProcessId
 from glb.errors import LabError
 from glb.lab import process, routing
-from glb.lab.hosts import ROUTER, Host
-from glb.lab.places import environment, log_path, namespace, run_dir
-from glb.lab.process import Program
-from glb.lab.routing import Router, Routing
+from glb.lab.hosts import ROUTER, LabHost
+from glb.lab.paths import environment, log_path, namespace, run_dir
+from glb.lab.process import LabProgram
+from glb.lab.routing import LabRouter, LabRouting
 
 _BGP_PORT = 179
 _FRR = Path("/usr/lib/frr")
 _ZEBRA = "zebra.api"
 
 
-def programs(kind: Router) -> tuple[str, ...]:
+def programs(kind: LabRouter) -> tuple[str, ...]:
     """What runs on the router, in the order in which it is started; the one that speaks BGP is "bird" or "bgpd"."""
-    return ("bird",) if kind is Router.BIRD else ("zebra", "bfdd", "bgpd")
+    return ("bird",) if kind is LabRouter.BIRD else ("zebra", "bfdd", "bgpd")
 
 
-def start(lab: str, directors: Sequence[Host], how: Routing, *, again: bool = False) -> dict[str, ProcessId]:
+def start(lab: str, directors: Sequence[LabHost], how: LabRouting, *, again: bool = False) -> dict[str, ProcessId]:
     """Start the router's programs, and wait until it takes BGP sessions. Returns them by name.
 
     `again`: after a restart, with the routes that are still in the kernel (graceful restart, RFC 4724).
@@ -50,11 +50,11 @@ def kill(running: Mapping[str, ProcessId]) -> None:
         process.end(identity, signal.SIGKILL)
 
 
-def reconfigure(lab: str, directors: Sequence[Host], how: Routing) -> None:
+def reconfigure(lab: str, directors: Sequence[LabHost], how: LabRouting) -> None:
     """Let the router know other directors; sessions with those that it knew stay. Raises LabError."""
     _write(lab, directors, how)
     folder = run_dir(lab)
-    if how.router is Router.BIRD:
+    if how.router is LabRouter.BIRD:
         command = ["birdc", "-s", str(folder / "router.ctl"), "configure"]
     else:
         command = ["vtysh", "--vty_socket", str(folder / "frr"), "-f", str(folder / "frr" / "frr.conf")]
@@ -63,22 +63,22 @@ def reconfigure(lab: str, directors: Sequence[Host], how: Routing) -> None:
         raise LabError(f"`{' '.join(command)}` fails: {done.stderr or done.stdout}")
 
 
-def _write(lab: str, directors: Sequence[Host], how: Routing) -> None:
+def _write(lab: str, directors: Sequence[LabHost], how: LabRouting) -> None:
     folder = run_dir(lab)
     log = log_path(lab, ROUTER.name, "bird")
-    if how.router is Router.BIRD:
+    if how.router is LabRouter.BIRD:
         (folder / "router.conf").write_text(routing.bird(directors, how, str(log)))
     else:
         _frr_folder(folder)
         (folder / "frr" / "frr.conf").write_text(routing.frr(directors, how))
 
 
-def _start(lab: str, program: str, again: bool) -> Program:
+def _start(lab: str, program: str, again: bool) -> LabProgram:
     folder = run_dir(lab)
     argv = _bird(folder, again) if program == "bird" else _frr(program, folder / "frr")
     if shutil.which(argv[0]) is None:
         raise LabError(f"{argv[0]} is not installed: `script/install --dev` installs it")
-    return Program(namespace(lab, ROUTER.name), argv, log_path(lab, ROUTER.name, program), environment(lab))
+    return LabProgram(namespace(lab, ROUTER.name), argv, log_path(lab, ROUTER.name, program), environment(lab))
 
 
 def _bird(folder: Path, again: bool) -> list[str]:

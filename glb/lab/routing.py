@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from glb.lab.hosts import ROUTER, Host, IPAddress
+from glb.lab.hosts import ROUTER, IPAddress, LabHost
 
 ROUTER_AS = 65000
 DIRECTORS_AS = 65001
@@ -15,14 +15,14 @@ BFD_INTERVAL_MS = 200
 BFD_MULTIPLIER = 3
 
 
-class Speaker(StrEnum):
+class LabSpeaker(StrEnum):
     """What directors announce the VIPs with."""
 
     BIRD = "bird"
     EXABGP = "exabgp"
 
 
-class Router(StrEnum):
+class LabRouter(StrEnum):
     """What the router learns them with."""
 
     BIRD = "bird"
@@ -30,16 +30,16 @@ class Router(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Routing:
+class LabRouting:
     """Directors that announce the VIPs themselves. `hold_time` is in seconds, and counts where BFD does not."""
 
-    speaker: Speaker = Speaker.BIRD
-    router: Router = Router.BIRD
+    speaker: LabSpeaker = LabSpeaker.BIRD
+    router: LabRouter = LabRouter.BIRD
     bfd: bool = True
     hold_time: int = 9
 
 
-def director_key(director: Host, routing: Routing) -> dict[str, Any]:
+def director_key(director: LabHost, routing: LabRouting) -> dict[str, Any]:
     """The key `routing` of a director's configuration: a session a family."""
     return {
         "speaker": str(routing.speaker),
@@ -55,14 +55,14 @@ def director_key(director: Host, routing: Routing) -> dict[str, Any]:
     }
 
 
-def sessions(directors: Sequence[Host]) -> Iterator[tuple[str, IPAddress]]:
+def sessions(directors: Sequence[LabHost]) -> Iterator[tuple[str, IPAddress]]:
     """The router's sessions: a name, and the director's address."""
     for director in directors:
         for address in director.addresses:
             yield f"{director.name}_{address.version}", address.ip
 
 
-def bird(directors: Sequence[Host], routing: Routing, log: str) -> str:
+def bird(directors: Sequence[LabHost], routing: LabRouting, log: str) -> str:
     """The router's configuration of BIRD: equal paths together, a path that is to shut down last, routes that stay."""
     kernels = "".join(
         f"""
@@ -111,7 +111,7 @@ filter from_director {{
 {kernels}{neighbours}"""
 
 
-def frr(directors: Sequence[Host], routing: Routing) -> str:
+def frr(directors: Sequence[LabHost], routing: LabRouting) -> str:
     """The same of FRR, for its daemons zebra, bgpd and bfdd."""
     neighbours = list(sessions(directors))
     lines = [

@@ -8,13 +8,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from glb.daemon.process import ProcessId
 from glb.errors import LabError
-from glb.lab.hosts import Host
-from glb.lab.places import STATE_FILE, run_dir
-from glb.lab.routing import Routing
+from glb.lab.hosts import LabHost
+from glb.lab.paths import STATE_FILE, run_dir
+from glb.lab.routing import LabRouting
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningProgram:
     """A program that was started on a host."""
 
     host: str
@@ -23,37 +23,37 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class LabState:
     name: str
     owner: ProcessId | None
     """The process that the lab belongs to, and must not outlive; None: it stays until it is taken down."""
-    hosts: tuple[Host, ...] = ()
+    hosts: tuple[LabHost, ...] = ()
     announced: tuple[str, ...] = ()
     """The directors that the router spreads the VIPs over."""
-    running: tuple[Running, ...] = ()
-    routing: Routing | None = None
+    running: tuple[RunningProgram, ...] = ()
+    routing: LabRouting | None = None
     """How directors announce the VIPs themselves; None: the lab sets the router's routes."""
 
-    def with_host(self, host: Host) -> "State":
+    def with_host(self, host: LabHost) -> "LabState":
         return replace(self, hosts=(*self.hosts, host))
 
-    def without_host(self, name: str) -> "State":
+    def without_host(self, name: str) -> "LabState":
         running = tuple(program for program in self.running if program.host != name)
         return replace(self, hosts=tuple(host for host in self.hosts if host.name != name), running=running)
 
-    def with_running(self, started: Running) -> "State":
+    def with_running(self, started: RunningProgram) -> "LabState":
         others = self.without_running(started.host, started.program).running
         return replace(self, running=(*others, started))
 
-    def without_running(self, host: str, program: str) -> "State":
+    def without_running(self, host: str, program: str) -> "LabState":
         others = tuple(r for r in self.running if (r.host, r.program) != (host, program))
         return replace(self, running=others)
 
 
-_JSON = TypeAdapter(State)
+_JSON = TypeAdapter(LabState)
 
 
-def save(state: State, folder: Path | None = None) -> None:
+def save(state: LabState, folder: Path | None = None) -> None:
     """Replace lab.json in one step, in the lab's folder unless another is given."""
     path = (folder or run_dir(state.name)) / STATE_FILE
     draft = path.with_suffix(".new")
@@ -61,7 +61,7 @@ def save(state: State, folder: Path | None = None) -> None:
     draft.replace(path)
 
 
-def load(lab: str) -> State:
+def load(lab: str) -> LabState:
     """Raises LabError if there is no such lab, or its lab.json cannot be read."""
     path = run_dir(lab) / STATE_FILE
     try:

@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""What `glbctl lab status` shows: plain values, ready for a table or for JSON."""
+"""The state of a lab: what `glbctl lab status` shows, and the wait for healthy backends."""
 
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from glb.lab.hosts import Host
-from glb.lab.places import namespace, pin_dir, run_dir, table_path
-from glb.lab.state import State
+from glb.daemon.report import read_report
+from glb.errors import LabError
+from glb.lab.hosts import LabHost
+from glb.lab.paths import namespace, pin_dir, run_dir, table_path
+from glb.lab.state import LabState
+
+_BOUND_S = 30.0
+_LOOK_AGAIN_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class LabStatus:
     hosts: list[HostStatus]
 
 
-def describe(state: State, announced: Collection[str]) -> LabStatus:
+def describe(state: LabState, announced: Collection[str]) -> LabStatus:
     """`announced`: the directors that the router sends to."""
     return LabStatus(
         name=state.name,
@@ -50,7 +57,7 @@ def describe(state: State, announced: Collection[str]) -> LabStatus:
     )
 
 
-def _host(state: State, host: Host, announced: Collection[str]) -> HostStatus:
+def _host(state: LabState, host: LabHost, announced: Collection[str]) -> HostStatus:
     processes = [
         ProcessStatus(running.program, running.id.pid, running.id.is_alive())
         for running in state.running
@@ -64,3 +71,17 @@ def _host(state: State, host: Host, announced: Collection[str]) -> HostStatus:
         processes=processes,
         announced=host.name in announced if host.role == "director" else None,
     )
+
+
+def wait_until_healthy(reports: Sequence[Path]) -> None:
+    """Until no director's report has an unhealthy backend. Raises LabError that names those that stay so."""
+    deadline = time.monotonic() + _BOUND_S
+    while unhealthy := {address for report in reports for address in _unhealthy(report)}:
+        if time.monotonic() > deadline:
+            raise LabError(f"not healthy after {_BOUND_S:.0f} s: {', '.join(sorted(unhealthy))}")
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def _unhealthy(report: Path) -> list[str]:
+    tables = read_report(report).tables
+    return [address for table in tables for address, state in table.backends.items() if state.endswith("unhealthy")]

@@ -22,12 +22,12 @@ from glb.lab.hosts import (
     VIP6,
     VIP_NET4,
     VIP_NET6,
-    Host,
+    HostRole,
     IPAddress,
-    Role,
+    LabHost,
     mac,
 )
-from glb.lab.places import namespace
+from glb.lab.paths import namespace
 
 _EVERY_HOST: dict[str, int] = {
     "net.ipv4.conf.all.rp_filter": 0,
@@ -66,13 +66,13 @@ def build_core(lab: str) -> None:
     _connect_client(lab)
 
 
-def add_director(lab: str, director: Host) -> None:
+def add_director(lab: str, director: LabHost) -> None:
     _add_host(lab, director, {})
     _plug_in(lab, director)
     _route_by_router(lab, director)
 
 
-def add_proxy(lab: str, proxy: Host) -> None:
+def add_proxy(lab: str, proxy: LabHost) -> None:
     """A proxy holds the VIPs on its loopback, and answers clients straight through the router."""
     _add_host(lab, proxy, _PROXY)
     _plug_in(lab, proxy)
@@ -81,32 +81,32 @@ def add_proxy(lab: str, proxy: Host) -> None:
     links.add_addresses(namespace(lab, proxy.name), "lo", vips)
 
 
-def unplug(lab: str, host: Host) -> None:
+def unplug(lab: str, host: LabHost) -> None:
     """Pull out a host's cable, so that it can tell nobody anything any more."""
     links.remove(namespace(lab, SWITCH.name), host.name)
 
 
-def announce(lab: str, directors: Sequence[Host]) -> None:
+def announce(lab: str, directors: Sequence[LabHost]) -> None:
     """Let the router spread the VIPs over these directors, and no others."""
     router = namespace(lab, ROUTER.name)
     routes.set_multipath(router, VIP_NET4, [d.ipv4.ip for d in directors if d.ipv4])
     routes.set_multipath(router, VIP_NET6, [d.ipv6.ip for d in directors if d.ipv6])
 
 
-def _add_host(lab: str, host: Host, settings: dict[str, int]) -> None:
+def _add_host(lab: str, host: LabHost, settings: dict[str, int]) -> None:
     name = namespace(lab, host.name)
     netns.create(name)
     links.set_up(name, "lo")
     netns.set_sysctls(name, _EVERY_HOST | settings)
 
 
-def _plug_in(lab: str, host: Host) -> None:
+def _plug_in(lab: str, host: LabHost) -> None:
     """Connect a host to the bridge by a port of its name."""
     name, switch = namespace(lab, host.name), namespace(lab, SWITCH.name)
     links.add_veth(name, host.name, mac(host), DC_MTU, peer_namespace=switch, peer=host.name)
     links.join_bridge(switch, SWITCH.name, host.name)
     links.add_addresses(name, host.name, host.addresses)
-    if host.role in (Role.DIRECTOR, Role.PROXY):
+    if host.role in (HostRole.DIRECTOR, HostRole.PROXY):
         links.attach_pass_program(switch, host.name)
 
 
@@ -122,14 +122,14 @@ def _connect_client(lab: str) -> None:
     _route_everything(client, far)
 
 
-def _route_by_router(lab: str, host: Host) -> None:
+def _route_by_router(lab: str, host: LabHost) -> None:
     _route_everything(namespace(lab, host.name), ROUTER)
 
 
-def _route_everything(name: str, gateway: Host) -> None:
+def _route_everything(name: str, gateway: LabHost) -> None:
     for network in (routes.EVERYWHERE4, routes.EVERYWHERE6):
         routes.add(name, network, _address(gateway, network.version))
 
 
-def _address(host: Host, family: int) -> IPAddress:
+def _address(host: LabHost, family: int) -> IPAddress:
     return next(address.ip for address in host.addresses if address.version == family)

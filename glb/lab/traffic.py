@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
 from glb.errors import LabError
-from glb.lab.events import Event, Finished, Opened, Summary, from_line
-from glb.lab.process import start_telling
+from glb.lab.events import Finished, LoadEvent, Opened, Summary, from_line
+from glb.lab.process import start_reporting
 
 _END_BOUND_S = 120.0
 
@@ -20,9 +20,9 @@ class Traffic:
 
     def __init__(self, namespace: str, arguments: Sequence[str], env: Mapping[str, str]) -> None:
         self._arguments = " ".join(arguments)
-        self._arrived: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self._events: list[Event] = []
-        self._child = start_telling(namespace, "glb.lab.load", arguments, env)
+        self._arrived: queue.SimpleQueue[LoadEvent | None] = queue.SimpleQueue()
+        self._events: list[LoadEvent] = []
+        self._child = start_reporting(namespace, "glb.lab.load", arguments, env)
         threading.Thread(target=self._read, daemon=True).start()
 
     def __enter__(self) -> "Traffic":
@@ -54,7 +54,7 @@ class Traffic:
         while not (self._arrived.empty() and condition()):
             self._look(deadline)
 
-    def wait_for(self, wanted: Callable[[Event], bool], bound_s: float = 30.0) -> Event:
+    def wait_for(self, wanted: Callable[[LoadEvent], bool], bound_s: float = 30.0) -> LoadEvent:
         """The next event that is wanted.
 
         Raises LabError if the load generator ends or the time is up before it.
@@ -79,7 +79,7 @@ class Traffic:
         assert isinstance(summary, Summary)
         return summary
 
-    def _look(self, deadline: float) -> Event:
+    def _look(self, deadline: float) -> LoadEvent:
         try:
             event = self._arrived.get(timeout=max(deadline - time.monotonic(), 0))
         except queue.Empty:

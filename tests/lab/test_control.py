@@ -14,7 +14,7 @@ import pytest
 from glb.control.client import Client
 from glb.errors import ControlError
 from glb.lab import Lab, hosts, links, routes
-from glb.lab.process import Daemon, argv_in, end
+from glb.lab.process import LabDaemon, argv_in, end
 from tests.conftest import unique_name
 from tests.lab.helpers.commands import facts, glbctl, growth
 from tests.lab.helpers.kernel import xdp_program
@@ -55,7 +55,7 @@ def command(lab: Lab, *interfaces: str) -> list[str]:
 def daemon(network: Lab) -> Iterator[Client]:
     """A daemon on both interfaces; the client of its control socket."""
     argv = ["glbctl", *command(network, HOST, SECOND), "--group", GROUP]
-    started = Daemon(network.namespace(HOST), argv, network.run_dir / "both.log", network.env)
+    started = LabDaemon(network.namespace(HOST), argv, network.run_dir / "both.log", network.env)
     started.wait_until_ready()
     yield Client(control_socket(network))
     end(started.id, signal.SIGTERM)

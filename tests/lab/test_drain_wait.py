@@ -18,7 +18,7 @@ from glb.control.client import Client
 from glb.control.http import Answer, request
 from glb.daemon.report import read_report
 from glb.lab import Lab, hosts, netns
-from glb.lab.process import Daemon, argv_in, end
+from glb.lab.process import LabDaemon, argv_in, end
 from glb.network.namespaces import within
 from glb.network.sockets import TcpState, count_sockets
 from tests.conftest import unique_name
@@ -386,13 +386,13 @@ def test_an_agent_tells_its_proxys_status(lab: Lab) -> None:
 
 
 @contextmanager
-def configured(lab: Lab, folder: Path, **config: Any) -> Iterator[Daemon]:
+def configured(lab: Lab, folder: Path, **config: Any) -> Iterator[LabDaemon]:
     """proxy3 with a configuration file."""
     path = folder / "proxy.conf"
     path.write_text(json.dumps(config))
     lab.stop("proxy3")
     command = ["glbctl", "proxy", "run", "--iface", "proxy3", "--config", str(path)]
-    daemon = Daemon(lab.namespace("proxy3"), command, folder / "proxy.log", lab.env)
+    daemon = LabDaemon(lab.namespace("proxy3"), command, folder / "proxy.log", lab.env)
     try:
         daemon.wait_until_ready()
         yield daemon

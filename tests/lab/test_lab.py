@@ -21,15 +21,15 @@ from scapy.layers.l2 import ARP, Ether
 from glb.daemon.process import ProcessId
 from glb.errors import LabError
 from glb.lab import Lab, hosts, netns
-from glb.lab.capture import Capture, Frame
+from glb.lab.capture import CapturedFrame, FrameCapture
 from glb.lab.demo import run_demo
-from glb.lab.events import Outcome
+from glb.lab.events import RequestOutcome
 
 PROXY1 = hosts.proxy(1)
 DIRECTORS = [hosts.director(1), hosts.director(2)]
 
 
-def address(host: hosts.Host, family: str) -> str:
+def address(host: hosts.LabHost, family: str) -> str:
     return next(str(one.ip) for one in host.addresses if str(one.version) == family)
 
 
@@ -43,7 +43,7 @@ def send_to_vip(lab: Lab, family: str, clients: int) -> None:
             sender.sendto(b"which director?", (str(hosts.vip_for(client)), 53))
 
 
-def of_clients(frames: Sequence[Frame], family: str) -> list[Frame]:
+def of_clients(frames: Sequence[CapturedFrame], family: str) -> list[CapturedFrame]:
     """The frames from clients to the VIP."""
     ether_type = {"4": b"\x08\x00", "6": b"\x86\xdd"}[family]
     return [frame for frame in frames if frame.data[12:14] == ether_type and b"which director?" in frame.data]
@@ -76,7 +76,7 @@ def test_the_router_spreads_clients_over_both_directors(bare_lab: Lab, family: s
     assert min(shares) >= 20
 
 
-def wait_for_shares(captures: Sequence[Capture], family: str, total: int) -> list[int]:
+def wait_for_shares(captures: Sequence[FrameCapture], family: str, total: int) -> list[int]:
     """How many of the clients' packets each capture has, once all are there."""
     deadline = time.monotonic() + 10
     while sum(shares := [len(of_clients(c.frames(), family)) for c in captures]) < total:
@@ -174,7 +174,7 @@ def test_a_download_that_ends_early_counts_as_cut(bare_lab: Lab) -> None:
         summary = traffic.wait()
 
     assert (summary.requests, summary.failed, summary.cut) == (1, 0, 1)
-    assert traffic.finished[0].outcome is Outcome.CUT
+    assert traffic.finished[0].outcome is RequestOutcome.CUT
     assert traffic.finished[0].reason
 
 

@@ -16,7 +16,7 @@ import pytest
 from glb.config.model import AGENT_PORT
 from glb.control.client import Client
 from glb.lab import Lab, hosts
-from glb.lab.process import Program, end
+from glb.lab.process import LabProgram, end
 from tests.lab.helpers.commands import facts, faults, glbctl
 from tests.lab.helpers.director import replace_text
 from tests.lab.helpers.packets import wait_for
@@ -48,7 +48,7 @@ class Prometheus:
         )
         command = ["prometheus", f"--config.file={settings}", f"--storage.tsdb.path={folder / 'data'}"]
         command.append(f"--web.listen-address=127.0.0.1:{PORT}")
-        self._program = Program(lab.namespace("router"), command, folder / "prometheus.log", lab.env)
+        self._program = LabProgram(lab.namespace("router"), command, folder / "prometheus.log", lab.env)
 
     def stop(self) -> None:
         end(self._program.id, signal.SIGKILL)

@@ -43,7 +43,7 @@ def ask_outsider(lab: Lab, host: str, *arguments: str, stdin: bytes = b"") -> li
     return done.stdout.decode().splitlines()
 
 
-def syn_for(director: hosts.Host) -> bytes:
+def syn_for(director: hosts.LabHost) -> bytes:
     packet = IP(src="198.18.7.7", dst=str(hosts.VIP4)) / TCP(sport=4711, dport=80, flags="S")
     return bytes(Ether(src=hosts.mac(hosts.ROUTER), dst=hosts.mac(director)) / packet)
 

@@ -21,9 +21,9 @@ from pyroute2 import IPRoute
 
 from glb.config.edit import Action, edit_file
 from glb.datapath import libbpf
-from glb.lab import Lab, glbfiles, hosts, links, routes
-from glb.lab.pulses import Pulses
-from glb.lab.routing import Routing
+from glb.lab import Lab, config_files, hosts, links, routes
+from glb.lab.live_connections import LiveConnections
+from glb.lab.routing import LabRouting
 from tests.conftest import unique_name
 from tests.lab.helpers.commands import backend, counts, facts, glbctl
 from tests.lab.helpers.director import replace_text, table
@@ -39,12 +39,14 @@ CONNECTIONS = 100
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    with Lab.up(unique_name(), owned=True, routing=Routing(), health_checks=False) as lab:  # the tunnel is the clients'
+    with Lab.up(
+        unique_name(), owned=True, routing=LabRouting(), health_checks=False
+    ) as lab:  # the tunnel is the clients'
         yield lab
 
 
 @pytest.fixture(scope="module")
-def live(lab: Lab) -> Iterator[Pulses]:
+def live(lab: Lab) -> Iterator[LiveConnections]:
     with lab.live_connections(CONNECTIONS) as live:
         yield live
 
@@ -58,7 +60,7 @@ def test_directors_announce_each_vip_in_both_families(lab: Lab) -> None:
     assert learned.count("BGP.community: (65001,100)") == 4
 
 
-def test_a_director_is_added_and_dies_with_its_machine_and_bfd_tells(lab: Lab, live: Pulses) -> None:
+def test_a_director_is_added_and_dies_with_its_machine_and_bfd_tells(lab: Lab, live: LiveConnections) -> None:
     with nothing_cut(live):
         lab.add_director()
         lab.wait_until_announced({*BOTH, "director3"})
@@ -68,7 +70,7 @@ def test_a_director_is_added_and_dies_with_its_machine_and_bfd_tells(lab: Lab, l
         lab.wait_until_announced(BOTH)
 
 
-def test_a_daemon_is_killed_and_nothing_happens(lab: Lab, live: Pulses) -> None:
+def test_a_daemon_is_killed_and_nothing_happens(lab: Lab, live: LiveConnections) -> None:
     log = lab.run_dir / "director1.bird.log"
     bird_said = log.read_text()
     with nothing_cut(live):
@@ -84,7 +86,7 @@ def test_a_daemon_is_killed_and_nothing_happens(lab: Lab, live: Pulses) -> None:
     assert "Started" not in log.read_text().removeprefix(bird_said)
 
 
-def test_all_directors_are_upgraded_one_after_the_other(lab: Lab, live: Pulses) -> None:
+def test_all_directors_are_upgraded_one_after_the_other(lab: Lab, live: LiveConnections) -> None:
     with nothing_cut(live):
         for director in sorted(BOTH):
             lab.stop(director)
@@ -94,7 +96,7 @@ def test_all_directors_are_upgraded_one_after_the_other(lab: Lab, live: Pulses) 
             lab.wait_until_announced(BOTH)
 
 
-def test_a_director_is_drained_and_comes_back(lab: Lab, live: Pulses) -> None:
+def test_a_director_is_drained_and_comes_back(lab: Lab, live: LiveConnections) -> None:
     with nothing_cut(live):
         drained = facts(lab, "director2", "director", "drain", "--iface", "director2")
         assert drained["quiet"]
@@ -105,7 +107,7 @@ def test_a_director_is_drained_and_comes_back(lab: Lab, live: Pulses) -> None:
         lab.wait_until_announced(BOTH)
 
 
-def test_a_drain_that_cannot_end_is_called_off_by_an_announcement(lab: Lab, live: Pulses) -> None:
+def test_a_drain_that_cannot_end_is_called_off_by_an_announcement(lab: Lab, live: LiveConnections) -> None:
     """The router has a route of its own to the director, so that packets come whatever it announces."""
     route = [f"{hosts.VIP4}/32", "via", str(lab.host("director2").addresses[0].ip), "metric", "1"]
     with nothing_cut(live), ThreadPoolExecutor() as beside:
@@ -129,14 +131,16 @@ def test_a_drain_names_one_director(lab: Lab) -> None:
     assert lab.announced() == BOTH
 
 
-def test_the_router_restarts_gracefully(lab: Lab, live: Pulses) -> None:
+def test_the_router_restarts_gracefully(lab: Lab, live: LiveConnections) -> None:
     with nothing_cut(live):
         lab.restart_router()
         wait_for_sessions(lab, *BOTH)
         assert lab.announced() == BOTH
 
 
-def test_a_backend_drains_while_a_director_is_five_seconds_late_and_another_restarts(lab: Lab, live: Pulses) -> None:
+def test_a_backend_drains_while_a_director_is_five_seconds_late_and_another_restarts(
+    lab: Lab, live: LiveConnections
+) -> None:
     late = lab.process_id("director2")
     proxy1 = str(lab.host("proxy1").addresses[0].ip)
     with nothing_cut(live):
@@ -214,7 +218,9 @@ def set_mtu(lab: Lab, interface: str, mtu: int) -> None:
     lab.within("router", change)
 
 
-def test_a_director_whose_program_is_taken_off_withdraws_until_it_can_be_attached_again(lab: Lab, live: Pulses) -> None:
+def test_a_director_whose_program_is_taken_off_withdraws_until_it_can_be_attached_again(
+    lab: Lab, live: LiveConnections
+) -> None:
     with nothing_cut(live):
         swap_program(lab, "director1")
         lab.wait_until_announced({"director2"})
@@ -237,10 +243,12 @@ def swap_program(lab: Lab, director: str) -> None:
     daemon.send(signal.SIGCONT)
 
 
-def test_a_director_that_reaches_no_backend_is_used_only_while_no_other_reaches_any(lab: Lab, live: Pulses) -> None:
+def test_a_director_that_reaches_no_backend_is_used_only_while_no_other_reaches_any(
+    lab: Lab, live: LiveConnections
+) -> None:
     """Last but one, since the directors stay a last resort for a while."""
     vips = [f"{hosts.VIP4}/32", f"{hosts.VIP6}/128"]
-    replace_text(lab.table_path, glbfiles.forwarding_table(lab.proxies))
+    replace_text(lab.table_path, config_files.forwarding_table(lab.proxies))
     wait_for(lambda: sources_of_health(lab) == {"checks"}, "both directors check their backends", 30)
 
     with nothing_cut(live):
@@ -248,7 +256,7 @@ def test_a_director_that_reaches_no_backend_is_used_only_while_no_other_reaches_
             lab.wait_until_announced({"director2"})
             assert routing_of(lab, "director1")["last_resort"] == vips
             [status] = facts(lab, "director1", "director", "status", "--iface", "director1")
-            assert status["unreached"] == [glbfiles.TABLE_NAME]
+            assert status["unreached"] == [config_files.TABLE_NAME]
             assert [held["backend"] for held in status["held"]] == [str(proxy.ipv4.ip) for proxy in lab.proxies]
             with added_everywhere(lab, "director2", NO_ROUTES):
                 lab.wait_until_announced(BOTH)

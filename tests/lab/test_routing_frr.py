@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from glb.lab import Lab
-from glb.lab.routing import Router, Routing
+from glb.lab.routing import LabRouter, LabRouting
 from tests.conftest import unique_name
 from tests.lab.helpers.packets import wait_for
 from tests.lab.helpers.routing import BOTH, nothing_cut
@@ -18,7 +18,7 @@ NEVER_S = 600
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    how = Routing(router=Router.FRR, hold_time=NEVER_S)
+    how = LabRouting(router=LabRouter.FRR, hold_time=NEVER_S)
     with Lab.up(unique_name(), owned=True, proxies=1, routing=how, health_checks=False) as lab:
         yield lab
 

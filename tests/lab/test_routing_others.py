@@ -10,8 +10,8 @@ import pytest
 
 from glb.daemon.process import ProcessId
 from glb.lab import Lab, netns
-from glb.lab.pulses import Pulses
-from glb.lab.routing import Router, Routing, Speaker
+from glb.lab.live_connections import LiveConnections
+from glb.lab.routing import LabRouter, LabRouting, LabSpeaker
 from tests.conftest import unique_name
 from tests.lab.helpers.commands import counts, facts
 from tests.lab.helpers.packets import wait_for
@@ -22,13 +22,13 @@ CONNECTIONS = 50
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    how = Routing(Speaker.EXABGP, Router.FRR, bfd=False, hold_time=5)  # of 3, a busy machine may miss a beat
+    how = LabRouting(LabSpeaker.EXABGP, LabRouter.FRR, bfd=False, hold_time=5)  # of 3, a busy machine may miss a beat
     with Lab.up(unique_name(), owned=True, proxies=2, routing=how) as lab:
         yield lab
 
 
 @pytest.fixture(scope="module")
-def live(lab: Lab) -> Iterator[Pulses]:
+def live(lab: Lab) -> Iterator[LiveConnections]:
     with lab.live_connections(CONNECTIONS) as live:
         yield live
 
@@ -40,7 +40,7 @@ def test_exabgp_announces_to_frr_in_both_families(lab: Lab) -> None:
     assert learned.count("Community: 65001:100") == 2
 
 
-def test_exabgp_goes_on_when_the_daemon_is_killed_and_is_adopted(lab: Lab, live: Pulses) -> None:
+def test_exabgp_goes_on_when_the_daemon_is_killed_and_is_adopted(lab: Lab, live: LiveConnections) -> None:
     with nothing_cut(live):
         lab.kill("director1")
         before = counts(lab)["director1"]["encapsulated"]
@@ -51,7 +51,7 @@ def test_exabgp_goes_on_when_the_daemon_is_killed_and_is_adopted(lab: Lab, live:
     assert "routing: exabgp adopted" in lab.log("director1")
 
 
-def test_an_exabgp_without_its_agent_is_begun_anew(lab: Lab, live: Pulses) -> None:
+def test_an_exabgp_without_its_agent_is_begun_anew(lab: Lab, live: LiveConnections) -> None:
     """An agent of its own making would not know what to withdraw."""
     control = lab.run_dir / "director1.exabgp.ctl"
     (agent,) = [pid for pid in netns.processes_in(lab.namespace("director1")) if has_argument(pid, str(control))]
@@ -71,7 +71,7 @@ def has_argument(pid: int, argument: str) -> bool:
         return False
 
 
-def test_a_director_on_exabgp_is_drained_and_stopped(lab: Lab, live: Pulses) -> None:
+def test_a_director_on_exabgp_is_drained_and_stopped(lab: Lab, live: LiveConnections) -> None:
     with nothing_cut(live):
         assert facts(lab, "director2", "director", "drain", "--iface", "director2")["quiet"]
         assert lab.announced() == {"director1"}
@@ -81,7 +81,7 @@ def test_a_director_on_exabgp_is_drained_and_stopped(lab: Lab, live: Pulses) -> 
     assert routing_of(lab, "director2")["speaker"] == "exabgp"
 
 
-def test_a_director_dies_with_its_machine_and_the_hold_time_tells(lab: Lab, live: Pulses) -> None:
+def test_a_director_dies_with_its_machine_and_the_hold_time_tells(lab: Lab, live: LiveConnections) -> None:
     with nothing_cut(live):
         lab.remove_director("director2")
         lab.wait_until_announced({"director1"})

@@ -15,7 +15,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from glb.lab import Lab, hosts
-from glb.lab.capture import Capture
+from glb.lab.capture import FrameCapture
 from glb.lab.hosts import IPAddress
 from glb.scapy import check_tunnel
 from tests.lab.helpers.commands import Choice, counts, growth, lookups
@@ -46,7 +46,7 @@ def lab(unchecked_lab: Lab) -> Lab:
 class Ports:
     """The captures on the directors' bridge ports."""
 
-    captures: dict[str, Capture]
+    captures: dict[str, FrameCapture]
 
     @property
     def tap(self) -> Tap:
@@ -164,7 +164,7 @@ def test_what_matches_no_bind_reaches_the_directors_own_stack_untouched(lab: Lab
     assert sum(grown[name].get("encapsulated", 0) for name in DIRECTORS) == 0
 
 
-def at_stack(one: Capture, two: Capture, client: IPAddress) -> list[Inner]:
+def at_stack(one: FrameCapture, two: FrameCapture, client: IPAddress) -> list[Inner]:
     """What of a client's packets XDP has let pass on the two directors."""
     return [inner for inner in received([*one.frames(), *two.frames()]) if inner.source == client]
 

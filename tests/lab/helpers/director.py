@@ -15,7 +15,7 @@ from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, read_report
 from glb.director.sources import Sources
 from glb.lab import Lab
-from glb.lab.process import Daemon, argv_in, end
+from glb.lab.process import LabDaemon, argv_in, end
 from tests.lab.helpers import fated
 from tests.lab.helpers.packets import wait_for
 
@@ -70,7 +70,7 @@ class Director:
         """fate: as helpers/fated.py takes it; it is met when `armed`."""
         command = [*self.command, *options]
         argv = command if fate is None else self._fated(fate, command)
-        daemon = Daemon(self.lab.namespace(HOST), argv, self.log, self.env)
+        daemon = LabDaemon(self.lab.namespace(HOST), argv, self.log, self.env)
         self._id = daemon.id
         daemon.wait_until_ready()
 

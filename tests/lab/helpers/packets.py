@@ -14,7 +14,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet
 
 from glb.lab import Lab
-from glb.lab.capture import Capture, Frame
+from glb.lab.capture import CapturedFrame, FrameCapture
 from glb.lab.hosts import IPAddress
 from glb.scapy import GUE_PORT
 
@@ -98,27 +98,27 @@ def tunnel_of(frame: bytes) -> Tunnel | None:
     )
 
 
-def tunnels(frames: Iterable[Frame]) -> list[Tunnel]:
+def tunnels(frames: Iterable[CapturedFrame]) -> list[Tunnel]:
     """What the host behind a bridge port has sent through the tunnel."""
     found = (tunnel_of(frame.data) for frame in frames if not frame.sent)
     return [tunnel for tunnel in found if tunnel is not None]
 
 
-def delivered(frames: Iterable[Frame], *destinations: IPAddress) -> list[Inner]:
+def delivered(frames: Iterable[CapturedFrame], *destinations: IPAddress) -> list[Inner]:
     """The IP packets for the destinations that a bridge port has handed to the host behind it."""
     return [inner for inner in _inner(frames, sent=True) if inner.destination in destinations]
 
 
-def received(frames: Iterable[Frame]) -> list[Inner]:
+def received(frames: Iterable[CapturedFrame]) -> list[Inner]:
     """The IP packets that an interface has received."""
     return list(_inner(frames, sent=False))
 
 
-def _inner(frames: Iterable[Frame], sent: bool) -> Iterator[Inner]:
+def _inner(frames: Iterable[CapturedFrame], sent: bool) -> Iterator[Inner]:
     return (inner_of(frame.data[_ETHERNET:]) for frame in frames if frame.sent == sent and _is_ip(frame))
 
 
-def _is_ip(frame: Frame) -> bool:
+def _is_ip(frame: CapturedFrame) -> bool:
     return frame.data[12:14] in (b"\x08\x00", b"\x86\xdd")
 
 
@@ -174,7 +174,7 @@ def send_paced(
 class Tap:
     """The tunnels' frames on some bridge ports, each frame looked at once."""
 
-    def __init__(self, *captures: Capture) -> None:
+    def __init__(self, *captures: FrameCapture) -> None:
         self._captures = captures
         self._seen = [0] * len(captures)
         self._tunnels: list[Tunnel] = []

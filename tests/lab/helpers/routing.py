@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from glb.lab import Lab
-from glb.lab.pulses import Pulses
+from glb.lab.live_connections import LiveConnections
 from tests.lab.helpers.commands import facts
 from tests.lab.helpers.packets import wait_for
 
@@ -16,7 +16,7 @@ _NOTICEABLE_S = 20.0  # a stall that is none of the events' doing: far above the
 
 
 @contextmanager
-def nothing_cut(live: Pulses) -> Iterator[None]:
+def nothing_cut(live: LiveConnections) -> Iterator[None]:
     """Whatever happens in the block, all live connections go on."""
     with live.during() as seen:
         yield

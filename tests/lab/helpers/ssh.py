@@ -10,7 +10,7 @@ from pathlib import Path
 
 from glb.daemon.process import ProcessId
 from glb.lab import Lab
-from glb.lab.process import Program, end
+from glb.lab.process import LabProgram, end
 
 PORT = 22
 COMMANDS = "/usr/bin:/bin"
@@ -23,7 +23,7 @@ class Ssh:
     def __init__(self, lab: Lab, folder: Path) -> None:
         self._lab = lab
         self._folder = folder
-        self._programs: dict[str, Program] = {}
+        self._programs: dict[str, LabProgram] = {}
         _PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
         for name in ("host_key", "user_key"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
@@ -48,7 +48,7 @@ class Ssh:
             f"SetEnv {' '.join(f'{name}={value}' for name, value in env.items())}\n"
         )
         command = ["/usr/sbin/sshd", "-D", "-e", "-f", str(settings)]
-        program = Program(self._lab.namespace(host), command, self._folder / f"{host}.log", self._lab.env)
+        program = LabProgram(self._lab.namespace(host), command, self._folder / f"{host}.log", self._lab.env)
         self._programs[host] = program
         program.wait_until_listening(PORT)
         self.name(host, str(self._lab.host(host).addresses[0].ip))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Live connections whose pulse is felt: `python -m glb.lab.pulse`, run inside the client's namespace.
+"""Live connections whose pulse is felt: `python -m glb.lab.live_client`, run inside the client's namespace.
 
 Each connection asks its proxy for a small answer several times a second, over and over on the same connection, for some
 seconds; then another client takes its place. So a wait for an answer is how long the way of its packets was broken.
@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import count
 
 from glb.lab.hosts import HTTP_PORT, IPAddress, client_address, vip_for
-from glb.lab.pulses import Beat
+from glb.lab.live_connections import Beat
 
 INTERVAL_S = 0.2
 _REPORT_S = 0.1
@@ -108,7 +108,7 @@ def _length(head: bytes) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m glb.lab.pulse", description="Live connections for the lab.")
+    parser = argparse.ArgumentParser(prog="python -m glb.lab.live_client", description="Live connections for the lab.")
     parser.add_argument("--connections", type=int, default=100, help="at the same time (100)")
     asyncio.run(run(parser.parse_args().connections))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from glb.errors import LabError
-from glb.lab.process import start_telling
+from glb.lab.process import start_reporting
 
 _BOUND_S = 60.0
 
@@ -43,16 +43,16 @@ class Experience:
     stall: float = 0.0
 
 
-class Pulses:
+class LiveConnections:
     """A number of live connections, of clients of both families. They end with the `with` block."""
 
     def __init__(self, namespace: str, connections: int, env: Mapping[str, str]) -> None:
         self.connections = connections
         self._beats: queue.SimpleQueue[Beat | None] = queue.SimpleQueue()
-        self._child = start_telling(namespace, "glb.lab.pulse", ["--connections", str(connections)], env)
+        self._child = start_reporting(namespace, "glb.lab.live_client", ["--connections", str(connections)], env)
         threading.Thread(target=self._read, daemon=True).start()
 
-    def __enter__(self) -> "Pulses":
+    def __enter__(self) -> "LiveConnections":
         self._next_where(lambda beat: beat.living == self.connections)
         return self
 

@@ -5,8 +5,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from glb.lab.hosts import HTTP_PORT, METRICS_PORT, VIP4, VIP6, Host
-from glb.lab.routing import Routing, director_key
+from glb.lab.hosts import HTTP_PORT, METRICS_PORT, VIP4, VIP6, LabHost
+from glb.lab.routing import LabRouting, director_key
 
 TABLE_NAME = "web"
 HASH_KEY = "676c622d6c61622d686173682d6b6579"
@@ -16,7 +16,7 @@ _GUE_PORT = 19523
 _SLOW_INTERVAL_MS = 400
 
 
-def forwarding_table(proxies: Sequence[Host], health_checks: bool = True) -> str:
+def forwarding_table(proxies: Sequence[LabHost], health_checks: bool = True) -> str:
     """One table for the VIPs of both families, with every proxy active. One that comes back is soon seen to."""
     table = {
         "name": TABLE_NAME,
@@ -32,7 +32,7 @@ def forwarding_table(proxies: Sequence[Host], health_checks: bool = True) -> str
     return _text({"tables": [table], "healthchecks": {"slow_interval_ms": _SLOW_INTERVAL_MS}})
 
 
-def director(host: Host, routing: Routing | None = None) -> str:
+def director(host: LabHost, routing: LabRouting | None = None) -> str:
     """A director finds the proxies' MACs by itself: they are its neighbours on the datacenter's bridge."""
     config: dict[str, Any] = {
         "outbound_src_ip": _ipv4(host),
@@ -44,23 +44,23 @@ def director(host: Host, routing: Routing | None = None) -> str:
     return _text(config)
 
 
-def proxy(host: Host) -> str:
+def proxy(host: LabHost) -> str:
     """A proxy takes packets from anybody in the lab."""
     return _text({"metrics": _metrics(host)})
 
 
-def _metrics(host: Host) -> dict[str, str]:
+def _metrics(host: LabHost) -> dict[str, str]:
     return {"listen": f"{_ipv4(host)}:{METRICS_PORT}"}
 
 
-def _backend(proxy: Host, health_checks: bool) -> dict[str, Any]:
+def _backend(proxy: LabHost, health_checks: bool) -> dict[str, Any]:
     backend: dict[str, Any] = {"ip": _ipv4(proxy), "state": "active", "healthy": True}
     if health_checks:
         backend["healthchecks"] = {"http": HTTP_PORT, "gue": _GUE_PORT}
     return backend
 
 
-def _ipv4(host: Host) -> str:
+def _ipv4(host: LabHost) -> str:
     if host.ipv4 is None:
         raise ValueError(f"{host.name} has no IPv4 address")
     return str(host.ipv4.ip)
