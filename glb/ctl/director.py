@@ -68,10 +68,10 @@ def openapi() -> None:
     from glb.director.announcer import Announcer
     from glb.director.api import create_api  # here, since most commands do without a web framework
     from glb.director.health import Keeper
-    from glb.health.ledger import Memory
     from glb.health.monitor import Monitor
+    from glb.health.state import SavedState
 
-    keeper = Keeper(Monitor(Memory()), Path(os.devnull), Lane("none"))
+    keeper = Keeper(Monitor(SavedState()), Path(os.devnull), Lane("none"))
     api = create_api(None, None, Announcer((), keep=False), keeper)
     typer.echo(json.dumps(api.openapi(), indent=2))
 

@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field, IPvAnyAddress, TypeAdapter
 from glb.control.api import InBackground
 from glb.control.routes import From, Router, Text
 from glb.director.health import Keeper
-from glb.health.account import BackendAccount, account, account_of
-from glb.health.ledger import HealthChange, Ledger
 from glb.health.monitor import Monitor
+from glb.health.report import BackendHealthReport, report_backend, report_backends
+from glb.health.state import HealthChange, HealthState
 
 KEEPER = web.AppKey("keeper", Keeper)
 
@@ -60,21 +60,21 @@ class HealthReport(BaseModel):
     late: float
     not_counted: int
     held: list[str]
-    backends: list[BackendAccount]
+    backends: list[BackendHealthReport]
 
 
 class History(BaseModel):
     """A backend's health, and its latest changes, oldest first."""
 
-    now: BackendAccount
+    now: BackendHealthReport
     changes: list[HealthChange]
 
 
 @router.get("/health", answer=HealthReport)
 async def health(monitor: Health, costly: InBackground) -> Text:
     """The health of each table's backends, and what their checks found last."""
-    ledger, late, not_counted = monitor.ledger.copy(), monitor.late, monitor.not_counted
-    return await costly(lambda: _report(ledger, late, not_counted))
+    state, late, not_counted = monitor.state.copy(), monitor.late, monitor.not_counted
+    return await costly(lambda: _report(state, late, not_counted))
 
 
 @router.get("/tables/{table}/backends/{address}/health")
@@ -93,24 +93,24 @@ async def set_health(table: str, address: IPvAnyAddress, order: Order, keeper: K
     return _history(monitor, table, address)
 
 
-_backend = TypeAdapter(BackendAccount)
+_backend = TypeAdapter(BackendHealthReport)
 
 
-def _report(ledger: Ledger, late: float, not_counted: int) -> Text:
+def _report(state: HealthState, late: float, not_counted: int) -> Text:
     """A `HealthReport` as JSON, whose `backends` come last. Of 10,000 backends it takes some time."""
     report = HealthReport(
-        checks=len(ledger.probes),
+        checks=len(state.checks),
         late=late,
         not_counted=not_counted,
-        held=[table.name for table in ledger.plan.tables if ledger.hold(table.name) is not None],
+        held=[table.name for table in state.plan.tables if state.hold(table.name) is not None],
         backends=[],
     )
     head, end = report.model_dump_json().encode().removesuffix(b"]}"), b"]}"
     # One by one: pydantic holds Python's lock until a whole list is written, and no check goes on meanwhile.
-    backends = b",".join(_backend.dump_json(each) for each in account(ledger))
+    backends = b",".join(_backend.dump_json(each) for each in report_backends(state))
     return Text(head + backends + end, "application/json")
 
 
 def _history(monitor: Monitor, table: str, address: IPvAnyAddress) -> History:
-    ledger = monitor.ledger
-    return History(now=account_of(ledger, table, address), changes=list(ledger.history(table, address)))
+    state = monitor.state
+    return History(now=report_backend(state, table, address), changes=list(state.history(table, address)))

@@ -17,8 +17,8 @@ from glb.director.forwarding import SURVIVED, Forwarding, Outcome
 from glb.director.kept import Kept
 from glb.director.sources import Follow, Loaded, Sources, Stamp, check_tables, read
 from glb.errors import GlbError, HistoryError
+from glb.health.check_plan import without_repetition
 from glb.health.monitor import Monitor
-from glb.health.plan import without_repetition
 from glb.health.view import HealthView
 from glb.history.store import History
 from glb.history.version import How, Origin, Version

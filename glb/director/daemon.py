@@ -21,8 +21,8 @@ from glb.director.forwarding import Forwarding
 from glb.director.health import Keeper, apply_health, follower, remember_health, report_doubts
 from glb.director.path_mtu import learn_path_mtus
 from glb.director.sources import Sources
-from glb.health.memory import load
 from glb.health.monitor import Monitor
+from glb.health.saved_state import load
 from glb.metrics.exporter import serve_metrics
 from glb.metrics.statsd import tell_statsd
 from glb.network.next_hops import changes
@@ -80,7 +80,7 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
         await tell_statsd(lambda: controller.loaded.config.statsd_port, interfaces, stop)
 
     async def watch_limit(_: Controller, __: Lanes, stop: asyncio.Event) -> None:
-        await watch_descriptors(lambda: len(monitor.ledger.probes), stop)
+        await watch_descriptors(lambda: len(monitor.state.checks), stop)
 
     async def follow_health(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
         await apply_health(monitor, _traffic(controller, lanes), stop)

@@ -13,8 +13,8 @@ from glb.daemon.report import HeldBackend
 from glb.director.forwarding import Forwarding
 from glb.director.sources import Follow
 from glb.errors import HealthError
-from glb.health.memory import save
 from glb.health.monitor import Monitor
+from glb.health.saved_state import save
 from glb.waiting import unless, wait_for_any
 
 log = logging.getLogger(__name__)
@@ -40,11 +40,11 @@ async def report_doubts(monitor: Monitor, traffic: Worker[Forwarding], stop: asy
     """Report what is kept up against its checks, and why checks cannot be made, whenever that has changed."""
     reported: Mapping[str, object] = {"held": (), "cut_off": (), "checks_trouble": None}
     while not stop.is_set():
-        ledger = monitor.ledger
+        state = monitor.state
         doubts = {
-            "held": tuple(HeldBackend(table, str(address), why) for table, address, why in ledger.held()),
-            "cut_off": tuple(sorted(ledger.cut_off())),
-            "checks_trouble": monitor.own_want,
+            "held": tuple(HeldBackend(table, str(address), why) for table, address, why in state.held()),
+            "cut_off": tuple(sorted(state.cut_off())),
+            "checks_trouble": monitor.local_fault,
         }
         if doubts != reported:
             reported = doubts
@@ -63,9 +63,9 @@ class Keeper:
 
     async def save(self) -> None:
         """Write down all that is known now. If that cannot be done, it is logged, and the checks go on."""
-        ledger = self.monitor.ledger.copy()
+        state = self.monitor.state.copy()
         try:
-            await self._lane.run("health file", lambda: save(self._path, ledger.memory()))
+            await self._lane.run("health file", lambda: save(self._path, state.saved()))
         except HealthError as error:
             log.error("health: not remembered, the checks go on: %s", error)
 

@@ -46,7 +46,7 @@ async def _answers(echoes: Echoes, backend: IPv4Address, size: int | None) -> bo
     for _ in range(_ATTEMPTS):
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
-                await echoes.ask(backend, GUE_PORT, size)
+                await echoes.ping(backend, GUE_PORT, size)
             return True
         except OSError:  # TimeoutError too
             continue

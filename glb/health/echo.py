@@ -15,17 +15,17 @@ _SOL_RAW = 255
 _ICMP_FILTER = 1
 _ALL_BUT_ECHO_REPLIES = 0xFFFFFFFE
 _RECEIVE_BUFFER = 1 << 20
-_PACKETS_AT_ONCE = 64  # before others get their turn
+_PACKETS_AT_ONCE = 64  # then other tasks run
 _SEQUENCES = 1 << 16
 
 PASSED = Result(True, "answers")
 
 
 class Echoes:
-    """Asks backends for echoes and hands each reply to whoever waits for it.
+    """Sends echo requests to backends and assigns the replies to the requests.
 
-    The request goes through the tunnel, the reply comes straight back. The kernel drops all other ICMP before this
-    process is woken up for it.
+    The request goes through the tunnel; the reply comes directly to this host. The kernel drops all other ICMP messages
+    without waking this process.
     """
 
     def __init__(self, source: IPv4Address) -> None:
@@ -49,19 +49,19 @@ class Echoes:
             raise
         asyncio.get_running_loop().add_reader(self._in, self._receive)
 
-    async def ask(self, backend: IPv4Address, port: int, size: int | None = None) -> Result:
-        """Returns when the echo is there; the time limit is the caller's. Raises OSError.
+    async def ping(self, backend: IPv4Address, port: int, size: int | None = None) -> Result:
+        """Send an echo request and wait for the reply. The caller sets the time limit. Raises OSError.
 
-        size: bytes to which the outer packet is padded; it is not fragmented. What the kernel knows of the path's MTU
-        limits it. The reply is small in each case.
+        size: the size in bytes to which the outer packet is padded, limited by the path MTU that the kernel knows; the
+        packet has DF (don't fragment) set. The reply is small in any case.
         """
         sequence = self._next_sequence()
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting[sequence] = backend, answer
+        reply = asyncio.get_running_loop().create_future()
+        self._waiting[sequence] = backend, reply
         try:
             request = echo_request(self._source, backend, self._identifier, sequence)
             self._send(tunnelled(request), backend, port, size)
-            await answer
+            await reply
         finally:
             del self._waiting[sequence]
         return PASSED
@@ -100,6 +100,6 @@ class Echoes:
         reply = echo_reply(packet)
         if reply is None or reply[1] != self._identifier:
             return
-        backend, answer = self._waiting.get(reply[2], (None, None))
-        if answer is not None and backend == reply[0] and not answer.done():
-            answer.set_result(None)
+        backend, waiting = self._waiting.get(reply[2], (None, None))
+        if waiting is not None and backend == reply[0] and not waiting.done():
+            waiting.set_result(None)

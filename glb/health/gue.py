@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""GUE as the checks send it: no hops, so the backend itself is the last one. Pure."""
+"""GUE packets of the checks: without further hops, so that the backend is the last hop. Pure."""
 
 import struct
 from ipaddress import IPv4Address
@@ -21,8 +21,8 @@ def tunnelled(packet: bytes) -> bytes:
 def padded(payload: bytes, size: int) -> bytes:
     """The UDP payload with zeros behind the inner packet, so that the outer IPv4 packet has `size` bytes.
 
-    The inner packet's length does not count them, so the receiver removes them as it does the padding of a short frame
-    (RFC 894). The reply is as small as one to a packet without padding.
+    The inner packet's length does not count them, so the receiver removes them like the padding of a short frame
+    (RFC 894). The reply has the size of the reply to a packet without padding.
     """
     return payload.ljust(size - _OUTER_HEADERS, b"\0")
 
@@ -45,8 +45,8 @@ def echo_reply(packet: bytes) -> tuple[IPv4Address, int, int] | None:
     return IPv4Address(packet[12:16]), identifier, sequence
 
 
-def with_lifetime(packet: bytes) -> bytes:
-    """The packet with as many hops to live as one that a host sends itself."""
+def with_usual_ttl(packet: bytes) -> bytes:
+    """The packet with TTL (hop limit) 64, as a host sends it."""
     if packet[0] >> 4 == 6:
         return packet[:7] + bytes((_TTL,)) + packet[8:]
     length = (packet[0] & 0xF) * 4
@@ -55,7 +55,7 @@ def with_lifetime(packet: bytes) -> bytes:
 
 
 def source_port(packet: bytes) -> tuple[int, int] | None:
-    """IP version and TCP source port of a packet; None for any other one."""
+    """IP version and source port of a TCP packet; None for any other packet."""
     version = packet[0] >> 4
     protocol, at = (packet[9], (packet[0] & 0xF) * 4) if version == 4 else (packet[6], 40)
     if protocol != 6:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Asking all backends again and again, each check in its own time."""
+"""Makes the checks of all backends continuously, each at its own interval."""
 
 import asyncio
 import logging
@@ -10,35 +10,33 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from glb.config.model import Address, ForwardingTables
-from glb.health.asker import Asker
-from glb.health.check import checks_of
-from glb.health.damping import pause
-from glb.health.ledger import Ledger, Memory
-from glb.health.plan import Probe, plan
-from glb.health.pulse import Pulse
+from glb.health.check_plan import PlannedCheck, checks_of, plan_checks
+from glb.health.check_state import CheckHealth, pause
+from glb.health.checker import Checker
+from glb.health.loop_lag import LoopLag
 from glb.health.result import TIMEOUT, Result, failure
-from glb.health.verdict import ProbeHealth
+from glb.health.state import HealthState, SavedState
 from glb.health.view import HealthView
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 512  # checks that run at the same time; more of them would wait for each other, and take that for a timeout
+_MAX_CONCURRENT = 512  # with more checks at once, each waits for the others, which looks like a timeout
 _FIRST_RESULT_SECONDS = 1.0
 _SECONDS_PER_CHECK = 0.001
-"""That first results are waited for: thousands of checks take a while to be made."""
-_SETTLE_SECONDS = 0.005  # in which changes are gathered: a host that fails has many checks, and many tables
+"""How long to wait for first results: a fixed time, and a share for each check, since thousands take a while."""
+_SETTLE_SECONDS = 0.005  # collects changes before tables are judged: a host that fails has many checks and tables
 
 
 @dataclass(slots=True, eq=False)
-class _Life:
-    """One probe's: its next check is scheduled, or runs."""
+class _Schedule:
+    """The timer of a check's next run, and the task of the present one."""
 
-    probe: Probe
+    planned: PlannedCheck
     due: float | None = None
     timer: asyncio.TimerHandle | None = None
     task: asyncio.Task[None] | None = None
 
-    def end(self) -> None:
+    def cancel(self) -> None:
         if self.timer is not None:
             self.timer.cancel()
         if self.task is not None:
@@ -46,151 +44,152 @@ class _Life:
 
 
 class Monitor:
-    """The checks of a daemon. All but `view` belongs to the event loop's thread.
+    """The checks of a daemon. Everything except `view` belongs to the event loop's thread.
 
-    `changed` is set when a backend's health has become another one, `unsaved` when there is something new to remember;
-    whoever waits for them clears them.
+    `changed` is set when the health of a backend has changed, `unsaved` when there is a change to save; the task that
+    waits for such an event clears it.
     """
 
-    def __init__(self, memory: Memory) -> None:
-        self.ledger = Ledger(memory)
+    def __init__(self, saved: SavedState) -> None:
+        self.state = HealthState(saved)
         self.view = HealthView()
-        """The health that is in force; a new one after each change, so that other threads may read it."""
+        """The present health. It is replaced at each change, never modified, so other threads may read it."""
         self.changed = asyncio.Event()
         self.unsaved = asyncio.Event()
         self.late = 0.0
-        """Seconds that the check which began last was behind its time: if more than a few ms, it is too many checks."""
+        """Seconds by which the latest check started late. More than a few milliseconds: too many checks."""
         self.not_counted = 0
-        """Checks that could not be made, or whose answers this process was too busy to take in time."""
-        self.own_want: str | None = None
-        """What this host lacks or forbids, for which checks cannot be made just now."""
+        """Checks that this host could not make, or whose answers this process read too late."""
+        self.local_fault: str | None = None
+        """What this host lacks or forbids, so that checks cannot be made at present."""
         self._counted_in_a_row = 0
-        self._pulse = Pulse()
-        self._asker: Asker | None = None
-        self._lives: dict[Probe, _Life] = {}
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._loop_lag = LoopLag()
+        self._checker: Checker | None = None
+        self._schedules: dict[PlannedCheck, _Schedule] = {}
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
         self._settling = False
 
     async def follow(
         self, editions: Sequence[ForwardingTables], source: IPv4Address, mtu: int | None = None
     ) -> HealthView:
-        """Check what these tables ask for, from the director's address `source`; go on with what is the same.
+        """Make the checks of these tables from the director's address `source`; checks already in the plan continue.
 
-        editions: as `plan` takes them. mtu: as Asker has it. Returns once each check has a result, be it one from
-        before; or after a bounded time, when backends without one are as their policy's `initial` says. Checks that
-        cannot be made here are logged, and left out.
+        editions: as in `plan_checks`. mtu: as in Checker. Returns when each check has a result, which may be an earlier
+        one, or after a bounded time; backends without a result then have the health that their policy's `initial` sets.
+        Checks that cannot be made on this host are logged and left out.
         """
-        self._pulse.begin()
-        asker = await self._asker_at(source)
-        asker.mtu = mtu
-        why_not = await asker.get_ready(any(map(_needs_tunnel, editions)))
-        wanted = await asyncio.to_thread(plan, editions, why_not)  # of thousands of backends it takes a while
-        for problem in sorted(wanted.impossible() - self.ledger.plan.impossible()):
+        self._loop_lag.start()
+        checker = await self._checker_at(source)
+        checker.mtu = mtu
+        why_not = await checker.prepare(any(map(_needs_tunnel, editions)))
+        plan = await asyncio.to_thread(plan_checks, editions, why_not)  # takes long for thousands of backends
+        for problem in sorted(plan.impossible() - self.state.plan.impossible()):
             log.error("health: not checked: %s", problem)
-        self.ledger.follow(wanted)
-        for probe in self._lives.keys() - self.ledger.probes.keys():
-            self._lives.pop(probe).end()
-        for probe in self.ledger.probes.keys() - self._lives.keys():
-            self._lives[probe] = life = _Life(probe)
-            self._begin(life)
+        self.state.follow(plan)
+        for planned in self._schedules.keys() - self.state.checks.keys():
+            self._schedules.pop(planned).cancel()
+        for planned in self.state.checks.keys() - self._schedules.keys():
+            self._schedules[planned] = schedule = _Schedule(planned)
+            self._begin(schedule)
         await self._first_results()
-        self.ledger.settle()
+        self.state.settle()
         self._publish()
         return self.view
 
     def set(self, table: str, address: Address, healthy: bool | None, reason: str) -> None:
-        """As `Ledger.set`."""
-        self.ledger.set(table, address, healthy, reason)
+        """As `HealthState.set`."""
+        self.state.set(table, address, healthy, reason)
         self._publish()
 
     async def close(self) -> None:
-        """Ask no more, and remove what the checks needed of the system."""
-        self._pulse.end()
-        for life in self._lives.values():
-            life.end()
-        self._lives.clear()
-        if self._asker is not None:
-            await self._asker.close()
+        """End all checks, and remove the tunnel device and its rules from the system."""
+        self._loop_lag.stop()
+        for schedule in self._schedules.values():
+            schedule.cancel()
+        self._schedules.clear()
+        if self._checker is not None:
+            await self._checker.close()
 
-    async def _asker_at(self, source: IPv4Address) -> Asker:
-        if self._asker is None or self._asker.source != source:
-            before, self._asker = self._asker, Asker(source)
+    async def _checker_at(self, source: IPv4Address) -> Checker:
+        if self._checker is None or self._checker.source != source:
+            before, self._checker = self._checker, Checker(source)
             if before is not None:
                 await before.close()
-        return self._asker
+        return self._checker
 
     async def _first_results(self) -> None:
         unchecked = [
-            life.task
-            for probe, life in self._lives.items()
-            if life.task is not None and not self.ledger.probes[probe].damped.checked
+            schedule.task
+            for planned, schedule in self._schedules.items()
+            if schedule.task is not None and not self.state.checks[planned].state.checked
         ]
         if unchecked:
             bound = _FIRST_RESULT_SECONDS + _SECONDS_PER_CHECK * len(unchecked)
             await asyncio.wait(unchecked, timeout=bound)
 
-    def _begin(self, life: _Life) -> None:
-        life.task = asyncio.create_task(self._check(life))
+    def _begin(self, schedule: _Schedule) -> None:
+        schedule.task = asyncio.create_task(self._run(schedule))
 
-    async def _check(self, life: _Life) -> None:
+    async def _run(self, schedule: _Schedule) -> None:
         loop = asyncio.get_running_loop()
-        async with self._room:
-            begun, behind = loop.time(), self._pulse.behind
-            self.late = begun - life.due if life.due is not None else 0.0
-            result = await self._result(life.probe)
-        if result.found == TIMEOUT and self._pulse.behind - behind > life.probe.policy.timeout_ms / 2000:
-            result = replace(result, counts=False)  # most of the time went by without a look at the answers
+        planned = schedule.planned
+        async with self._slots:
+            begun, behind = loop.time(), self._loop_lag.behind
+            self.late = begun - schedule.due if schedule.due is not None else 0.0
+            result = await self._result(planned)
+        if result.found == TIMEOUT and self._loop_lag.behind - behind > planned.policy.timeout_ms / 2000:
+            result = replace(result, counts=False)  # for most of the time this process did not read answers
         if result.counts:
-            wait = self._take(life.probe, result)
-            self._note_own_want(None)
+            wait = self._record(planned, result)
+            self._note_local_fault(None)
         else:
             self.not_counted += 1
-            wait = life.probe.policy.interval_ms / 1000
-            self._note_own_want(None if result.found == TIMEOUT else f"{life.probe.check.label}: {result.found}")
-        if life.due is None:
-            wait *= random.random()  # so that checks which have begun together do not go on in step
-        life.due = max(begun + wait, loop.time())
-        life.timer = loop.call_at(life.due, self._begin, life)
+            wait = planned.policy.interval_ms / 1000
+            self._note_local_fault(None if result.found == TIMEOUT else f"{planned.check.label}: {result.found}")
+        if schedule.due is None:
+            wait *= random.random()  # spreads checks that were started together
+        schedule.due = max(begun + wait, loop.time())
+        schedule.timer = loop.call_at(schedule.due, self._begin, schedule)
 
-    async def _result(self, probe: Probe) -> Result:
-        assert self._asker is not None
+    async def _result(self, planned: PlannedCheck) -> Result:
+        assert self._checker is not None
         began = time.monotonic()
-        result = await self._answer(self._asker, probe)
+        result = await self._answer(self._checker, planned)
         if result.passed or not result.counts:
             return result
-        return await self._asker.why_lost(probe.check, began) or result
+        return await self._checker.why_lost(planned.check, began) or result
 
-    async def _answer(self, asker: Asker, probe: Probe) -> Result:
+    async def _answer(self, checker: Checker, planned: PlannedCheck) -> Result:
         try:
-            async with asyncio.timeout(probe.policy.timeout_ms / 1000):
-                return await asker.ask(probe.check)
+            async with asyncio.timeout(planned.policy.timeout_ms / 1000):
+                return await checker.run(planned.check)
         except TimeoutError:
             return Result(False, TIMEOUT)
-        except Exception as error:  # a check that goes wrong here must not end all others
-            log.exception("health: %s of %s went wrong in glb itself", probe.check.label, probe.check.address)
+        except Exception as error:  # a bug in one check must not end all others
+            log.exception("health: %s of %s: internal error", planned.check.label, planned.check.address)
             return replace(failure(error), counts=False)
 
-    def _note_own_want(self, want: str | None) -> None:
-        """Log what keeps checks from being made, once for as long as it lasts."""
-        if want is not None:
+    def _note_local_fault(self, fault: str | None) -> None:
+        """Log why checks cannot be made: once, until they can be made again."""
+        if fault is not None:
             self._counted_in_a_row = 0
-            if self.own_want is None:
-                log.error("health: checks cannot be made, and are not counted: %s", want)
-            self.own_want = want
-        elif self.own_want is not None:
+            if self.local_fault is None:
+                log.error("health: checks cannot be made, and are not counted: %s", fault)
+            self.local_fault = fault
+        elif self.local_fault is not None:
             self._counted_in_a_row += 1
-            if self._counted_in_a_row > len(self._lives):
-                log.warning("health: all checks can be made again, after: %s", self.own_want)
-                self.own_want = None
+            if self._counted_in_a_row > len(self._schedules):
+                log.warning("health: all checks can be made again, after: %s", self.local_fault)
+                self.local_fault = None
 
-    def _take(self, probe: Probe, result: Result) -> float:
-        """Note the result; returns the seconds from the check's begin to the next one's."""
-        known = self.ledger.probes[probe]
-        damped = known.damped.after(result.passed, probe.policy)
-        fell = None if damped.up else self.ledger.now() if known.damped.up else known.fell
-        if self.ledger.take(probe, ProbeHealth(damped, result.found, fell)):
+    def _record(self, planned: PlannedCheck, result: Result) -> float:
+        """Record a result. Returns the seconds from the start of this check to the start of the next."""
+        known = self.state.checks[planned]
+        state = known.state.after(result.passed, planned.policy)
+        fell = None if state.up else self.state.now() if known.state.up else known.fell
+        if self.state.update(planned, CheckHealth(state, result.found, fell)):
             self._settle_soon()
-        return pause(damped, probe.policy, random.uniform(-1, 1))
+        return pause(state, planned.policy, random.uniform(-1, 1))
 
     def _settle_soon(self) -> None:
         if not self._settling:
@@ -199,12 +198,12 @@ class Monitor:
 
     def _settle(self) -> None:
         self._settling = False
-        if self.ledger.settle():
+        if self.state.settle():
             self._publish()
         self.unsaved.set()
 
     def _publish(self) -> None:
-        self.view = self.ledger.view()
+        self.view = self.state.view()
         self.changed.set()
         self.unsaved.set()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a check found, in few words: the same ones for every kind of check."""
+"""The result of a check in a few words, which are the same for every kind of check."""
 
 import errno
 import ssl
@@ -11,7 +11,7 @@ TIMEOUT = "timeout"
 UNREACHABLE = "unreachable"
 REFUSED = "refused"
 SILENT = frozenset({TIMEOUT, UNREACHABLE})
-"""Found where nobody has answered at all."""
+"""The results of a check that got no answer at all."""
 
 _SHORT = 80
 
@@ -25,24 +25,24 @@ _WORDS = {
 }
 
 
-_OWN_WANTS = {
+_LOCAL_FAULTS = {
     errno.EMFILE: "no file descriptor left",
     errno.ENFILE: "no file descriptor left on this host",
     errno.ENOMEM: "no memory left",
     errno.ENOBUFS: "no buffer left for packets",
     errno.EADDRNOTAVAIL: "no source port left, or no source address",
     errno.EADDRINUSE: "no source port left",
-    errno.EPERM: "refused by this host, as by a firewall's rule",
-    errno.EACCES: "refused by this host, as by a route of type prohibit",
+    errno.EPERM: "refused by this host, for example by a firewall rule",
+    errno.EACCES: "refused by this host, for example by a route of type prohibit",
 }
-"""What this host lacks or forbids, by which nothing is learnt of a backend."""
+"""What this host lacks or forbids: such an error says nothing about the backend."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """Whether a check passed, and what it found.
 
-    counts: false if the check could not be made, for want of something on this host; it says nothing of the backend.
+    counts: false if this host could not make the check; the result then says nothing about the backend.
     """
 
     passed: bool
@@ -57,7 +57,7 @@ def short(text: str) -> str:
 
 
 def failure(error: Exception) -> Result:
-    """What an error of the system or of TLS says, in the words of `found`."""
+    """The result for an error of the system or of TLS."""
     if isinstance(error, TimeoutError):
         return Result(False, TIMEOUT)
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -65,9 +65,9 @@ def failure(error: Exception) -> Result:
     if isinstance(error, ssl.SSLError):
         return Result(False, short(f"TLS: {error.reason or error}"))
     if isinstance(error, MemoryError):
-        return Result(False, _OWN_WANTS[errno.ENOMEM], counts=False)
-    if isinstance(error, OSError) and error.errno in _OWN_WANTS:
-        return Result(False, _OWN_WANTS[error.errno], counts=False)
+        return Result(False, _LOCAL_FAULTS[errno.ENOMEM], counts=False)
+    if isinstance(error, OSError) and error.errno in _LOCAL_FAULTS:
+        return Result(False, _LOCAL_FAULTS[error.errno], counts=False)
     if isinstance(error, OSError) and error.errno is not None:
         return Result(False, _WORDS.get(error.errno, error.strerror or str(error)))
     return Result(False, short(str(error)) or type(error).__name__)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The health of every backend as it is in force, and tables with that health laid over them. Pure."""
+"""The health of every backend, and forwarding tables with that health in place of the file's. Pure."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -7,14 +7,14 @@ from enum import StrEnum
 
 from glb.config.health import Initial
 from glb.config.model import Address, Backend, ForwardingTables, Table
-from glb.health.check import checks_of
+from glb.health.check_plan import checks_of
 
 
-class Source(StrEnum):
-    """Who decides on a backend's health.
+class HealthSource(StrEnum):
+    """Where a backend's health comes from.
 
-    checks: they do. held: too many fail, so what was before them goes on. set: somebody, by hand or by the API. file:
-    the forwarding table's source, where there is no check.
+    checks: its checks. held: its checks fail, and a hold keeps it up. set: an override. file: `healthy` of the table
+    file, for a backend without checks.
     """
 
     CHECKS = "checks"
@@ -25,30 +25,30 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BackendHealth:
-    """A backend's health in force. `since` is in seconds since 1970."""
+    """A backend's health. `since` is in seconds since 1970."""
 
     healthy: bool
     since: float
     reason: str
-    source: Source
+    source: HealthSource
 
 
 @dataclass(frozen=True, slots=True)
 class HealthView:
-    """Health by table and backend, at one moment. Inactive backends have none."""
+    """A snapshot of health by table and backend. Inactive backends have none."""
 
     tables: Mapping[str, Mapping[Address, BackendHealth]] = field(default_factory=dict)
 
     def healthy(self, table: str, address: Address) -> bool | None:
-        """None for a backend that the view does not know."""
+        """None for a backend that is not in the view."""
         known = self.tables.get(table, {}).get(address)
         return None if known is None else known.healthy
 
 
 def with_health(tables: ForwardingTables, view: HealthView) -> ForwardingTables:
-    """The tables with the health of the view in the place of the file's.
+    """The tables with the health of the view in place of the file's.
 
-    A backend with checks that the view does not know is taken for what its policy says of one never checked.
+    A backend that has checks but is not in the view has the health that its policy sets before the first result.
     """
 
     def of_unknown(table: Table, backend: Backend) -> bool:
@@ -58,7 +58,7 @@ def with_health(tables: ForwardingTables, view: HealthView) -> ForwardingTables:
 
 
 def with_known_health(tables: ForwardingTables, view: HealthView) -> ForwardingTables:
-    """The same, but a backend that the view does not know is as healthy as the file says: for tables to come."""
+    """The same, but a backend that is not in the view keeps the health of the file: for tables not loaded yet."""
     return _overlaid(tables, view, lambda _, backend: backend.healthy)
 
 

@@ -15,8 +15,8 @@ from pyroute2 import IPRoute
 
 from glb.config.load import parse_tables
 from glb.control.client import Client
-from glb.health.memory import load
-from glb.health.policy_routing import MARK
+from glb.health.saved_state import load
+from glb.health.vip_tunnel import MARK
 from glb.lab import Lab, hosts, links
 from glb.table.digest import digest_of_source
 from tests.conftest import unique_name
@@ -376,7 +376,7 @@ def test_what_is_set_from_outside_is_on_disk_before_it_is_answered(lab: Lab) -> 
     healths: list[str | None] = []
     for wanted in ("down", "up", "auto"):
         api.put(place, {"health": wanted})
-        orders = load(lab.run_dir / "state" / f"{DIRECTOR}.health.json").orders.values()
+        orders = load(lab.run_dir / "state" / f"{DIRECTOR}.health.json").overrides.values()
         healths.append(next(("up" if order.healthy else "down" for order in orders), None))
 
     assert healths == ["down", "up", None]
@@ -409,7 +409,7 @@ def test_a_device_of_the_checks_that_is_deleted_is_set_up_anew(lab: Lab) -> None
     documentation = (IPv4Interface("192.0.2.1/32"), IPv6Interface("2001:db8::1/128"))
     links.add_addresses(lab.namespace(DIRECTOR), "lo", documentation)
     deleted = lab.within(DIRECTOR, delete)
-    wait_for(lambda: "glbhc0 or the way into it was taken away" in lab.log(DIRECTOR), "it is missed")
+    wait_for(lambda: "glbhc0, or the route into it, was removed" in lab.log(DIRECTOR), "it is missed")
 
     assert lab.within(DIRECTOR, lambda: socket.if_nametoindex("glbhc0")) != deleted
     with without_vip(lab, "proxy3"):

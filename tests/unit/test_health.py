@@ -19,16 +19,14 @@ from glb.config.health import FULL_SIZE, HealthCheckPolicy, Initial
 from glb.config.load import parse_tables
 from glb.config.model import ForwardingTables
 from glb.errors import HealthError
-from glb.health.account import account
-from glb.health.check import Check, Kind, checks_of
-from glb.health.damping import Damped, pause
-from glb.health.gue import echo_reply, echo_request, padded, source_port, tunnelled, with_lifetime
-from glb.health.hold import Hold, hold
-from glb.health.ledger import HISTORY, Ledger, Memory
-from glb.health.memory import decode, encode, load, save
-from glb.health.plan import Probe, plan, without_repetition
-from glb.health.verdict import ProbeHealth, Verdict, reason
-from glb.health.view import HealthView, Source, with_health
+from glb.health.check_plan import Check, CheckKind, PlannedCheck, checks_of, plan_checks, without_repetition
+from glb.health.check_state import CheckHealth, CheckState, pause
+from glb.health.gue import echo_reply, echo_request, padded, source_port, tunnelled, with_usual_ttl
+from glb.health.judge import CheckedHealth, Hold, hold, reason
+from glb.health.report import report_backends
+from glb.health.saved_state import decode, encode, load, save
+from glb.health.state import HISTORY, HealthState, SavedState
+from glb.health.view import HealthSource, HealthView, with_health
 from tests.unit import sources
 
 POLICY = HealthCheckPolicy(rise=2, fall=3)
@@ -38,7 +36,7 @@ A, B, C, D = (IPv4Address(f"10.0.0.{number}") for number in range(1, 5))
 # Damping
 
 
-def damped(start: Damped, results: str, policy: HealthCheckPolicy = POLICY) -> list[bool]:
+def ups_after(start: CheckState, results: str, policy: HealthCheckPolicy = POLICY) -> list[bool]:
     """Up or down after each of the results: + passed, - failed."""
     healths = []
     for result in results:
@@ -50,38 +48,38 @@ def damped(start: Damped, results: str, policy: HealthCheckPolicy = POLICY) -> l
 @pytest.mark.parametrize(
     ("start", "results", "ups"),
     [
-        (Damped(True), "---", "110"),
-        (Damped(True), "--+---", "111110"),
-        (Damped(True), "--+--+--+", "111111111"),
-        (Damped(False), "++", "01"),
-        (Damped(False), "+-++", "0001"),
-        (Damped(False), "---", "000"),
-        (Damped(True), "---++", "11001"),
+        (CheckState(True), "---", "110"),
+        (CheckState(True), "--+---", "111110"),
+        (CheckState(True), "--+--+--+", "111111111"),
+        (CheckState(False), "++", "01"),
+        (CheckState(False), "+-++", "0001"),
+        (CheckState(False), "---", "000"),
+        (CheckState(True), "---++", "11001"),
     ],
 )
 def test_only_results_in_a_row_count_and_the_opposite_one_begins_the_count_anew(
-    start: Damped, results: str, ups: str
+    start: CheckState, results: str, ups: str
 ) -> None:
-    assert damped(start, results) == [up == "1" for up in ups]
+    assert ups_after(start, results) == [up == "1" for up in ups]
 
 
 def test_what_was_never_checked_is_down_and_its_first_pass_lifts_it() -> None:
-    assert not Damped.unchecked(POLICY).up
-    assert damped(Damped.unchecked(POLICY), "+") == [True]
-    assert damped(Damped.unchecked(POLICY), "-++") == [False, False, True]
+    assert not CheckState.unchecked(POLICY).up
+    assert ups_after(CheckState.unchecked(POLICY), "+") == [True]
+    assert ups_after(CheckState.unchecked(POLICY), "-++") == [False, False, True]
 
 
 def test_what_was_never_checked_may_be_taken_for_up_until_it_has_failed_as_often_as_others() -> None:
     trusting = replace(POLICY, initial=Initial.UP)
 
-    assert damped(Damped.unchecked(trusting), "---", trusting) == [True, True, False]
+    assert ups_after(CheckState.unchecked(trusting), "---", trusting) == [True, True, False]
 
 
 @given(st.text("+-", max_size=60), st.integers(1, 5), st.integers(1, 5))
 def test_health_changes_with_the_last_of_so_many_equal_results_and_never_else(
     results: str, rise: int, fall: int
 ) -> None:
-    ups = damped(Damped(True), results, HealthCheckPolicy(rise=rise, fall=fall))
+    ups = ups_after(CheckState(True), results, HealthCheckPolicy(rise=rise, fall=fall))
 
     before = True
     for end, up in enumerate(ups, 1):
@@ -91,7 +89,7 @@ def test_health_changes_with_the_last_of_so_many_equal_results_and_never_else(
 
 def test_one_that_stays_down_is_asked_less_and_less_often_and_at_once_again_when_it_passes() -> None:
     policy = HealthCheckPolicy(interval_ms=400, slow_interval_ms=3000, fall=3)
-    health, pauses = Damped(True), []
+    health, pauses = CheckState(True), []
     for _ in range(8):
         health = health.after(False, policy)
         pauses.append(pause(health, policy, 0))
@@ -103,20 +101,20 @@ def test_one_that_stays_down_is_asked_less_and_less_often_and_at_once_again_when
 def test_a_slow_interval_that_is_shorter_than_the_interval_changes_nothing() -> None:
     policy = HealthCheckPolicy(interval_ms=400, slow_interval_ms=100, fall=1)
 
-    assert pause(Damped(False, failed=9), policy, 0) == 0.4
+    assert pause(CheckState(False, failed=9), policy, 0) == 0.4
 
 
 @given(st.floats(-1, 1))
 def test_jitter_spreads_the_pause_by_its_share_to_either_side(spread: float) -> None:
-    assert 0.36 - 1e-9 <= pause(Damped(True), HealthCheckPolicy(interval_ms=400, jitter=0.1), spread) <= 0.44 + 1e-9
+    assert 0.36 - 1e-9 <= pause(CheckState(True), HealthCheckPolicy(interval_ms=400, jitter=0.1), spread) <= 0.44 + 1e-9
 
 
 # Reasons
 
-GUE = Check(Kind.GUE, A, 19523)
-HTTP = Check(Kind.HTTP, A, 80)
-SIZE, FULL = (Check(Kind.GUE_SIZE, A, 19523, size=size) for size in (1500, FULL_SIZE))
-VIP = Check(Kind.VIP_TCP, A, 80, ip_address("203.0.113.10"))
+GUE = Check(CheckKind.GUE, A, 19523)
+HTTP = Check(CheckKind.HTTP, A, 80)
+SIZE, FULL = (Check(CheckKind.GUE_SIZE, A, 19523, size=size) for size in (1500, FULL_SIZE))
+VIP = Check(CheckKind.VIP_TCP, A, 80, ip_address("203.0.113.10"))
 
 
 @pytest.mark.parametrize(
@@ -145,15 +143,15 @@ VIP = Check(Kind.VIP_TCP, A, 80, ip_address("203.0.113.10"))
     ],
 )
 def test_the_reason_tells_what_fails(found: Mapping[Check, str], told: str) -> None:
-    probed = [
+    checks = [
         (
-            Probe(check, POLICY),
-            ProbeHealth(Damped(up=text[0] not in "-?", checked=text != "?"), text.lstrip("-")),
+            PlannedCheck(check, POLICY),
+            CheckHealth(CheckState(up=text[0] not in "-?", checked=text != "?"), text.lstrip("-")),
         )
         for check, text in found.items()
     ]
 
-    assert reason(probed) == told
+    assert reason(checks) == told
 
 
 @pytest.mark.parametrize(
@@ -171,23 +169,26 @@ def test_the_reason_tells_what_fails(found: Mapping[Check, str], told: str) -> N
 )
 def test_a_reason_contradicts_no_result(found: Mapping[Check, str], told: str) -> None:
     """-: down. +: down, and passes again. !: up, and fails for the first time."""
-    probed = [
+    checks = [
         (
-            Probe(check, POLICY),
-            ProbeHealth(Damped(up=text[0] not in "-+", against=int(text[0] in "+!")), text.lstrip("-+!")),
+            PlannedCheck(check, POLICY),
+            CheckHealth(CheckState(up=text[0] not in "-+", against=int(text[0] in "+!")), text.lstrip("-+!")),
         )
         for check, text in found.items()
     ]
 
-    assert reason(probed) == told
+    assert reason(checks) == told
 
 
 def test_a_host_that_is_dying_is_not_reported_as_a_small_mtu() -> None:
     """The small echo has failed too, though not often enough to be down."""
-    failing = ProbeHealth(Damped(True, against=2, failed=2), "timeout")
-    probed = [(Probe(GUE, POLICY), failing), (Probe(FULL, POLICY), ProbeHealth(Damped(False), "timeout"))]
+    failing = CheckHealth(CheckState(True, against=2, failed=2), "timeout")
+    checks = [
+        (PlannedCheck(GUE, POLICY), failing),
+        (PlannedCheck(FULL, POLICY), CheckHealth(CheckState(False), "timeout")),
+    ]
 
-    assert reason(probed) == "gue_size full: timeout"
+    assert reason(checks) == "gue_size full: timeout"
 
 
 def test_a_gue_check_of_a_size_is_made_beside_the_small_one() -> None:
@@ -203,71 +204,71 @@ def test_a_gue_check_of_a_size_is_made_beside_the_small_one() -> None:
 # Holding
 
 
-def verdicts(fell: Mapping[IPv4Address, float | None], up: Sequence[IPv4Address]) -> dict[Any, Verdict]:
-    down = {address: Verdict(False, True, "timeout", when) for address, when in fell.items()}
-    return down | {address: Verdict(True, True, "", None) for address in up}
+def checked(fell: Mapping[IPv4Address, float | None], up: Sequence[IPv4Address]) -> dict[Any, CheckedHealth]:
+    down = {address: CheckedHealth(False, True, "timeout", when) for address, when in fell.items()}
+    return down | {address: CheckedHealth(True, True, "", None) for address in up}
 
 
 def test_if_more_than_the_share_fails_at_once_those_are_kept_up() -> None:
-    held = hold(verdicts({A: 99.0, B: 99.5, C: 100.0, D: 100.0}, []), 0.75, 2.0, None, 100.0)
+    held = hold(checked({A: 99.0, B: 99.5, C: 100.0, D: 100.0}, []), 0.75, 2.0, None, 100.0)
 
     assert held == Hold(100.0, frozenset({A, B, C, D}))
 
 
 def test_failures_at_once_are_held_however_late_they_are_judged() -> None:
-    held = hold(verdicts({A: 90.0, B: 90.5, C: 90.2}, []), 0.75, 2.0, None, judged=89.0)
+    held = hold(checked({A: 90.0, B: 90.5, C: 90.2}, []), 0.75, 2.0, None, judged=89.0)
 
     assert held == Hold(90.5, frozenset({A, B, C}))
 
 
 def test_if_just_the_share_fails_the_checks_are_believed() -> None:
-    assert hold(verdicts({A: 100.0, B: 100.0, C: 100.0}, [D]), 0.75, 2.0, None, 100.0) is None
+    assert hold(checked({A: 100.0, B: 100.0, C: 100.0}, [D]), 0.75, 2.0, None, 100.0) is None
 
 
 def test_what_had_failed_long_before_stays_down() -> None:
-    held = hold(verdicts({A: 10.0, B: 100.0, C: 100.0, D: None}, []), 0.75, 2.0, None, 100.0)
+    held = hold(checked({A: 10.0, B: 100.0, C: 100.0, D: None}, []), 0.75, 2.0, None, 100.0)
 
     assert held == Hold(100.0, frozenset({B, C}))
 
 
 def test_where_nothing_has_failed_lately_nothing_is_held() -> None:
-    assert hold(verdicts({A: None, B: 10.0}, []), 0.5, 2.0, None, 100.0) is None
+    assert hold(checked({A: None, B: 10.0}, []), 0.5, 2.0, None, 100.0) is None
 
 
 def test_health_is_held_until_enough_pass_again_however_long_it_takes() -> None:
     before = Hold(100.0, frozenset({A, B, C}))
 
-    still = hold(verdicts({A: 99.0, B: 99.0, C: 99.0, D: 500.0}, []), 0.75, 2.0, before, 501.0)
+    still = hold(checked({A: 99.0, B: 99.0, C: 99.0, D: 500.0}, []), 0.75, 2.0, before, 501.0)
 
     assert still == Hold(100.0, frozenset({A, B, C, D}))
-    assert hold(verdicts({A: 99.0, B: 99.0, C: 99.0}, [D]), 0.75, 2.0, still, 502.0) is None
+    assert hold(checked({A: 99.0, B: 99.0, C: 99.0}, [D]), 0.75, 2.0, still, 502.0) is None
 
 
-# The ledger
+# The state
 
 
 class World:
     """Two tables with three backends that are checked by TCP, and a clock."""
 
-    def __init__(self, memory: Memory | None = None) -> None:
+    def __init__(self, saved: SavedState | None = None) -> None:
         self.time = 1000.0
-        self.ledger = Ledger(memory or Memory(), lambda: self.time)
+        self.state = HealthState(saved or SavedState(), lambda: self.time)
         self.follow(tables())
 
     def follow(self, followed: ForwardingTables) -> None:
-        self.ledger.follow(plan([followed], lambda _: None))
-        self.ledger.settle()
+        self.state.follow(plan_checks([followed], lambda _: None))
+        self.state.settle()
 
     def result(self, address: IPv4Address, passed: bool, found: str = "refused") -> None:
         """Lift or drop the checks of a backend."""
-        for probe, known in list(self.ledger.probes.items()):
-            if probe.check.address == address:
-                fell = self.time if known.damped.up and not passed else None if passed else known.fell
-                self.ledger.take(probe, ProbeHealth(Damped(passed), "connects" if passed else found, fell))
-        self.ledger.settle()
+        for planned, known in list(self.state.checks.items()):
+            if planned.check.address == address:
+                fell = self.time if known.state.up and not passed else None if passed else known.fell
+                self.state.update(planned, CheckHealth(CheckState(passed), "connects" if passed else found, fell))
+        self.state.settle()
 
-    def health(self, address: IPv4Address, table: str = "one") -> tuple[bool, Source] | None:
-        known = self.ledger.health(table, address)
+    def health(self, address: IPv4Address, table: str = "one") -> tuple[bool, HealthSource] | None:
+        known = self.state.health(table, address)
         return None if known is None else (known.healthy, known.source)
 
 
@@ -294,22 +295,22 @@ def all_up() -> World:
 
 
 def test_the_same_check_of_several_tables_is_asked_once() -> None:
-    assert len(World().ledger.probes) == 3
+    assert len(World().state.checks) == 3
 
 
 def test_the_same_check_by_another_policy_is_one_of_its_own() -> None:
     world = World()
     world.follow(tables(healthchecks={"tcp": 80, "interval_ms": 50}))
 
-    assert len(world.ledger.probes) == 4
+    assert len(world.state.checks) == 4
 
 
 def test_of_several_editions_of_a_table_each_backend_is_checked_once_as_the_first_has_it() -> None:
     newer, older = tables(healthchecks={"tcp": 81}), tables(ip=str(D), healthchecks={"tcp": 82})
-    made = plan(without_repetition([newer, older, newer]), lambda _: None)
+    made = plan_checks(without_repetition([newer, older, newer]), lambda _: None)
 
     assert [table.name for table in made.tables] == ["one", "two"]
-    assert [(b.address, [p.check.port for p in b.probes]) for b in made.tables[0].backends] == [
+    assert [(b.address, [p.check.port for p in b.checks]) for b in made.tables[0].backends] == [
         (A, [81]),
         (B, [80]),
         (C, [80]),
@@ -325,7 +326,7 @@ def test_an_inactive_backend_is_not_checked() -> None:
 
     assert world.health(A) is None
     assert [
-        p.check.address for p in plan([tables(state="inactive")], lambda _: None).tables[0].backends[0].probes
+        p.check.address for p in plan_checks([tables(state="inactive")], lambda _: None).tables[0].backends[0].checks
     ] == []
 
 
@@ -333,13 +334,13 @@ def test_a_backend_without_checks_is_as_healthy_as_the_file_says() -> None:
     world = World()
     world.follow(tables(healthy=False, healthchecks={}))
 
-    assert world.health(A) == (False, Source.FILE)
+    assert world.health(A) == (False, HealthSource.FILE)
 
 
 def test_a_check_that_cannot_be_made_here_is_left_out_and_told_of() -> None:
-    made = plan([tables()], lambda check: "no way" if check.address == A else None)
+    made = plan_checks([tables()], lambda check: "no way" if check.address == A else None)
 
-    assert made.tables[0].backends[0].probes == ()
+    assert made.tables[0].backends[0].checks == ()
     assert made.impossible() == {"one: 10.0.0.1: tcp 80: no way", "two: 10.0.0.1: tcp 80: no way"}
 
 
@@ -348,7 +349,7 @@ def test_health_outlives_a_reload_also_of_a_new_table_and_by_another_policy() ->
     world.result(B, False)
     world.follow(tables(healthchecks={"tcp": 80, "fall": 7}))
 
-    assert [world.health(address) for address in (A, B)] == [(True, Source.CHECKS), (False, Source.CHECKS)]
+    assert [world.health(address) for address in (A, B)] == [(True, HealthSource.CHECKS), (False, HealthSource.CHECKS)]
 
 
 def test_each_change_is_remembered_with_its_time_and_reason_and_the_oldest_are_forgotten() -> None:
@@ -357,7 +358,7 @@ def test_each_change_is_remembered_with_its_time_and_reason_and_the_oldest_are_f
         world.time += 1
         world.result(A, number % 2 == 1, "timeout")
 
-    changes = world.ledger.history("one", A)
+    changes = world.state.history("one", A)
 
     assert len(changes) == HISTORY
     assert (changes[0].when, changes[0].healthy, changes[0].reason) == (1001.0, False, "tcp 80: timeout")
@@ -400,14 +401,14 @@ def test_only_backends_that_come_later_are_logged_when_they_are_first_up(
 def test_what_is_set_from_outside_counts_until_it_is_left_to_the_checks_again() -> None:
     world = all_up()
 
-    world.ledger.set("one", A, False, "disk change")
-    assert world.health(A) == (False, Source.SET)
-    assert world.health(A, "two") == (True, Source.CHECKS)
+    world.state.set("one", A, False, "disk change")
+    assert world.health(A) == (False, HealthSource.SET)
+    assert world.health(A, "two") == (True, HealthSource.CHECKS)
     world.result(A, False)
     world.result(A, True)
-    assert world.health(A) == (False, Source.SET)
-    world.ledger.set("one", A, None, "")
-    assert world.health(A) == (True, Source.CHECKS)
+    assert world.health(A) == (False, HealthSource.SET)
+    world.state.set("one", A, None, "")
+    assert world.health(A) == (True, HealthSource.CHECKS)
 
 
 @pytest.mark.parametrize(
@@ -419,7 +420,7 @@ def test_what_is_set_from_outside_counts_until_it_is_left_to_the_checks_again() 
 )
 def test_what_is_not_there_cannot_be_set(table: str, address: IPv4Address, told: str) -> None:
     with pytest.raises(HealthError) as caught:
-        World().ledger.set(table, address, True, "")
+        World().state.set(table, address, True, "")
 
     assert str(caught.value) == told
 
@@ -432,26 +433,26 @@ def test_a_table_whose_backends_all_fail_is_held_and_let_go_when_one_returns() -
     world.time += 1000
     world.result(C, True)
 
-    assert held == [(True, Source.HELD)] * 3
+    assert held == [(True, HealthSource.HELD)] * 3
     assert [world.health(address) for address in (A, B, C)] == [
-        (False, Source.CHECKS),
-        (False, Source.CHECKS),
-        (True, Source.CHECKS),
+        (False, HealthSource.CHECKS),
+        (False, HealthSource.CHECKS),
+        (True, HealthSource.CHECKS),
     ]
 
 
 def test_a_table_is_cut_off_while_nothing_but_the_hold_keeps_backends_up() -> None:
     world = all_up()
     for address in (A, B, C):
-        assert world.ledger.cut_off() == frozenset()
+        assert world.state.cut_off() == frozenset()
         world.result(address, False)
-    assert world.ledger.cut_off() == {"one", "two"}
-    assert world.ledger.held()[:2] == (("one", A, "tcp 80: refused"), ("one", B, "tcp 80: refused"))
+    assert world.state.cut_off() == {"one", "two"}
+    assert world.state.held()[:2] == (("one", A, "tcp 80: refused"), ("one", B, "tcp 80: refused"))
 
-    world.ledger.set("one", A, True, "known to serve")
-    assert world.ledger.cut_off() == {"two"}
+    world.state.set("one", A, True, "known to serve")
+    assert world.state.cut_off() == {"two"}
     world.result(C, True)
-    assert world.ledger.cut_off() == frozenset()
+    assert world.state.cut_off() == frozenset()
 
 
 def test_a_table_that_holds_while_a_backend_passes_is_not_cut_off() -> None:
@@ -460,38 +461,38 @@ def test_a_table_that_holds_while_a_backend_passes_is_not_cut_off() -> None:
     for address in (A, B):
         world.result(address, False)
 
-    assert world.health(A) == (True, Source.HELD)
-    assert world.ledger.cut_off() == frozenset()
+    assert world.health(A) == (True, HealthSource.HELD)
+    assert world.state.cut_off() == frozenset()
 
 
 def test_what_is_set_down_does_not_count_as_failed() -> None:
     world = all_up()
-    world.ledger.set("one", A, False, "disk change")
+    world.state.set("one", A, False, "disk change")
     world.result(B, False)
 
-    assert world.health(B) == (False, Source.CHECKS)
-    assert world.ledger.hold("one") is None
+    assert world.health(B) == (False, HealthSource.CHECKS)
+    assert world.state.hold("one") is None
 
 
 def test_a_copy_for_another_thread_stays_as_it_was() -> None:
     world = all_up()
     world.follow(tables(state="inactive"))
-    world.ledger.set("one", B, False, "disk change")
-    before = world.ledger.memory()
+    world.state.set("one", B, False, "disk change")
+    before = world.state.saved()
 
-    copy = world.ledger.copy()
-    world.ledger.set("one", B, None, "")
+    copy = world.state.copy()
+    world.state.set("one", B, None, "")
     for address in (A, B, C):
         world.result(address, False)
 
-    assert copy.memory() == before != world.ledger.memory()
+    assert copy.saved() == before != world.state.saved()
 
 
 def test_the_account_tells_what_each_check_found_last() -> None:
     world = all_up()
     world.result(A, False, "timeout")
 
-    told = next(account(world.ledger))
+    told = next(report_backends(world.state))
 
     assert (told.table, told.address, told.state, told.healthy, told.source) == (
         "one",
@@ -510,7 +511,7 @@ def test_the_views_health_takes_the_place_of_the_files() -> None:
     world = all_up()
     world.result(B, False)
 
-    over = with_health(tables(), world.ledger.view())
+    over = with_health(tables(), world.state.view())
 
     assert [backend.healthy for backend in over.tables[0].backends] == [True, False, True]
     assert over.tables[0].backends[0] == tables().tables[0].backends[0]
@@ -539,16 +540,16 @@ def test_all_that_is_known_outlives_a_restart(tmp_path: Path) -> None:
     world = all_up()
     for address in (A, B, C):
         world.result(address, False)
-    world.ledger.set("two", C, True, "trust me")
+    world.state.set("two", C, True, "trust me")
     path = tmp_path / "state" / "health.json"
 
-    save(path, world.ledger.memory())
+    save(path, world.state.saved())
     after = World(load(path))
 
-    assert after.ledger.memory() == world.ledger.memory()
-    assert after.ledger.view() == world.ledger.view()
-    assert after.health(A) == (True, Source.HELD)
-    assert after.health(C, "two") == (True, Source.SET)
+    assert after.state.saved() == world.state.saved()
+    assert after.state.view() == world.state.view()
+    assert after.health(A) == (True, HealthSource.HELD)
+    assert after.health(C, "two") == (True, HealthSource.SET)
 
 
 @pytest.mark.parametrize(
@@ -561,13 +562,13 @@ def test_a_state_that_cannot_be_read_is_left_aside_and_told_of(
     path = tmp_path / "health.json"
     path.write_text(content)
 
-    assert load(path) == Memory()
+    assert load(path) == SavedState()
     assert str(path) in caplog.text
 
 
 @given(st.data())
 def test_a_half_written_state_is_never_taken_for_a_whole_one(data: st.DataObject) -> None:
-    whole = encode(all_up().ledger.memory())
+    whole = encode(all_up().state.saved())
     half = whole[: data.draw(st.integers(0, len(whole) - 3))]
 
     with pytest.raises(json.JSONDecodeError):
@@ -575,7 +576,7 @@ def test_a_half_written_state_is_never_taken_for_a_whole_one(data: st.DataObject
 
 
 def test_no_state_is_no_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert load(tmp_path / "none.json") == Memory()
+    assert load(tmp_path / "none.json") == SavedState()
     assert caplog.text == ""
 
 
@@ -619,7 +620,7 @@ def test_an_echo_reply_tells_from_whom_and_to_which_request() -> None:
     ids=["IPv4", "IPv6"],
 )
 def test_a_packet_gets_its_hops_to_live_in_the_tunnel(before: Packet, after: Packet) -> None:
-    assert with_lifetime(bytes(before)) == bytes(after)
+    assert with_usual_ttl(bytes(before)) == bytes(after)
 
 
 def test_a_tunnelled_packet_is_known_by_its_tcp_source_port() -> None:

@@ -9,8 +9,8 @@ from glb.daemon.lane import Lane
 from glb.director import api as director_api
 from glb.director.announcer import Announcer
 from glb.director.health import Keeper
-from glb.health.ledger import Memory
 from glb.health.monitor import Monitor
+from glb.health.state import SavedState
 from glb.proxy import api as proxy_api
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -18,7 +18,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_the_directors_api_is_written_out_as_it_is() -> None:
     """After a change: glbctl director openapi > docs/openapi.json"""
-    keeper = Keeper(Monitor(Memory()), Path(os.devnull), Lane("none"))
+    keeper = Keeper(Monitor(SavedState()), Path(os.devnull), Lane("none"))
     api = director_api.create_api(None, None, Announcer((), keep=False), keeper)
 
     assert json.loads((DOCS / "openapi.json").read_text()) == api.openapi()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Asking: one check, one answer. Every connection is a new one, and is ended by a reset.
+"""Makes single checks. Each check opens a new connection, and ends it with a reset.
 
-The reset leaves no TIME-WAIT behind: not here, where the ports of a busy director would run out, nor at the backend.
+A reset leaves no socket in TIME-WAIT: neither at the backend nor on a busy director, whose ports would run out.
 """
 
 import asyncio
@@ -18,9 +18,8 @@ from yarl import URL
 
 from glb.config.model import Address
 from glb.errors import HealthError
-from glb.health.check import Check, Kind
+from glb.health.check_plan import Check, CheckKind, WhyNot
 from glb.health.echo import Echoes
-from glb.health.plan import WhyNot
 from glb.health.result import Result, failure, short
 from glb.health.vip_tunnel import VipTunnel
 from glb.network.interface import local_addresses
@@ -32,32 +31,35 @@ _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _DISCARD_PORT = 9
 _CONNECTS = Result(True, "connects")
 
-_asked: ContextVar[Check] = ContextVar("asked")
-"""The check that the running task asks: aiohttp wants new sockets, and cannot tell for which check."""
+_current: ContextVar[Check] = ContextVar("current")
+"""The check of the running task. aiohttp's socket factory does not receive it."""
 
 
-class Asker:
-    """Asks backends from the director's own address, `source`."""
+class Checker:
+    """Makes checks from the director's own address, `source`."""
 
     def __init__(self, source: IPv4Address) -> None:
         self.source = source
         self.mtu: int | None = None
-        """The most bytes of a tunnel's packet that the configuration allows, however large a check is to be."""
+        """The configured maximum size of a tunnelled packet in bytes, to which a larger `gue_size` is reduced."""
         self._echoes: Echoes | None = None
         self._tunnel: VipTunnel | None = None
         self._http: aiohttp.ClientSession | None = None
-        self._ways: dict[Kind, Callable[[Check], Awaitable[Result]]] = {
-            Kind.GUE: self._ask_gue,
-            Kind.GUE_SIZE: self._ask_gue,
-            Kind.TCP: self._ask_tcp,
-            Kind.VIP_TCP: self._ask_tcp,
-            Kind.HTTP: self._ask_http,
-            Kind.HTTPS: self._ask_http,
-            Kind.VIP_HTTP: self._ask_http,
+        self._methods: dict[CheckKind, Callable[[Check], Awaitable[Result]]] = {
+            CheckKind.GUE: self._check_gue,
+            CheckKind.GUE_SIZE: self._check_gue,
+            CheckKind.TCP: self._check_tcp,
+            CheckKind.VIP_TCP: self._check_tcp,
+            CheckKind.HTTP: self._check_http,
+            CheckKind.HTTPS: self._check_http,
+            CheckKind.VIP_HTTP: self._check_http,
         }
 
-    async def get_ready(self, tunnel: bool) -> WhyNot:
-        """Look around, and set up the way to the VIPs if it is wanted. Returns what tells of impossible checks."""
+    async def prepare(self, tunnel: bool) -> WhyNot:
+        """Read this host's addresses, and set up the tunnel to the VIPs if it is needed.
+
+        Returns a function that returns why a check cannot be made on this host.
+        """
         here = await asyncio.to_thread(local_addresses)
         refused = await self._open_tunnel() if tunnel and self.source in here else None
 
@@ -67,29 +69,29 @@ class Asker:
                 return f"{self.source} (outbound_src_ip) is not an address of this host"
             if vip is None:
                 return None
-            if _is_this_hosts(vip):
-                return f"{vip} is local to this host (`ip route get {vip}`), which its packets would not leave"
+            if _is_local(vip):
+                return f"{vip} is local to this host (`ip route get {vip}`), so the packets would not leave it"
             if self._source_for(vip) is None:
-                return f"this host has no way to {vip}"
+                return f"this host has no route to {vip}"
             return refused
 
         def why_not(check: Check) -> str | None:
-            tunnelled = check.kind in (Kind.GUE, Kind.GUE_SIZE) or check.vip is not None
+            tunnelled = check.kind in (CheckKind.GUE, CheckKind.GUE_SIZE) or check.vip is not None
             return why_not_through_tunnel(check.vip) if tunnelled else None
 
         return why_not
 
-    async def ask(self, check: Check) -> Result:
-        """What a backend answers; the time limit is the caller's. Errors of the network are answers too."""
+    async def run(self, check: Check) -> Result:
+        """Make a check. The caller sets the time limit. An error of the network is a result as well."""
         try:
-            return await self._ways[check.kind](check)
+            return await self._methods[check.kind](check)
         except (OSError, MemoryError, aiohttp.ClientError) as error:
             return _failure(error)
 
     async def why_lost(self, check: Check, since: float) -> Result | None:
-        """Why a failed check's packets may not have left this host; None if they have, as far as is known.
+        """Why the packets of a failed check may not have left this host; None if they probably have.
 
-        since: the check's begin, by time.monotonic(). A result never counts.
+        since: the start of the check, by time.monotonic(). The result does not count against the backend.
         """
         if self._tunnel is None or check.vip is None:
             return None
@@ -104,7 +106,7 @@ class Asker:
             await self._tunnel.close()
 
     async def _open_tunnel(self) -> str | None:
-        """Why that does not work; None if it does."""
+        """The reason if the tunnel cannot be set up, otherwise None."""
         if self._tunnel is None:
             try:
                 self._tunnel = await VipTunnel.open(self.source)
@@ -112,30 +114,30 @@ class Asker:
                 return str(error)
         return None
 
-    async def _ask_gue(self, check: Check) -> Result:
-        assert isinstance(check.address, IPv4Address)  # a director refuses other backends
+    async def _check_gue(self, check: Check) -> Result:
+        assert isinstance(check.address, IPv4Address)  # a director refuses backends of IPv6
         if self._echoes is None:
             self._echoes = Echoes(self.source)
         size = check.size if check.size is None or self.mtu is None else min(check.size, self.mtu)
-        return await self._echoes.ask(check.address, check.port, size)
+        return await self._echoes.ping(check.address, check.port, size)
 
-    async def _ask_tcp(self, check: Check) -> Result:
+    async def _check_tcp(self, check: Check) -> Result:
         with self._new_socket(check) as connection:
             await asyncio.get_running_loop().sock_connect(connection, (str(check.target), check.port))
         return _CONNECTS
 
-    async def _ask_http(self, check: Check) -> Result:
+    async def _check_http(self, check: Check) -> Result:
         if self._http is None:
             self._http = self._new_session()
-        _asked.set(check)
+        _current.set(check)
         async with self._http.get(
             _url(check),
             headers={} if check.host is None else {"Host": check.host},
             allow_redirects=False,
             ssl=check.verify,
-            server_hostname=_name_of(check.host) if check.kind is Kind.HTTPS and check.host else None,
-        ) as answer:
-            status = answer.status
+            server_hostname=_name_of(check.host) if check.kind is CheckKind.HTTPS and check.host else None,
+        ) as response:
+            status = response.status
         passed = any(first <= status <= last for first, last in check.statuses)
         return Result(passed, f"status {status}")
 
@@ -149,55 +151,55 @@ class Asker:
         )
 
     def _socket_for_aiohttp(self, _: Any) -> socket.socket:
-        return self._new_socket(_asked.get())
+        return self._new_socket(_current.get())
 
     def _new_socket(self, check: Check) -> socket.socket:
         connection = socket.socket(_FAMILY[check.target.version], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
             if check.vip is not None:
-                self._lead_through_tunnel(connection, check.vip, check.address)
+                self._route_through_tunnel(connection, check.vip, check.address)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _lead_through_tunnel(self, connection: socket.socket, vip: Address, backend: Address) -> None:
+    def _route_through_tunnel(self, connection: socket.socket, vip: Address, backend: Address) -> None:
         source = self._source_for(vip)
         if self._tunnel is None or source is None:
-            raise OSError(f"this host has no way to {vip} any more")
+            raise OSError(f"this host no longer has a route to {vip}")
         self._tunnel.prepare(connection, vip, source, backend)
 
     def _source_for(self, vip: Address) -> Address | None:
-        """The address of this host to which a VIP's answers find back; None if there is none of its family."""
+        """The address of this host from which to connect to a VIP; None if there is none of its family."""
         if vip.version == 4:
             return self.source
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as route:
             try:
-                route.connect((str(vip), _DISCARD_PORT))  # sends nothing: the kernel only chooses a source
+                route.connect((str(vip), _DISCARD_PORT))  # sends no packet, but selects a source address
             except OSError:
                 return None
             return ip_address(route.getsockname()[0])
 
 
-def _is_this_hosts(address: Address) -> bool:
+def _is_local(address: Address) -> bool:
     with open_rtnetlink() as netlink:
         return is_local(netlink, address)
 
 
 def _url(check: Check) -> URL:
-    scheme = "https" if check.kind is Kind.HTTPS else "http"
+    scheme = "https" if check.kind is CheckKind.HTTPS else "http"
     host = f"[{check.target}]" if check.target.version == 6 else str(check.target)
     return URL(f"{scheme}://{host}:{check.port}{check.uri}", encoded=True)
 
 
 def _name_of(host: str) -> str:
-    """A Host header without the port."""
+    """A Host header without its port."""
     return host if host.endswith("]") or ":" not in host else host.rpartition(":")[0]
 
 
 def _failure(error: Exception) -> Result:
-    """aiohttp wraps what the system says; what is not wrapped is about the answer itself."""
+    """The result for an error of aiohttp, which wraps errors of the system; other errors concern the answer itself."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return failure(error.certificate_error)
     if isinstance(error, aiohttp.ClientConnectorError):

@@ -23,11 +23,11 @@ from aiohttp import web
 from glb.config.health import DEFAULT_STATUSES
 from glb.config.load import parse_tables
 from glb.config.model import ForwardingTables
-from glb.health.asker import Asker
-from glb.health.check import Check, Kind
-from glb.health.ledger import Memory
+from glb.health.check_plan import Check, CheckKind
+from glb.health.checker import Checker
 from glb.health.monitor import Monitor
 from glb.health.result import Result, failure
+from glb.health.state import SavedState
 from tests.unit import sources
 
 HERE = IPv4Address("127.0.0.1")
@@ -35,7 +35,7 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 def http(port: int, **changes: object) -> Check:
-    return replace(Check(Kind.HTTP, HERE, port, statuses=DEFAULT_STATUSES), **changes)  # type: ignore[arg-type]
+    return replace(Check(CheckKind.HTTP, HERE, port, statuses=DEFAULT_STATUSES), **changes)  # type: ignore[arg-type]
 
 
 @asynccontextmanager
@@ -52,11 +52,11 @@ async def served(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIt
 
 
 async def ask(check: Check) -> Result:
-    asker = Asker(HERE)
+    checker = Checker(HERE)
     try:
-        return await asker.ask(check)
+        return await checker.run(check)
     finally:
-        await asker.close()
+        await checker.close()
 
 
 def answering(status: int) -> Handler:
@@ -143,8 +143,8 @@ def test_what_is_no_answer_is_told(
     assert result.found.isprintable()
 
 
-@pytest.mark.parametrize("kind", [Kind.TCP, Kind.HTTP])
-def test_a_closed_port_refuses(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [CheckKind.TCP, CheckKind.HTTP])
+def test_a_closed_port_refuses(kind: CheckKind) -> None:
     with socket.socket() as reserved:
         reserved.bind((str(HERE), 0))
         port = reserved.getsockname()[1]
@@ -154,7 +154,7 @@ def test_a_closed_port_refuses(kind: Kind) -> None:
 
 def test_a_port_that_listens_connects() -> None:
     with socket.create_server((str(HERE), 0)) as server:
-        result = asyncio.run(ask(Check(Kind.TCP, HERE, server.getsockname()[1])))
+        result = asyncio.run(ask(Check(CheckKind.TCP, HERE, server.getsockname()[1])))
 
     assert result == Result(True, "connects")
 
@@ -165,7 +165,7 @@ def test_no_connection_of_a_check_lingers() -> None:
     async def run() -> int:
         async with served(answering(200)) as port:
             await ask(http(port))
-            await ask(Check(Kind.TCP, HERE, port))
+            await ask(Check(CheckKind.TCP, HERE, port))
             return port
 
     port = f":{asyncio.run(run()):04X}"
@@ -198,23 +198,23 @@ def test_https_looks_at_the_certificate_if_told_to(certificate: ssl.SSLContext, 
 
     async def run() -> Result:
         async with served(answering(204), certificate) as port:
-            return await ask(http(port, kind=Kind.HTTPS, verify=verify, host="www.example.com:8443"))
+            return await ask(http(port, kind=CheckKind.HTTPS, verify=verify, host="www.example.com:8443"))
 
     assert asyncio.run(run()) == expected
     assert names == ["www.example.com"]
 
 
 def test_tls_where_there_is_none_is_told() -> None:
-    assert result_of(answering(200), kind=Kind.HTTPS).found.startswith("TLS: ")
+    assert result_of(answering(200), kind=CheckKind.HTTPS).found.startswith("TLS: ")
 
 
 def why_not(check: Check, source: str = "127.0.0.1") -> str | None:
     async def run() -> str | None:
-        asker = Asker(IPv4Address(source))
+        checker = Checker(IPv4Address(source))
         try:
-            return (await asker.get_ready(tunnel=False))(check)
+            return (await checker.prepare(tunnel=False))(check)
         finally:
-            await asker.close()
+            await checker.close()
 
     return asyncio.run(run())
 
@@ -222,13 +222,13 @@ def why_not(check: Check, source: str = "127.0.0.1") -> str | None:
 @pytest.mark.parametrize(
     ("check", "source", "told"),
     [
-        (Check(Kind.GUE, HERE, 19523), "127.0.0.1", None),
-        (Check(Kind.GUE, HERE, 19523), "192.0.2.9", "192.0.2.9 (outbound_src_ip) is not an address of this host"),
-        (Check(Kind.TCP, HERE, 80), "192.0.2.9", None),
+        (Check(CheckKind.GUE, HERE, 19523), "127.0.0.1", None),
+        (Check(CheckKind.GUE, HERE, 19523), "192.0.2.9", "192.0.2.9 (outbound_src_ip) is not an address of this host"),
+        (Check(CheckKind.TCP, HERE, 80), "192.0.2.9", None),
         (
-            Check(Kind.VIP_TCP, HERE, 80, ip_address("127.0.0.1")),
+            Check(CheckKind.VIP_TCP, HERE, 80, ip_address("127.0.0.1")),
             "127.0.0.1",
-            "127.0.0.1 is local to this host (`ip route get 127.0.0.1`), which its packets would not leave",
+            "127.0.0.1 is local to this host (`ip route get 127.0.0.1`), so the packets would not leave it",
         ),
     ],
 )
@@ -241,7 +241,7 @@ def test_a_timeout_counts_only_if_the_daemon_had_the_time_to_look() -> None:
         await reader.read()
 
     async def run() -> tuple[bool, bool]:
-        monitor = Monitor(Memory())
+        monitor = Monitor(SavedState())
         async with await listening(hang) as server:
             await monitor.follow([hanging(server.sockets[0].getsockname()[1])], HERE)
             while monitor.not_counted < 5:
@@ -261,17 +261,17 @@ def test_without_descriptors_no_check_counts(kind: str) -> None:
     """A check that needs one cannot be made; the backend stays as it was, and recovers its checks with them."""
 
     async def run() -> tuple[bool, str | None, str | None]:
-        monitor = Monitor(Memory())
+        monitor = Monitor(SavedState())
         async with served(answering(200)) as port:
             await monitor.follow([hanging(port, kind)], HERE)
             with no_descriptors():
                 while monitor.not_counted < 10:
                     await asyncio.sleep(0.01)
-                while_short = is_up(monitor), monitor.own_want
-            while monitor.own_want is not None:
+                while_short = is_up(monitor), monitor.local_fault
+            while monitor.local_fault is not None:
                 await asyncio.sleep(0.01)
             await monitor.close()
-        return *while_short, monitor.own_want
+        return *while_short, monitor.local_fault
 
     up, want, afterwards = asyncio.run(asyncio.wait_for(run(), 30))
     assert up
@@ -320,5 +320,5 @@ def hanging(port: int, kind: str = "http") -> ForwardingTables:
 
 
 def is_up(monitor: Monitor) -> bool:
-    [health] = monitor.ledger.probes.values()
-    return health.damped.up
+    [health] = monitor.state.checks.values()
+    return health.state.up
