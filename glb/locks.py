@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from glb.errors import LockError, LockHeldError
-from glb.places import run_dir
+from glb.paths import run_dir
 
 WAIT_SECONDS = 10.0
 """That a lock is waited for, unless said otherwise."""

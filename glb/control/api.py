@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from aiohttp import web
 
 from glb import __version__
-from glb.control.costly import Background, Costly
+from glb.control.background import Background, Costly
 from glb.control.openapi import describe
 from glb.control.routes import From, Route, Text
 from glb.control.seats import source_of

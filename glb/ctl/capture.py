@@ -13,8 +13,7 @@ from rich.text import Text
 from glb.capture.told import to_line
 from glb.capture.wish import MAX_BYTES, parse
 from glb.ctl.output import Format, Output, console
-from glb.ctl.visit_text import decision, heading
-from glb.ctl.watch import Count, Interfaces, Seconds, nobody_reads, watch
+from glb.ctl.watch import Count, Interfaces, Seconds, decision, heading, nobody_reads, watch
 
 if TYPE_CHECKING:  # at run time where it is needed: it brings in scapy, which is slow to come
     from glb.capture.story import Story

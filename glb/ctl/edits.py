@@ -5,6 +5,8 @@ Where a director runs that follows the table file, it makes the edit, in one ste
 the file is edited here, and the plan is made under the file's lock.
 """
 
+import os
+import pwd
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,13 +21,11 @@ from glb.config.edit import Action, Change, Edit, edit_file, revise
 from glb.config.load import load_tables, read_text
 from glb.config.model import Bind
 from glb.ctl import complete
-from glb.ctl.author import by, local_author
-from glb.ctl.clearance import Asking, Cleared, announce_cleared, clear
+from glb.ctl.connections import Asking, Cleared, announce_cleared, clear
 from glb.ctl.output import Format, console, warn
-from glb.ctl.plan import render_findings
-from glb.ctl.planning import binds_of, plan_of_edit
-from glb.ctl.takeover import Outcome, await_takeover, directors_with, require_agreement
-from glb.ctl.which import client_of
+from glb.ctl.plan import binds_of, plan_of_edit, render_findings
+from glb.ctl.reload import ReloadResult, await_reload, require_agreement
+from glb.ctl.targets import client_of, directors_with
 from glb.daemon.report import Report
 from glb.director.beside import describe_left_behind, left_behind
 from glb.errors import GlbError, HistoryError
@@ -74,7 +74,7 @@ class Made:
     changes: tuple[Change, ...]
     plan: Plan
     cleared: tuple[Cleared, ...]
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[ReloadResult, ...]
 
     @property
     def changed(self) -> bool:
@@ -120,7 +120,7 @@ class _Planned:
 
     changes: tuple[Change, ...]
     plan: Plan
-    directors: tuple[Outcome, ...] = ()
+    directors: tuple[ReloadResult, ...] = ()
 
 
 _planned = TypeAdapter(_Planned)
@@ -150,7 +150,7 @@ def _by_director(report: Report, wish: Wish, asking: Asking, timeout: float) -> 
     cleared = _require_clearance(planned.plan, binds_of(report), wish.force, asking)
     consent = _consent(planned.plan, asking, cleared)
     done = _planned.validate_python(client.post("/v1/tables/backends", {**body, **consent, **by("")}))
-    outcomes = await_takeover(wish.path, timeout)
+    outcomes = await_reload(wish.path, timeout)
     return Made(wish.path, done.changes, done.plan, cleared, tuple(outcomes))
 
 
@@ -213,3 +213,22 @@ def _announce(edit: Edit) -> None:
 
 def _all_binds(path: Path) -> list[Bind]:
     return [bind for table in load_tables(path).tables for bind in table.binds]
+
+
+def by(note: str) -> dict[str, str | None]:
+    """What the API takes about a change's author: for whom root acts, as sudo tells it, and what the change is for.
+
+    Who is not root is known to the daemon by the connection.
+    """
+    return {"author": os.environ.get("SUDO_USER"), "note": note}
+
+
+def local_author() -> str:
+    """The name of the user of this process, or of the one for whom root acts; the number of one without a name."""
+    uid = os.geteuid()
+    if uid == 0 and (user := os.environ.get("SUDO_USER")):
+        return user
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

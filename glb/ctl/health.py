@@ -15,7 +15,7 @@ from rich.text import Text
 from glb.control.client import Client
 from glb.ctl import complete
 from glb.ctl.output import Format, Output, emit, grid
-from glb.ctl.takeover import running_directors
+from glb.ctl.targets import running_directors
 from glb.errors import GlbError
 
 Name = Annotated[str, typer.Argument(metavar="TABLE", autocompletion=complete.tables, help="The table's name.")]

@@ -13,8 +13,7 @@ from rich.table import Table
 
 from glb.config.load import load_director
 from glb.config.model import DirectorConfig, HashFields, Proto
-from glb.ctl.endpoints import parse_endpoint
-from glb.ctl.options import TableArgument
+from glb.ctl.arguments import TableArgument, parse_endpoint
 from glb.ctl.output import Format, Output, emit, grid
 from glb.errors import GlbError
 from glb.hashing.flow import Flow

@@ -10,9 +10,9 @@ from typer.exceptions import TyperException
 
 from glb import __version__
 from glb.ctl import (
+    apply,
     backend,
     capture,
-    changes,
     check,
     director,
     doctor,
@@ -55,10 +55,10 @@ app.add_typer(table.app, name="table", rich_help_panel=_TABLES)
 health.add_to(backend.app)
 app.add_typer(backend.app, name="backend", rich_help_panel=_TABLES)
 app.add_typer(lab.app, name="lab", rich_help_panel=_TRIALS)
-table.app.command("plan")(changes.plan_command)
-table.app.command("apply")(changes.apply_command)
+table.app.command("plan")(apply.plan_command)
+table.app.command("apply")(apply.apply_command)
 table.app.command("history")(history.history_command)
-table.app.command("rollback")(changes.rollback_command)
+table.app.command("rollback")(apply.rollback_command)
 app.command("lookup", rich_help_panel=_TABLES)(lookup.lookup_command)
 app.command("stats", rich_help_panel=_TRAFFIC)(stats.stats_command)
 app.command("top", rich_help_panel=_TRAFFIC)(top.top_command)

@@ -2,16 +2,30 @@
 """How a plan of a change of tables is shown."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from glb.config.bind_text import parse_bind
+from glb.config.edit import Edit
+from glb.config.load import read_file
+from glb.config.model import Bind
 from glb.ctl.output import share
+from glb.ctl.targets import client_of, table_of
+from glb.daemon.report import Report
+from glb.datapath.held import held_tables
+from glb.errors import ConfigError, GlbError, TableError
 from glb.hashing.rendezvous import ROWS
+from glb.history.store import History
+from glb.table.build import load_bytes
+from glb.table.builder import RowBuilder
+from glb.table.digest import digest_of
 from glb.table.findings import Finding, Severity
-from glb.table.plan import Action, BackendPlan, Plan, TableBrief, TablePlan
+from glb.table.plan import Action, BackendPlan, Basis, Plan, TableBrief, TablePlan, plan_change
 
 _ADDED, _CHANGED, _REMOVED, _KEPT = "green", "yellow", "red", "dim"
 _MARKS = {
@@ -108,3 +122,87 @@ def _summary(plan: Plan) -> Text:
     if Severity.MAY_CUT in severities:
         return Text(f"tables: {tables}; it may cut connections that are older", style=_STYLES[Severity.MAY_CUT])
     return Text(f"tables: {tables}; no established connection is cut", style="green")
+
+
+PLAN_SECONDS = 60.0
+
+_plans = TypeAdapter(Plan)
+
+
+def ask_for_plan(report: Report, source: str, name: str, timeout: float = PLAN_SECONDS) -> Plan:
+    """What a director says that loading a source would do; `name` is its file's, for the messages.
+
+    Raises ControlError.
+    """
+    answer = client_of(report, timeout).post("/v1/tables/plan", {"source": source, "name": name})
+    return _plans.validate_python(answer)
+
+
+def plan_between(old: bytes, new: bytes, old_name: str, new_name: str, basis: Basis | None = None) -> Plan:
+    """The same from one file's content to another's, with the health that the files tell.
+
+    Raises ConfigError or TableError.
+    """
+    builder = RowBuilder()
+    return plan_change(load_bytes(old, old_name, builder), load_bytes(new, new_name, builder), basis=basis)
+
+
+def plan_of_edit(edit: Edit) -> Plan:
+    """What an edit does to a file that no director here follows. Raises ConfigError or TableError."""
+    return plan_between(edit.before.encode(), edit.source.encode(), str(edit.path), str(edit.path))
+
+
+def binds_of(report: Report) -> list[Bind]:
+    """The binds that a director has loaded, in the file's order."""
+    return [parse_bind(bind) for table in report.tables for bind in table.binds]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The source of the tables that a datapath holds, and how that is known."""
+
+    source: bytes
+    basis: Basis
+
+
+def held_by(report: Report) -> Held:
+    """What the datapath holds that a director's daemon has left.
+
+    Raises GlbError if none is attached, or what it holds is neither a version of the history nor the file.
+    """
+    digest = held_tables(report.interface)
+    instead = "compare with a file by --against FILE"
+    if digest is None:
+        raise GlbError(
+            f"no director runs on this host, and none is attached to {report.interface}: no tables are in force; "
+            f"{instead}"
+        )
+    held = _version(table_of(report), digest) or _file(table_of(report), digest)
+    if held is None:
+        raise GlbError(
+            f"no director runs on this host; the tables that the datapath of {report.interface} holds "
+            f"({digest[:12]}) are neither in the history of {report.table_file} nor in that file; {instead}"
+        )
+    where = f"which the datapath of {report.interface} holds; no daemon runs, so health is as the files say"
+    return Held(held.source, Basis(f"{held.basis.what}, {where}", digest))
+
+
+def _version(table: Path, digest: str) -> Held | None:
+    """The newest version with these tables whose source was kept."""
+    history = History.of(table)
+    for version in history.listing().versions:
+        source = history.read(version.number).source if version.digest == digest else None
+        if source is not None:
+            what = f"version {version.number} of the history ({version.how} by {version.author}, {version.time})"
+            return Held(source.encode(), Basis(what, digest))
+    return None
+
+
+def _file(table: Path, digest: str) -> Held | None:
+    try:
+        source = read_file(table)
+        if digest_of(source, str(table)) == digest:
+            return Held(source, Basis(f"{table}", digest))
+    except (ConfigError, TableError):
+        pass
+    return None

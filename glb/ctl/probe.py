@@ -12,7 +12,7 @@ from rich.text import Text
 from glb.config.load import load_director, load_proxy
 from glb.config.model import Proto, ProxyConfig
 from glb.ctl import complete
-from glb.ctl.endpoints import parse_endpoint
+from glb.ctl.arguments import parse_endpoint
 from glb.ctl.output import Format, Output, emit, grid
 from glb.daemon.report import Report, reports_here
 from glb.errors import GlbError

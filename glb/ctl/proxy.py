@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from glb.ctl import complete
-from glb.ctl.options import Interface, Keep, Log
+from glb.ctl.arguments import Interface, Keep, Log
 from glb.ctl.output import Format, Output, emit
 from glb.ctl.status import facts_of_role, render
 from glb.daemon.log import LogFormat, set_up_logging

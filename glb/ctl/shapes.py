@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 
 from glb.capture.told import Told
 from glb.control.openapi import Refusal
-from glb.ctl.takeover import Outcome
+from glb.ctl.reload import ReloadResult
 from glb.daemon.report import Report
 from glb.director.announcer import Drained, RoutingStatus
 from glb.director.api_health import HealthReport
@@ -87,7 +87,7 @@ Applied = _model(
     version=Version | None,
     plan=Plan,
     cleared=_list(ClearedBackend),
-    directors=list[Outcome],
+    directors=list[ReloadResult],
     set_aside=SetAside | None,
 )
 
@@ -117,7 +117,7 @@ class Moved(Shape):
     tables: list[Move]
     findings: list[TablesFinding]
     cleared: list[ClearedBackend]
-    directors: list[Outcome]
+    directors: list[ReloadResult]
 
 
 class Wait(Shape):

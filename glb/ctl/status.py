@@ -3,17 +3,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from glb.control.client import Client
 from glb.ctl.output import grid
-from glb.ctl.routing import render_routing, routing_facts
 from glb.daemon.report import Report, all_reports, lives_elsewhere
 from glb.datapath.attachment import is_attached
 from glb.datapath.counters import read_counters
 from glb.datapath.pins import pin_dir
+from glb.errors import ControlError
 
 
 def facts_of_role(role: str, interface: str | None) -> list[dict[str, Any]]:
@@ -31,9 +33,34 @@ def _facts(report: Report) -> dict[str, Any]:
         "running": report.process.is_alive(),
         "attached": attached,
         "pins": str(pin_dir(report.interface)),
-        "routing": routing_facts(report) if report.role == "director" else None,
+        "routing": _routing_facts(report) if report.role == "director" else None,
         "packets": read_counters(report.interface, report.role) if attached else {},
     }
+
+
+def _routing_facts(report: Report) -> dict[str, Any] | None:
+    """What a daemon says of its routing; None of one that does not answer."""
+    if report.socket is None or not report.process.is_alive():
+        return None
+    try:
+        facts: dict[str, Any] = Client(Path(report.socket)).get("/v1/routing")
+    except ControlError:
+        return None
+    return facts
+
+
+def _routing(facts: dict[str, Any]) -> RenderableType:
+    """The lines of `glbctl director status`."""
+    last = facts.get("last_resort", ())  # a daemon that was started before an upgrade reports none
+    marked = (f"{prefix}{' (last resort)' * (prefix in last)}" for prefix in facts["announced"])
+    announced = ", ".join(marked) or "nothing"
+    text = Text(f"{facts['speaker']}, announces {announced}{', draining' if facts['draining'] else ''}")
+    for session in facts["sessions"]:
+        text.append(f"\n{session['peer']}  {session['state']}", "" if session["state"] == "established" else "red")
+    for problem in (*(f"no session carries {prefix}" for prefix in facts["not_carried"]), facts["fault"]):
+        if problem:
+            text.append(f"\n{problem}", "red")
+    return text
 
 
 def render(role: str, daemons: list[dict[str, Any]]) -> RenderableType:
@@ -91,7 +118,7 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
         lines.add_row("  binds", "\n".join(table["binds"]))
         lines.add_row("  backends", _backends(table, facts))
     if facts["routing"] and (facts["routing"]["speaker"] != "none" or facts["routing"]["draining"]):
-        lines.add_row("routing", render_routing(facts["routing"]))
+        lines.add_row("routing", _routing(facts["routing"]))
     packets = {name: count for name, count in facts["packets"].items() if count}
     lines.add_row("packets", "\n".join(f"{count:>12,}  {name}" for name, count in packets.items()) or "none yet")
     return Group(Text(f"{facts['role']} {facts['interface']}", style="bold"), lines)

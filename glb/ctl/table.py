@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from glb.config.load import load_tables
-from glb.ctl.options import TableArgument
+from glb.ctl.arguments import TableArgument
 from glb.ctl.output import Format, Output, emit, grid, share
 from glb.errors import GlbError
 from glb.hashing.rendezvous import ROWS

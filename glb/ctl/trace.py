@@ -4,18 +4,24 @@
 import shlex
 import socket
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from glb.capture.told import Told, to_line
+from glb.capture.told import Inner, Row, Told, to_line
 from glb.capture.wish import Wish, parse
-from glb.ctl.endpoints import parse_endpoint
+from glb.config.model import Proto
+from glb.ctl.arguments import parse_endpoint
 from glb.ctl.host_traces import HostTrace, here, on, tell_all
 from glb.ctl.output import Format, Output, console, errors
-from glb.ctl.visit_text import fitted, paragraph
-from glb.ctl.watch import Count, Interfaces, Seconds, input_has_ended, nobody_reads, watch
+from glb.ctl.watch import Count, Interfaces, Seconds, fitted, input_has_ended, nobody_reads, paragraph, watch
+from glb.daemon.report import read_report, report_path
 from glb.datapath.pins import attached_interfaces
+from glb.director.sources import Loaded, Sources, read
+from glb.hashing.flow import Flow
+from glb.table.lookup import ICMP, lookup
 
 if TYPE_CHECKING:  # at run time where it is needed: it brings in scapy, which is slow to come
     from glb.capture.story import Story
@@ -89,7 +95,6 @@ def _trace_here(
     show: Callable[[Told], None],
     is_over: Callable[[], bool],
 ) -> None:
-    from glb.ctl.rows import TableRows
 
     rows = TableRows()
     host = socket.gethostname()
@@ -134,3 +139,42 @@ def _words(address_keyword: str, port_keyword: str, endpoint: str) -> list[str]:
     """An end of a connection as a part of a filter."""
     address, port = parse_endpoint(endpoint)
     return [f"{address_keyword} {address}", *([f"{port_keyword} {port}"] if port is not None else [])]
+
+
+class TableRows:
+    """Looks rows up in the tables of each director's own files, read once."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Loaded | None] = {}
+
+    def of(self, story: "Story") -> Row | None:
+        """None for a proxy's visit, and for a packet that matches no bind."""
+        visit = story.visit
+        if visit.program != "director" or story.inner is None or story.inner.protocol == "other":
+            return None
+        if visit.interface not in self._loaded:
+            self._loaded[visit.interface] = _files_of(visit.interface)
+        loaded = self._loaded[visit.interface]
+        return _row(loaded, story.inner) if loaded else None
+
+
+def _files_of(interface: str) -> Loaded | None:
+    """None where no report tells the files: a datapath that its daemon has left."""
+    path = report_path(interface)
+    if not path.exists():
+        return None
+    report = read_report(path)
+    return read(Sources(Path(str(report.config_file)), Path(str(report.table_file))))
+
+
+def _row(loaded: Loaded, inner: Inner) -> Row | None:
+    config = loaded.config
+    flow = Flow(ip_address(inner.src), ip_address(inner.dst), inner.src_port or 0, inner.dst_port or 0)
+    found = lookup(
+        loaded.tables,
+        flow,
+        ICMP if inner.protocol == ICMP else Proto(inner.protocol),
+        config.hash_fields,
+        config.alt_hash_fields,
+    )
+    return Row(found.table, str(found.bind), found.row) if found else None

@@ -15,7 +15,7 @@ from typing import Any
 from glb.daemon.durations import NONE_YET, Durations
 from glb.daemon.process import ProcessId
 from glb.errors import ReportError
-from glb.places import run_dir
+from glb.paths import run_dir
 
 _SUFFIX = ".status.json"
 

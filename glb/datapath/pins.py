@@ -16,7 +16,7 @@ from glb.datapath.kernel import object_id
 from glb.datapath.program import Program
 from glb.errors import DatapathError, LockHeldError
 from glb.locks import acquire
-from glb.places import run_dir
+from glb.paths import run_dir
 
 BPFFS = Path("/sys/fs/bpf")
 

@@ -14,7 +14,7 @@ from glb.daemon.lane import Worker
 from glb.director.forwarding import Forwarding
 from glb.director.quiet import packets_taken, wait_until_quiet
 from glb.errors import GlbError
-from glb.places import run_dir
+from glb.paths import run_dir
 from glb.routing.prefixes import last_resorts, not_carried, prefixes_to_announce, unreachable_behind
 from glb.routing.speaker import Session, Speaker
 from glb.routing.speakers import speaker_for

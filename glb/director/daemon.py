@@ -27,7 +27,7 @@ from glb.metrics.exporter import serve_metrics
 from glb.metrics.statsd import tell_statsd
 from glb.network.next_hops import changes
 from glb.network.path_mtu import path_mtus
-from glb.places import state_dir
+from glb.paths import state_dir
 from glb.waiting import wait_for_any
 
 _POLL_SECONDS = 0.25

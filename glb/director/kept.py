@@ -11,7 +11,7 @@ from pathlib import Path
 
 from glb.config.atomic import replace_file
 from glb.director.sources import Contents, Sources
-from glb.places import state_dir
+from glb.paths import state_dir
 
 log = logging.getLogger(__name__)
 

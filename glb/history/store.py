@@ -18,10 +18,10 @@ from pathlib import Path
 from glb.config.atomic import replace_file
 from glb.config.load import GLBD_MAGIC
 from glb.errors import HistoryError, LockError
-from glb.history.announced import announce, announced, withdraw
+from glb.history.intent import announce, announced, withdraw
 from glb.history.version import How, Kept, Origin, Version, decode, encode, file_digest_of
 from glb.locks import acquire
-from glb.places import state_dir
+from glb.paths import state_dir
 
 KEPT = 100
 """Versions that are kept at most, "KEPT_BYTES" permitting."""

@@ -12,10 +12,10 @@ from prometheus_client.registry import Collector
 
 from glb.config.model import Metrics
 from glb.control.api import Api, InBackground
-from glb.control.costly import Costly
-from glb.control.guest import Guest
+from glb.control.background import Costly
 from glb.control.routes import Router, Text
 from glb.control.seats import Limits
+from glb.control.tcp_server import Guest
 from glb.daemon.lane import Worker
 from glb.metrics.families import families
 from glb.metrics.sample import take

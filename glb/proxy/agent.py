@@ -3,8 +3,8 @@
 
 import asyncio
 
-from glb.control.guest import Guest
 from glb.control.seats import Limits
+from glb.control.tcp_server import Guest
 from glb.daemon.lane import Worker
 from glb.proxy.api import AgentSettings, create_api
 from glb.proxy.proxy import Proxy

@@ -9,10 +9,9 @@ import pytest
 from glb.config.bind_text import parse_bind
 from glb.config.load import parse_tables
 from glb.config.model import Table
-from glb.ctl.drain_view import describe
-from glb.drain.agent import Answer
-from glb.drain.binds import wanted_binds
-from glb.drain.progress import HOLDING, OVER, Progress
+from glb.ctl.connections import describe
+from glb.drain.agent import Answer, wanted_binds
+from glb.drain.wait import HOLDING, OVER, Progress
 from tests.unit import sources
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from glb.drain.standing import Standing
+from glb.drain.wait import Standing
 from tests.unit import sources
 
 Raw = dict[str, Any]

@@ -11,7 +11,7 @@ import pytest
 from glb.config.edit import Action
 from glb.config.load import load_tables
 from glb.config.model import State
-from glb.ctl.clearance import Asking
+from glb.ctl.connections import Asking
 from glb.ctl.edits import Made, Wish, make
 from glb.errors import GlbError
 from glb.history.store import History

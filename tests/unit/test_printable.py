@@ -11,7 +11,7 @@ from rich.text import Text
 from glb.capture.told import Told, to_line
 from glb.ctl import history
 from glb.ctl.output import SafeConsole, grid
-from glb.ctl.visit_text import paragraph
+from glb.ctl.watch import paragraph
 from glb.history.version import How, Version
 
 ESCAPES = ("\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\x1b[1A\r", "\u202e")

@@ -6,7 +6,7 @@ import io
 from rich.console import Console
 from rich.text import Text
 
-from glb.ctl.visit_text import fitted
+from glb.ctl.watch import fitted
 
 LINE = Text("    encapsulated to 10.77.0.101, then 10.77.0.102 and 10.77.0.103, tunnel port 35370")
 

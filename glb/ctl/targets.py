@@ -8,7 +8,6 @@ import typer
 
 from glb.control.client import Client
 from glb.ctl import complete
-from glb.ctl.takeover import running_directors
 from glb.daemon.report import Report, all_reports
 from glb.errors import ConfigError, GlbError
 
@@ -20,6 +19,16 @@ Iface = Annotated[
         help="The director of this interface; needed where directors here follow several files.",
     ),
 ]
+
+
+def running_directors() -> list[Report]:
+    """The reports, one an interface, of the directors that run on this host."""
+    return [report for report in all_reports("director") if report.process.is_alive()]
+
+
+def directors_with(table: Path) -> list[Report]:
+    """The same of those that serve from the table file, by whatever name they or the caller know it."""
+    return [report for report in running_directors() if Path(str(report.table_file)).resolve() == table.resolve()]
 
 
 def table_file(source: Path, name: str | None) -> tuple[Path, str | None]:

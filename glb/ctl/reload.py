@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glb.control.client import Client
-from glb.daemon.report import Report, all_reports
+from glb.ctl.targets import directors_with
+from glb.daemon.report import Report
 from glb.errors import ControlError, GlbError
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ReloadResult:
     """Whether a director has loaded the file; if not, why not."""
 
     interface: str
@@ -25,7 +26,7 @@ _AGREEMENT_SECONDS = 5.0  # in which a director that has not seen the newest fil
 _BETWEEN_LOOKS = 0.2
 
 
-def await_takeover(table: Path, timeout: float) -> list[Outcome]:
+def await_reload(table: Path, timeout: float) -> list[ReloadResult]:
     """Make each running director that serves from the table file reload, and wait until it has loaded or refused it.
 
     timeout: seconds for each of them; they are asked at the same time.
@@ -37,16 +38,6 @@ def await_takeover(table: Path, timeout: float) -> list[Outcome]:
         answers = pool.map(lambda daemon: _reload(daemon, timeout), daemons)
         outcomes = [outcome for answer in answers for outcome in answer]
     return sorted(outcomes, key=lambda outcome: outcome.interface)
-
-
-def running_directors() -> list[Report]:
-    """The reports, one an interface, of the directors that run on this host."""
-    return [report for report in all_reports("director") if report.process.is_alive()]
-
-
-def directors_with(table: Path) -> list[Report]:
-    """The same of those that serve from the table file, by whatever name they or the caller know it."""
-    return [report for report in running_directors() if Path(str(report.table_file)).resolve() == table.resolve()]
 
 
 def require_agreement(table: Path) -> None:
@@ -85,9 +76,9 @@ def _daemons_with(table: Path) -> list[list[Report]]:
     return list(daemons.values())
 
 
-def _reload(daemon: list[Report], timeout: float) -> list[Outcome]:
+def _reload(daemon: list[Report], timeout: float) -> list[ReloadResult]:
     client = Client(Path(str(daemon[0].socket)), timeout)
     try:
-        return [Outcome(**answer) for answer in client.post("/v1/reload")]
+        return [ReloadResult(**answer) for answer in client.post("/v1/reload")]
     except ControlError as error:
-        return [Outcome(report.interface, False, str(error)) for report in daemon]
+        return [ReloadResult(report.interface, False, str(error)) for report in daemon]

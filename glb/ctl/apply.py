@@ -13,15 +13,13 @@ from rich.text import Text
 
 from glb.config.load import parse_tables, read_file, read_text
 from glb.config.model import AGENT_PORT
-from glb.ctl.author import by
-from glb.ctl.clearance import AgentPort, Asking, Cleared, MayCut, Wait, announce_cleared, clear
-from glb.ctl.held import held_by
+from glb.ctl.connections import AgentPort, Asking, Cleared, MayCut, Wait, announce_cleared, clear
+from glb.ctl.edits import by
+from glb.ctl.history import ToldPast
 from glb.ctl.output import Format, Output, console, emit, errors, warn
-from glb.ctl.past import ToldPast
-from glb.ctl.plan import plan_facts, render_plan
-from glb.ctl.planning import ask_for_plan, binds_of, plan_between
-from glb.ctl.takeover import Outcome, await_takeover, require_agreement
-from glb.ctl.which import Iface, client_of, last_director, running_director, table_of
+from glb.ctl.plan import ask_for_plan, binds_of, held_by, plan_between, plan_facts, render_plan
+from glb.ctl.reload import ReloadResult, await_reload, require_agreement
+from glb.ctl.targets import Iface, client_of, last_director, running_director, table_of
 from glb.daemon.report import Report
 from glb.errors import GlbError
 from glb.history.version import Version
@@ -148,7 +146,7 @@ class _Applied:
 
     plan: Plan
     version: Version | None
-    directors: tuple[Outcome, ...]
+    directors: tuple[ReloadResult, ...]
     set_aside: _SetAside | None = None
 
 
@@ -222,7 +220,7 @@ def _consent(plan: Plan, question: str, yes: bool, force: bool, output: Format) 
 
 def _finish(report: Report, answer: Any, cleared: tuple[Cleared, ...], timeout: float, output: Format) -> None:
     done = _applied.validate_python(answer)
-    outcomes = await_takeover(table_of(report), timeout)
+    outcomes = await_reload(table_of(report), timeout)
     facts = {
         "file": report.table_file,
         "version": asdict(done.version) if done.version else None,
@@ -245,7 +243,7 @@ def _what_was_there(report: Report, aside: _SetAside) -> str:
     return f"what stood in {report.table_file} is kept as {aside.path}; {why}"
 
 
-def _render_done(done: _Applied, outcomes: list[Outcome]) -> Group:
+def _render_done(done: _Applied, outcomes: list[ReloadResult]) -> Group:
     lines: list[RenderableType] = [f"version {done.version.number} is loaded" if done.version else "loaded"]
     for outcome in outcomes:
         text = "loaded" if outcome.reloaded else outcome.error
