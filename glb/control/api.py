@@ -12,9 +12,9 @@ from typing import Annotated, Any
 from aiohttp import web
 
 from glb import __version__
-from glb.control.background import Background, Costly
+from glb.control.background import Background, BackgroundRunner
 from glb.control.openapi import describe
-from glb.control.routes import From, Route, Text
+from glb.control.routes import ApiRoute, From, RawResponse
 from glb.control.seats import source_of
 from glb.errors import BadRequestError, GlbError
 
@@ -39,7 +39,7 @@ class Api:
 
     title: str
     description: str
-    routes: Sequence[Route]
+    routes: Sequence[ApiRoute]
     failed: int
     bad_input: tuple[type[GlbError], ...] = ()
     state: Sequence[tuple[web.AppKey[Any], Any]] = ()
@@ -60,13 +60,13 @@ class Api:
         return app
 
 
-def _costly(request: web.Request) -> Costly:
+def _costly(request: web.Request) -> BackgroundRunner:
     source = source_of(request.remote) if request.remote else "local"
     background = request.app[_background]
     return lambda work: background.run(source, work)
 
 
-InBackground = Annotated[Costly, From(_costly)]
+InBackground = Annotated[BackgroundRunner, From(_costly)]
 """For a handler's parameter: has work done that costs time."""
 
 
@@ -74,10 +74,10 @@ async def _stop(app: web.Application) -> None:
     app[_background].close()
 
 
-def _handler(route: Route) -> Handler:
+def _handler(route: ApiRoute) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         answer = await route.call(request)
-        if isinstance(answer, Text):
+        if isinstance(answer, RawResponse):
             return await _send(request, 200, answer.content, answer.content_type)
         assert route.answer is not None
         content = await asyncio.to_thread(route.answer.dump_json, answer)  # of 10,000 backends it takes a while

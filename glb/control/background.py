@@ -18,7 +18,7 @@ _LONGEST_REST = 2.0
 R = TypeVar("R")
 
 
-class Costly(Protocol):
+class BackgroundRunner(Protocol):
     """Have work done in the background; the awaiter gets its result or error."""
 
     def __call__(self, work: Callable[[], R], /) -> Awaitable[R]: ...

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from glb.control.http import Answer, request
+from glb.control.http import HttpResponse, request
 from glb.errors import ControlError, InputRefusedError
 
 
@@ -50,7 +50,7 @@ class Client:
         return json.loads(answer.content)
 
 
-def _refusal(path: str, answer: Answer) -> str:
+def _refusal(path: str, answer: HttpResponse) -> str:
     """What the daemon says of its refusal: the API's errors are {"detail": text}."""
     try:
         detail = json.loads(answer.content)["detail"]

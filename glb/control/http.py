@@ -13,7 +13,7 @@ _MAX_ANSWER_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """An answer's status, the status' words, and the body."""
 
     status: int
@@ -23,7 +23,7 @@ class Answer:
 
 def request(
     family: int, address: Any, host: str, method: str, path: str, body: bytes | None, timeout: float, connect: float = 5
-) -> Answer:
+) -> HttpResponse:
     """Send one request to the server at an address (as `socket.connect` takes it), and read the answer.
 
     timeout: seconds for all of it; connect: seconds of these for connecting. Raises OSError (TimeoutError if the time
@@ -43,7 +43,7 @@ def request(
         content = response.read(_MAX_ANSWER_BYTES + 1)
     if len(content) > _MAX_ANSWER_BYTES:
         raise AnswerTooLargeError(f"{host}: the answer is larger than {_MAX_ANSWER_BYTES >> 20} MiB")
-    return Answer(response.status, response.reason, content)
+    return HttpResponse(response.status, response.reason, content)
 
 
 class _Timed(socket.socket):

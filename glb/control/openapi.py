@@ -6,24 +6,24 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter
 
-from glb.control.routes import Input, Place, Route
+from glb.control.routes import ApiInput, ApiRoute, InputPlace
 
 Key = tuple[str, str]
 _Mode = Literal["validation", "serialization"]
 _SCHEMAS = "#/components/schemas/{model}"
 
 
-class Refusal(BaseModel):
+class ErrorResponse(BaseModel):
     """What is wrong, where, and what to do."""
 
     detail: str
 
 
 def describe(
-    title: str, version: str, description: str, routes: Sequence[Route], bad_input: int, failed: int
+    title: str, version: str, description: str, routes: Sequence[ApiRoute], bad_input: int, failed: int
 ) -> dict[str, Any]:
     """The description of an API. bad_input, failed: the statuses of its two kinds of errors."""
-    wanted = [*_schemas(routes), (("error", ""), "serialization", TypeAdapter(Refusal))]
+    wanted = [*_schemas(routes), (("error", ""), "serialization", TypeAdapter(ErrorResponse))]
     schemas, shared = TypeAdapter.json_schemas(wanted, ref_template=_SCHEMAS)
     found = {key: schema for (key, _), schema in schemas.items()}
     refusals = {
@@ -41,7 +41,7 @@ def describe(
     }
 
 
-def _schemas(routes: Sequence[Route]) -> Iterator[tuple[Key, _Mode, TypeAdapter[Any]]]:
+def _schemas(routes: Sequence[ApiRoute]) -> Iterator[tuple[Key, _Mode, TypeAdapter[Any]]]:
     for route in routes:
         name = f"{route.method} {route.path}"
         if route.answer is not None:
@@ -50,7 +50,7 @@ def _schemas(routes: Sequence[Route]) -> Iterator[tuple[Key, _Mode, TypeAdapter[
             yield (name, wanted.name), "validation", wanted.adapter
 
 
-def _operation(route: Route, found: dict[Key, Any], refusals: dict[str, Any]) -> dict[str, Any]:
+def _operation(route: ApiRoute, found: dict[Key, Any], refusals: dict[str, Any]) -> dict[str, Any]:
     name = f"{route.method} {route.path}"
     described = " ".join((route.handler.__doc__ or "").split())
     operation: dict[str, Any] = {
@@ -59,10 +59,12 @@ def _operation(route: Route, found: dict[Key, Any], refusals: dict[str, Any]) ->
         "summary": described.partition(". ")[0].removesuffix("."),
         "description": described,
     }
-    parameters = [_parameter(wanted, found[name, wanted.name]) for wanted in route.inputs if wanted.place != Place.BODY]
+    parameters = [
+        _parameter(wanted, found[name, wanted.name]) for wanted in route.inputs if wanted.place != InputPlace.BODY
+    ]
     if parameters:
         operation["parameters"] = parameters
-    for body in (wanted for wanted in route.inputs if wanted.place == Place.BODY):
+    for body in (wanted for wanted in route.inputs if wanted.place == InputPlace.BODY):
         content = {"application/json": {"schema": found[name, body.name]}}
         operation["requestBody"] = {"required": body.required, "content": content}
     answer = found[name, ""] if route.answer is not None else {"type": "string"}
@@ -70,7 +72,7 @@ def _operation(route: Route, found: dict[Key, Any], refusals: dict[str, Any]) ->
     return operation
 
 
-def _parameter(wanted: Input, schema: Any) -> dict[str, Any]:
+def _parameter(wanted: ApiInput, schema: Any) -> dict[str, Any]:
     return {"name": wanted.name, "in": wanted.place.value, "required": wanted.required, "schema": schema}
 
 

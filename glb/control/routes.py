@@ -22,7 +22,7 @@ class From:
     read: Callable[[web.Request], Any]
 
 
-class Place(Enum):
+class InputPlace(Enum):
     """Where in a request an input is found."""
 
     PATH = "path"
@@ -31,11 +31,11 @@ class Place(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class ApiInput:
     """One parameter of a handler that the client sends. `default` is `inspect.Parameter.empty` if it is required."""
 
     name: str
-    place: Place
+    place: InputPlace
     adapter: TypeAdapter[Any]
     default: Any
     is_list: bool
@@ -46,7 +46,7 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class RawResponse:
     """An answer that is not JSON, or that is JSON already."""
 
     content: bytes
@@ -54,18 +54,18 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class ApiRoute:
     """A method and a path template ("/v1/tables/{table}") with the handler that answers.
 
     given: parameters that do not come from the client. answer: the type of the answer; None if the handler returns
-    `Text`. media_type: the Content-Type of the answer.
+    `RawResponse`. media_type: the Content-Type of the answer.
     """
 
     method: str
     path: str
     tag: str
     handler: Callable[..., Awaitable[Any]]
-    inputs: tuple[Input, ...]
+    inputs: tuple[ApiInput, ...]
     given: dict[str, From]
     answer: TypeAdapter[Any] | None
     media_type: str = "application/json"
@@ -86,16 +86,16 @@ class Route:
         return await self.handler(**arguments)
 
 
-class Router:
+class ApiRouter:
     """The routes of one subject, under a common prefix."""
 
     def __init__(self, tag: str, prefix: str = "/v1") -> None:
-        self.routes: list[Route] = []
+        self.routes: list[ApiRoute] = []
         self._tag = tag
         self._prefix = prefix
 
     def get(self, path: str, media_type: str = "application/json", answer: Any = None) -> Callable[[F], F]:
-        """answer: the type that a handler's `Text` holds as JSON, for the description; see `_answer`."""
+        """answer: the type that a handler's `RawResponse` holds as JSON, for the description; see `_answer`."""
         return self._add("get", path, media_type, answer)
 
     def post(self, path: str) -> Callable[[F], F]:
@@ -116,7 +116,7 @@ class Router:
 
 def _route(
     method: str, path: str, tag: str, handler: Callable[..., Awaitable[Any]], media_type: str, answer: Any
-) -> Route:
+) -> ApiRoute:
     hints = get_type_hints(handler, include_extras=True)
     returned = hints.pop("return")
     inputs, given = [], {}
@@ -127,7 +127,7 @@ def _route(
             continue
         bare = _without_annotation(hints[name])
         inputs.append(
-            Input(
+            ApiInput(
                 name=name,
                 place=_place(name, bare, path),
                 adapter=TypeAdapter(hints[name]),
@@ -135,8 +135,8 @@ def _route(
                 is_list=get_origin(bare) is list,
             )
         )
-    said = answer if returned is Text else returned
-    return Route(
+    said = answer if returned is RawResponse else returned
+    return ApiRoute(
         method, path, tag, handler, tuple(inputs), given, None if said is None else TypeAdapter(said), media_type
     )
 
@@ -145,26 +145,26 @@ def _without_annotation(hint: Any) -> Any:
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
-def _place(name: str, hint: Any, path: str) -> Place:
+def _place(name: str, hint: Any, path: str) -> InputPlace:
     if f"{{{name}}}" in path:
-        return Place.PATH
+        return InputPlace.PATH
     models = (hint, *get_args(hint))
     is_body = any(inspect.isclass(model) and issubclass(model, BaseModel) for model in models)
-    return Place.BODY if is_body else Place.QUERY
+    return InputPlace.BODY if is_body else InputPlace.QUERY
 
 
-async def _read(request: web.Request, wanted: Input) -> Any:
+async def _read(request: web.Request, wanted: ApiInput) -> Any:
     match wanted.place:
-        case Place.PATH:
+        case InputPlace.PATH:
             return wanted.adapter.validate_python(request.match_info[wanted.name])
-        case Place.QUERY:
+        case InputPlace.QUERY:
             values: Sequence[str] = request.query.getall(wanted.name, ())
             if not values and wanted.required:
                 raise BadRequestError(f"{wanted.name}: Field required")
             if not values:
                 return wanted.default
             return wanted.adapter.validate_python(list(values) if wanted.is_list else values[-1])
-        case Place.BODY:
+        case InputPlace.BODY:
             data = await request.read()
             if not data and not wanted.required:
                 return wanted.default
@@ -173,7 +173,7 @@ async def _read(request: web.Request, wanted: Input) -> Any:
             return wanted.adapter.validate_json(data)
 
 
-def _described(wanted: Input, place: Sequence[int | str], message: str) -> str:
+def _described(wanted: ApiInput, place: Sequence[int | str], message: str) -> str:
     """Such as "reason: String should have at most 200 characters"."""
-    names = [*([] if wanted.place is Place.BODY else [wanted.name]), *map(str, place)]
+    names = [*([] if wanted.place is InputPlace.BODY else [wanted.name]), *map(str, place)]
     return f"{'.'.join(names)}: {message}" if names else message

@@ -39,7 +39,7 @@ _silent = logging.getLogger(f"{__name__}.http")
 _silent.disabled = True
 
 
-class Listener:
+class ControlSocket:
     """A listening UNIX socket, in the place of one that an earlier daemon left.
 
     Requests wait in it until `serve` answers them.
@@ -78,7 +78,7 @@ class Listener:
             raise ControlError(f"{self.path}: the control socket cannot be made: {error.strerror or error}") from error
 
 
-async def serve(api: Api, listener: Listener, stop: asyncio.Event) -> None:
+async def serve(api: Api, listener: ControlSocket, stop: asyncio.Event) -> None:
     """Answer requests until stop is set; the socket is gone afterwards."""
     try:
         await serve_on(api, [listener.socket], stop, CONTROL)

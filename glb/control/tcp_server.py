@@ -25,7 +25,7 @@ _BUFFER_BYTES = 1 << 16  # that the kernel keeps for a connection each way; it d
 S = TypeVar("S")
 
 
-class Guest(Generic[S]):
+class TcpServer(Generic[S]):
     """Serves what is wanted, as it is at each look, each second. Nothing is fine, too: it may be switched off."""
 
     def __init__(

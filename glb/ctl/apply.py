@@ -13,11 +13,11 @@ from rich.text import Text
 
 from glb.config.load import parse_tables, read_file, read_text
 from glb.config.model import AGENT_PORT
-from glb.ctl.connections import AgentPort, Asking, Cleared, MayCut, Wait, announce_cleared, clear
-from glb.ctl.edits import by
-from glb.ctl.history import ToldPast
+from glb.ctl.connections import AgentPort, Clearance, ConnectionCheck, MayCut, Wait, clear, print_cleared
+from glb.ctl.edits import author_fields
+from glb.ctl.history import DirectorHistory
 from glb.ctl.output import Format, Output, console, emit, errors, warn
-from glb.ctl.plan import ask_for_plan, binds_of, held_by, plan_between, plan_facts, render_plan
+from glb.ctl.plan import binds_of, plan_between, plan_facts, render_plan, request_plan, tables_held_by
 from glb.ctl.reload import ReloadResult, await_reload, require_agreement
 from glb.ctl.targets import Iface, client_of, last_director, running_director, table_of
 from glb.daemon.report import Report
@@ -95,9 +95,11 @@ def apply_command(
     glbctl table apply new.json --note "a new disk in proxy1"
     """
     source = _source(file)
-    change = _Change(running_director(iface), "Apply", yes, force, Asking(may_cut, wait, timeout, agent_port, output))
-    plan = ask_for_plan(change.report, source, str(file), change.seconds)
-    change.make(plan, "/v1/tables/apply", {"source": source, "name": str(file), **by(note)})
+    change = _Change(
+        running_director(iface), "Apply", yes, force, ConnectionCheck(may_cut, wait, timeout, agent_port, output)
+    )
+    plan = request_plan(change.report, source, str(file), change.seconds)
+    change.make(plan, "/v1/tables/apply", {"source": source, "name": str(file), **author_fields(note)})
 
 
 def rollback_command(
@@ -121,15 +123,15 @@ def rollback_command(
     glbctl table rollback 3
     """
     report = running_director(iface)
-    past = ToldPast(client_of(report, _CHANGE_SECONDS))
+    past = DirectorHistory(client_of(report, _CHANGE_SECONDS))
     kept = past.read(version) if version is not None else past.before()
     if kept.source is None:
         raise GlbError(f"version {kept.version.number} was a GLBD binary, of which only the digest is kept")
     number = kept.version.number
     question = f"Go back to version {number} of {kept.version.time}"
-    change = _Change(report, question, yes, force, Asking(may_cut, wait, timeout, agent_port, output))
-    plan = ask_for_plan(report, kept.source, f"version {number}", change.seconds)
-    change.make(plan, "/v1/tables/rollback", {"version": number, **by(note)})
+    change = _Change(report, question, yes, force, ConnectionCheck(may_cut, wait, timeout, agent_port, output))
+    plan = request_plan(report, kept.source, f"version {number}", change.seconds)
+    change.make(plan, "/v1/tables/rollback", {"version": number, **author_fields(note)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +163,12 @@ class _Change:
     question: str
     yes: bool
     force: bool
-    asking: Asking
+    check: ConnectionCheck
 
     @property
     def seconds(self) -> float:
         """That the director's answers may take."""
-        given = None if self.asking.wait else self.asking.timeout
+        given = None if self.check.wait else self.check.timeout
         return _CHANGE_SECONDS if given is None else given
 
     def make(self, plan: Plan, path: str, body: dict[str, Any]) -> None:
@@ -174,19 +176,19 @@ class _Change:
 
         Raises GlbError, with nothing changed, as long as the director has not begun.
         """
-        _consent(plan, self.question, self.yes, self.force, self.asking.output)
-        cleared: tuple[Cleared, ...] = ()
+        _consent(plan, self.question, self.yes, self.force, self.check.output)
+        cleared: tuple[Clearance, ...] = ()
         if not self.force and not plan.cuts:  # which the director refuses
             require_agreement(table_of(self.report))
-            cleared = clear(plan, binds_of(self.report), self.asking)
-            announce_cleared(cleared, self.asking.output)
+            cleared = clear(plan, binds_of(self.report), self.check)
+            print_cleared(cleared, self.check.output)
         consent = {
             "force": self.force,
-            "may_cut": self.asking.may_cut or bool(cleared),
+            "may_cut": self.check.may_cut or bool(cleared),
             "expects": plan.basis.digest if plan.basis else None,
         }
         answer = client_of(self.report, self.seconds).post(path, {**body, **consent})
-        _finish(self.report, answer, cleared, self.seconds, self.asking.output)
+        _finish(self.report, answer, cleared, self.seconds, self.check.output)
 
 
 def _plan(file: Path, against: Path | None, iface: str | None) -> Plan:
@@ -195,8 +197,8 @@ def _plan(file: Path, against: Path | None, iface: str | None) -> Plan:
         return plan_between(old, read_file(file), str(against), str(file), basis)
     report = last_director(iface)
     if report.process.is_alive():
-        return ask_for_plan(report, _source(file), str(file))
-    held = held_by(report)
+        return request_plan(report, _source(file), str(file))
+    held = tables_held_by(report)
     return plan_between(held.source, read_file(file), held.basis.what, str(file), held.basis)
 
 
@@ -218,7 +220,7 @@ def _consent(plan: Plan, question: str, yes: bool, force: bool, output: Format) 
         typer.confirm(f"{question}?", abort=True, err=True)
 
 
-def _finish(report: Report, answer: Any, cleared: tuple[Cleared, ...], timeout: float, output: Format) -> None:
+def _finish(report: Report, answer: Any, cleared: tuple[Clearance, ...], timeout: float, output: Format) -> None:
     done = _applied.validate_python(answer)
     outcomes = await_reload(table_of(report), timeout)
     facts = {

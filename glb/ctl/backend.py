@@ -13,13 +13,13 @@ import typer
 from glb.config.edit import Action
 from glb.config.load import load_tables
 from glb.config.model import AGENT_PORT
-from glb.ctl.connections import EXIT_INTERRUPTED, AgentPort, Asking, MayCut, Wait, describe_left, view_of
-from glb.ctl.edits import Address, Force, Made, Source, TableName, Wish, make
+from glb.ctl.connections import EXIT_INTERRUPTED, AgentPort, ConnectionCheck, MayCut, Wait, describe_left, view_of
+from glb.ctl.edits import Address, BackendEdit, EditResult, Force, Source, TableName, make_edit
 from glb.ctl.output import Format, Output, complain, console, emit
 from glb.ctl.targets import table_file
 from glb.director.beside import describe_left_behind, left_behind
-from glb.drain.agent import Agent, wanted_binds
-from glb.drain.wait import HOLDING, OVER, Progress, Standing, watch
+from glb.drain.agent import AgentClient, binds_of_tables
+from glb.drain.wait import HOLDING, OVER, DrainProgress, StillDraining, watch_connections
 from glb.errors import GlbError
 
 app = typer.Typer(
@@ -54,9 +54,9 @@ def _verb(action: Action, lesson: str) -> None:
         output: Output = Format.TEXT,
     ) -> None:
         file, only = table_file(path, table)
-        asking = Asking(may_cut, wait, timeout, agent_port, output)
-        wish = Wish(action, file, address, None if only is None else (only,), force)
-        made = make(wish, asking, _TAKEOVER_SECONDS if timeout is None or wait else timeout)
+        check = ConnectionCheck(may_cut, wait, timeout, agent_port, output)
+        wish = BackendEdit(action, file, address, None if only is None else (only,), force)
+        made = make_edit(wish, check, _TAKEOVER_SECONDS if timeout is None or wait else timeout)
         emit(output, made.facts(), made.render())
         made.require_takeover()
 
@@ -74,12 +74,12 @@ class Then(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Waited:
+class WaitResult:
     """How a wait has ended. agent: who was asked; None if there was nothing to ask for, as no table has a tcp bind.
     seconds: how long the whole took. moves: what others have made of the backend meanwhile, if that has ended it."""
 
     agent: str | None
-    progress: Progress
+    progress: DrainProgress
     seconds: float
     interrupted: bool = False
     moves: tuple[str, ...] = ()
@@ -146,9 +146,9 @@ def drain_command(
     began = time.monotonic()
     file, name = table_file(path, table)
     takeover = _TAKEOVER_SECONDS if timeout is None else timeout
-    asking = Asking(may_cut=may_cut, port=agent_port, output=output)
-    wish = Wish(Action.DRAIN, file, address, None if name is None else (name,), force)
-    made = make(wish, asking, takeover)
+    check = ConnectionCheck(may_cut=may_cut, port=agent_port, output=output)
+    wish = BackendEdit(Action.DRAIN, file, address, None if name is None else (name,), force)
+    made = make_edit(wish, check, takeover)
     if not wait or not all(outcome.reloaded for outcome in made.outcomes):
         emit(output, made.facts(), made.render())
         made.require_takeover()
@@ -159,7 +159,7 @@ def drain_command(
     gone = None
     if then and waited.drained:
         _await_directors(made, None if timeout is None else began + timeout, output)
-        gone = _go_on(then, made, asking)
+        gone = _go_on(then, made, check)
     if output is Format.JSON:
         emit(output, {**made.facts(), "wait": waited.facts(), "then": gone.facts() if gone else None}, "")
     elif gone:
@@ -168,31 +168,31 @@ def drain_command(
 
 
 def _wait(
-    made: Made, began: float, timeout: float | None, port: int, waited_for: frozenset[str], output: Format
-) -> Waited:
+    made: EditResult, began: float, timeout: float | None, port: int, waited_for: frozenset[str], output: Format
+) -> WaitResult:
     """Look until no connection is left, the time is up, somebody has changed the table, or the user has had enough."""
     tables = [change.table for change in made.changes]
-    wanted = wanted_binds(load_tables(made.path).tables, tables)
+    wanted = binds_of_tables(load_tables(made.path).tables, tables)
     if not wanted.own:
         if output is Format.TEXT:
             console.print(_nothing_to_wait_for(tables))
-        return Waited(None, Progress(waited_for), time.monotonic() - began)
+        return WaitResult(None, DrainProgress(waited_for), time.monotonic() - began)
     address = made.changes[0].address
-    standing = Standing(made.path, address, tables)
+    standing = StillDraining(made.path, address, tables)
     left = None if timeout is None else began + timeout - time.monotonic()
-    progress, interrupted = Progress(waited_for), False
+    progress, interrupted = DrainProgress(waited_for), False
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which scripts have ignored by what they run beside them
-    agent = Agent(address, port)
+    agent = AgentClient(address, port)
     with view_of(output, f"{address}") as view:
         try:
-            for progress in watch(agent, wanted, left, waited_for):
+            for progress in watch_connections(agent, wanted, left, waited_for):
                 view.show(progress)
                 if standing.moves():
                     break
         except KeyboardInterrupt:
             interrupted = True
         view.end(progress)
-        return Waited(agent.place, progress, time.monotonic() - began, interrupted, standing.moves())
+        return WaitResult(agent.place, progress, time.monotonic() - began, interrupted, standing.moves())
 
 
 def _nothing_to_wait_for(tables: Sequence[str]) -> str:
@@ -201,7 +201,7 @@ def _nothing_to_wait_for(tables: Sequence[str]) -> str:
     return f"nothing to wait for: {why}"
 
 
-def _await_directors(made: Made, deadline: float | None, output: Format) -> None:
+def _await_directors(made: EditResult, deadline: float | None, output: Format) -> None:
     """Wait for the daemons of this host that have ended meanwhile, as in an upgrade: their datapaths still send packets
     to the backend. deadline: by time.monotonic(). Raises GlbError when it has passed."""
     shown = False
@@ -215,14 +215,14 @@ def _await_directors(made: Made, deadline: float | None, output: Format) -> None
         time.sleep(_BETWEEN_LOOKS)
 
 
-def _go_on(then: Then, made: Made, asking: Asking) -> Made:
+def _go_on(then: Then, made: EditResult, check: ConnectionCheck) -> EditResult:
     """In the tables that the backend was drained in, and in no others."""
     action = Action.REMOVE if then is Then.REMOVE else Action.DEACTIVATE
     tables = [change.table for change in made.changes]
-    return make(Wish(action, made.path, str(made.changes[0].address), tables), asking, _TAKEOVER_SECONDS)
+    return make_edit(BackendEdit(action, made.path, str(made.changes[0].address), tables), check, _TAKEOVER_SECONDS)
 
 
-def _judge(waited: Waited, made: Made, gone: Made | None) -> None:
+def _judge(waited: WaitResult, made: EditResult, gone: EditResult | None) -> None:
     """End with the status that says how it went."""
     if waited.interrupted:
         complain(f"{_state(made)}; {describe_left(waited.progress)}", "interrupted")
@@ -238,7 +238,7 @@ def _judge(waited: Waited, made: Made, gone: Made | None) -> None:
         gone.require_takeover()
 
 
-def _state(made: Made) -> str:
+def _state(made: EditResult) -> str:
     return f"{made.changes[0].address} stays draining in {', '.join(change.table for change in made.changes)}"
 
 

@@ -15,8 +15,8 @@ from rich.progress import Progress as Bar
 from glb.config.bind_text import parse_bind
 from glb.config.model import AGENT_PORT, Address, Bind
 from glb.ctl.output import Format, complain, console
-from glb.drain.agent import Agent, Wanted, wanted_among
-from glb.drain.wait import HOLDING, OVER, Progress, watch
+from glb.drain.agent import AgentClient, BindQuery, query_among
+from glb.drain.wait import HOLDING, OVER, DrainProgress, watch_connections
 from glb.errors import GlbError
 from glb.table.plan import Plan
 
@@ -32,7 +32,7 @@ AgentPort = Annotated[int, typer.Option("--agent-port", min=1, max=65535, help="
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class ConnectionCheck:
     """How the proxies are asked. may_cut: not at all. wait: until no connection is left. timeout: seconds for that,
     None for no end."""
 
@@ -44,7 +44,7 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True)
-class Cleared:
+class Clearance:
     """A backend that holds no connection which the change may cut. agent: who said so; None if no bind is TCP."""
 
     address: Address
@@ -59,59 +59,61 @@ class Cleared:
         return {"address": str(self.address), "agent": self.agent}
 
 
-def clear(plan: Plan, binds: Sequence[Bind], asking: Asking) -> tuple[Cleared, ...]:
+def clear(plan: Plan, binds: Sequence[Bind], check: ConnectionCheck) -> tuple[Clearance, ...]:
     """See that nothing is left of what the plan may cut. binds: those of all tables that are loaded.
 
-    Raises GlbError, naming what is left, unless `asking` lets it pass or the wait ends in time.
+    Raises GlbError, naming what is left, unless `check` lets it pass or the wait ends in time.
     """
-    if asking.may_cut:
+    if check.may_cut:
         return ()
-    deadline = None if asking.timeout is None else time.monotonic() + asking.timeout
-    return tuple(_cleared(plan, address, wanted, asking, deadline) for address, wanted in _questions(plan, binds))
+    deadline = None if check.timeout is None else time.monotonic() + check.timeout
+    return tuple(_cleared(plan, address, wanted, check, deadline) for address, wanted in _questions(plan, binds))
 
 
-def _questions(plan: Plan, binds: Sequence[Bind]) -> Iterator[tuple[Address, Wanted]]:
+def _questions(plan: Plan, binds: Sequence[Bind]) -> Iterator[tuple[Address, BindQuery]]:
     """Each backend once."""
     concerned: dict[Address, set[Bind]] = {}
     for finding in plan.doubts:
         if finding.backend is not None:
             concerned.setdefault(finding.backend, set()).update(map(parse_bind, finding.binds))
     for address, own in concerned.items():
-        yield address, wanted_among(binds, own)
+        yield address, query_among(binds, own)
 
 
-def _cleared(plan: Plan, address: Address, wanted: Wanted, asking: Asking, deadline: float | None) -> Cleared:
+def _cleared(
+    plan: Plan, address: Address, wanted: BindQuery, check: ConnectionCheck, deadline: float | None
+) -> Clearance:
     if not wanted.own:
-        return Cleared(address, None)
+        return Clearance(address, None)
     left = None if deadline is None else max(0.0, deadline - time.monotonic())
-    progress = Progress(HOLDING)
-    if asking.wait:
+    progress = DrainProgress(HOLDING)
+    if check.wait:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    agent = Agent(address, asking.port)
-    with view_of(asking.output, f"{address}", quiet=not asking.wait) as view:
+    agent = AgentClient(address, check.port)
+    with view_of(check.output, f"{address}", quiet=not check.wait) as view:
         try:
-            for progress in watch(agent, wanted, left, HOLDING):
+            for progress in watch_connections(agent, wanted, left, HOLDING):
                 view.show(progress)
-                if not asking.wait and (progress.left or progress.error):
+                if not check.wait and (progress.left or progress.error):
                     break
         except KeyboardInterrupt:
             complain(f"nothing is changed; {address}: {describe_left(progress)}", "interrupted")
             raise typer.Exit(EXIT_INTERRUPTED) from None
         view.end(progress)
         if progress.drained:
-            return Cleared(address, agent.place)
-    what = "the time is up; wait longer" if asking.wait else "--wait waits for that"
+            return Clearance(address, agent.place)
+    what = "the time is up; wait longer" if check.wait else "--wait waits for that"
     raise GlbError(f"{plan.doubt()}\n{address}: {describe_left(progress)}; nothing is changed: {what}")
 
 
-def announce_cleared(cleared: Sequence[Cleared], output: Format) -> None:
+def print_cleared(cleared: Sequence[Clearance], output: Format) -> None:
     """Show what was found out."""
     if output is Format.TEXT:
         for each in cleared:
             console.print(str(each), soft_wrap=True)
 
 
-def describe_left(progress: Progress) -> str:
+def describe_left(progress: DrainProgress) -> str:
     """How many connections there are, as a clause."""
     if progress.error:
         return f"it is not known how many connections it has: {progress.error}"
@@ -121,7 +123,7 @@ def describe_left(progress: Progress) -> str:
 _SECONDS_BETWEEN_LINES = 3.0
 
 
-class View(Protocol):
+class DrainView(Protocol):
     """Shows how far a drain has come. To be used in a `with` block."""
 
     def __enter__(self) -> Self: ...
@@ -130,20 +132,20 @@ class View(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def show(self, progress: Progress) -> None: ...
+    def show(self, progress: DrainProgress) -> None: ...
 
-    def end(self, progress: Progress) -> None:
+    def end(self, progress: DrainProgress) -> None:
         """What is to stay on the screen."""
 
 
-def view_of(output: Format, title: str, quiet: bool = False) -> View:
+def view_of(output: Format, title: str, quiet: bool = False) -> DrainView:
     """The view for this output. title: whose connections they are. quiet: show nothing."""
     if quiet or output is Format.JSON:
         return _Silence()
     return _LiveBar(title) if console.is_terminal else _Lines(title)
 
 
-def describe(progress: Progress) -> str:
+def describe_progress(progress: DrainProgress) -> str:
     """One line: the connections that are left, what they are at, and the packets that show it."""
     if progress.answer is None:
         return progress.error or "not asked yet"
@@ -169,9 +171,9 @@ class _Silence:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def show(self, progress: Progress) -> None: ...
+    def show(self, progress: DrainProgress) -> None: ...
 
-    def end(self, progress: Progress) -> None: ...
+    def end(self, progress: DrainProgress) -> None: ...
 
 
 class _Lines(_Silence):
@@ -181,12 +183,12 @@ class _Lines(_Silence):
         self._next = self._began
         self._last = ""
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: DrainProgress) -> None:
         if time.monotonic() >= self._next:
             self.end(progress)
 
-    def end(self, progress: Progress) -> None:
-        line = describe(progress)
+    def end(self, progress: DrainProgress) -> None:
+        line = describe_progress(progress)
         if line != self._last:
             console.print(f"{time.monotonic() - self._began:4.0f} s  {self._title}: {line}", soft_wrap=True)
         self._last = line
@@ -210,12 +212,12 @@ class _LiveBar:
     ) -> None:
         self._bar.stop()
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: DrainProgress) -> None:
         """A bar without a length goes to and fro: nothing is known yet."""
         known = progress.left is not None
         gone = progress.most - (progress.left or 0)
         total, completed = (progress.most or 1, gone if progress.most else 1) if known else (None, 0)
-        self._bar.update(self._task, total=total, completed=completed, facts=describe(progress))
+        self._bar.update(self._task, total=total, completed=completed, facts=describe_progress(progress))
 
-    def end(self, progress: Progress) -> None:
+    def end(self, progress: DrainProgress) -> None:
         self.show(progress)

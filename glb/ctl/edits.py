@@ -21,7 +21,7 @@ from glb.config.edit import Action, Change, Edit, edit_file, revise
 from glb.config.load import load_tables, read_text
 from glb.config.model import Bind
 from glb.ctl import complete
-from glb.ctl.connections import Asking, Cleared, announce_cleared, clear
+from glb.ctl.connections import Clearance, ConnectionCheck, clear, print_cleared
 from glb.ctl.output import Format, console, warn
 from glb.ctl.plan import binds_of, plan_of_edit, render_findings
 from glb.ctl.reload import ReloadResult, await_reload, require_agreement
@@ -30,7 +30,7 @@ from glb.daemon.report import Report
 from glb.director.beside import describe_left_behind, left_behind
 from glb.errors import GlbError, HistoryError
 from glb.history.store import History
-from glb.history.version import How, Origin
+from glb.history.version import LoadCause, Origin
 from glb.table.plan import Plan
 
 Source = Annotated[
@@ -56,7 +56,7 @@ Force = Annotated[bool, typer.Option("--force", help="Also if that cuts connecti
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class BackendEdit:
     """What is to become of one backend. tables: the names of those in which; None: each that lists it."""
 
     action: Action
@@ -67,13 +67,13 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class EditResult:
     """An edit that was made: what changed, what was planned and found out of it, and which directors have it."""
 
     path: Path
     changes: tuple[Change, ...]
     plan: Plan
-    cleared: tuple[Cleared, ...]
+    cleared: tuple[Clearance, ...]
     outcomes: tuple[ReloadResult, ...]
 
     @property
@@ -126,17 +126,17 @@ class _Planned:
 _planned = TypeAdapter(_Planned)
 
 
-def make(wish: Wish, asking: Asking, timeout: float) -> Made:
+def make_edit(wish: BackendEdit, check: ConnectionCheck, timeout: float) -> EditResult:
     """Make the edit, and let the directors take it over. timeout: seconds for that.
 
     What the plan finds is shown first. Raises GlbError, with nothing changed, if it would cut connections, or may do so
     and the proxies still hold some; if a director here would not follow; and for an edit that is not legal.
     """
     users = directors_with(wish.path)
-    return _by_director(users[0], wish, asking, timeout) if users else _in_file(wish, asking)
+    return _by_director(users[0], wish, check, timeout) if users else _in_file(wish, check)
 
 
-def _by_director(report: Report, wish: Wish, asking: Asking, timeout: float) -> Made:
+def _by_director(report: Report, wish: BackendEdit, check: ConnectionCheck, timeout: float) -> EditResult:
     client = client_of(report, timeout)
     if not wish.force:
         require_agreement(wish.path)
@@ -147,56 +147,58 @@ def _by_director(report: Report, wish: Wish, asking: Asking, timeout: float) -> 
         "force": wish.force,
     }
     planned = _planned.validate_python(client.post("/v1/tables/backends/plan", body))
-    cleared = _require_clearance(planned.plan, binds_of(report), wish.force, asking)
-    consent = _consent(planned.plan, asking, cleared)
-    done = _planned.validate_python(client.post("/v1/tables/backends", {**body, **consent, **by("")}))
+    cleared = _require_clearance(planned.plan, binds_of(report), wish.force, check)
+    consent = _consent(planned.plan, check, cleared)
+    done = _planned.validate_python(client.post("/v1/tables/backends", {**body, **consent, **author_fields("")}))
     outcomes = await_reload(wish.path, timeout)
-    return Made(wish.path, done.changes, done.plan, cleared, tuple(outcomes))
+    return EditResult(wish.path, done.changes, done.plan, cleared, tuple(outcomes))
 
 
-def _consent(plan: Plan, asking: Asking, cleared: Collection[Cleared]) -> Mapping[str, Any]:
+def _consent(plan: Plan, check: ConnectionCheck, cleared: Collection[Clearance]) -> Mapping[str, Any]:
     """That the proxies hold nothing was found out for the tables which the plan began with, and for no others."""
     expects = plan.basis.digest if plan.basis and cleared else None
-    return {"may_cut": asking.may_cut or bool(cleared), "expects": expects}
+    return {"may_cut": check.may_cut or bool(cleared), "expects": expects}
 
 
-def _in_file(wish: Wish, asking: Asking) -> Made:
+def _in_file(wish: BackendEdit, check: ConnectionCheck) -> EditResult:
     if not wish.force and (left := left_behind(wish.path)):
         raise GlbError(describe_left_behind(left))
     text = read_text(wish.path)
     edit = revise(text, wish.path, wish.action, wish.address, wish.tables, force=wish.force)
     plan = plan_of_edit(edit)
-    cleared = _require_clearance(plan, _all_binds(wish.path), wish.force, asking)
+    cleared = _require_clearance(plan, _all_binds(wish.path), wish.force, check)
 
     def still_harmless(newest: Edit) -> None:
         if newest.before != edit.before and not wish.force:
-            _require_still_harmless(newest, plan, asking)
+            _require_still_harmless(newest, plan, check)
         _announce(newest)
 
     done = edit_file(wish.path, wish.action, wish.address, wish.tables, force=wish.force, before_write=still_harmless)
-    return Made(wish.path, done.changes, plan, cleared, ())
+    return EditResult(wish.path, done.changes, plan, cleared, ())
 
 
-def _require_clearance(plan: Plan, binds: Collection[Bind], force: bool, asking: Asking) -> tuple[Cleared, ...]:
+def _require_clearance(
+    plan: Plan, binds: Collection[Bind], force: bool, check: ConnectionCheck
+) -> tuple[Clearance, ...]:
     """Show what was found, refuse what cuts, and have the rest cleared by the proxies. Raises GlbError."""
-    if asking.output is Format.TEXT and plan.findings:
+    if check.output is Format.TEXT and plan.findings:
         console.print(render_findings(plan))
     if force:
         return ()
     if (refusal := plan.refusal()) is not None:
         raise GlbError(refusal)
-    cleared = clear(plan, tuple(binds), asking)
-    announce_cleared(cleared, asking.output)
+    cleared = clear(plan, tuple(binds), check)
+    print_cleared(cleared, check.output)
     return cleared
 
 
-def _require_still_harmless(edit: Edit, seen: Plan, asking: Asking) -> None:
+def _require_still_harmless(edit: Edit, seen: Plan, check: ConnectionCheck) -> None:
     """Raise GlbError if the file was changed after the plan, so that the edit cuts what was not looked at."""
     plan = plan_of_edit(edit)
     if (refusal := plan.refusal()) is not None:
         raise GlbError(refusal)
     known = {(finding.backend, finding.binds) for finding in seen.doubts}
-    if not asking.may_cut and any((finding.backend, finding.binds) not in known for finding in plan.doubts):
+    if not check.may_cut and any((finding.backend, finding.binds) not in known for finding in plan.doubts):
         raise GlbError(f"{edit.path}: changed by somebody else after the plan; try again")
 
 
@@ -206,7 +208,9 @@ def _announce(edit: Edit) -> None:
     if not history.folder.exists():
         return
     try:
-        history.announce(edit.source.encode(), Origin(How.BACKEND, local_author(), "; ".join(map(str, edit.changes))))
+        history.declare(
+            edit.source.encode(), Origin(LoadCause.BACKEND, local_author(), "; ".join(map(str, edit.changes)))
+        )
     except HistoryError as error:
         warn(f"the history will not know whose change this is: {error}")
 
@@ -215,7 +219,7 @@ def _all_binds(path: Path) -> list[Bind]:
     return [bind for table in load_tables(path).tables for bind in table.binds]
 
 
-def by(note: str) -> dict[str, str | None]:
+def author_fields(note: str) -> dict[str, str | None]:
     """What the API takes about a change's author: for whom root acts, as sudo tells it, and what the change is for.
 
     Who is not root is known to the daemon by the connection.

@@ -35,7 +35,7 @@ _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 _STYLES = {"up": "green", "down": "red"}
 
 
-class Wanted(StrEnum):
+class HealthSetting(StrEnum):
     """The choices of `set-health`."""
 
     UP = "up"
@@ -85,7 +85,7 @@ def history_command(table: Name, address: Address, iface: Iface = None, output: 
 def set_health_command(
     table: Name,
     address: Address,
-    health: Annotated[Wanted, typer.Argument(help="up or down, whatever its checks say; auto: what they say.")],
+    health: Annotated[HealthSetting, typer.Argument(help="up or down, whatever its checks say; auto: what they say.")],
     reason: Annotated[str, typer.Option("--reason", help="Why: it is shown with the backend.")] = "set by hand",
     iface: Iface = None,
     output: Output = Format.TEXT,

@@ -14,22 +14,22 @@ from glb.control.client import Client
 from glb.ctl.output import Format, Output, emit, grid, warn
 from glb.ctl.targets import Iface, client_of, last_director, running_directors, table_of
 from glb.history.store import History, Listing
-from glb.history.version import Kept, Version
+from glb.history.version import Version, VersionContent
 from glb.printable import printable_line
 
 _listing = TypeAdapter(Listing)
-_kept = TypeAdapter(Kept)
+_kept = TypeAdapter(VersionContent)
 
 
-class Past(Protocol):
+class TableHistory(Protocol):
     """What can be asked of a history."""
 
     def listing(self) -> Listing: ...
 
-    def read(self, number: int) -> Kept: ...
+    def read(self, number: int) -> VersionContent: ...
 
 
-class ToldPast:
+class DirectorHistory:
     """A running director's: whoever may use its control socket may see it."""
 
     def __init__(self, client: Client) -> None:
@@ -38,15 +38,15 @@ class ToldPast:
     def listing(self) -> Listing:
         return _listing.validate_python(self._client.get("/v1/tables/history"))
 
-    def read(self, number: int) -> Kept:
+    def read(self, number: int) -> VersionContent:
         return _kept.validate_python(self._client.get(f"/v1/tables/history/{number}"))
 
-    def before(self) -> Kept:
+    def before(self) -> VersionContent:
         """What a rollback goes back to: the newest version with other tables than the file has."""
         return _kept.validate_python(self._client.get("/v1/tables/history/before"))
 
 
-def past_of(table: Path | None, iface: str | None, timeout: float = 30) -> Past:
+def history_of(table: Path | None, iface: str | None, timeout: float = 30) -> TableHistory:
     """The history of a table file, or of the one that this host's director follows, or followed last.
 
     timeout: seconds that a director's answer may take. Raises GlbError if there is no director, nor a file named.
@@ -54,7 +54,9 @@ def past_of(table: Path | None, iface: str | None, timeout: float = 30) -> Past:
     if table is not None:
         return History.of(table)
     report = last_director(iface)
-    return ToldPast(client_of(report, timeout)) if report in running_directors() else History.of(table_of(report))
+    return (
+        DirectorHistory(client_of(report, timeout)) if report in running_directors() else History.of(table_of(report))
+    )
 
 
 def history_command(
@@ -72,7 +74,7 @@ def history_command(
     """
     if diff and version is None:
         raise typer.BadParameter("--diff needs a version")
-    past = past_of(table, iface)
+    past = history_of(table, iface)
     if version is None:
         listing = past.listing()
         for fault in listing.damaged:
@@ -96,7 +98,7 @@ def _render(versions: list[Version]) -> RenderableType:
     return lines
 
 
-def _difference(past: Past, kept: Kept) -> str:
+def _difference(past: TableHistory, kept: VersionContent) -> str:
     """What a version changed, as a unified diff against the one before that can be read."""
     number = kept.version.number
     older = next((version.number for version in past.listing().versions if version.number < number), None)

@@ -129,7 +129,7 @@ PLAN_SECONDS = 60.0
 _plans = TypeAdapter(Plan)
 
 
-def ask_for_plan(report: Report, source: str, name: str, timeout: float = PLAN_SECONDS) -> Plan:
+def request_plan(report: Report, source: str, name: str, timeout: float = PLAN_SECONDS) -> Plan:
     """What a director says that loading a source would do; `name` is its file's, for the messages.
 
     Raises ControlError.
@@ -158,14 +158,14 @@ def binds_of(report: Report) -> list[Bind]:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldTables:
     """The source of the tables that a datapath holds, and how that is known."""
 
     source: bytes
     basis: Basis
 
 
-def held_by(report: Report) -> Held:
+def tables_held_by(report: Report) -> HeldTables:
     """What the datapath holds that a director's daemon has left.
 
     Raises GlbError if none is attached, or what it holds is neither a version of the history nor the file.
@@ -184,25 +184,25 @@ def held_by(report: Report) -> Held:
             f"({digest[:12]}) are neither in the history of {report.table_file} nor in that file; {instead}"
         )
     where = f"which the datapath of {report.interface} holds; no daemon runs, so health is as the files say"
-    return Held(held.source, Basis(f"{held.basis.what}, {where}", digest))
+    return HeldTables(held.source, Basis(f"{held.basis.what}, {where}", digest))
 
 
-def _version(table: Path, digest: str) -> Held | None:
+def _version(table: Path, digest: str) -> HeldTables | None:
     """The newest version with these tables whose source was kept."""
     history = History.of(table)
     for version in history.listing().versions:
         source = history.read(version.number).source if version.digest == digest else None
         if source is not None:
             what = f"version {version.number} of the history ({version.how} by {version.author}, {version.time})"
-            return Held(source.encode(), Basis(what, digest))
+            return HeldTables(source.encode(), Basis(what, digest))
     return None
 
 
-def _file(table: Path, digest: str) -> Held | None:
+def _file(table: Path, digest: str) -> HeldTables | None:
     try:
         source = read_file(table)
         if digest_of(source, str(table)) == digest:
-            return Held(source, Basis(f"{table}", digest))
+            return HeldTables(source, Basis(f"{table}", digest))
     except (ConfigError, TableError):
         pass
     return None

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_type_hints
 from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 
 from glb.capture.told import Told
-from glb.control.openapi import Refusal
+from glb.control.openapi import ErrorResponse
 from glb.ctl.reload import ReloadResult
 from glb.daemon.report import Report
 from glb.director.announcer import Drained, RoutingStatus
@@ -100,7 +100,7 @@ class StoredVersion(Shape):
     diff: str | None
 
 
-class Move(Shape):
+class StateChange(Shape):
     """A backend's state in a table, before and after; null where it is not listed."""
 
     table: str
@@ -109,18 +109,18 @@ class Move(Shape):
     after: str | None
 
 
-class Moved(Shape):
+class EditedBackend(Shape):
     """An edit of a table file, what the plan found, what the proxies said, and the directors that have loaded it."""
 
     file: str
     changed: bool
-    tables: list[Move]
+    tables: list[StateChange]
     findings: list[TablesFinding]
     cleared: list[ClearedBackend]
     directors: list[ReloadResult]
 
 
-class Wait(Shape):
+class DrainWait(Shape):
     """How waiting for a backend's last connection went. sockets: by TCP state, at the last answer of the agent."""
 
     agent: str | None
@@ -136,20 +136,20 @@ class Wait(Shape):
     error: str | None
 
 
-class WaitedFor(Moved):
+class DrainedBackend(EditedBackend):
     """The same of `backend drain --wait`, with the wait, and with what `--then` did."""
 
-    wait: Wait
-    then: Moved | None
+    wait: DrainWait
+    then: EditedBackend | None
 
 
-class BackendHealth(HealthReport):
+class DirectorHealth(HealthReport):
     """The health of a daemon's backends (`GET /v1/health`), and the daemon's interfaces."""
 
     interfaces: list[str]
 
 
-class BackendHistory(HealthHistory):
+class BackendHealthHistory(HealthHistory):
     """A backend's health and its changes (`GET` and `PUT /v1/tables/TABLE/backends/ADDRESS/health`), and the daemon's
     interfaces."""
 
@@ -189,7 +189,7 @@ class ForwardRate(Shape):
     packets_per_second: float
 
 
-class Rates(Shape):
+class TopRates(Shape):
     """All of these, summed over this host's interfaces."""
 
     verdicts: list[VerdictRate]
@@ -198,7 +198,7 @@ class Rates(Shape):
     forwards: list[ForwardRate]
 
 
-class Looked(Shape):
+class LookupAnswer(Shape):
     """What a director does with a client's packet; null and [] where no bind matches. hash: 16 hexadecimal digits."""
 
     source: str
@@ -212,7 +212,7 @@ class Looked(Shape):
     tunnel_source_port: int | None
 
 
-class Checked(Shape):
+class CheckedFile(Shape):
     """A file, good if it has no errors. tables: the names of a table file's tables, null for other files."""
 
     file: str
@@ -325,16 +325,16 @@ class Safety(Shape):
 
 
 SHAPES: dict[str, Any] = {
-    "backend activate": Moved,
-    "backend deactivate": Moved,
-    "backend drain": Moved | WaitedFor,
-    "backend fill": Moved,
-    "backend history": list[BackendHistory],
-    "backend list": list[BackendHealth],
-    "backend remove": Moved,
-    "backend set-health": list[BackendHistory],
+    "backend activate": EditedBackend,
+    "backend deactivate": EditedBackend,
+    "backend drain": EditedBackend | DrainedBackend,
+    "backend fill": EditedBackend,
+    "backend history": list[BackendHealthHistory],
+    "backend list": list[DirectorHealth],
+    "backend remove": EditedBackend,
+    "backend set-health": list[BackendHealthHistory],
     "capture": Told,
-    "check": list[Checked],
+    "check": list[CheckedFile],
     "director announce": RoutingStatus,
     "director drain": Drained,
     "director status": _list(Daemon),
@@ -342,7 +342,7 @@ SHAPES: dict[str, Any] = {
     "explain": list[Text],
     "lab status": LabStatus,
     "lab up": LabStatus,
-    "lookup": Looked | list[Looked],
+    "lookup": LookupAnswer | list[LookupAnswer],
     "probe": _list(ProbedDirector, ProbedProxy),
     "proxy status": _list(Daemon),
     "simulate": Simulation | list[KnownScenario] | list[Safety],
@@ -354,12 +354,12 @@ SHAPES: dict[str, Any] = {
     "table plan": Plan,
     "table rollback": Applied,
     "table show": list[ShownTable],
-    "top": Rates,
+    "top": TopRates,
     "trace": Told,
 }
 """By command. `capture` and `trace` print one object a line."""
 
-ERROR = Refusal
+ERROR = ErrorResponse
 """The object on stderr if a command fails."""
 
 

@@ -25,7 +25,7 @@ S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningAction:
     """The action that runs in a lane: what it is called, and its start by time.monotonic()."""
 
     what: str
@@ -47,12 +47,12 @@ class Lane:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._pending: set[Hashable] = set()
         self._closed = False
-        self._running: Running | None = None
+        self._running: RunningAction | None = None
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     @property
-    def running(self) -> Running | None:
+    def running(self) -> RunningAction | None:
         """The action that runs now, if any."""
         return self._running
 
@@ -113,7 +113,7 @@ class Lane:
             if self._closed:
                 job.future.set_exception(LaneClosedError(f"{job.what}: the daemon is stopping"))
             elif job.future.set_running_or_notify_cancel():
-                self._running = Running(job.what, time.monotonic())
+                self._running = RunningAction(job.what, time.monotonic())
                 _settle(job)
                 self._running = None
 
@@ -125,7 +125,7 @@ class Worker(Generic[S]):
         self.lane = lane
         self.service = service
 
-    async def ask(self, what: str, question: Callable[[S], R]) -> R:
+    async def run(self, what: str, question: Callable[[S], R]) -> R:
         """Have the service do something, after all that was queued before. Returns its result, or raises its error."""
         return await self.lane.run(what, partial(question, self.service))
 

@@ -21,12 +21,12 @@ from glb.waiting import wait_for_any
 log = logging.getLogger(__name__)
 
 
-def tell_ready(status: str) -> None:
+def notify_ready(status: str) -> None:
     """Tell the service manager, if one listens ($NOTIFY_SOCKET, sd_notify(3))."""
     sdnotify.SystemdNotifier().notify(f"READY=1\nSTATUS={status}")
 
 
-def tell_stopping() -> None:
+def notify_stopping() -> None:
     sdnotify.SystemdNotifier().notify("STOPPING=1")
 
 
@@ -79,7 +79,7 @@ _STOP_SECONDS = 5.0
 """That a load which is still running gets at the end before the daemon stops without it."""
 
 
-async def live(
+async def run_service(
     role: str,
     interfaces: Sequence[str],
     files: Sequence[Path],
@@ -100,7 +100,7 @@ async def live(
     service = await _started(lanes, start, stop)
     names = ", ".join(interfaces)
     lanes.reports.flush(_FLUSH_SECONDS)
-    tell_ready(f"attached to {names}")
+    notify_ready(f"attached to {names}")
     log.info("%s", describe_start(role, interfaces, files))
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -111,7 +111,7 @@ async def live(
     except BaseException:
         await _end(lanes, service.leave)
         raise
-    tell_stopping()
+    notify_stopping()
     await _end(lanes, service.leave if keep else service.detach)
     log.info("%s: %s", names, "stopped; the datapath stays attached" if keep else "detached")
 

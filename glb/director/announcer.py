@@ -193,7 +193,7 @@ class Announcer:
 
     async def _test(self, traffic: Worker[Forwarding]) -> None:
         try:
-            await traffic.ask("self-test", Forwarding.self_test)
+            await traffic.run("self-test", Forwarding.self_test)
         except GlbError as error:
             self._note_fault(str(error))
         else:

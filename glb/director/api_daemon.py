@@ -3,11 +3,11 @@
 
 from pydantic import BaseModel
 
-from glb.control.routes import Router
+from glb.control.routes import ApiRouter
 from glb.daemon.report import Report
 from glb.director.worker import Now, Worker
 
-router = Router("daemon")
+router = ApiRouter("daemon")
 
 
 class Reloaded(BaseModel):

@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel, Field, IPvAnyAddress, TypeAdapter
 
 from glb.control.api import InBackground
-from glb.control.routes import From, Router, Text
+from glb.control.routes import ApiRouter, From, RawResponse
 from glb.director.health import Keeper
 from glb.health.monitor import Monitor
 from glb.health.report import BackendHealthReport, report_backend, report_backends
@@ -16,7 +16,7 @@ from glb.health.state import HealthChange, HealthState
 
 KEEPER = web.AppKey("keeper", Keeper)
 
-router = Router("health")
+router = ApiRouter("health")
 
 _SET_BY_HAND = "set from outside"
 
@@ -71,7 +71,7 @@ class History(BaseModel):
 
 
 @router.get("/health", answer=HealthReport)
-async def health(monitor: Health, costly: InBackground) -> Text:
+async def health(monitor: Health, costly: InBackground) -> RawResponse:
     """The health of each table's backends, and what their checks found last."""
     state, late, not_counted = monitor.state.copy(), monitor.late, monitor.not_counted
     return await costly(lambda: _report(state, late, not_counted))
@@ -96,7 +96,7 @@ async def set_health(table: str, address: IPvAnyAddress, order: Order, keeper: K
 _backend = TypeAdapter(BackendHealthReport)
 
 
-def _report(state: HealthState, late: float, not_counted: int) -> Text:
+def _report(state: HealthState, late: float, not_counted: int) -> RawResponse:
     """A `HealthReport` as JSON, whose `backends` come last. Of 10,000 backends it takes some time."""
     report = HealthReport(
         checks=len(state.checks),
@@ -108,7 +108,7 @@ def _report(state: HealthState, late: float, not_counted: int) -> Text:
     head, end = report.model_dump_json().encode().removesuffix(b"]}"), b"]}"
     # One by one: pydantic holds Python's lock until a whole list is written, and no check goes on meanwhile.
     backends = b",".join(_backend.dump_json(each) for each in report_backends(state))
-    return Text(head + backends + end, "application/json")
+    return RawResponse(head + backends + end, "application/json")
 
 
 def _history(monitor: Monitor, table: str, address: IPvAnyAddress) -> History:

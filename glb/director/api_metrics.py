@@ -7,7 +7,7 @@ from typing import Annotated
 from aiohttp import web
 
 from glb.control.api import InBackground
-from glb.control.routes import From, Router, Text
+from glb.control.routes import ApiRouter, From, RawResponse
 from glb.datapath.pins import attached_interfaces
 from glb.explain.texts import Text as Explanation
 from glb.explain.texts import explained_verdicts
@@ -17,7 +17,7 @@ from glb.metrics.stats import Stats, read_stats
 EXPORTER = web.AppKey("exporter", Exporter)
 INTERFACES: web.AppKey[Sequence[str]] = web.AppKey("interfaces")
 
-router = Router("metrics", prefix="")
+router = ApiRouter("metrics", prefix="")
 
 
 def _exporter(request: web.Request) -> Exporter:
@@ -41,6 +41,6 @@ async def verdicts() -> list[Explanation]:
 
 
 @router.get("/metrics", media_type=MEDIA_TYPE)
-async def metrics(exporter: Annotated[Exporter, From(_exporter)], costly: InBackground) -> Text:
+async def metrics(exporter: Annotated[Exporter, From(_exporter)], costly: InBackground) -> RawResponse:
     """The metrics of the daemon and its datapaths, in Prometheus' text format. The worker is not waited for."""
     return await exporter.answer(costly)

@@ -6,12 +6,12 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from glb.control.routes import From, Router
+from glb.control.routes import ApiRouter, From
 from glb.director.announcer import Announcer, Drained, RoutingStatus
 
 ANNOUNCER = web.AppKey("announcer", Announcer)
 
-router = Router("routing", "/v1/routing")
+router = ApiRouter("routing", "/v1/routing")
 
 
 def _announcer(request: web.Request) -> Announcer:

@@ -5,16 +5,16 @@ from pydantic import BaseModel, Field, IPvAnyAddress
 
 from glb.config.edit import Action
 from glb.control.api import InBackground
-from glb.control.routes import Router
+from glb.control.routes import ApiRouter
 from glb.director import changes
 from glb.director.author import By, Peer
 from glb.director.changes import Applied, Consent, MadeChange, PlannedChange, Wish
 from glb.director.worker import Planner, Worker
 from glb.history.store import KEPT_BYTES
-from glb.history.version import How, Kept, Origin, Version
+from glb.history.version import LoadCause, Origin, Version, VersionContent
 from glb.table.plan import Plan
 
-router = Router("tables", "/v1/tables")
+router = ApiRouter("tables", "/v1/tables")
 
 
 class Source(BaseModel):
@@ -97,7 +97,7 @@ async def plan(body: Source, worker: Planner) -> Plan:
 @router.post("/apply")
 async def apply(body: Change, worker: Worker, peer: Peer) -> Applied:
     """Replace the table file and load it: as a whole, or not at all. Refused if it cuts connections, unless forced."""
-    origin = Origin(How.APPLY, body.name_of(peer), body.note)
+    origin = Origin(LoadCause.APPLY, body.name_of(peer), body.note)
     return await worker(lambda controller: changes.apply(controller, body.source, body.name, origin, body.consent))
 
 
@@ -114,7 +114,7 @@ async def change_backend(body: BackendWishToMake, worker: Worker, peer: Peer) ->
     As a whole, or not at all. Refused if it cuts connections, unless forced; if it may cut older ones, unless allowed;
     and if the file is not what is loaded.
     """
-    origin = Origin(How.BACKEND, body.name_of(peer), body.note)
+    origin = Origin(LoadCause.BACKEND, body.name_of(peer), body.note)
     return await worker(lambda controller: changes.change_backend(controller, body.wish, origin, body.consent))
 
 
@@ -127,13 +127,13 @@ async def history(worker: Worker, costly: InBackground) -> Versions:
 
 
 @router.get("/history/before")
-async def version_before(worker: Worker) -> Kept:
+async def version_before(worker: Worker) -> VersionContent:
     """What a rollback goes back to: the newest version with other tables than the file has."""
     return await worker(changes.version_before)
 
 
 @router.get("/history/{number}")
-async def version(number: int, worker: Worker) -> Kept:
+async def version(number: int, worker: Worker) -> VersionContent:
     """One version, with its source."""
     return await worker(lambda controller: controller.history.read(number))
 
@@ -141,5 +141,5 @@ async def version(number: int, worker: Worker) -> Kept:
 @router.post("/rollback")
 async def rollback(body: Rollback, worker: Worker, peer: Peer) -> Applied:
     """Apply an older version, by the rules of apply."""
-    origin = Origin(How.ROLLBACK, body.name_of(peer), body.note)
+    origin = Origin(LoadCause.ROLLBACK, body.name_of(peer), body.note)
     return await worker(lambda controller: changes.roll_back(controller, body.version, origin, body.consent))

@@ -18,7 +18,7 @@ from glb.director.beside import describe_left_behind, left_behind, unmet_binds
 from glb.director.controller import Controller
 from glb.director.forwarding import Outcome
 from glb.errors import ChangeError, ConfigError, GlbError, HistoryError
-from glb.history.version import How, Kept, Origin, Version
+from glb.history.version import LoadCause, Origin, Version, VersionContent
 from glb.table.plan import Basis, Plan, plan_change
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ def apply(controller: Controller, source: str, name: str, origin: Origin, consen
         return Applied(planned, controller.version, tuple(outcomes), aside)
 
 
-def version_before(controller: Controller) -> Kept:
+def version_before(controller: Controller) -> VersionContent:
     """The newest version with other tables than the file has: the loaded ones, if the file is bad or gone.
 
     Raises HistoryError if there is none.
@@ -137,7 +137,7 @@ def roll_back(controller: Controller, number: int | None, origin: Origin, consen
         raise ChangeError(f"version {kept.version.number} was a GLBD binary, of which only the digest is kept")
     note = origin.note or f"back to version {kept.version.number}"
     name = f"version {kept.version.number}"
-    return apply(controller, kept.source, name, Origin(How.ROLLBACK, origin.author, note), consent)
+    return apply(controller, kept.source, name, Origin(LoadCause.ROLLBACK, origin.author, note), consent)
 
 
 def plan_backend(controller: Controller, wish: Wish, force: bool) -> PlannedChange:
@@ -167,7 +167,7 @@ def change_backend(controller: Controller, wish: Wish, origin: Origin, consent: 
             return MadeChange(edit.changes, planned, controller.version, ())
         what = "; ".join(map(str, edit.changes))
         note = f"{what}: {origin.note}" if origin.note else what
-        outcomes, _ = _replace(controller, edit.source.encode(), replace(origin, how=How.BACKEND, note=note))
+        outcomes, _ = _replace(controller, edit.source.encode(), replace(origin, how=LoadCause.BACKEND, note=note))
         return MadeChange(edit.changes, planned, controller.version, tuple(outcomes))
 
 
@@ -240,7 +240,7 @@ def _replace(controller: Controller, data: bytes, origin: Origin) -> tuple[list[
 def _announce(controller: Controller, data: bytes, origin: Origin) -> None:
     """Let the other directors on this host know whose change they are about to see."""
     try:
-        controller.history.announce(data, origin)
+        controller.history.declare(data, origin)
     except HistoryError as error:
         log.error("history: other directors will record this change as an edit of the file: %s", error)
 

@@ -21,7 +21,7 @@ from glb.health.check_plan import without_repetition
 from glb.health.monitor import Monitor
 from glb.health.view import HealthView
 from glb.history.store import History
-from glb.history.version import How, Origin, Version
+from glb.history.version import LoadCause, Origin, Version
 from glb.network.interface import find_interface
 from glb.network.path_mtu import PathMtus
 from glb.table.builder import RowBuilder
@@ -30,7 +30,7 @@ from glb.table.model import BuiltTable
 
 log = logging.getLogger(__name__)
 
-_STARTED = Origin(How.START, "the daemon")
+_STARTED = Origin(LoadCause.START, "the daemon")
 _EDITED = Origin()
 _PAUSE_BY_TRY = 9  # a try that loads a program costs seconds of processor time
 _FLUSH_SECONDS = 1.0

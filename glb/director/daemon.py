@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from glb.control.server import Listener, serve
+from glb.control.server import ControlSocket, serve
 from glb.daemon.descriptors import watch_descriptors
 from glb.daemon.lane import Lane, Worker
-from glb.daemon.lifecycle import Lanes, live
+from glb.daemon.lifecycle import Lanes, run_service
 from glb.daemon.report import socket_path
 from glb.director.announcer import Announcer
 from glb.director.api import create_api
@@ -53,13 +53,13 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
     plans = Lane("plans")
     follow = follower(monitor)
     mtus = path_mtus()
-    listening: list[Listener] = []
+    listening: list[ControlSocket] = []
 
     def start(lanes: Lanes) -> Controller:
         """The socket listens before the daemon says that it is ready, and not before the interfaces are its own."""
         controller = Controller(interfaces, sources, socket_path(interfaces[0]), follow, monitor, lanes, mtus)
         try:
-            listening.append(Listener(socket_path(interfaces[0]), group))
+            listening.append(ControlSocket(socket_path(interfaces[0]), group))
         except BaseException:
             controller.give_up()
             raise
@@ -109,7 +109,7 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
         measure_for_statsd,
     )
     try:
-        await live("director", interfaces, (config, table), keep, start, duties)
+        await run_service("director", interfaces, (config, table), keep, start, duties)
     finally:
         await monitor.close()
 

@@ -38,7 +38,7 @@ def _submitter(request: web.Request, worker: lane.Worker[Controller]) -> Submit:
     what = f"{request.method} {request.path}"
 
     def submit(question: Callable[[Controller], R]) -> Awaitable[R]:
-        return worker.ask(what, question)
+        return worker.run(what, question)
 
     return submit
 

@@ -21,7 +21,7 @@ _packets = TypeAdapter(dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class BindQuery:
     """The TCP binds of tables, and among which others they are: those that may claim some of their packets.
 
     `asked` holds both, in the file's order, which decides between equals.
@@ -31,19 +31,19 @@ class Wanted:
     asked: tuple[Bind, ...]
 
 
-def wanted_binds(tables: Sequence[Table], names: Collection[str]) -> Wanted:
+def binds_of_tables(tables: Sequence[Table], names: Collection[str]) -> BindQuery:
     """What to ask for to learn of the connections of the tables of these names, and of these only."""
-    return wanted_among(
+    return query_among(
         [bind for table in tables for bind in table.binds],
         [bind for table in tables if table.name in names for bind in table.binds],
     )
 
 
-def wanted_among(binds: Sequence[Bind], own: Collection[Bind]) -> Wanted:
+def query_among(binds: Sequence[Bind], own: Collection[Bind]) -> BindQuery:
     """What to ask for to learn of the connections of some binds of all that are loaded."""
     mine = frozenset(bind for bind in own if bind.proto is Proto.TCP)
     asked = tuple(bind for bind in binds if bind.proto is Proto.TCP and any(_overlap(bind, each) for each in mine))
-    return Wanted(mine, asked)
+    return BindQuery(mine, asked)
 
 
 def _overlap(one: Bind, other: Bind) -> bool:
@@ -56,7 +56,7 @@ def _overlap(one: Bind, other: Bind) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AgentCount:
     """What a proxy holds: TCP sockets of the wanted binds by state ("established", "time_wait", ...), and the packets
     of its datapath by verdict, of whatever table."""
 
@@ -64,7 +64,7 @@ class Answer:
     packets: Mapping[str, int]
 
 
-class Agent:
+class AgentClient:
     """One proxy's agent."""
 
     def __init__(self, address: Address, port: int) -> None:
@@ -73,7 +73,7 @@ class Agent:
         self._family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
         self._address = (str(address), port)
 
-    def count(self, wanted: Wanted, timeout: float) -> Answer:
+    def count(self, wanted: BindQuery, timeout: float) -> AgentCount:
         """Ask once. timeout: seconds. Raises AgentError."""
         query = urlencode({"bind": [str(bind) for bind in wanted.asked]}, doseq=True)
         answer = self._get(f"/v1/connections?{query}", timeout)
@@ -84,7 +84,7 @@ class Agent:
                 sockets.update(binds[str(bind)])
         except (KeyError, TypeError, ValidationError) as error:
             raise AgentError(f"what answers at {self.place} is no agent of this version of glb") from error
-        return Answer(sockets, packets)
+        return AgentCount(sockets, packets)
 
     def _get(self, path: str, timeout: float) -> Any:
         try:

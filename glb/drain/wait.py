@@ -9,7 +9,7 @@ from pathlib import Path
 
 from glb.config.load import load_tables
 from glb.config.model import Address, State
-from glb.drain.agent import Agent, Answer, Wanted
+from glb.drain.agent import AgentClient, AgentCount, BindQuery
 from glb.errors import AgentError, ConfigError
 
 HOLDING = frozenset({"established", "syn_recv", "fin_wait1", "fin_wait2", "close_wait", "last_ack", "closing"})
@@ -22,11 +22,11 @@ _LOOKS_WITHOUT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class DrainProgress:
     """What is known after some looks. Rates are packets a second between the last two, None until there are two."""
 
     waited_for: Collection[str] = HOLDING
-    answer: Answer | None = None
+    answer: AgentCount | None = None
     """The last one, also if the proxy does not answer any more."""
     at: float = 0
     """When it came, in seconds of a clock that never goes back."""
@@ -53,7 +53,7 @@ class Progress:
         """Whether no connection is left. One look is not enough: the beginning of one may have been on its way."""
         return self.looks_without >= _LOOKS_WITHOUT
 
-    def after(self, answer: Answer, at: float) -> "Progress":
+    def after(self, answer: AgentCount, at: float) -> "DrainProgress":
         """What is known after an answer."""
         seen = replace(self, answer=answer, at=at, error=None)
         left = seen.left or 0
@@ -65,11 +65,11 @@ class Progress:
             new_rate=self._rate(answer, at, "taken_syn", "taken_handshake", "taken_syncookie"),
         )
 
-    def after_failure(self, error: str) -> "Progress":
+    def after_failure(self, error: str) -> "DrainProgress":
         """What is known after a look that failed: nothing new, and no connection may be thought to be gone."""
         return replace(self, error=error, looks_without=0, established_rate=None, new_rate=None)
 
-    def _rate(self, answer: Answer, at: float, *verdicts: str) -> float | None:
+    def _rate(self, answer: AgentCount, at: float, *verdicts: str) -> float | None:
         """None also where the counters have begun anew in between."""
         if self.answer is None or self.error is not None or at <= self.at:
             return None
@@ -80,20 +80,20 @@ class Progress:
 _ANSWER_SECONDS = 5.0
 
 
-def watch(
-    agent: Agent,
-    wanted: Wanted,
+def watch_connections(
+    agent: AgentClient,
+    wanted: BindQuery,
     timeout: float | None = None,
     waited_for: Collection[str] = HOLDING,
     every: float = 1.0,
-) -> Iterator[Progress]:
+) -> Iterator[DrainProgress]:
     """What each look shows; the last one is drained, or the time is up.
 
     To be begun when every director has the backend as draining. timeout: seconds, None for no end; at least one look
     is taken. An agent that does not answer is asked again.
     """
     began = time.monotonic()
-    progress = Progress(waited_for)
+    progress = DrainProgress(waited_for)
     while True:
         left = _left(began, timeout)
         try:
@@ -112,7 +112,7 @@ def _left(began: float, timeout: float | None) -> float:
     return float("inf") if timeout is None else began + timeout - time.monotonic()
 
 
-class Standing:
+class StillDraining:
     """A backend in the tables of a file that it was drained in."""
 
     def __init__(self, path: Path, address: Address, tables: Collection[str]) -> None:

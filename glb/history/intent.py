@@ -12,12 +12,12 @@ from pathlib import Path
 
 from glb.config.atomic import replace_file
 from glb.errors import HistoryError
-from glb.history.version import How, Origin, file_digest_of
+from glb.history.version import LoadCause, Origin, file_digest_of
 
 _NAME = "announced.json"
 
 
-def announce(folder: Path, data: bytes, origin: Origin) -> None:
+def declare(folder: Path, data: bytes, origin: Origin) -> None:
     """Say whose the file's next content is, in the place of what was said before. Raises HistoryError."""
     path = folder / _NAME
     fields = asdict(origin) | {"file_digest": file_digest_of(data)}
@@ -27,12 +27,12 @@ def announce(folder: Path, data: bytes, origin: Origin) -> None:
         raise HistoryError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def announced(folder: Path, data: bytes) -> Origin | None:
-    """Whose change led to this content, if that was announced."""
+def declared(folder: Path, data: bytes) -> Origin | None:
+    """Whose change led to this content, if that was declared."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         fields = json.loads((folder / _NAME).read_bytes())
         if fields.pop("file_digest") == file_digest_of(data):
-            return Origin(**{**fields, "how": How(fields["how"])})
+            return Origin(**{**fields, "how": LoadCause(fields["how"])})
     return None
 
 

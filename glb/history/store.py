@@ -18,8 +18,8 @@ from pathlib import Path
 from glb.config.atomic import replace_file
 from glb.config.load import GLBD_MAGIC
 from glb.errors import HistoryError, LockError
-from glb.history.intent import announce, announced, withdraw
-from glb.history.version import How, Kept, Origin, Version, decode, encode, file_digest_of
+from glb.history.intent import declare, declared, withdraw
+from glb.history.version import LoadCause, Origin, Version, VersionContent, decode, encode, file_digest_of
 from glb.locks import acquire
 from glb.paths import state_dir
 
@@ -59,16 +59,16 @@ class History:
         path = Path(os.path.realpath(table.parent)) / table.name
         return cls(state_dir() / "history" / f"{path.stem}-{sha256(str(path).encode()).hexdigest()[:12]}")
 
-    def announce(self, data: bytes, origin: Origin) -> None:
+    def declare(self, data: bytes, origin: Origin) -> None:
         """Say whose change the file's next content is, before the file is replaced. Raises HistoryError."""
         with self._locked():
-            announce(self.folder, data, origin)
+            declare(self.folder, data, origin)
 
     def record(self, data: bytes, digest: str, origin: Origin, read_at: str | None = None) -> Version:
         """Keep a file's content as the newest version, unless it is that already; a version is not renamed later.
 
         digest: of its tables. An origin that only says that the file has changed (an edit, a start) is replaced by what
-        was announced. read_at: when the file had this content, as versions have their time; if another daemon has
+        was declared. read_at: when the file had this content, as versions have their time; if another daemon has
         recorded it and, since then, what came after it, nothing is added. Raises HistoryError if it cannot be kept.
         """
         with self._locked():
@@ -77,7 +77,7 @@ class History:
             for kept in recent if is_overtaken else recent[:1]:
                 if kept.file_digest == file_digest_of(data):
                     return kept.version
-            known = announced(self.folder, data) if origin.how in (How.EDIT, How.START) else None
+            known = declared(self.folder, data) if origin.how in (LoadCause.EDIT, LoadCause.START) else None
             version = self._add(data, digest, known or origin)
             withdraw(self.folder)
             return version
@@ -93,7 +93,7 @@ class History:
                     listing.damaged.append(str(error))
         return listing
 
-    def read(self, number: int) -> Kept:
+    def read(self, number: int) -> VersionContent:
         """One version with its content. Raises HistoryError if it is not there, or damaged."""
         path = self._path(number)
         try:
@@ -103,7 +103,7 @@ class History:
         except OSError as error:
             raise HistoryError(f"{path}: {error.strerror}") from error
 
-    def before(self, data: bytes) -> Kept:
+    def before(self, data: bytes) -> VersionContent:
         """The newest version with another content than this. Raises HistoryError if there is none."""
         digest = file_digest_of(data)
         for kept in self._readable():
@@ -117,10 +117,10 @@ class History:
         version = Version(number, time, origin.how, origin.author, origin.note, digest)
         self._give_up_oldest()
         source = None if data.startswith(GLBD_MAGIC) else data.decode()
-        self._write(Kept(version, source, file_digest_of(data)))
+        self._write(VersionContent(version, source, file_digest_of(data)))
         return version
 
-    def _write(self, kept: Kept) -> None:
+    def _write(self, kept: VersionContent) -> None:
         path = self._path(kept.version.number)
         try:
             replace_file(path, encode(kept))
@@ -144,7 +144,7 @@ class History:
             if position >= self._kept or size > self._kept_bytes:
                 yield path
 
-    def _readable(self) -> Iterator[Kept]:
+    def _readable(self) -> Iterator[VersionContent]:
         for number in self._numbers():
             with contextlib.suppress(HistoryError):
                 yield self.read(number)

@@ -13,7 +13,7 @@ from glb.errors import ConfigError, HistoryError
 from glb.table.digest import digest_of_source
 
 
-class How(StrEnum):
+class LoadCause(StrEnum):
     """By which way tables came to be loaded."""
 
     START = "start"
@@ -23,15 +23,15 @@ class How(StrEnum):
     ROLLBACK = "rollback"
 
 
-NOBODY_KNOWN = "file edited"
+UNKNOWN_AUTHOR = "file edited"
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Who had tables loaded, how, and what for. By default, somebody who edited the file."""
 
-    how: How = How.EDIT
-    author: str = NOBODY_KNOWN
+    how: LoadCause = LoadCause.EDIT
+    author: str = UNKNOWN_AUTHOR
     note: str = ""
 
 
@@ -41,14 +41,14 @@ class Version:
 
     number: int
     time: str
-    how: How
+    how: LoadCause
     author: str
     note: str
     digest: str
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class VersionContent:
     """A version with the file's content; None for a GLBD binary, of which only the digests are kept.
 
     file_digest: SHA-256 of the file's bytes, by which a damaged version and a changed file are found.
@@ -63,12 +63,12 @@ def file_digest_of(data: bytes) -> str:
     return sha256(data).hexdigest()
 
 
-def encode(kept: Kept) -> bytes:
+def encode(kept: VersionContent) -> bytes:
     fields = asdict(kept.version) | {"file_digest": kept.file_digest, "source": kept.source}
     return (json.dumps(fields, indent=1) + "\n").encode()
 
 
-def decode(data: bytes, name: str) -> Kept:
+def decode(data: bytes, name: str) -> VersionContent:
     """Raises HistoryError, naming the file, if it is not whole."""
     try:
         fields = json.loads(data)
@@ -76,13 +76,13 @@ def decode(data: bytes, name: str) -> Kept:
         if "file_digest" not in fields:
             fields = _of_earlier_release(fields, source)
         file_digest = fields.pop("file_digest")
-        version = Version(**{**fields, "how": How(fields["how"])})
+        version = Version(**{**fields, "how": LoadCause(fields["how"])})
         whole = source is None or file_digest_of(source.encode()) == file_digest
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise HistoryError(f"{name}: damaged: {error}") from error
     if not whole:
         raise HistoryError(f"{name}: damaged: the tables are not those of its digest")
-    return Kept(version, source, file_digest)
+    return VersionContent(version, source, file_digest)
 
 
 def _of_earlier_release(fields: dict[str, Any], source: str | None) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from prometheus_client.registry import Collector
 
 from glb.config.model import Metrics
 from glb.control.api import Api, InBackground
-from glb.control.background import Costly
-from glb.control.routes import Router, Text
+from glb.control.background import BackgroundRunner
+from glb.control.routes import ApiRouter, RawResponse
 from glb.control.seats import Limits
-from glb.control.tcp_server import Guest
+from glb.control.tcp_server import TcpServer
 from glb.daemon.lane import Worker
 from glb.metrics.families import families
 from glb.metrics.sample import take
@@ -49,16 +49,16 @@ class Exporter:
         self._registry.register(_Datapaths(interfaces))
         ProcessCollector(registry=self._registry)
         self._turn = asyncio.Lock()
-        self._last: Text | None = None
+        self._last: RawResponse | None = None
         self._until = 0.0
 
-    async def answer(self, costly: Costly) -> Text:
+    async def answer(self, costly: BackgroundRunner) -> RawResponse:
         """Everything as it is now, at most a second old, in Prometheus' text format. Raises what `sample.take`
         raises."""
         async with self._turn:
             if self._last is None or time.monotonic() >= self._until:
                 content = await costly(lambda: generate_latest(self._registry))
-                self._last = Text(content, CONTENT_TYPE_LATEST)
+                self._last = RawResponse(content, CONTENT_TYPE_LATEST)
                 self._until = time.monotonic() + _FRESH_SECONDS
             return self._last
 
@@ -77,10 +77,10 @@ async def serve_metrics(
 ) -> None:
     """Answer GET /metrics by TCP until stop is set. configured: where, as it is now; None: nowhere."""
     shown = Exporter(interfaces)
-    router = Router("metrics", prefix="")
+    router = ApiRouter("metrics", prefix="")
 
     @router.get("/metrics", media_type=MEDIA_TYPE)
-    async def metrics(costly: InBackground) -> Text:
+    async def metrics(costly: InBackground) -> RawResponse:
         return await shown.answer(costly)
 
     api = Api("glb metrics", "The metrics of a daemon.", router.routes, _FAILED)
@@ -89,9 +89,9 @@ async def serve_metrics(
         return configured()
 
     async def note(places: tuple[str, ...], trouble: str | None) -> None:
-        await traffic.ask("report", lambda service: service.note_metrics(places, trouble))
+        await traffic.run("report", lambda service: service.note_metrics(places, trouble))
 
-    exporter = Guest[Metrics](
+    exporter = TcpServer[Metrics](
         "the metrics exporter", lambda _: api, lambda where: (where.listen,), lambda where: where.sources, _LIMITS
     )
     await exporter.serve(wanted, note, stop)

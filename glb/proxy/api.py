@@ -12,7 +12,7 @@ from glb import __version__
 from glb.config.bind_text import parse_bind
 from glb.config.model import Bind, Listen, Proto
 from glb.control.api import Api, InBackground
-from glb.control.routes import From, Router
+from glb.control.routes import ApiRouter, From
 from glb.daemon.report import Report, read_report, report_path
 from glb.datapath.counters import read_counters
 from glb.datapath.pins import attached_interfaces
@@ -62,7 +62,7 @@ class Connections(BaseModel):
 
 _settings = web.AppKey("settings", AgentSettings)
 
-router = Router("agent")
+router = ApiRouter("agent")
 
 
 def _settings_of(request: web.Request) -> AgentSettings:

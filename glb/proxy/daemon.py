@@ -5,7 +5,7 @@ import asyncio
 from pathlib import Path
 
 from glb.daemon.lane import Worker
-from glb.daemon.lifecycle import Lanes, live
+from glb.daemon.lifecycle import Lanes, run_service
 from glb.metrics.exporter import serve_metrics
 from glb.network.next_hops import changes
 from glb.proxy.agent import serve_agent
@@ -31,7 +31,7 @@ async def run(interface: str, config: Path | None, keep: bool) -> None:
         await serve_agent(Worker(lanes.traffic, proxy), stop)
 
     files = () if config is None else (config,)
-    await live("proxy", (interface,), files, keep, start, (_follow_network, measure, answer))
+    await run_service("proxy", (interface,), files, keep, start, (_follow_network, measure, answer))
 
 
 async def _follow_network(proxy: Proxy, lanes: Lanes, stop: asyncio.Event) -> None:

@@ -15,7 +15,7 @@ import pytest
 from pyroute2 import IPRoute
 
 from glb.control.client import Client
-from glb.control.http import Answer, request
+from glb.control.http import HttpResponse, request
 from glb.daemon.report import read_report
 from glb.lab import Lab, hosts, netns
 from glb.lab.process import LabDaemon, argv_in, end
@@ -131,7 +131,7 @@ def change(lab: Lab, verb: str, *options: str) -> subprocess.CompletedProcess[st
     return glbctl(lab, "director1", "backend", verb, "web", PROXY1, *options)
 
 
-def ask_agent(lab: Lab, host: str, address: str, path: str) -> Answer:
+def ask_agent(lab: Lab, host: str, address: str, path: str) -> HttpResponse:
     place = (address, 19523)
     return lab.within(host, lambda: request(socket.AF_INET, place, address, "GET", path, None, 20))
 

@@ -9,9 +9,9 @@ import pytest
 from glb.config.bind_text import parse_bind
 from glb.config.load import parse_tables
 from glb.config.model import Table
-from glb.ctl.connections import describe
-from glb.drain.agent import Answer, wanted_binds
-from glb.drain.wait import HOLDING, OVER, Progress
+from glb.ctl.connections import describe_progress
+from glb.drain.agent import AgentCount, binds_of_tables
+from glb.drain.wait import HOLDING, OVER, DrainProgress
 from tests.unit import sources
 
 
@@ -20,13 +20,13 @@ def table(name: str, *binds: str) -> Table:
     return replace(some, name=name, binds=tuple(parse_bind(bind) for bind in binds))
 
 
-def answer(established: int = 0, *, packets: int = 0, syns: int = 0, **sockets: int) -> Answer:
-    return Answer({"established": established, **sockets}, {"taken_established": packets, "taken_syn": syns})
+def answer(established: int = 0, *, packets: int = 0, syns: int = 0, **sockets: int) -> AgentCount:
+    return AgentCount({"established": established, **sockets}, {"taken_established": packets, "taken_syn": syns})
 
 
-def seen(*answers: Answer, waited_for: frozenset[str] = HOLDING) -> Progress:
+def seen(*answers: AgentCount, waited_for: frozenset[str] = HOLDING) -> DrainProgress:
     """After one answer a second."""
-    progress = Progress(waited_for)
+    progress = DrainProgress(waited_for)
     for second, each in enumerate(answers):
         progress = progress.after(each, float(second))
     return progress
@@ -37,7 +37,7 @@ def test_the_tcp_binds_of_the_tables_are_asked_for_with_those_that_may_claim_som
     shop = table("shop", "203.0.113.10:80/tcp", "203.0.113.10:443/tcp")
     mail = table("mail", "[2001:db8::]:80/tcp", "198.51.100.1:80/tcp", "203.0.113.10:70-90/tcp")
 
-    wanted = wanted_binds([shop, web, mail], {"web"})
+    wanted = binds_of_tables([shop, web, mail], {"web"})
 
     assert {str(bind) for bind in wanted.own} == {"203.0.113.0/24:80/tcp"}
     assert [str(bind) for bind in wanted.asked] == [
@@ -48,11 +48,11 @@ def test_the_tcp_binds_of_the_tables_are_asked_for_with_those_that_may_claim_som
 
 
 def test_a_table_without_tcp_has_nothing_to_ask_for() -> None:
-    assert wanted_binds([table("dns", "203.0.113.10:53/udp")], {"dns"}).asked == ()
+    assert binds_of_tables([table("dns", "203.0.113.10:53/udp")], {"dns"}).asked == ()
 
 
 def test_before_the_first_answer_nothing_is_known() -> None:
-    progress = Progress()
+    progress = DrainProgress()
 
     assert (progress.left, progress.drained) == (None, False)
 
@@ -65,7 +65,7 @@ def test_a_drain_is_over_after_two_looks_without_a_connection() -> None:
 
 @pytest.mark.parametrize("state", sorted(HOLDING))
 def test_a_connection_in_any_state_before_its_end_is_waited_for(state: str) -> None:
-    progress = seen(Answer({state: 1}, {}), Answer({state: 1}, {}))
+    progress = seen(AgentCount({state: 1}, {}), AgentCount({state: 1}, {}))
 
     assert (progress.left, progress.drained) == (1, False)
 
@@ -101,10 +101,10 @@ def test_there_is_no_rate_over_a_gap_or_a_restart_of_the_counters() -> None:
 def test_progress_reads_as_one_line() -> None:
     progress = seen(answer(9, packets=0, fin_wait2=1), answer(4, packets=120, fin_wait2=1, syn_recv=1, time_wait=3))
 
-    assert describe(Progress()) == "not asked yet"
-    assert describe(Progress().after_failure("refused")) == "refused"
-    assert describe(progress) == (
+    assert describe_progress(DrainProgress()) == "not asked yet"
+    assert describe_progress(DrainProgress().after_failure("refused")) == "refused"
+    assert describe_progress(progress) == (
         "6 of 10 connections left (4 established, 1 opening, 1 closing, 3 in TIME_WAIT), "
         "packets/s: 120 established, 0 new"
     )
-    assert describe(progress.after_failure("refused")) == "6 connections when it last answered; refused"
+    assert describe_progress(progress.after_failure("refused")) == "6 connections when it last answered; refused"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from glb.drain.wait import Standing
+from glb.drain.wait import StillDraining
 from tests.unit import sources
 
 Raw = dict[str, Any]
@@ -51,7 +51,7 @@ def test_what_becomes_of_a_draining_backend_is_told(
     table: Path, change: Callable[[Raw], object], told: tuple[str, ...]
 ) -> None:
     address = backend_of(table)
-    standing = Standing(table, address, ["web"])
+    standing = StillDraining(table, address, ["web"])
     assert standing.moves() == ()
 
     revise(table, change)
@@ -60,7 +60,7 @@ def test_what_becomes_of_a_draining_backend_is_told(
 
 
 def test_a_file_that_is_bad_for_a_while_says_nothing(table: Path) -> None:
-    standing = Standing(table, backend_of(table), ["web"])
+    standing = StillDraining(table, backend_of(table), ["web"])
 
     table.with_suffix(".new").write_text("{")
     table.with_suffix(".new").rename(table)

@@ -13,11 +13,11 @@ from glb.config.load import parse_tables
 from glb.daemon.report import now
 from glb.errors import HistoryError
 from glb.history.store import History, Listing
-from glb.history.version import How, Origin, Version
+from glb.history.version import LoadCause, Origin, Version
 from glb.table.digest import digest_of_source
 from tests.unit import sources
 
-ALICE = Origin(How.APPLY, "alice", "a second proxy")
+ALICE = Origin(LoadCause.APPLY, "alice", "a second proxy")
 DIGEST = "of the tables"
 
 
@@ -37,7 +37,7 @@ def test_versions_are_numbered_and_the_newest_comes_first(history: History) -> N
     versions = history.listing().versions
 
     assert [version.number for version in versions] == [3, 2, 1]
-    assert (versions[0].how, versions[0].author, versions[0].note) == (How.APPLY, "alice", "a second proxy")
+    assert (versions[0].how, versions[0].author, versions[0].note) == (LoadCause.APPLY, "alice", "a second proxy")
     assert versions[2].time <= versions[1].time <= versions[0].time
     assert [history.read(number).source for number in (1, 2, 3)] == ["one", "two", "three"]
 
@@ -50,42 +50,44 @@ def test_the_same_content_is_one_version_as_long_as_no_other_comes_between(histo
 
 
 @pytest.mark.parametrize(
-    "later", [ALICE, Origin(How.START, "the daemon"), Origin(How.BACKEND, "bob")], ids=["apply", "restart", "backend"]
+    "later",
+    [ALICE, Origin(LoadCause.START, "the daemon"), Origin(LoadCause.BACKEND, "bob")],
+    ids=["apply", "restart", "backend"],
 )
 def test_a_version_keeps_its_author_when_the_same_tables_are_loaded_again(history: History, later: Origin) -> None:
     keep(history, b"one", Origin())
 
     assert keep(history, b"one", later) == history.listing().versions[0]
-    assert (history.listing().versions[0].how, history.listing().versions[0].author) == (How.EDIT, "file edited")
+    assert (history.listing().versions[0].how, history.listing().versions[0].author) == (LoadCause.EDIT, "file edited")
 
 
-@pytest.mark.parametrize("seen_as", [Origin(), Origin(How.START, "the daemon")], ids=["edit", "start"])
+@pytest.mark.parametrize("seen_as", [Origin(), Origin(LoadCause.START, "the daemon")], ids=["edit", "start"])
 def test_a_change_that_was_announced_is_known_to_whoever_sees_it_first(history: History, seen_as: Origin) -> None:
     keep(history, b"one", Origin())
-    history.announce(b"two", ALICE)
+    history.declare(b"two", ALICE)
 
     version = keep(history, b"two", seen_as)
 
-    assert (version.how, version.author, version.note) == (How.APPLY, "alice", "a second proxy")
+    assert (version.how, version.author, version.note) == (LoadCause.APPLY, "alice", "a second proxy")
 
 
 def test_an_announcement_counts_for_its_own_content_and_once(history: History) -> None:
-    history.announce(b"two", ALICE)
+    history.declare(b"two", ALICE)
 
     hows = [keep(history, data, Origin()).how for data in (b"one", b"two")]
-    history.announce(b"three", ALICE)
+    history.declare(b"three", ALICE)
     again = [keep(history, data, Origin()).how for data in (b"three", b"four", b"three")]
 
-    assert hows == [How.EDIT, How.EDIT]
-    assert again == [How.APPLY, How.EDIT, How.EDIT]
+    assert hows == [LoadCause.EDIT, LoadCause.EDIT]
+    assert again == [LoadCause.APPLY, LoadCause.EDIT, LoadCause.EDIT]
 
 
 @pytest.mark.parametrize("damage", [b"", b"[]", b'{"how": "apply"}', b"\xff"])
 def test_an_announcement_that_cannot_be_read_is_none(history: History, damage: bytes) -> None:
-    history.announce(b"one", ALICE)
+    history.declare(b"one", ALICE)
     (history.folder / "announced.json").write_bytes(damage)
 
-    assert keep(history, b"one", Origin()).how is How.EDIT
+    assert keep(history, b"one", Origin()).how is LoadCause.EDIT
 
 
 def test_a_version_that_an_earlier_release_kept_gets_the_digest_of_its_tables(history: History) -> None:

@@ -17,12 +17,12 @@ import pytest
 from pydantic import BaseModel, Field
 
 from glb.control.api import Api, InBackground
-from glb.control.routes import Router, Text
+from glb.control.routes import ApiRouter, RawResponse
 from glb.control.seats import Limits
 from glb.control.server import serve_on
 
 LARGE = 32 << 20
-router = Router("test", prefix="")
+router = ApiRouter("test", prefix="")
 API = Api("test", "", router.routes, failed=409)
 GET = b"GET /small HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -40,8 +40,8 @@ async def small() -> str:
 
 
 @router.get("/large")
-async def large() -> Text:
-    return Text(bytes(LARGE), "application/octet-stream")
+async def large() -> RawResponse:
+    return RawResponse(bytes(LARGE), "application/octet-stream")
 
 
 @router.get("/fault")

@@ -13,11 +13,11 @@ from glb.control.api import Api
 from glb.control.client import Client
 from glb.control.http import request
 from glb.control.peer import peer_of
-from glb.control.routes import From, Router
+from glb.control.routes import ApiRouter, From
 from glb.control.seats import Limits
-from glb.control.server import Listener, serve, serve_on
+from glb.control.server import ControlSocket, serve, serve_on
 
-router = Router("peer", prefix="")
+router = ApiRouter("peer", prefix="")
 API = Api("test", "", router.routes, failed=409)
 
 
@@ -29,7 +29,7 @@ async def peer(user: Annotated[str | None, From(peer_of)]) -> str | None:
 def test_a_unix_socket_tells_the_user() -> None:
     async def ask(path: Path) -> Any:
         stop = asyncio.Event()
-        serving = asyncio.create_task(serve(API, Listener(path, None), stop))
+        serving = asyncio.create_task(serve(API, ControlSocket(path, None), stop))
         answer = await asyncio.to_thread(Client(path).get, "/peer")
         stop.set()
         await serving

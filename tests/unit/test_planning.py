@@ -11,11 +11,11 @@ import pytest
 from glb.config.edit import Action
 from glb.config.load import load_tables
 from glb.config.model import State
-from glb.ctl.connections import Asking
-from glb.ctl.edits import Made, Wish, make
+from glb.ctl.connections import ConnectionCheck
+from glb.ctl.edits import BackendEdit, EditResult, make_edit
 from glb.errors import GlbError
 from glb.history.store import History
-from glb.history.version import How, Origin
+from glb.history.version import LoadCause, Origin
 
 ADDRESSES = [f"10.0.0.{n}" for n in range(1, 5)]
 
@@ -37,8 +37,8 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def edit(path: Path, action: str, address: str, force: bool = False) -> Made:
-    return make(Wish(Action(action), path, address, force=force), Asking(), 1)
+def edit(path: Path, action: str, address: str, force: bool = False) -> EditResult:
+    return make_edit(BackendEdit(Action(action), path, address, force=force), ConnectionCheck(), 1)
 
 
 def states(path: Path) -> list[State]:
@@ -91,12 +91,12 @@ def test_a_finding_is_told_also_of_what_has_nothing_to_wait_for(path: Path, caps
 def test_the_next_director_knows_whose_edit_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUDO_USER", "alice")
     history = History.of(path)
-    history.record(path.read_bytes(), "", Origin(How.START, "the daemon"))
+    history.record(path.read_bytes(), "", Origin(LoadCause.START, "the daemon"))
 
     edit(path, "drain", ADDRESSES[0])
-    version = history.record(path.read_bytes(), "", Origin(How.START, "the daemon"))
+    version = history.record(path.read_bytes(), "", Origin(LoadCause.START, "the daemon"))
 
-    assert (version.how, version.note) == (How.BACKEND, "web: 10.0.0.1 active -> draining")
+    assert (version.how, version.note) == (LoadCause.BACKEND, "web: 10.0.0.1 active -> draining")
     assert version.author != "the daemon"
 
 

@@ -12,7 +12,7 @@ from glb.capture.told import Told, to_line
 from glb.ctl import history
 from glb.ctl.output import SafeConsole, grid
 from glb.ctl.watch import paragraph
-from glb.history.version import How, Version
+from glb.history.version import LoadCause, Version
 
 ESCAPES = ("\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\x1b[1A\r", "\u202e")
 FORGED = "none\n00:00:00.000000 proxy1 eth0  forged"
@@ -62,6 +62,6 @@ def test_a_visit_in_json_has_no_raw_control_characters() -> None:
 
 
 def test_a_note_cannot_forge_versions_of_the_history() -> None:
-    version = Version(1, "2026-01-01T00:00:00+00:00", How.APPLY, "eve", FORGED, "0" * 64)
+    version = Version(1, "2026-01-01T00:00:00+00:00", LoadCause.APPLY, "eve", FORGED, "0" * 64)
 
     assert len(shown(history._render([version])).rstrip().splitlines()) == 2
