@@ -30,6 +30,7 @@ from glb.errors import ControlError, GlbError
 from glb.network.interface import Interface, find_interface, xdp_attached
 from glb.network.next_hops import resolve
 from glb.network.refusal import Refusal
+from glb.network.rtnetlink import open_rtnetlink
 from glb.network.stack import LocalNetwork, local_networks
 
 _JIT = Path("/proc/sys/net/core/bpf_jit_enable")
@@ -182,7 +183,7 @@ def _sysctl(path: Path) -> int:
 
 
 def _local() -> tuple[LocalNetwork, ...]:
-    with IPRoute() as netlink:
+    with open_rtnetlink() as netlink:
         return tuple(local_networks(netlink))
 
 

@@ -4,15 +4,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from pyroute2 import IPRoute
-
 from glb.config.model import Bind, ProxyConfig
 from glb.doctor.facts import Ports, VipFacts
 from glb.network.interface import Interface
 from glb.network.listeners import Listener, listeners
+from glb.network.messages import Address, Network
 from glb.network.namespaces import within
 from glb.network.return_path import CLIENTS, ReturnPath, return_path
-from glb.network.stack import Address, LocalNetwork, Network, fate, local_networks, overlapping
+from glb.network.rtnetlink import Rtnetlink, open_rtnetlink
+from glb.network.stack import LocalNetwork, fate, local_networks, overlapping
 
 _NEIGHBOUR_SECONDS = 1.0
 _OWN = ""  # the proxy's own network namespace
@@ -38,7 +38,7 @@ def vip_facts(
     places = [_place(name) for name in (_OWN, *config.namespaces)]
     wanted = _ports_by_network(binds) or dict.fromkeys(reached, ())
     is_configured = bool(binds) or config.vips is not None
-    with IPRoute() as netlink:
+    with open_rtnetlink() as netlink:
         found = [
             _facts(netlink, interface, network, ports, places, is_configured=is_configured)
             for network, ports in wanted.items()
@@ -48,7 +48,7 @@ def vip_facts(
 
 def _place(name: str) -> _Place:
     def look() -> tuple[LocalNetwork, ...]:
-        with IPRoute() as netlink:
+        with open_rtnetlink() as netlink:
             return tuple(local_networks(netlink))
 
     if name == _OWN:
@@ -64,7 +64,7 @@ def _ports_by_network(binds: Iterable[Bind]) -> dict[Network, tuple[Ports, ...]]
 
 
 def _facts(
-    netlink: IPRoute,
+    netlink: Rtnetlink,
     interface: Interface,
     network: Network,
     ports: tuple[Ports, ...],
@@ -105,7 +105,7 @@ def _one_of(network: Network, local: LocalNetwork | None) -> Address:
 
 def _paths(namespace: str, vip: Address) -> tuple[ReturnPath, ...]:
     def look() -> tuple[ReturnPath, ...]:
-        with IPRoute() as netlink:
+        with open_rtnetlink() as netlink:
             return tuple(return_path(netlink, vip, client, _NEIGHBOUR_SECONDS) for client in CLIENTS[vip.version])
 
     return look() if namespace == _OWN else within(namespace, look)

@@ -7,8 +7,9 @@ from itertools import groupby
 
 from glb.doctor.facts import DaemonFacts, VipFacts
 from glb.doctor.finding import Finding, Level
+from glb.network.messages import Network
 from glb.network.return_path import Break, ReturnPath
-from glb.network.stack import Fate, Network
+from glb.network.stack import Fate
 
 _STRICT, _LOOSE = 1, 2  # rp_filter
 _LEAST_MTU = {4: 576, 6: 1280}  # RFC 791, RFC 8200

@@ -4,18 +4,22 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any
+from ipaddress import IPv4Address, IPv6Address
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
+from glb.network.messages import (
+    IFA_F_SECONDARY,
+    IFF_LOOPBACK,
+    RTN_UNICAST,
+    Address,
+    AddressEntry,
+    Link,
+    addresses,
+    links,
+    route_to,
+)
+from glb.network.rtnetlink import Rtnetlink, open_rtnetlink
 
-from glb.network.netlink import open_netlink
-
-_IFF_LOOPBACK = 0x8
-_IFA_F_SECONDARY = 0x1
-_RTN_UNICAST = 1
-_ELSEWHERE = ("192.0.2.1", "2001:db8::1")
+_ELSEWHERE = (IPv4Address("192.0.2.1"), IPv6Address("2001:db8::1"))
 """Addresses for documentation (RFC 5737, RFC 3849): only the default route leads there, and no packet is sent."""
 
 
@@ -28,7 +32,7 @@ class HostAddress:
     in, None for IPv6 and where there is none.
     """
 
-    address: IPv4Address | IPv6Address
+    address: Address
     interface: str
     is_own: bool
     broadcast: IPv4Address | None
@@ -36,46 +40,39 @@ class HostAddress:
 
 def host_addresses() -> list[HostAddress]:
     """Raises NetworkError."""
-    with open_netlink() as netlink:
-        links = {link["index"]: link for link in netlink.get_links()}
-        preferred = _preferred_sources(netlink)
-        entries = list(netlink.get_addr())
-    return [_address(entry, links.get(entry["index"]), preferred) for entry in entries]
+    with open_rtnetlink() as netlink:
+        known = links(netlink)
+        preferred = frozenset(_preferred_sources(netlink))
+        entries = addresses(netlink)
+    return [_address(entry, known.get(entry.index), preferred) for entry in entries]
 
 
-def _address(entry: Any, link: Any, preferred: frozenset[str]) -> HostAddress:
-    text = entry.get("local") or entry.get("address")
-    address = ip_address(text)
-    broadcast = entry.get("broadcast")
+def _address(entry: AddressEntry, link: Link | None, preferred: frozenset[Address]) -> HostAddress:
     return HostAddress(
-        address=address,
-        interface=link.get("ifname") if link else str(entry["index"]),
-        is_own=link is not None and not _is_loopback(link) and (text in preferred or _is_used(entry, address)),
-        broadcast=IPv4Address(broadcast) if broadcast and address.version == 4 else None,
+        address=entry.address,
+        interface=link.name if link else str(entry.index),
+        is_own=link is not None and not _is_loopback(link) and (entry.address in preferred or _is_used(entry)),
+        broadcast=entry.broadcast,
     )
 
 
-def _is_used(entry: Any, address: IPv4Address | IPv6Address) -> bool:
+def _is_used(entry: AddressEntry) -> bool:
     """Whether the kernel takes the address for a source by itself: that of a network, or of a point-to-point link. Of
     IPv6, the flag of secondary addresses marks a temporary one, which the kernel prefers even (RFC 8981)."""
-    is_secondary = address.version == 4 and bool(entry["flags"] & _IFA_F_SECONDARY)
-    has_network = entry["prefixlen"] < address.max_prefixlen
-    has_peer = entry.get("local") not in (None, entry.get("address"))
-    return (has_network or has_peer) and not is_secondary and not address.is_link_local
+    is_secondary = entry.address.version == 4 and bool(entry.flags & IFA_F_SECONDARY)
+    has_network = entry.prefixlen < entry.address.max_prefixlen
+    has_peer = entry.address != entry.far
+    return (has_network or has_peer) and not is_secondary and not entry.address.is_link_local
 
 
-def _is_loopback(link: Any) -> bool:
-    return bool(link["flags"] & _IFF_LOOPBACK) or link.get_nested("linkinfo", "kind") == "dummy"
+def _is_loopback(link: Link) -> bool:
+    return bool(link.flags & IFF_LOOPBACK) or link.kind == "dummy"
 
 
-def _preferred_sources(netlink: IPRoute) -> frozenset[str]:
+def _preferred_sources(netlink: Rtnetlink) -> Iterator[Address]:
     """The sources of packets to the rest of the world."""
-    return frozenset(_preferred(netlink))
-
-
-def _preferred(netlink: IPRoute) -> Iterator[str]:
     for elsewhere in _ELSEWHERE:
-        with suppress(NetlinkError):  # there may be no default route
-            for route in netlink.route("get", dst=elsewhere):
-                if route["type"] == _RTN_UNICAST and route.get("prefsrc"):
-                    yield route.get("prefsrc")
+        with suppress(OSError):  # there may be no default route
+            route = route_to(netlink, elsewhere)
+            if route.type == RTN_UNICAST and route.source:
+                yield route.source

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Network interfaces of this network namespace."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, ip_address
-from socket import AF_INET
-from typing import Any
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
 
 from glb.errors import NetworkError
-from glb.network.netlink import open_netlink
+from glb.network.messages import MAIN_TABLE, AddressEntry, Link, addresses, link, links
+from glb.network.rtnetlink import open_rtnetlink
 
-MAIN_TABLE = 254  # RT_TABLE_MAIN
+_VRF = "vrf"
 _XDP_MODES = {2: "xdpgeneric", 3: "xdpoffload"}  # XDP_ATTACHED_*, where it is not the driver's own
 
 
@@ -34,34 +33,32 @@ class Interface:
 
 def find_interface(name: str) -> Interface:
     """Raises NetworkError that lists what interfaces there are."""
-    with open_netlink() as netlink:
-        links = list(netlink.get_links())
-    link = next((link for link in links if link.get("ifname") == name), None)
+    with open_rtnetlink() as netlink:
+        found = links(netlink)
+    link = next((link for link in found.values() if link.name == name), None)
     if link is None:
-        names = sorted(link.get("ifname") for link in links)
+        names = sorted(link.name for link in found.values())
         raise NetworkError(f"no interface {name} here; there are: {', '.join(names)}")
-    upper = _upper(link, links)
-    mac = bytes.fromhex((upper.get("address") or "").replace(":", ""))
-    if len(mac) != 6:
+    upper = _upper(link, found)
+    if len(upper.mac) != 6:
         raise NetworkError(f"{name} has no Ethernet address: glb needs an Ethernet interface")
-    master = _master(upper, links)
-    vrf = master["index"] if _is_vrf(master) else 0
-    table = master.get_nested("linkinfo", "data", "vrf_table") if vrf else MAIN_TABLE
-    return Interface(name, link["index"], mac, upper.get("mtu"), upper["index"], vrf, table)
+    master = found.get(upper.master)
+    vrf = master if master and master.kind == _VRF else None
+    return Interface(
+        name=name,
+        index=link.index,
+        mac=upper.mac,
+        mtu=upper.mtu,
+        ip_index=upper.index,
+        vrf=vrf.index if vrf else 0,
+        table=vrf.vrf_table if vrf else MAIN_TABLE,
+    )
 
 
-def _upper(link: Any, links: Iterable[Any]) -> Any:
+def _upper(link: Link, found: Mapping[int, Link]) -> Link:
     """What has the addresses of a link. In a VRF, which is a routing table and no bridge, that is the link itself."""
-    master = _master(link, links)
-    return link if master is None or _is_vrf(master) else master
-
-
-def _master(link: Any, links: Iterable[Any]) -> Any:
-    return next((other for other in links if other["index"] == link.get("master")), None)
-
-
-def _is_vrf(link: Any) -> bool:
-    return link is not None and link.get_nested("linkinfo", "kind") == "vrf"
+    master = found.get(link.master)
+    return link if master is None or master.kind == _VRF else master
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,47 +70,44 @@ class AttachedXdp:
 
 
 def xdp_attached(interface: Interface) -> AttachedXdp | None:
-    """What is attached to the interface, by whomever."""
-    with open_netlink() as netlink:
-        [link] = netlink.get_links(interface.index)
-    xdp = link.get_attr("IFLA_XDP")
-    program_id = xdp and xdp.get_attr("IFLA_XDP_PROG_ID")
-    return AttachedXdp(program_id, _XDP_MODES.get(xdp.get_attr("IFLA_XDP_ATTACHED"), "xdp")) if program_id else None
+    """What is attached to the interface, by glb or by another program."""
+    with open_rtnetlink() as netlink:
+        found = link(netlink, interface.index)
+    mode = _XDP_MODES.get(found.xdp_attached, "xdp")
+    return AttachedXdp(found.xdp_program, mode) if found.xdp_program else None
 
 
 def frame_macs(interface: Interface) -> tuple[bytes, ...]:
     """The MACs (6 bytes) of frames that the kernel takes for this host's own (PACKET_HOST): the interface's, and that
     of the bond, team or bridge that it belongs to."""
-    with open_netlink() as netlink:
-        [link] = netlink.get_links(interface.index)
-    own = bytes.fromhex((link.get("address") or "").replace(":", ""))
+    with open_rtnetlink() as netlink:
+        own = link(netlink, interface.index).mac
     return (interface.mac,) if own == interface.mac else (interface.mac, own)
 
 
 def ipv4_addresses(interface: Interface) -> list[IPv4Address]:
     """The IPv4 addresses of this network namespace, those of the interface first."""
-    with open_netlink() as netlink:
-        found = [(entry["index"], IPv4Address(entry.get("local"))) for entry in netlink.get_addr(family=AF_INET)]
-    return [address for index, address in sorted(found, key=lambda pair: pair[0] != interface.ip_index)]
+    return [address for _, address in sorted(_ipv4(), key=lambda pair: pair[0].index != interface.ip_index)]
 
 
 def interface_networks(interface: Interface) -> list[IPv4Network]:
     """The IPv4 networks that the interface is connected to."""
-    with open_netlink() as netlink:
-        entries = netlink.get_addr(family=AF_INET, index=interface.ip_index)
-        found = {IPv4Interface((entry.get("address"), entry["prefixlen"])).network for entry in entries}
+    entries = (entry for entry, _ in _ipv4() if entry.index == interface.ip_index)
+    found = {IPv4Interface((entry.far.packed, entry.prefixlen)).network for entry in entries}
     return sorted(network for network in found if network.prefixlen < network.max_prefixlen)
 
 
 def local_addresses() -> frozenset[IPv4Address | IPv6Address]:
     """Every address of this network namespace."""
-    with open_netlink() as netlink:
-        entries = [entry.get("local") or entry.get("address") for entry in netlink.get_addr()]
-    return frozenset(ip_address(entry) for entry in entries)
+    with open_rtnetlink() as netlink:
+        return frozenset(entry.address for entry in addresses(netlink))
 
 
 def addresses_of(interface: Interface) -> list[IPv4Address]:
     """The IPv4 addresses of the interface itself."""
-    with open_netlink() as netlink:
-        entries = netlink.get_addr(family=AF_INET, index=interface.ip_index)
-        return [IPv4Address(entry.get("local")) for entry in entries]
+    return [address for entry, address in _ipv4() if entry.index == interface.ip_index]
+
+
+def _ipv4() -> list[tuple[AddressEntry, IPv4Address]]:
+    with open_rtnetlink() as netlink:
+        return [(entry, entry.address) for entry in addresses(netlink) if isinstance(entry.address, IPv4Address)]

@@ -3,31 +3,26 @@
 sends from."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import (
-    IPv4Address,
-    IPv4Interface,
-    IPv4Network,
-    IPv6Address,
-    IPv6Interface,
-    IPv6Network,
-    ip_address,
-    ip_interface,
-    ip_network,
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+
+from glb.network.messages import (
+    FAMILIES,
+    IFF_LOOPBACK,
+    LOCAL_TABLE,
+    RTN_LOCAL,
+    RTN_UNICAST,
+    RTPROT_KERNEL,
+    Address,
+    Link,
+    Network,
+    addresses,
+    links,
+    routes,
 )
-from socket import AF_INET, AF_INET6
-from typing import Any
+from glb.network.rtnetlink import Rtnetlink, open_rtnetlink
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
-from glb.errors import NetworkError
-
-_LOCAL_TABLE = 255
-_LOCAL_ROUTE, _UNICAST_ROUTE = 2, 1  # RTN_LOCAL, RTN_UNICAST
-_BY_KERNEL = 2  # RTPROT_KERNEL: a route that belongs to an address
-_IFF_LOOPBACK = 0x8
 _SENDING_SECONDS = 5.0
 
 
@@ -51,8 +46,8 @@ class Local:
     addresses that routes name as the source of what this host sends (prefsrc)."""
 
     addresses: frozenset[LocalAddress] = frozenset()
-    prefixes: frozenset[IPv4Network | IPv6Network] = frozenset()
-    sending: frozenset[IPv4Address | IPv6Address] = frozenset()
+    prefixes: frozenset[Network] = frozenset()
+    sending: frozenset[Address] = frozenset()
 
 
 class LocalReader:
@@ -63,48 +58,39 @@ class LocalReader:
     """
 
     def __init__(self) -> None:
-        self._sending: frozenset[IPv4Address | IPv6Address] = frozenset()
+        self._sending: frozenset[Address] = frozenset()
         self._next_sending = 0.0
 
     def read(self) -> Local:
         """Raises NetworkError."""
-        try:
-            with IPRoute(strict_check=True) as netlink:  # the kernel picks the table out
-                if time.monotonic() >= self._next_sending:
-                    self._sending = frozenset(_sending(netlink))
-                    self._next_sending = time.monotonic() + _SENDING_SECONDS
-                return Local(frozenset(_addresses(netlink)), frozenset(_prefixes(netlink)), self._sending)
-        except NetlinkError as error:
-            raise NetworkError(f"netlink: {error.args[-1]}") from error
+        with open_rtnetlink(strict=True) as netlink:  # the kernel picks the table out
+            if time.monotonic() >= self._next_sending:
+                self._sending = frozenset(_sending(netlink))
+                self._next_sending = time.monotonic() + _SENDING_SECONDS
+            return Local(frozenset(_addresses(netlink)), frozenset(_prefixes(netlink)), self._sending)
 
 
-def _addresses(netlink: IPRoute) -> Iterator[LocalAddress]:
-    kinds = {link["index"]: _kind(link) for link in netlink.get_links()}
-    for entry in netlink.get_addr():
-        own, far = entry.get("local") or entry.get("address"), entry.get("address")
-        yield LocalAddress(
-            ip_interface((own, entry["prefixlen"])), entry["index"], kinds.get(entry["index"], ""), own != far
-        )
+def _addresses(netlink: Rtnetlink) -> Iterator[LocalAddress]:
+    known = links(netlink)
+    for entry in addresses(netlink):
+        kind = _kind(known[entry.index]) if entry.index in known else ""
+        interface = ip_interface((entry.address.packed, entry.prefixlen))
+        yield LocalAddress(interface, entry.index, kind, entry.address != entry.far)
 
 
-def _kind(link: Any) -> str:
-    if link["flags"] & _IFF_LOOPBACK:
-        return "loopback"
-    return str(link.get_nested("linkinfo", "kind") or "")
+def _kind(link: Link) -> str:
+    return "loopback" if link.flags & IFF_LOOPBACK else link.kind
 
 
-def _prefixes(netlink: IPRoute) -> Iterator[IPv4Network | IPv6Network]:
-    for route in _routes(netlink, table=_LOCAL_TABLE):
-        if route["type"] == _LOCAL_ROUTE and route["proto"] != _BY_KERNEL and route.get("dst"):
-            yield ip_network((route.get("dst"), route["dst_len"]))
+def _prefixes(netlink: Rtnetlink) -> Iterator[Network]:
+    for version in FAMILIES:
+        for route in routes(netlink, version, LOCAL_TABLE):
+            if route.type == RTN_LOCAL and route.protocol != RTPROT_KERNEL and route.network.prefixlen:
+                yield route.network
 
 
-def _sending(netlink: IPRoute) -> Iterator[IPv4Address | IPv6Address]:
-    for route in _routes(netlink):
-        if route["type"] == _UNICAST_ROUTE and route.get("prefsrc"):
-            yield ip_address(route.get("prefsrc"))
-
-
-def _routes(netlink: IPRoute, **chosen: int) -> Iterable[Any]:
-    for family in (AF_INET, AF_INET6):
-        yield from netlink.get_routes(family=family, **chosen)
+def _sending(netlink: Rtnetlink) -> Iterator[Address]:
+    for version in FAMILIES:
+        for route in routes(netlink, version):
+            if route.type == RTN_UNICAST and route.source:
+                yield route.source

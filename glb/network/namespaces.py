@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: MIT
 """Network namespaces by the names that people give, and by the ids that the kernel's helpers take."""
 
+import ctypes
 import os
+import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from pyroute2 import IPRoute, netns
-
 from glb.errors import NetworkError
-from glb.network.netlink import open_netlink
+from glb.network.rtnetlink import ACK, Message, Rtnetlink, attribute, attributes, number, open_rtnetlink
 
 NAMED = Path("/run/netns")  # where `ip netns add` puts them
 _NOT_ASSIGNED = 0xFFFFFFFF
+_RTGENMSG = bytes(4)  # struct rtgenmsg, padded: family unspecified
+_NSID, _FD = 1, 3  # NETNSA_*
+_libc = ctypes.CDLL(None, use_errno=True)
 
 T = TypeVar("T")
 
@@ -24,7 +27,7 @@ def namespace_ids(names: Sequence[str]) -> list[int]:
     names: under /run/netns, or absolute paths such as /proc/4711/ns/net. Raises NetworkError that names the one that
     is not there.
     """
-    with open_netlink() as netlink:
+    with open_rtnetlink() as netlink:
         return [_id(netlink, name) for name in names]
 
 
@@ -37,7 +40,7 @@ def within(name: str, action: Callable[[], T]) -> T:
 
     def enter_and_act() -> T:
         try:
-            netns.setns(str(NAMED / name), flags=0)
+            _enter(NAMED / name)
         except OSError as error:
             raise NetworkError(f"network namespace {name}: {NAMED / name}: {error.strerror}") from error
         return action()
@@ -46,18 +49,32 @@ def within(name: str, action: Callable[[], T]) -> T:
         return thread.submit(enter_and_act).result()
 
 
-def _id(netlink: IPRoute, name: str) -> int:
+def _enter(path: Path) -> None:
+    """setns(2), which Python has from 3.12 on. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        if _libc.setns(fd, 0):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    finally:
+        os.close(fd)
+
+
+def _id(netlink: Rtnetlink, name: str) -> int:
     try:
         fd = os.open(NAMED / name, os.O_RDONLY)  # an absolute path stays what it is
     except OSError as error:
         raise NetworkError(f"network namespace {name}: {NAMED / name}: {error.strerror}") from error
     try:
         if _known_id(netlink, fd) == _NOT_ASSIGNED:
-            netlink.set_netnsid(fd=fd)
+            netlink.request(Message.NEWNSID, _of(fd) + attribute(_NSID, struct.pack("=i", -1)), ACK)
         return _known_id(netlink, fd)
     finally:
         os.close(fd)
 
 
-def _known_id(netlink: IPRoute, fd: int) -> int:
-    return int(netlink.get_netnsid(fd=fd)["nsid"]) & 0xFFFFFFFF
+def _known_id(netlink: Rtnetlink, fd: int) -> int:
+    return number(attributes(netlink.request(Message.GETNSID, _of(fd)), len(_RTGENMSG))[_NSID])
+
+
+def _of(fd: int) -> bytes:
+    return _RTGENMSG + attribute(_FD, struct.pack("=I", fd))

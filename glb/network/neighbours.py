@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from glb.network.messages import FAMILIES
 from glb.network.routes import Leg
 from glb.network.rtnetlink import ACK, CREATE, EXCL, Message, Rtnetlink, attribute, attributes
 
@@ -25,7 +26,6 @@ _INCOMPLETE, _REACHABLE, _STALE, _DELAY, _PROBE, _NOARP, _PERMANENT = 0x01, 0x02
 _USABLE = _REACHABLE | _STALE | _DELAY | _PROBE | _NOARP | _PERMANENT
 _AT_REST = _INCOMPLETE | (_USABLE & ~_STALE)  # nothing to do: it is being resolved, or its address holds
 _DISCARD_PORT = 9
-_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _MAC_BYTES = 6
 
 
@@ -64,9 +64,9 @@ def use(netlink: Rtnetlink, leg: Leg, entry: Neighbour | None) -> None:
 
 
 def _create(netlink: Rtnetlink, leg: Leg) -> None:
-    head = _NDMSG.pack(_FAMILIES[leg.neighbour.version], leg.ifindex, 0, _NTF_USE, 0)
+    head = _NDMSG.pack(FAMILIES[leg.neighbour.version], leg.ifindex, 0, _NTF_USE, 0)
     try:
-        netlink.ask(Message.NEWNEIGH, head + attribute(_DST, leg.neighbour.packed), CREATE | EXCL | ACK)
+        netlink.request(Message.NEWNEIGH, head + attribute(_DST, leg.neighbour.packed), CREATE | EXCL | ACK)
     except OSError as error:
         if error.errno not in _LEFT_TO_THE_NEXT_LOOK:
             raise
@@ -83,7 +83,7 @@ def _send_datagram(leg: Leg) -> None:
     address = (
         (str(leg.neighbour), _DISCARD_PORT) if version == 4 else (str(leg.neighbour), _DISCARD_PORT, 0, leg.ifindex)
     )
-    with suppress(OSError), socket.socket(_FAMILIES[version], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as out:
+    with suppress(OSError), socket.socket(FAMILIES[version], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as out:
         out.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, socket.if_indextoname(leg.ifindex).encode())
         out.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, 1)
         out.sendto(b"", address)

@@ -7,27 +7,18 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
-from pyroute2 import AsyncIPRoute
-from pyroute2.netlink.rtnl import (
-    RTMGRP_IPV4_IFADDR,
-    RTMGRP_IPV4_ROUTE,
-    RTMGRP_IPV4_RULE,
-    RTMGRP_LINK,
-    RTMGRP_NEIGH,
-)
-
 from glb.network.interface import Interface
 from glb.network.links import Links
+from glb.network.messages import ETHERNET
 from glb.network.neighbours import Neighbours, known, use
 from glb.network.refusal import Cause, Refusal
 from glb.network.routes import Leg, Route, Routes, default_legs
-from glb.network.rtnetlink import Rtnetlink, open_rtnetlink
+from glb.network.rtnetlink import Rtnetlink, on_change, open_rtnetlink
 from glb.waiting import wait_for_any
 
 _LOOK_SECONDS = 0.02
 _QUIET_SECONDS = 0.05
 _AT_REST = 100
-_GROUPS = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE | RTMGRP_IPV4_IFADDR
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +75,13 @@ async def changes(stop: asyncio.Event, every: float, last: Callable[[], float] =
     it is repeated less often: it takes at most a hundredth of the time at rest, and half of it if changes do not end.
     """
     changed = asyncio.Event()
-    async with AsyncIPRoute() as netlink:
-        await netlink.bind(_GROUPS)
-        listener = asyncio.create_task(_set_on_message(netlink, changed))
-        try:
-            while not stop.is_set():
-                await wait_for_any(changed, stop, seconds=max(every, _AT_REST * last()))
-                changed.clear()
-                await asyncio.sleep(max(_QUIET_SECONDS, last()))
-                if not stop.is_set():
-                    yield
-        finally:
-            listener.cancel()
-
-
-async def _set_on_message(netlink: AsyncIPRoute, changed: asyncio.Event) -> None:
-    async for _ in netlink.get():
-        changed.set()
+    with on_change(changed.set):
+        while not stop.is_set():
+            await wait_for_any(changed, stop, seconds=max(every, _AT_REST * last()))
+            changed.clear()
+            await asyncio.sleep(max(_QUIET_SECONDS, last()))
+            if not stop.is_set():
+                yield
 
 
 class _Survey:
@@ -167,10 +148,10 @@ class _Survey:
 
     def _is_served(self, leg: Leg) -> bool:
         here = leg.ifindex == self._interface.ip_index
-        return here or (self._any_interface and self._links.is_ethernet(leg.ifindex))
+        return here or (self._any_interface and self._links[leg.ifindex].type == ETHERNET)
 
     def _why_not(self, route: Route, legs: tuple[Leg, ...]) -> Refusal:
-        name = self._links.name(legs[0].ifindex if legs else route.leg.ifindex)
+        name = self._links[legs[0].ifindex if legs else route.leg.ifindex].name
         if legs:
             return Refusal(Cause.NO_NEIGHBOUR, f"{legs[0].neighbour} on {name}")
         if self._any_interface:
@@ -181,7 +162,7 @@ class _Survey:
         """The least of those that limit the path below the interface's own."""
         limits = [route.mtu or self._interface.mtu]
         if leg is not None and leg.ifindex != self._interface.ip_index:
-            limits.append(self._links.mtu(leg.ifindex))
+            limits.append(self._links[leg.ifindex].mtu)
         return min(limits) if min(limits) < self._interface.mtu else None
 
 

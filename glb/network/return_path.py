@@ -2,21 +2,24 @@
 """How this host's answers leave for clients: the route from a VIP, and whether its next hop answers."""
 
 import errno
-import socket
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any
+from ipaddress import IPv4Address, IPv6Address
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
+from glb.network.messages import (
+    IFF_LOOPBACK,
+    IFF_NOARP,
+    IFF_POINTOPOINT,
+    RTN_UNICAST,
+    Address,
+    link,
+    route_to,
+    routes,
+)
 from glb.network.neighbours import known, use
 from glb.network.routes import Leg
-from glb.network.rtnetlink import open_rtnetlink
-
-Address = IPv4Address | IPv6Address
+from glb.network.rtnetlink import Rtnetlink
 
 CLIENTS: dict[int, tuple[Address, Address]] = {
     4: (IPv4Address("4.0.0.1"), IPv4Address("200.0.0.1")),
@@ -24,11 +27,7 @@ CLIENTS: dict[int, tuple[Address, Address]] = {
 }
 """They stand for clients, one in each half of the internet. Routes to them are looked up; no packet is sent to them."""
 
-_UNICAST = 1  # RTN_UNICAST
-_RTAX_MTU = "RTAX_MTU"
-_IFF_POINTOPOINT, _IFF_NOARP, _IFF_LOOPBACK = 0x10, 0x80, 0x08
 _LOOK_SECONDS = 0.02
-_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
 class Break(StrEnum):
@@ -68,56 +67,39 @@ class ReturnPath:
         return f"by {self.interface}"
 
 
-def return_path(netlink: IPRoute, vip: Address, client: Address, wait: float = 0) -> ReturnPath:
+def return_path(netlink: Rtnetlink, vip: Address, client: Address, wait: float = 0) -> ReturnPath:
     """The path that the kernel chooses. wait: seconds in which a next hop may answer that the kernel does not know.
 
     Without a wait nothing is sent. A next hop that the kernel has not tried to resolve yet is no break.
     """
     try:
-        route = netlink.route("get", dst=str(client), src=str(vip))[0]
-    except NetlinkError as error:
-        broken = Break.NO_ROUTE if error.code == errno.ENETUNREACH else Break.REFUSED
+        route = route_to(netlink, client, vip)
+    except OSError as error:
+        broken = Break.NO_ROUTE if error.errno == errno.ENETUNREACH else Break.REFUSED
         return ReturnPath(vip, client, broken, has_router=_has_router(netlink, vip.version))
-    if route["type"] != _UNICAST:
+    if route.type != RTN_UNICAST:
         return ReturnPath(vip, client, Break.REFUSED, has_router=_has_router(netlink, vip.version))
-    [link] = netlink.get_links(route.get("oif"))
-    next_hop = _next_hop(route, client)
-    answers = bool(link["flags"] & (_IFF_NOARP | _IFF_POINTOPOINT | _IFF_LOOPBACK)) or _answers(
-        Leg(link["index"], next_hop), wait
+    out = link(netlink, route.interface)
+    next_hop = route.router or client
+    answers = bool(out.flags & (IFF_NOARP | IFF_POINTOPOINT | IFF_LOOPBACK)) or _answers(
+        netlink, Leg(out.index, next_hop), wait
     )
-    limit = route.get_nested("metrics", _RTAX_MTU)
-    return ReturnPath(
-        vip,
-        client,
-        None if answers else Break.NO_NEIGHBOUR,
-        link.get("ifname"),
-        next_hop,
-        limit or link.get("mtu"),
-    )
+    return ReturnPath(vip, client, None if answers else Break.NO_NEIGHBOUR, out.name, next_hop, route.mtu or out.mtu)
 
 
-def _next_hop(route: Any, client: Address) -> Address:
-    via = route.get("via")
-    return ip_address(via["addr"]) if via else ip_address(route.get("gateway") or str(client))
+def _has_router(netlink: Rtnetlink, version: int) -> bool:
+    return sum(route.has_routers for route in routes(netlink, version)) > 0  # read to their end
 
 
-def _has_router(netlink: IPRoute, version: int) -> bool:
-    return any(
-        route.get("gateway") or route.get("via") or route.get("multipath")
-        for route in netlink.route("dump", family=_FAMILIES[version])
-    )
-
-
-def _answers(leg: Leg, wait: float) -> bool:
+def _answers(netlink: Rtnetlink, leg: Leg, wait: float) -> bool:
     """Whether the kernel knows the neighbour's address, or without a wait has not tried to resolve it."""
     deadline = time.monotonic() + wait
-    with open_rtnetlink() as netlink:
-        entry = known(netlink).get(leg)
-        if not wait:
-            return entry is None or entry.is_usable
-        use(netlink, leg, entry)
-        while not ((entry := known(netlink).get(leg)) and entry.is_usable):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_LOOK_SECONDS)
+    entry = known(netlink).get(leg)
+    if not wait:
+        return entry is None or entry.is_usable
+    use(netlink, leg, entry)
+    while not ((entry := known(netlink).get(leg)) and entry.is_usable):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_LOOK_SECONDS)
     return True

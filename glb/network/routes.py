@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from glb.network.interface import Interface
+from glb.network.messages import RTMSG, RTN_LOCAL, RTN_UNICAST, route_to
 from glb.network.refusal import Cause, Refusal
 from glb.network.rtnetlink import Attributes, Message, Rtnetlink, attribute, attributes, number
 
 TUNNEL_PORT = 19523
 
-_RTMSG = struct.Struct("=BBBBBBBBI")  # struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
 _RTNEXTHOP = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, hops, ifindex
 _FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH: the route itself, and not what comes of it for this packet
 _DEAD_OR_DOWN = 0x01 | 0x10  # RTNH_F_DEAD, RTNH_F_LINKDOWN
@@ -26,7 +26,6 @@ _DEAD_OR_DOWN = 0x01 | 0x10  # RTNH_F_DEAD, RTNH_F_LINKDOWN
 _DST, _SRC, _OIF, _GATEWAY, _PRIORITY, _METRICS, _MULTIPATH, _TABLE = 1, 2, 4, 5, 6, 8, 9, 15
 _VIA, _ENCAP_TYPE, _IP_PROTO, _DPORT = 18, 21, 27, 29
 _MTU = 2  # RTAX_MTU
-_UNICAST, _LOCAL = 1, 2  # RTN_*
 _REFUSED = {
     errno.ENETUNREACH: Cause.NO_ROUTE,
     errno.EHOSTUNREACH: Cause.UNREACHABLE,
@@ -76,9 +75,9 @@ class Routes:
         except OSError as error:
             cause = _REFUSED.get(error.errno or 0, Cause.LOOKUP)
             return Refusal(cause, "" if cause is not Cause.LOOKUP else str(error.strerror))
-        found = attributes(answer, _RTMSG.size)
-        if (kind := _type(answer)) != _UNICAST:
-            return Refusal(Cause.LOCAL if kind == _LOCAL else Cause.NOT_UNICAST)
+        found = attributes(answer, RTMSG.size)
+        if (kind := _type(answer)) != RTN_UNICAST:
+            return Refusal(Cause.LOCAL if kind == RTN_LOCAL else Cause.NOT_UNICAST)
         if refusal := _encapsulation(found):
             return refusal
         mtu = attributes(found.get(_METRICS, b""), 0).get(_MTU)
@@ -90,23 +89,21 @@ class Routes:
             answer = self._ask(host, _FIB_MATCH)
         except OSError:
             return ()
-        return tuple(_legs(attributes(answer, _RTMSG.size).get(_MULTIPATH, b""), host))
+        return tuple(_legs(attributes(answer, RTMSG.size).get(_MULTIPATH, b""), host))
 
     def _ask(self, host: IPv4Address, flags: int) -> bytes:
         source_length = 8 * len(host.packed) if self._source else 0
-        head = _RTMSG.pack(socket.AF_INET, 32, source_length, 0, 0, 0, 0, 0, flags)
+        head = RTMSG.pack(socket.AF_INET, 32, source_length, 0, 0, 0, 0, 0, flags)
         packet = attribute(_IP_PROTO, bytes((socket.IPPROTO_UDP,))) + attribute(_DPORT, struct.pack("!H", TUNNEL_PORT))
-        return self._netlink.ask(
+        return self._netlink.request(
             Message.GETROUTE, head + attribute(_DST, host.packed) + self._source + self._table + packet
         )
 
 
 def is_local(netlink: Rtnetlink, address: NextHopAddress) -> bool:
     """Whether packets to the address are this host's own, be it by an address or by a route of type local."""
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    head = _RTMSG.pack(family, address.max_prefixlen, 0, 0, 0, 0, 0, 0, 0)
     try:
-        return _type(netlink.ask(Message.GETROUTE, head + attribute(_DST, address.packed))) == _LOCAL
+        return route_to(netlink, address).type == RTN_LOCAL
     except OSError:
         return False
 
@@ -114,9 +111,9 @@ def is_local(netlink: Rtnetlink, address: NextHopAddress) -> bool:
 def default_legs(netlink: Rtnetlink, interface: Interface) -> tuple[Leg, ...]:
     """The routers of the IPv4 default routes in the interface's routing table, the most preferred route's first."""
     found: list[tuple[int, Attributes]] = []
-    for answer in netlink.dump(Message.GETROUTE, _RTMSG.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)):
-        length, values = _RTMSG.unpack_from(answer)[1], attributes(answer, _RTMSG.size)
-        if not length and _type(answer) == _UNICAST and number(values.get(_TABLE, b"")) == interface.table:
+    for answer in netlink.dump(Message.GETROUTE, RTMSG.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)):
+        length, values = RTMSG.unpack_from(answer)[1], attributes(answer, RTMSG.size)
+        if not length and _type(answer) == RTN_UNICAST and number(values.get(_TABLE, b"")) == interface.table:
             found.append((number(values.get(_PRIORITY, b"")), values))
     preferred = sorted(found, key=lambda route: route[0])
     return tuple(leg for _, values in preferred for leg in _all_legs(values) if leg.neighbour != _ON_LINK)
@@ -131,7 +128,7 @@ def _all_legs(values: Attributes) -> Iterator[Leg]:
 
 
 def _type(answer: bytes) -> int:
-    kind: int = _RTMSG.unpack_from(answer)[7]
+    kind: int = RTMSG.unpack_from(answer)[7]
     return kind
 
 

@@ -5,10 +5,11 @@ A director looks up the route to each backend each time that something changes. 
 it in objects for fields that are not used; with thousands of backends that is seconds.
 """
 
+import asyncio
 import os
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 
@@ -22,15 +23,21 @@ _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, seque
 _ATTRIBUTE = struct.Struct("=HH")  # struct rtattr: length, type
 _NESTED = 0x8000 | 0x4000  # NLA_F_NESTED, NLA_F_NET_BYTEORDER
 _RECEIVE_BYTES = 1 << 17
+_GROUPS = 0x1 | 0x4 | 0x10 | 0x40 | 0x80
+"""RTMGRP_*: LINK, NEIGH, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE"""
+_SOL_NETLINK, _GET_STRICT_CHK = 270, 12
 
 
 class Message(IntEnum):
-    """RTM_*: what is asked."""
+    """RTM_*"""
 
     GETLINK = 18
-    NEWNEIGH = 28
+    GETADDR = 22
     GETROUTE = 26
+    NEWNEIGH = 28
     GETNEIGH = 30
+    NEWNSID = 88
+    GETNSID = 90
 
 
 Attributes = Mapping[int, bytes]
@@ -43,7 +50,7 @@ class Rtnetlink:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
 
-    def ask(self, message: Message, body: bytes, flags: int = 0) -> bytes:
+    def request(self, message: Message, body: bytes, flags: int = 0) -> bytes:
         """The body of the only answer, empty if it is an acknowledgement. Raises OSError with the kernel's errno."""
         self._send(message, body, REQUEST | flags)
         for answer in self._answers():
@@ -78,13 +85,47 @@ class Rtnetlink:
 
 
 @contextmanager
-def open_rtnetlink() -> Iterator[Rtnetlink]:
-    """Of this network namespace. Errors that are not caught inside are raised as NetworkError."""
+def open_rtnetlink(strict: bool = False) -> Iterator[Rtnetlink]:
+    """Of this network namespace. Errors that are not caught inside are raised as NetworkError.
+
+    strict: the kernel applies the filters of a dump, and refuses what it does not know (NETLINK_GET_STRICT_CHK).
+    """
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as connection:
+            if strict:
+                connection.setsockopt(_SOL_NETLINK, _GET_STRICT_CHK, 1)
             yield Rtnetlink(connection)
     except OSError as error:
         raise NetworkError(f"netlink: {error.strerror}") from error
+
+
+@contextmanager
+def on_change(action: Callable[[], None]) -> Iterator[None]:
+    """Calls the action in the running event loop when links, neighbours, addresses, routes or rules of this network
+    namespace change. What changed is not read. Raises NetworkError."""
+    loop = asyncio.get_running_loop()
+    try:
+        connection = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
+    except OSError as error:
+        raise NetworkError(f"netlink: {error.strerror}") from error
+
+    def drain() -> None:
+        while True:
+            try:
+                connection.recv(_RECEIVE_BYTES)
+            except BlockingIOError:
+                break
+            except OSError:  # ENOBUFS: there were more messages than the buffer holds
+                continue
+        action()
+
+    with connection:
+        connection.bind((0, _GROUPS))
+        loop.add_reader(connection, drain)
+        try:
+            yield
+        finally:
+            loop.remove_reader(connection)
 
 
 def attribute(kind: int, value: bytes) -> bytes:

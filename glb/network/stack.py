@@ -2,21 +2,23 @@
 """What this host's IP stack does with a packet that comes for an address, as the kernel itself looks it up."""
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
-from socket import AF_INET, AF_INET6
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
-
-_LOCAL = 2  # RTN_LOCAL
-_IFF_LOOPBACK, _IFF_POINTOPOINT, _IFF_NOARP = 0x08, 0x10, 0x80
-_FAMILIES = {4: AF_INET, 6: AF_INET6}
+from glb.network.messages import (
+    FAMILIES,
+    IFF_LOOPBACK,
+    IFF_NOARP,
+    IFF_POINTOPOINT,
+    RTN_LOCAL,
+    Address,
+    Network,
+    links,
+    route_to,
+    routes,
+)
+from glb.network.rtnetlink import Rtnetlink
 
 
 class Fate(StrEnum):
@@ -41,18 +43,15 @@ class LocalNetwork:
     """The interface answers no ARP: loopback, dummy, tunl0, sit0."""
 
 
-def local_networks(netlink: IPRoute) -> Iterator[LocalNetwork]:
+def local_networks(netlink: Rtnetlink) -> list[LocalNetwork]:
     """The routes of type local, without those of 127.0.0.0/8, ::1 and link-local addresses."""
-    links = {link["index"]: (link.get("ifname"), link["flags"]) for link in netlink.get_links()}
-    for version, family in _FAMILIES.items():
-        for route in netlink.route("dump", family=family):
-            if route["type"] != _LOCAL or route.get("oif") not in links:
-                continue
-            network = ip_network((route.get("dst") or ("0.0.0.0" if version == 4 else "::"), route["dst_len"]))
-            if network.is_loopback or network.is_link_local:
-                continue
-            name, flags = links[route.get("oif")]
-            yield LocalNetwork(network, name, _is_quiet(flags))
+    known = links(netlink)
+    return [
+        LocalNetwork(route.network, known[route.interface].name, _is_quiet(known[route.interface].flags))
+        for version in FAMILIES
+        for route in routes(netlink, version)
+        if route.type == RTN_LOCAL and route.interface in known and not _is_of_every_host(route.network)
+    ]
 
 
 def overlapping(network: Network, others: Iterable[Network]) -> list[Network]:
@@ -60,18 +59,22 @@ def overlapping(network: Network, others: Iterable[Network]) -> list[Network]:
     return [other for other in others if other.version == network.version and network.overlaps(other)]
 
 
-def fate(netlink: IPRoute, destination: Address, source: Address, interface: int) -> Fate:
+def fate(netlink: Rtnetlink, destination: Address, source: Address, interface: int) -> Fate:
     """What becomes of a packet that comes in by the interface with this index.
 
     The kernel applies its routes, rules and reverse-path filter (RTM_GETROUTE with an input interface); no packet is
     made. Not looked at: netfilter, and sysctl disable_ipv6.
     """
     try:
-        route = netlink.route("get", dst=str(destination), src=str(source), iif=interface)[0]
-    except NetlinkError as error:
-        return Fate.REFUSED if error.code in (errno.EINVAL, errno.EXDEV) else Fate.NO_ROUTE
-    return Fate.LOCAL if route["type"] == _LOCAL else Fate.FORWARDED
+        route = route_to(netlink, destination, source, incoming=interface)
+    except OSError as error:
+        return Fate.REFUSED if error.errno in (errno.EINVAL, errno.EXDEV) else Fate.NO_ROUTE
+    return Fate.LOCAL if route.type == RTN_LOCAL else Fate.FORWARDED
+
+
+def _is_of_every_host(network: Network) -> bool:
+    return network.is_loopback or network.is_link_local
 
 
 def _is_quiet(flags: int) -> bool:
-    return bool(flags & (_IFF_LOOPBACK | _IFF_NOARP)) and not flags & _IFF_POINTOPOINT
+    return bool(flags & (IFF_LOOPBACK | IFF_NOARP)) and not flags & IFF_POINTOPOINT

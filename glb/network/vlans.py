@@ -3,9 +3,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from glb.network.netlink import open_netlink
+from glb.network.messages import Link, links
+from glb.network.rtnetlink import open_rtnetlink
 
 MAX_TAGS = 2  # as the datapath writes (bpf/parse.h)
 
@@ -24,28 +24,27 @@ class Vlan:
 
 def vlan_devices() -> dict[int, Vlan]:
     """The VLAN devices by their own index. One that `below` gives None for is left out."""
-    with open_netlink() as netlink:
-        links = {link["index"]: link for link in netlink.get_links()}
-    found = {index: below(index, links) for index in links}
+    with open_rtnetlink() as netlink:
+        known = links(netlink)
+    found = {index: below(index, known) for index in known}
     return {index: vlan for index, vlan in found.items() if vlan is not None and vlan.tags}
 
 
-def below(index: int, links: Mapping[int, Any]) -> Vlan | None:
+def below(index: int, known: Mapping[int, Link]) -> Vlan | None:
     """Where frames leave that are sent by an interface, with no tags if it is no VLAN device.
 
-    links: pyroute2's messages by index. None for more than two tags, or if a lower interface is not among the links:
-    it may be in another network namespace.
+    None for more than two tags, or if a lower interface is not among the known links: it may be in another network
+    namespace.
     """
     tags: tuple[tuple[int, int], ...] = ()
     while len(tags) <= MAX_TAGS:
-        link = links.get(index)
+        link = known.get(index)
         if link is None:
             return None
-        if link.get_nested("linkinfo", "kind") != "vlan":
+        if link.vlan is None:
             return Vlan(index, tags)
-        if link.get("link_netnsid") is not None:
+        if link.is_lower_elsewhere:
             return None
-        settings = link.get("linkinfo").get("data")
-        tags = ((settings.get("vlan_protocol"), settings.get("vlan_id")), *tags)
-        index = link.get("link")
+        tags = (link.vlan, *tags)
+        index = link.lower
     return None

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from ipaddress import ip_network
 
-from pyroute2 import IPRoute
-
+from glb.network.messages import Address, Network
 from glb.network.namespaces import within
 from glb.network.return_path import CLIENTS, ReturnPath, return_path
-from glb.network.stack import Address, Network, local_networks, overlapping
+from glb.network.rtnetlink import open_rtnetlink
+from glb.network.stack import local_networks, overlapping
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def faults_of(paths: Sequence[ReturnPath]) -> dict[str, str]:
 def _paths(vips: Sequence[Network]) -> list[ReturnPath]:
     """From one VIP of each family: others leave by the same routes, unless rules select by source."""
     chosen: dict[int, Address] = {}
-    with IPRoute() as netlink:
+    with open_rtnetlink() as netlink:
         for local in local_networks(netlink):
             if overlapping(local.network, vips):
                 chosen.setdefault(local.network.version, local.network[0])

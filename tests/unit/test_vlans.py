@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Which tags a VLAN device puts on a frame, by what netlink says of it."""
+"""The tags that a VLAN device puts on a frame, read from messages that pyroute2 encodes."""
 
 from typing import Any
 
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
+from glb.network.messages import Link, read_link
 from glb.network.vlans import Vlan, below
 
+_NETLINK_HEADER = 16  # struct nlmsghdr, which pyroute2 encodes too
 
-def link(index: int, **attributes: Any) -> ifinfmsg:
-    """A message as the kernel would send it, encoded and read back by pyroute2."""
+
+def link(index: int, **attributes: Any) -> Link:
     vlan = attributes.pop("vlan", None)
     attrs = [[f"IFLA_{name.upper()}", value] for name, value in attributes.items()]
     if vlan is not None:
@@ -20,15 +22,13 @@ def link(index: int, **attributes: Any) -> ifinfmsg:
     message["index"] = index
     message["attrs"] = attrs
     message.encode()
-    read = ifinfmsg(bytes(message.data))
-    read.decode()
-    return read
+    return read_link(bytes(message.data)[_NETLINK_HEADER:])
 
 
 LINKS = {
-    one["index"]: one
+    one.index: one
     for one in (
-        link(2, ifname="eth0"),
+        link(2, ifname="eth0", mtu=1500),
         link(3, ifname="eth0.5", link=2, vlan=(0x8100, 5)),
         link(4, ifname="eth0.5.6", link=3, vlan=(0x8100, 6)),
         link(5, ifname="eth0.5.6.7", link=4, vlan=(0x8100, 7)),
