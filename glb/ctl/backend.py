@@ -17,7 +17,7 @@ from glb.ctl.connections import EXIT_INTERRUPTED, AgentPort, ConnectionCheck, Ma
 from glb.ctl.edits import Address, BackendEdit, EditResult, Force, Source, TableName, make_edit
 from glb.ctl.output import Format, Output, complain, console, emit
 from glb.ctl.targets import table_file
-from glb.director.beside import describe_left_behind, left_behind
+from glb.director.local_directors import describe_left_behind, left_behind
 from glb.drain.agent import AgentClient, binds_of_tables
 from glb.drain.wait import HOLDING, OVER, DrainProgress, StillDraining, watch_connections
 from glb.errors import GlbError

@@ -75,12 +75,12 @@ def openapi() -> None:
     from glb.daemon.lane import Lane
     from glb.director.announcer import Announcer
     from glb.director.api import create_api  # here, since most commands do without a web framework
-    from glb.director.health import Keeper
+    from glb.director.health_duties import HealthFile
     from glb.health.monitor import Monitor
     from glb.health.state import SavedState
 
-    keeper = Keeper(Monitor(SavedState()), Path(os.devnull), Lane("none"))
-    api = create_api(None, None, Announcer((), keep=False), keeper)
+    health_file = HealthFile(Monitor(SavedState()), Path(os.devnull), Lane("none"))
+    api = create_api(None, None, Announcer((), keep=False), health_file)
     typer.echo(json.dumps(api.openapi(), indent=2))
 
 

@@ -27,7 +27,7 @@ from glb.ctl.plan import binds_of, plan_of_edit, render_findings
 from glb.ctl.reload import ReloadResult, await_reload, require_agreement
 from glb.ctl.targets import client_of, directors_with
 from glb.daemon.report import Report
-from glb.director.beside import describe_left_behind, left_behind
+from glb.director.local_directors import describe_left_behind, left_behind
 from glb.errors import GlbError, HistoryError
 from glb.history.store import History
 from glb.history.version import LoadCause, Origin

@@ -17,8 +17,7 @@ from glb.control.openapi import ErrorResponse
 from glb.ctl.reload import ReloadResult
 from glb.daemon.report import Report
 from glb.director.announcer import Drained, RoutingStatus
-from glb.director.api_health import HealthReport
-from glb.director.api_health import History as HealthHistory
+from glb.director.api_health import HealthHistoryResponse, HealthResponse
 from glb.director.changes import SetAside
 from glb.doctor.finding import Finding
 from glb.explain.texts import Text
@@ -143,13 +142,13 @@ class DrainedBackend(EditedBackend):
     then: EditedBackend | None
 
 
-class DirectorHealth(HealthReport):
+class DirectorHealth(HealthResponse):
     """The health of a daemon's backends (`GET /v1/health`), and the daemon's interfaces."""
 
     interfaces: list[str]
 
 
-class BackendHealthHistory(HealthHistory):
+class BackendHealthHistory(HealthHistoryResponse):
     """A backend's health and its changes (`GET` and `PUT /v1/tables/TABLE/backends/ADDRESS/health`), and the daemon's
     interfaces."""
 

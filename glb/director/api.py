@@ -8,10 +8,10 @@ from aiohttp import web
 
 from glb.control.api import Api
 from glb.daemon.lane import Worker
-from glb.director import api_daemon, api_health, api_metrics, api_routing, api_tables, worker
+from glb.director import api_daemon, api_health, api_metrics, api_parameters, api_routing, api_tables
 from glb.director.announcer import Announcer
 from glb.director.controller import Controller
-from glb.director.health import Keeper
+from glb.director.health_duties import HealthFile
 from glb.errors import ConfigError, TableError
 from glb.metrics.exporter import Exporter
 
@@ -23,21 +23,21 @@ def create_api(
     loads: Worker[Controller] | None,
     plans: Worker[Controller] | None,
     announcer: Announcer,
-    keeper: Keeper,
+    health_file: HealthFile,
     interfaces: Sequence[str] = (),
 ) -> Api:
-    """The API. The keeper's monitor holds the health.
+    """The API. The health_file's monitor holds the health.
 
     loads: for changes. plans: for what changes nothing and may take long. None for both: only to be described.
     interfaces: whose metrics are shown.
     """
     state: list[tuple[web.AppKey[Any], Any]] = [
-        (worker.LOADS, loads),
-        (worker.PLANS, plans),
+        (api_parameters.LOADS, loads),
+        (api_parameters.PLANS, plans),
         (api_routing.ANNOUNCER, announcer),
         (api_metrics.EXPORTER, Exporter(interfaces)),
         (api_metrics.INTERFACES, interfaces),
-        (api_health.KEEPER, keeper),
+        (api_health.HEALTH_FILE, health_file),
     ]
     return Api(
         title="glb director",

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""The daemon itself: what it serves, and reloading."""
+"""The daemon: its status, and reloading."""
 
 from pydantic import BaseModel
 
 from glb.control.routes import ApiRouter
 from glb.daemon.report import Report
-from glb.director.worker import Now, Worker
+from glb.director.api_parameters import CurrentController, LoadsLane
 
 router = ApiRouter("daemon")
 
 
-class Reloaded(BaseModel):
-    """Whether an interface's datapath has the files as they are now."""
+class ReloadResponse(BaseModel):
+    """Whether the present files are in force at an interface."""
 
     interface: str
     reloaded: bool
@@ -19,13 +19,13 @@ class Reloaded(BaseModel):
 
 
 @router.get("/status")
-async def status(now: Now) -> list[Report]:
-    """The daemon's report of each of its interfaces."""
-    return now.reports
+async def status(controller: CurrentController) -> list[Report]:
+    """The status of each of the daemon's interfaces."""
+    return controller.reports
 
 
 @router.post("/reload")
-async def reload(worker: Worker) -> list[Reloaded]:
-    """Load the files as they are now. Answers when each interface has them, or has refused them."""
-    outcomes = await worker(lambda controller: controller.reload())
-    return [Reloaded(interface=o.interface, reloaded=o.reloaded, error=o.error) for o in outcomes]
+async def reload(loads: LoadsLane) -> list[ReloadResponse]:
+    """Load the present files. Responds when they are in force, or refused, at each interface."""
+    results = await loads(lambda controller: controller.reload())
+    return [ReloadResponse(interface=r.interface, reloaded=r.reloaded, error=r.error) for r in results]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The backends' health: what it is, how it came about, and setting it from outside."""
+"""The health of backends: its state, its changes, and overrides."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -9,51 +9,51 @@ from pydantic import BaseModel, Field, IPvAnyAddress, TypeAdapter
 
 from glb.control.api import InBackground
 from glb.control.routes import ApiRouter, From, RawResponse
-from glb.director.health import Keeper
+from glb.director.health_duties import HealthFile
 from glb.health.monitor import Monitor
 from glb.health.report import BackendHealthReport, report_backend, report_backends
 from glb.health.state import HealthChange, HealthState
 
-KEEPER = web.AppKey("keeper", Keeper)
+HEALTH_FILE = web.AppKey("health_file", HealthFile)
 
 router = ApiRouter("health")
 
 _SET_BY_HAND = "set from outside"
 
 
-def _keeper(request: web.Request) -> Keeper:
-    return request.app[KEEPER]
+def _health_file(request: web.Request) -> HealthFile:
+    return request.app[HEALTH_FILE]
 
 
 def _monitor(request: web.Request) -> Monitor:
-    return request.app[KEEPER].monitor
+    return request.app[HEALTH_FILE].monitor
 
 
-Health = Annotated[Monitor, From(_monitor)]
-Kept = Annotated[Keeper, From(_keeper)]
+CurrentMonitor = Annotated[Monitor, From(_monitor)]
+CurrentHealthFile = Annotated[HealthFile, From(_health_file)]
 
 
-class Wanted(StrEnum):
-    """What a backend's health is to be; auto: what its checks say."""
+class WantedHealth(StrEnum):
+    """The health to set for a backend. auto: by its checks."""
 
     UP = "up"
     DOWN = "down"
     AUTO = "auto"
 
 
-class Order(BaseModel):
-    """A backend's health, set whatever its checks say."""
+class HealthRequest(BaseModel):
+    """Sets a backend's health, whatever its checks find."""
 
-    health: Wanted
+    health: WantedHealth
     reason: Annotated[str, Field(max_length=200)] = _SET_BY_HAND
 
 
-class HealthReport(BaseModel):
+class HealthResponse(BaseModel):
     """The health of all backends.
 
-    checks: how many are asked again and again, each one once. late: seconds that the check which began last was behind
-    its time. not_counted: timeouts that were none, since the daemon was too busy to look. held: tables of which too
-    many backends fail, so that this is not believed.
+    checks: the number of different checks. late: seconds by which the latest check started late. not_counted: checks
+    that could not be made, or whose answers the daemon was too busy to read. held: tables on hold, since too many of
+    their backends fail.
     """
 
     checks: int
@@ -63,33 +63,35 @@ class HealthReport(BaseModel):
     backends: list[BackendHealthReport]
 
 
-class History(BaseModel):
+class HealthHistoryResponse(BaseModel):
     """A backend's health, and its latest changes, oldest first."""
 
     now: BackendHealthReport
     changes: list[HealthChange]
 
 
-@router.get("/health", answer=HealthReport)
-async def health(monitor: Health, costly: InBackground) -> RawResponse:
-    """The health of each table's backends, and what their checks found last."""
+@router.get("/health", answer=HealthResponse)
+async def health(monitor: CurrentMonitor, costly: InBackground) -> RawResponse:
+    """The health of each table's backends, and the latest results of their checks."""
     state, late, not_counted = monitor.state.copy(), monitor.late, monitor.not_counted
     return await costly(lambda: _report(state, late, not_counted))
 
 
 @router.get("/tables/{table}/backends/{address}/health")
-async def backend_health(table: str, address: IPvAnyAddress, monitor: Health) -> History:
+async def backend_health(table: str, address: IPvAnyAddress, monitor: CurrentMonitor) -> HealthHistoryResponse:
     """One backend's health, and its changes."""
     return _history(monitor, table, address)
 
 
 @router.put("/tables/{table}/backends/{address}/health")
-async def set_health(table: str, address: IPvAnyAddress, order: Order, keeper: Kept) -> History:
-    """Set a backend's health, or leave it to its checks again. It outlives reloads and restarts."""
-    monitor = keeper.monitor
-    healthy = None if order.health is Wanted.AUTO else order.health is Wanted.UP
-    monitor.set(table, address, healthy, order.reason)
-    await keeper.save()  # before it is answered: a daemon may be killed
+async def set_health(
+    table: str, address: IPvAnyAddress, body: HealthRequest, health_file: CurrentHealthFile
+) -> HealthHistoryResponse:
+    """Set a backend's health, or remove the override. An override is kept across reloads and restarts."""
+    monitor = health_file.monitor
+    healthy = None if body.health is WantedHealth.AUTO else body.health is WantedHealth.UP
+    monitor.set(table, address, healthy, body.reason)
+    await health_file.save()  # before the response: the daemon may be killed
     return _history(monitor, table, address)
 
 
@@ -97,8 +99,8 @@ _backend = TypeAdapter(BackendHealthReport)
 
 
 def _report(state: HealthState, late: float, not_counted: int) -> RawResponse:
-    """A `HealthReport` as JSON, whose `backends` come last. Of 10,000 backends it takes some time."""
-    report = HealthReport(
+    """A `HealthResponse` as JSON, whose last key is `backends`. Takes long for 10,000 backends."""
+    report = HealthResponse(
         checks=len(state.checks),
         late=late,
         not_counted=not_counted,
@@ -106,11 +108,11 @@ def _report(state: HealthState, late: float, not_counted: int) -> RawResponse:
         backends=[],
     )
     head, end = report.model_dump_json().encode().removesuffix(b"]}"), b"]}"
-    # One by one: pydantic holds Python's lock until a whole list is written, and no check goes on meanwhile.
+    # One by one: pydantic holds Python's lock for a whole list, which would delay the checks.
     backends = b",".join(_backend.dump_json(each) for each in report_backends(state))
     return RawResponse(head + backends + end, "application/json")
 
 
-def _history(monitor: Monitor, table: str, address: IPvAnyAddress) -> History:
+def _history(monitor: Monitor, table: str, address: IPvAnyAddress) -> HealthHistoryResponse:
     state = monitor.state
-    return History(now=report_backend(state, table, address), changes=list(state.history(table, address)))
+    return HealthHistoryResponse(now=report_backend(state, table, address), changes=list(state.history(table, address)))

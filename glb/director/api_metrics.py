@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The packets of the daemon's datapaths, as JSON and in Prometheus' format."""
+"""Packet counters of the daemon's datapaths, as JSON and in Prometheus' format."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -36,11 +36,11 @@ async def stats(interfaces: Annotated[Sequence[str], From(_interfaces)], costly:
 
 @router.get("/v1/verdicts")
 async def verdicts() -> list[Explanation]:
-    """The verdicts of a director: what each means, what usually causes it, and what to do."""
+    """The verdicts of a director: meaning, usual causes and remedy of each."""
     return explained_verdicts("director")
 
 
 @router.get("/metrics", media_type=MEDIA_TYPE)
 async def metrics(exporter: Annotated[Exporter, From(_exporter)], costly: InBackground) -> RawResponse:
-    """The metrics of the daemon and its datapaths, in Prometheus' text format. The worker is not waited for."""
+    """The metrics of the daemon and its datapaths, in Prometheus' text format. Does not wait for a lane."""
     return await exporter.answer(costly)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is announced to whom, and draining the whole director."""
+"""Announcements, and draining the whole director."""
 
 from typing import Annotated
 
@@ -18,29 +18,29 @@ def _announcer(request: web.Request) -> Announcer:
     return request.app[ANNOUNCER]
 
 
-Routes = Annotated[Announcer, From(_announcer)]
+CurrentAnnouncer = Annotated[Announcer, From(_announcer)]
 
 
-class Drain(BaseModel):
-    """How long a drain may take, in seconds."""
+class DrainRequest(BaseModel):
+    """The maximum duration of a drain, in seconds."""
 
     timeout: float = Field(default=30, ge=0, le=3600)
 
 
 @router.get("")
-async def routing(routes: Routes) -> RoutingStatus:
-    """What is announced, and the state of each session."""
-    return routes.status
+async def routing(announcer: CurrentAnnouncer) -> RoutingStatus:
+    """The announced prefixes, and the state of each session."""
+    return announcer.status
 
 
 @router.post("/drain")
-async def drain(wanted: Drain, routes: Routes) -> Drained:
-    """Withdraw the VIPs, the graceful way. Answers when no packet comes any more, or the time is up."""
-    return await routes.drain(wanted.timeout)
+async def drain(body: DrainRequest, announcer: CurrentAnnouncer) -> Drained:
+    """Withdraw the VIPs gracefully. Responds when no more packets arrive, or after `timeout`."""
+    return await announcer.drain(body.timeout)
 
 
 @router.post("/announce")
-async def announce(routes: Routes) -> RoutingStatus:
-    """End a drain: announce what can be served again."""
-    routes.end_drain()
-    return routes.status
+async def announce(announcer: CurrentAnnouncer) -> RoutingStatus:
+    """End a drain: announce the VIPs that can be served."""
+    announcer.end_drain()
+    return announcer.status

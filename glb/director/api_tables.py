@@ -1,47 +1,70 @@
 # SPDX-License-Identifier: MIT
-"""The tables: what a change would do, changing them, and the versions that there were."""
+"""The tables: plans, changes, and the history of versions."""
+
+from typing import Annotated
 
 from pydantic import BaseModel, Field, IPvAnyAddress
 
 from glb.config.edit import Action
 from glb.control.api import InBackground
-from glb.control.routes import ApiRouter
+from glb.control.peer import peer_of
+from glb.control.routes import ApiRouter, From
 from glb.director import changes
-from glb.director.author import By, Peer
-from glb.director.changes import Applied, Consent, MadeChange, PlannedChange, Wish
-from glb.director.worker import Planner, Worker
+from glb.director.api_parameters import LoadsLane, PlansLane
+from glb.director.changes import AppliedChange, BackendAction, Consent, MadeChange, PlannedChange
 from glb.history.store import KEPT_BYTES
 from glb.history.version import LoadCause, Origin, Version, VersionContent
 from glb.table.plan import Plan
 
+_ROOT = "root"
+
+PeerUser = Annotated[str | None, From(peer_of)]
+"""The user who connected; None if the connection does not show it."""
+
 router = ApiRouter("tables", "/v1/tables")
 
 
-class Source(BaseModel):
+class WithAuthor(BaseModel):
+    """The author of a change, and a note."""
+
+    author: str | None = Field(
+        None, max_length=200, description="Sets the author for a connection of root. Other users are known by theirs."
+    )
+    note: str = Field("", max_length=1 << 16, description="Stored with the version.")
+
+    def name_of(self, user: str | None) -> str:
+        """The author's name for the history. user: the user of the connection; None if unknown."""
+        if user in (None, _ROOT) and self.author:
+            return self.author
+        return user or "unknown"
+
+
+class PlanRequest(BaseModel):
     """Forwarding tables that are not loaded yet."""
 
-    source: str = Field(max_length=KEPT_BYTES, description="The JSON source, as the table file is to hold it.")
+    source: str = Field(max_length=KEPT_BYTES, description="The JSON source: the new content of the table file.")
     name: str = Field(
-        "the source given", max_length=4096, description="What error messages call it: the name of its file."
+        "the source given", max_length=4096, description="The name of the source in error messages: its file's name."
     )
 
 
-class Consented(By):
-    """What the change may do to connections."""
+class WithConsent(WithAuthor):
+    """The effects on connections that are accepted."""
 
     force: bool = Field(
-        False, description="Also if that cuts established connections, or a director on this host would not follow."
+        False,
+        description="Also if the change cuts established connections, or a director on this host would not follow.",
     )
     may_cut: bool = Field(
         False,
-        description="Also if it may cut older connections: the proxies' agents were asked, and hold none (`glbctl` "
-        "does that). The director itself does not ask them.",
+        description="Also if the change may cut older connections. `glbctl` sets it once the agents of the proxies "
+        "have reported that none are left; the director does not query agents.",
     )
     expects: str | None = Field(
         None,
         max_length=64,
-        description="The digest of the tables that the plan began with (`basis.digest`). If others are loaded, nothing "
-        "is changed. Without it, the change is planned anew, and made if the new plan allows it.",
+        description="The digest of the tables that the plan is based on (`basis.digest`). If others are loaded, "
+        "nothing is changed. Without it, the change is planned again, and made if the new plan allows it.",
     )
 
     @property
@@ -49,97 +72,102 @@ class Consented(By):
         return Consent(self.force, self.may_cut, self.expects)
 
 
-class Change(Source, Consented):
-    """Tables to put in the place of those that are loaded."""
+class ApplyRequest(PlanRequest, WithConsent):
+    """Tables that replace those that are loaded."""
 
 
-class Rollback(Consented):
-    """An older version to go back to."""
+class RollbackRequest(WithConsent):
+    """An earlier version to return to."""
 
-    version: int | None = Field(None, description="Its number; without one, the newest that differs from the file.")
+    version: int | None = Field(
+        None, description="Its number; by default, the newest version that differs from the file."
+    )
 
 
-class BackendWish(BaseModel):
-    """What is to become of one backend."""
+class BackendPlanRequest(BaseModel):
+    """An action on one backend."""
 
     action: Action
     address: IPvAnyAddress
     tables: list[str] | None = Field(
         None,
         min_length=1,
-        description="The names of the tables; without them, each that lists the backend, or, to fill a new one, the "
-        "only table there is.",
+        description="The names of the tables; by default, each table that lists the backend, or, to fill a new "
+        "backend, the only table.",
     )
-    force: bool = Field(False, description="Also if the move is not legal, cuts connections, or is not followed here.")
+    force: bool = Field(
+        False,
+        description="Also if the transition is not legal, cuts connections, or is not followed by all directors here.",
+    )
 
     @property
-    def wish(self) -> Wish:
-        return Wish(self.action, str(self.address), self.tables)
+    def backend_action(self) -> BackendAction:
+        return BackendAction(self.action, str(self.address), self.tables)
 
 
-class BackendWishToMake(BackendWish, Consented):
-    """The same, to be made, with what it may do to connections."""
+class BackendChangeRequest(BackendPlanRequest, WithConsent):
+    """An action on one backend, with the accepted effects on connections."""
 
 
-class Versions(BaseModel):
-    """What was loaded so far, the newest first."""
+class HistoryResponse(BaseModel):
+    """The versions that were loaded, the newest first."""
 
     versions: list[Version]
-    damaged: list[str] = Field(description="What is wrong with files that hold no version that can be read.")
+    damaged: list[str] = Field(description="Files of the history that cannot be read, with the reasons.")
 
 
 @router.post("/plan")
-async def plan(body: Source, worker: Planner) -> Plan:
-    """What loading this source would do: rows and binds that move, and connections that would be cut."""
-    return await worker(lambda controller: changes.plan(controller, body.source, body.name))
+async def plan(body: PlanRequest, plans: PlansLane) -> Plan:
+    """The effects of loading this source: rows and binds that move, and connections that would be cut."""
+    return await plans(lambda controller: changes.plan(controller, body.source, body.name))
 
 
 @router.post("/apply")
-async def apply(body: Change, worker: Worker, peer: Peer) -> Applied:
-    """Replace the table file and load it: as a whole, or not at all. Refused if it cuts connections, unless forced."""
-    origin = Origin(LoadCause.APPLY, body.name_of(peer), body.note)
-    return await worker(lambda controller: changes.apply(controller, body.source, body.name, origin, body.consent))
+async def apply(body: ApplyRequest, loads: LoadsLane, user: PeerUser) -> AppliedChange:
+    """Replace the table file and load it, atomically. Refused if that cuts connections, unless forced."""
+    origin = Origin(LoadCause.APPLY, body.name_of(user), body.note)
+    return await loads(lambda controller: changes.apply(controller, body.source, body.name, origin, body.consent))
 
 
 @router.post("/backends/plan")
-async def plan_backend(body: BackendWish, worker: Planner) -> PlannedChange:
-    """What draining, activating, filling, deactivating or removing a backend would do."""
-    return await worker(lambda controller: changes.plan_backend(controller, body.wish, body.force))
+async def plan_backend(body: BackendPlanRequest, plans: PlansLane) -> PlannedChange:
+    """The effects of draining, activating, filling, deactivating or removing a backend."""
+    return await plans(lambda controller: changes.plan_backend(controller, body.backend_action, body.force))
 
 
 @router.post("/backends")
-async def change_backend(body: BackendWishToMake, worker: Worker, peer: Peer) -> MadeChange:
-    """Drain, activate, fill, deactivate or remove a backend: plan it, edit the table file, and load it, in one step.
+async def change_backend(body: BackendChangeRequest, loads: LoadsLane, user: PeerUser) -> MadeChange:
+    """Drain, activate, fill, deactivate or remove a backend: plan it, edit the table file, and load it, atomically.
 
-    As a whole, or not at all. Refused if it cuts connections, unless forced; if it may cut older ones, unless allowed;
-    and if the file is not what is loaded.
+    Refused if that cuts connections, unless forced; if it may cut older ones, unless allowed; and if the file is not
+    what is loaded.
     """
-    origin = Origin(LoadCause.BACKEND, body.name_of(peer), body.note)
-    return await worker(lambda controller: changes.change_backend(controller, body.wish, origin, body.consent))
+    origin = Origin(LoadCause.BACKEND, body.name_of(user), body.note)
+    return await loads(lambda controller: changes.change_backend(controller, body.backend_action, origin, body.consent))
 
 
 @router.get("/history")
-async def history(worker: Worker, costly: InBackground) -> Versions:
+async def history(loads: LoadsLane, costly: InBackground) -> HistoryResponse:
     """The versions of the table file that were loaded."""
-    kept = await worker(lambda controller: controller.history)
-    listing = await costly(kept.listing)  # which takes a while, and the worker has health to apply
-    return Versions(versions=listing.versions, damaged=listing.damaged)
+    kept = await loads(lambda controller: controller.history)
+    listing = await costly(kept.listing)  # takes long, and the lane has loads to do
+    return HistoryResponse(versions=listing.versions, damaged=listing.damaged)
 
 
 @router.get("/history/before")
-async def version_before(worker: Worker) -> VersionContent:
-    """What a rollback goes back to: the newest version with other tables than the file has."""
-    return await worker(changes.version_before)
+async def version_before(loads: LoadsLane) -> VersionContent:
+    """The version that a rollback returns to: the newest one that differs from the file."""
+    return await loads(changes.version_before)
 
 
 @router.get("/history/{number}")
-async def version(number: int, worker: Worker) -> VersionContent:
-    """One version, with its source."""
-    return await worker(lambda controller: controller.history.read(number))
+async def version(number: int, loads: LoadsLane) -> VersionContent:
+    """A version, with its source."""
+    return await loads(lambda controller: controller.history.read(number))
 
 
 @router.post("/rollback")
-async def rollback(body: Rollback, worker: Worker, peer: Peer) -> Applied:
-    """Apply an older version, by the rules of apply."""
-    origin = Origin(LoadCause.ROLLBACK, body.name_of(peer), body.note)
-    return await worker(lambda controller: changes.roll_back(controller, body.version, origin, body.consent))
+async def rollback(body: RollbackRequest, loads: LoadsLane, user: PeerUser) -> AppliedChange:
+    """Apply an earlier version, by the rules of apply."""
+    origin = Origin(LoadCause.ROLLBACK, body.name_of(user), body.note)
+    return await loads(lambda controller: changes.roll_back(controller, body.version, origin, body.consent))

@@ -14,9 +14,9 @@ from glb.config.atomic import link_beside, replace_file
 from glb.config.edit import Action, Change, locked_for_edit, revise
 from glb.config.load import GLBD_MAGIC, decode_text
 from glb.config.regular import read_regular
-from glb.director.beside import describe_left_behind, left_behind, unmet_binds
 from glb.director.controller import Controller
-from glb.director.forwarding import Outcome
+from glb.director.forwarding import LoadResult
+from glb.director.local_directors import describe_left_behind, left_behind, unmet_binds
 from glb.errors import ChangeError, ConfigError, GlbError, HistoryError
 from glb.history.version import LoadCause, Origin, Version, VersionContent
 from glb.table.plan import Basis, Plan, plan_change
@@ -53,7 +53,7 @@ class SetAside:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class AppliedChange:
     """A change that was made. version: under which number it is kept; None if it could not be kept, as the log says.
 
     set_aside: what stood in the file instead of what was loaded; None if that was the same.
@@ -61,12 +61,12 @@ class Applied:
 
     plan: Plan
     version: Version | None
-    directors: tuple[Outcome, ...]
+    directors: tuple[LoadResult, ...]
     set_aside: SetAside | None
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class BackendAction:
     """What to do to one backend. tables: the names of those in which; None: each that lists it."""
 
     action: Action
@@ -89,7 +89,7 @@ class MadeChange:
     changes: tuple[Change, ...]
     plan: Plan
     version: Version | None
-    directors: tuple[Outcome, ...]
+    directors: tuple[LoadResult, ...]
 
 
 def plan(controller: Controller, source: str, name: str) -> Plan:
@@ -104,7 +104,7 @@ def plan(controller: Controller, source: str, name: str) -> Plan:
     return plan_change(loaded.tables, new, unmet_binds(controller.table), basis)
 
 
-def apply(controller: Controller, source: str, name: str, origin: Origin, consent: Consent) -> Applied:
+def apply(controller: Controller, source: str, name: str, origin: Origin, consent: Consent) -> AppliedChange:
     """Put a source in the place of the table file, and load it.
 
     Raises ConfigError or TableError if it cannot be loaded; ChangeError if the consent does not cover what it would do,
@@ -115,8 +115,8 @@ def apply(controller: Controller, source: str, name: str, origin: Origin, consen
         _catch_up(controller)
         planned = plan(controller, source, name)
         _require_consent(controller, planned, consent)
-        outcomes, aside = _replace(controller, source.encode(), origin)
-        return Applied(planned, controller.version, tuple(outcomes), aside)
+        results, aside = _replace(controller, source.encode(), origin)
+        return AppliedChange(planned, controller.version, tuple(results), aside)
 
 
 def version_before(controller: Controller) -> VersionContent:
@@ -127,7 +127,7 @@ def version_before(controller: Controller) -> VersionContent:
     return controller.history.before(_content(controller.table) or b"")
 
 
-def roll_back(controller: Controller, number: int | None, origin: Origin, consent: Consent) -> Applied:
+def roll_back(controller: Controller, number: int | None, origin: Origin, consent: Consent) -> AppliedChange:
     """Apply an older version, by the same rules; without a number, the one before that which the file has.
 
     Raises HistoryError if there is none, and as `apply` does.
@@ -140,7 +140,7 @@ def roll_back(controller: Controller, number: int | None, origin: Origin, consen
     return apply(controller, kept.source, name, Origin(LoadCause.ROLLBACK, origin.author, note), consent)
 
 
-def plan_backend(controller: Controller, wish: Wish, force: bool) -> PlannedChange:
+def plan_backend(controller: Controller, wish: BackendAction, force: bool) -> PlannedChange:
     """What fulfilling a wish would do. force: the move need not be legal, and need not be followed by all directors.
 
     Raises ConfigError or TableError; ChangeError if a director on this host would not follow.
@@ -151,7 +151,7 @@ def plan_backend(controller: Controller, wish: Wish, force: bool) -> PlannedChan
     return PlannedChange(edit.changes, plan(controller, edit.source, str(controller.table)))
 
 
-def change_backend(controller: Controller, wish: Wish, origin: Origin, consent: Consent) -> MadeChange:
+def change_backend(controller: Controller, wish: BackendAction, origin: Origin, consent: Consent) -> MadeChange:
     """Drain, activate, fill, deactivate or remove one backend: edit the table file, and load it.
 
     Raises ConfigError if the move is not legal or the file is not what is loaded, and as `apply` does.
@@ -167,8 +167,8 @@ def change_backend(controller: Controller, wish: Wish, origin: Origin, consent: 
             return MadeChange(edit.changes, planned, controller.version, ())
         what = "; ".join(map(str, edit.changes))
         note = f"{what}: {origin.note}" if origin.note else what
-        outcomes, _ = _replace(controller, edit.source.encode(), replace(origin, how=LoadCause.BACKEND, note=note))
-        return MadeChange(edit.changes, planned, controller.version, tuple(outcomes))
+        results, _ = _replace(controller, edit.source.encode(), replace(origin, how=LoadCause.BACKEND, note=note))
+        return MadeChange(edit.changes, planned, controller.version, tuple(results))
 
 
 def _require_source(controller: Controller) -> None:
@@ -214,7 +214,7 @@ def _require_followers(controller: Controller) -> None:
         raise ChangeError(describe_left_behind(left))
 
 
-def _replace(controller: Controller, data: bytes, origin: Origin) -> tuple[list[Outcome], SetAside | None]:
+def _replace(controller: Controller, data: bytes, origin: Origin) -> tuple[list[LoadResult], SetAside | None]:
     """Replace the table file and load it; if either fails, all is as before.
 
     An edit by hand that was never loaded is kept beside it: nobody else may have it.
@@ -225,10 +225,10 @@ def _replace(controller: Controller, data: bytes, origin: Origin) -> tuple[list[
     aside = None if is_loaded else _set_aside(path)
     _announce(controller, data, origin)
     _write(path, data)
-    outcomes = controller.reload(origin, whole=True)
-    failed = [f"{outcome.interface}: {outcome.error}" for outcome in outcomes if not outcome.reloaded]
+    results = controller.reload(origin, whole=True)
+    failed = [f"{result.interface}: {result.error}" for result in results if not result.reloaded]
     if not failed:
-        return outcomes, _told(aside, controller, before)
+        return results, _told(aside, controller, before)
     _announce(controller, before or b"", replace(origin, note=f"taken back: {failed[0]}"))
     _put_back(path, before)
     if aside is not None:

@@ -13,8 +13,8 @@ from glb.config.model import ForwardingTables
 from glb.daemon.lifecycle import Lanes
 from glb.daemon.report import Report, now
 from glb.director.director import Director, Prepared
-from glb.director.forwarding import SURVIVED, Forwarding, Outcome
-from glb.director.kept import Kept
+from glb.director.file_copies import FileCopies
+from glb.director.forwarding import SURVIVED, Forwarding, LoadResult
 from glb.director.sources import Follow, Loaded, Sources, Stamp, check_tables, read
 from glb.errors import GlbError, HistoryError
 from glb.health.check_plan import without_repetition
@@ -67,7 +67,7 @@ class Controller:
         self._view = HealthView()
         self._builder = RowBuilder()
         self._checked: tuple[ForwardingTables, ...] = ()
-        self._kept = Kept(interfaces[0], sources)
+        self._copies = FileCopies(interfaces[0], sources)
         self._directors: tuple[Director, ...] = ()
         self._stamp: Stamp | None = sources.stamp()
         self._read_at = now()
@@ -90,7 +90,7 @@ class Controller:
         if refusal is None:
             self._remember()
         else:
-            log.error("the files are refused; what was in force last goes on, by %s", self._kept.sources.table.parent)
+            log.error("the files are refused; what was in force last goes on, by %s", self._copies.sources.table.parent)
             self._seen = self._digest_now()
             self.forwarding.reject(refusal, self._seen)
 
@@ -117,7 +117,7 @@ class Controller:
         """
         return check_tables(data, name, self._builder, self._view)
 
-    def reload(self, origin: Origin = _EDITED, whole: bool = False) -> list[Outcome]:
+    def reload(self, origin: Origin = _EDITED, whole: bool = False) -> list[LoadResult]:
         """Put the files as they are now in the place of what is loaded; bad ones change nothing but the reports.
 
         origin: what the history says of these tables. whole: the caller takes them back unless every interface has
@@ -129,17 +129,17 @@ class Controller:
         try:
             loaded = read(self._sources, self._builder, self._followed)
         except SURVIVED as error:
-            outcomes = self._reject(error)
+            results = self._reject(error)
         else:
             self._warn(loaded)
             self._newest = loaded
             self._read_at = began
             self._seen = loaded.digest
             self._origin = origin
-            outcomes = self._put_in_force(self._directors, started, whole=whole)
+            results = self._put_in_force(self._directors, started, whole=whole)
         self._check_what_is_in_force()
         self._lanes.reports.flush(_FLUSH_SECONDS)
-        return outcomes
+        return results
 
     def reload_if_changed(self) -> None:
         """The same, unless the files are as they were seen last."""
@@ -160,7 +160,7 @@ class Controller:
         behind = [director for director in self._directors if director.loaded.digest != self._newest.digest]
         if not behind or time.monotonic() < self._retry_at:
             return
-        if any(outcome.reloaded for outcome in self._put_in_force(behind, time.monotonic(), is_first=False)):
+        if any(result.reloaded for result in self._put_in_force(behind, time.monotonic(), is_first=False)):
             self._check_what_is_in_force()
 
     def detach(self) -> None:
@@ -181,7 +181,7 @@ class Controller:
             return read(sources, self._builder, self._followed), None
         except SURVIVED as error:
             try:
-                return read(self._kept.sources, self._builder, self._followed), error
+                return read(self._copies.sources, self._builder, self._followed), error
             except GlbError:
                 raise error from None
 
@@ -192,7 +192,7 @@ class Controller:
 
     def _put_in_force(
         self, directors: Sequence[Director], started: float, is_first: bool = True, whole: bool = False
-    ) -> list[Outcome]:
+    ) -> list[LoadResult]:
         """Put the newest good files in force at these interfaces, and keep them for later starts.
 
         is_first: whether this is the first try. whole: keep them only if every interface has them.
@@ -200,13 +200,13 @@ class Controller:
         before = self.loaded
         prepared = [(director, self._prepared(director)) for director in directors]
         commit = partial(self.forwarding.commit, prepared, self._newest.digest, started, is_first)
-        outcomes = self._lanes.traffic.call("reload", commit)
-        if (all if whole else any)(outcome.reloaded for outcome in outcomes):
+        results = self._lanes.traffic.call("reload", commit)
+        if (all if whole else any)(result.reloaded for result in results):
             self._remember()
             self._log_load(before, is_first)
         ended = time.monotonic()
         self._retry_at = ended + _PAUSE_BY_TRY * (ended - started)
-        return outcomes
+        return results
 
     def _prepared(self, director: Director) -> Prepared | Exception:
         try:
@@ -239,7 +239,7 @@ class Controller:
     def _remember(self) -> None:
         """Keep what is in force, as a version and for the next start. Traffic does not depend on it: a failure is
         logged."""
-        self._kept.keep(self.loaded.contents)
+        self._copies.keep(self.loaded.contents)
         try:
             source, digest = self.loaded.source, self.loaded.tables_digest
             self.version = self.history.record(source, digest, self._origin, self._read_at)
@@ -259,7 +259,7 @@ class Controller:
         again = "" if is_first else "at another try, "
         log.info("loaded (%s%s, %s%s): %s", again, cause.how, cause.author, note, changed)
 
-    def _reject(self, error: Exception) -> list[Outcome]:
+    def _reject(self, error: Exception) -> list[LoadResult]:
         self._seen = self._digest_now()
         return self._lanes.traffic.call("refusal", partial(self.forwarding.reject, error, self._seen))
 

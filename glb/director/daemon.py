@@ -18,7 +18,7 @@ from glb.director.announcer import Announcer
 from glb.director.api import create_api
 from glb.director.controller import Controller
 from glb.director.forwarding import Forwarding
-from glb.director.health import Keeper, apply_health, follower, remember_health, report_doubts
+from glb.director.health_duties import HealthFile, apply_health, follower, remember_health, report_doubts
 from glb.director.path_mtu import learn_path_mtus
 from glb.director.sources import Sources
 from glb.health.monitor import Monitor
@@ -49,7 +49,7 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
     announcer = Announcer(interfaces, keep)
     health_file = state_dir() / f"{interfaces[0]}.health.json"
     monitor = Monitor(await asyncio.to_thread(load, health_file))
-    keeper = Keeper(monitor, health_file, Lane("health file"))
+    keeper = HealthFile(monitor, health_file, Lane("health file"))
     plans = Lane("plans")
     follow = follower(monitor)
     mtus = path_mtus()

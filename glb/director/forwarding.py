@@ -21,7 +21,7 @@ SURVIVED = (GlbError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class LoadResult:
     """Whether an interface's datapath has the files as they are now; if not, why not."""
 
     interface: str
@@ -58,7 +58,7 @@ class Forwarding:
 
     def commit(
         self, prepared: Sequence[tuple[Director, Prepared | Exception]], digest: str, started: float, is_first: bool
-    ) -> list[Outcome]:
+    ) -> list[LoadResult]:
         """Put prepared files in force, each at its interface; or note there why they could not be prepared.
 
         digest: of these files. started: when this load began, by time.monotonic(). is_first: whether this is the first
@@ -66,13 +66,13 @@ class Forwarding:
         """
         self._newest = digest
         renew = self._renewal(self._health())
-        outcomes = []
+        results = []
         for director, each in prepared:
             error = each if isinstance(each, Exception) else _error_of_commit(director, each, renew, started)
             if error is not None:
                 director.refuse(error, digest, is_first)
-            outcomes.append(Outcome(director.interface, error is None, None if error is None else str(error)))
-        return outcomes
+            results.append(LoadResult(director.interface, error is None, None if error is None else str(error)))
+        return results
 
     def apply_health(self) -> None:
         """Give new connections to the backends that are healthy now."""
@@ -95,11 +95,11 @@ class Forwarding:
             director.refresh()
         self.refresh_seconds = time.monotonic() - began
 
-    def reject(self, error: Exception, digest: str | None) -> list[Outcome]:
+    def reject(self, error: Exception, digest: str | None) -> list[LoadResult]:
         """Note that files with this digest were refused; None: they cannot be read."""
         for director in self.directors:
             director.reject(error, digest)
-        return [Outcome(director.interface, False, str(error)) for director in self.directors]
+        return [LoadResult(director.interface, False, str(error)) for director in self.directors]
 
     def note(self, **facts: Any) -> None:
         """Change fields of each interface's report that others know."""

@@ -17,7 +17,7 @@ from glb.config.note import warnings_of
 from glb.config.regular import read_regular
 from glb.daemon.report import TableSummary
 from glb.datapath.layout import Layout, plan, plan_again
-from glb.director.judgement import judge, this_host
+from glb.director.judge_files import judge, this_host
 from glb.errors import TableError
 from glb.health.view import HealthView, with_health, with_known_health
 from glb.memory import give_back, shortage

@@ -25,7 +25,7 @@ from glb.network.refusal import news
 from glb.proxy.api import AgentSettings
 from glb.proxy.hops import LiveHops
 from glb.proxy.return_paths import ReturnPaths
-from glb.proxy.surroundings import Surroundings
+from glb.proxy.vip_reader import Surroundings
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from glb.config.atomic import replace_file
 from glb.config.model import Network
 from glb.config.routing import Routing
 from glb.errors import RoutingError
-from glb.routing import bird_control, leftover
+from glb.routing import bird_control, stale_speaker
 from glb.routing.bird_config import STATIC, bird_config, bird_routes, peer_of
 from glb.routing.speaker import Session
 
@@ -34,7 +34,7 @@ class OwnBird:
         if bird_control.answers(self._control):
             return True
         self._write((), ())
-        leftover.end(self._pid, self._control)
+        stale_speaker.end(self._pid, self._control)
         self._control.unlink(missing_ok=True)
         command: list[str | Path] = [_BIRD, "-c", self._config, "-s", self._control, "-P", self._pid]
         try:

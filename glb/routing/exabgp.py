@@ -17,7 +17,7 @@ from glb.config.atomic import replace_file
 from glb.config.model import Network
 from glb.config.routing import Routing
 from glb.errors import RoutingError
-from glb.routing import leftover
+from glb.routing import stale_speaker
 from glb.routing.exabgp_config import exabgp_config, exabgp_routes
 from glb.routing.speaker import ESTABLISHED, Session
 
@@ -93,7 +93,7 @@ class ExaBgp:
         program = shutil.which("exabgp", path=path)
         if program is None:
             raise RoutingError("exabgp is not installed: `pip install 'glb[exabgp]'`")
-        leftover.end(self._pid, self._config)
+        stale_speaker.end(self._pid, self._config)
         with self._log.open("ab") as log:
             self._child = subprocess.Popen(
                 [program, str(self._config)],

@@ -4,7 +4,7 @@
 from pyroute2 import IPRoute
 
 from glb.config.model import ProxyConfig
-from glb.proxy.surroundings import Surroundings
+from glb.proxy.vip_reader import Surroundings
 from tests.own_network import add_addresses, own_network
 
 

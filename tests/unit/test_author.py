@@ -4,7 +4,7 @@
 import pytest
 from pydantic import ValidationError
 
-from glb.director.author import By
+from glb.director.api_tables import WithAuthor
 
 
 @pytest.mark.parametrize(
@@ -19,10 +19,10 @@ from glb.director.author import By
     ],
 )
 def test_only_root_may_say_for_whom_it_acts(peer: str | None, claimed: str | None, author: str) -> None:
-    assert By(author=claimed).name_of(peer) == author
+    assert WithAuthor(author=claimed).name_of(peer) == author
 
 
 @pytest.mark.parametrize("field", ["author", "note"])
 def test_what_is_no_text_does_not_get_into_the_history(field: str) -> None:
     with pytest.raises(ValidationError, match="valid string"):
-        By.model_validate({field: "\ud800"})
+        WithAuthor.model_validate({field: "\ud800"})

@@ -8,7 +8,7 @@ from pathlib import Path
 from glb.daemon.lane import Lane
 from glb.director import api as director_api
 from glb.director.announcer import Announcer
-from glb.director.health import Keeper
+from glb.director.health_duties import HealthFile
 from glb.health.monitor import Monitor
 from glb.health.state import SavedState
 from glb.proxy import api as proxy_api
@@ -18,8 +18,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_the_directors_api_is_written_out_as_it_is() -> None:
     """After a change: glbctl director openapi > docs/openapi.json"""
-    keeper = Keeper(Monitor(SavedState()), Path(os.devnull), Lane("none"))
-    api = director_api.create_api(None, None, Announcer((), keep=False), keeper)
+    health_file = HealthFile(Monitor(SavedState()), Path(os.devnull), Lane("none"))
+    api = director_api.create_api(None, None, Announcer((), keep=False), health_file)
 
     assert json.loads((DOCS / "openapi.json").read_text()) == api.openapi()
 

@@ -16,7 +16,7 @@ from glb.paths import state_dir
 log = logging.getLogger(__name__)
 
 
-class Kept:
+class FileCopies:
     """The copies of one daemon's files."""
 
     def __init__(self, interface: str, sources: Sources) -> None:

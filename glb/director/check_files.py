@@ -13,7 +13,7 @@ from glb.config.judge_tables import Tables, judge_tables
 from glb.config.load import load_director, load_proxy, read_file
 from glb.config.model import DirectorConfig, ForwardingTables
 from glb.config.note import Note, Severity, lines, warning
-from glb.director.judgement import this_host
+from glb.director.judge_files import this_host
 from glb.director.sources import Parsed, parse, tables_in
 from glb.errors import ConfigError, NetworkError, TableError
 from glb.network.host_addresses import host_addresses
@@ -24,7 +24,7 @@ _ELSEWHERE = Host(addresses={}, own={}, broadcasts={}, links={})
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedFile:
     """A file and what is wrong with it; with an error, no daemon loads it. tables: the names of those in it; None
     for a configuration."""
 
@@ -34,16 +34,16 @@ class Checked:
     tables: tuple[str, ...] | None = None
 
 
-def check_proxy(path: Path) -> Checked:
+def check_proxy(path: Path) -> CheckedFile:
     """A proxy's configuration."""
     try:
         load_proxy(path)
     except ConfigError as error:
-        return Checked(str(path), error.problems)
-    return Checked(str(path), ())
+        return CheckedFile(str(path), error.problems)
+    return CheckedFile(str(path), ())
 
 
-def check_director(config_file: Path | None, table_file: Path | None) -> Iterator[Checked]:
+def check_director(config_file: Path | None, table_file: Path | None) -> Iterator[CheckedFile]:
     """A director's configuration, its forwarding tables, or both: then against each other too.
 
     They are judged against this host if `outbound_src_ip` is an address of it.
@@ -107,6 +107,6 @@ def _without_config(tables: Tables) -> Iterator[Note]:
 
 def _checked(
     path: Path, errors: tuple[str, ...], notes: Iterable[Note], tables: tuple[str, ...] | None = None
-) -> Checked:
+) -> CheckedFile:
     further, warnings = lines(str(path), notes)
-    return Checked(str(path), bounded((*errors, *further)), bounded(warnings), tables)
+    return CheckedFile(str(path), bounded((*errors, *further)), bounded(warnings), tables)

@@ -52,7 +52,7 @@ async def report_doubts(monitor: Monitor, traffic: Worker[Forwarding], stop: asy
         await wait_for_any(stop, seconds=_BETWEEN_REPORTS)
 
 
-class Keeper:
+class HealthFile:
     """Keeps the file by which health outlives the daemon."""
 
     def __init__(self, monitor: Monitor, path: Path, lane: Lane) -> None:
@@ -70,13 +70,13 @@ class Keeper:
             log.error("health: not remembered, the checks go on: %s", error)
 
 
-async def remember_health(keeper: Keeper, stop: asyncio.Event) -> None:
+async def remember_health(health_file: HealthFile, stop: asyncio.Event) -> None:
     """Keep the file up to date, to the end."""
-    async for _ in _whenever(keeper.monitor.unsaved, stop):
-        await unless(stop, keeper.save())
+    async for _ in _whenever(health_file.monitor.unsaved, stop):
+        await unless(stop, health_file.save())
         await wait_for_any(stop, seconds=_BETWEEN_SAVES)
     with suppress(TimeoutError):  # the disk hangs
-        await asyncio.wait_for(keeper.save(), _LAST_SAVE_SECONDS)
+        await asyncio.wait_for(health_file.save(), _LAST_SAVE_SECONDS)
 
 
 async def _whenever(event: asyncio.Event, stop: asyncio.Event) -> AsyncIterator[None]:
