@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from glb.simulate.shapes import FAINT, INK, bar, document, line, text
+from glb.simulate.svg import FAINT, INK, bar, document, line, text
 
 _WIDTH = 860
 _HEIGHT = 210

@@ -4,7 +4,7 @@
 from collections.abc import Iterator, Mapping
 
 from bench.report import Result
-from glb.simulate.shapes import FAINT, INK, bar, document, line, text
+from glb.simulate.svg import FAINT, INK, bar, document, line, text
 
 _WIDTH = 860
 _LABELS = 250

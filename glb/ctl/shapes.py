@@ -26,7 +26,7 @@ from glb.history.version import Version
 from glb.lab.status import LabStatus
 from glb.metrics.stats import Stats
 from glb.probe.decisions import DirectorProbe, ProxyProbe
-from glb.simulate.run import Outcome as SimulateOutcome
+from glb.simulate.run import RunResult
 from glb.table.findings import Finding as TablesFinding
 from glb.table.plan import Plan as TablesPlan
 
@@ -293,7 +293,7 @@ ProbedDirector = _model(
 )
 ProbedProxy = _model("ProbedProxy", "What a proxy does with a flow's packets.", ProxyProbe, role=Literal["proxy"])
 BalancerOutcome = _model(
-    "BalancerOutcome", "What became of connections with one load balancer.", SimulateOutcome, cut_share=float
+    "BalancerOutcome", "What became of connections with one load balancer.", RunResult, cut_share=float
 )
 Simulation = _model(
     "Simulation",

@@ -20,8 +20,8 @@ from glb.simulate.check import MOST_CONNECTIONS
 from glb.simulate.connections import count_of, scaled
 from glb.simulate.model import Scenario
 from glb.simulate.picture import picture
-from glb.simulate.run import Outcome, Tick, simulate, steps_of
-from glb.simulate.safety import DEPTHS, Fate, Verdict, verdicts
+from glb.simulate.run import RunResult, Tick, simulate, steps_of
+from glb.simulate.safe_changes import DEPTHS, Effect, SafetyResult, safety_results
 
 ScenarioArgument = Annotated[
     str | None, typer.Argument(metavar="SCENARIO", help="One of --list, or a JSON file of your own.")
@@ -98,7 +98,7 @@ def _write(path: Path, text: str) -> None:
         raise GlbError(f"{path}: {error.strerror}") from error
 
 
-def _outcome_facts(outcome: Outcome) -> dict[str, Any]:
+def _outcome_facts(outcome: RunResult) -> dict[str, Any]:
     return {**asdict(outcome), "cut_share": outcome.cut_share}
 
 
@@ -110,7 +110,7 @@ def _progress(what: str, steps: int) -> Iterator[Tick]:
         yield lambda: bar.advance(task)
 
 
-def _render(scenario: Scenario, outcomes: Sequence[Outcome]) -> RenderableType:
+def _render(scenario: Scenario, outcomes: Sequence[RunResult]) -> RenderableType:
     columns = ("cut", "moved", "stalled", "died with their backend")
     table = grid("load balancer", "ECMP", *columns, numbers=columns)
     for each in outcomes:
@@ -129,7 +129,7 @@ _LEAVING = range(4)
 
 
 def _show_safety(output: Format) -> None:
-    found = [verdict for depth in DEPTHS for moves in (1, 2) for verdict in verdicts(depth, moves)]
+    found = [verdict for depth in DEPTHS for moves in (1, 2) for verdict in safety_results(depth, moves)]
     facts = [
         {
             "depth": each.depth,
@@ -151,7 +151,7 @@ is given stalls until it has changed, too, or is cut.
 cuts: in any case. -: there is no such case."""
 
 
-def _safety_table(depth: int, found: Sequence[Verdict]) -> RenderableType:
+def _safety_table(depth: int, found: Sequence[SafetyResult]) -> RenderableType:
     cells: dict[str, dict[int, str]] = {}
     for each in found:
         cells.setdefault(" + ".join(each.changes), {})[each.leaving] = _cell(each)
@@ -162,7 +162,7 @@ def _safety_table(depth: int, found: Sequence[Verdict]) -> RenderableType:
     return Group(Text(title, style="bold"), table, "")
 
 
-def _cell(verdict: Verdict) -> str:
-    if verdict.at_once is Fate.CUT:
+def _cell(verdict: SafetyResult) -> str:
+    if verdict.at_once is Effect.CUT:
         return "cuts"
-    return {Fate.KEPT: "safe", Fate.STALLED: "late stalls", Fate.CUT: "late cuts"}[verdict.late]
+    return {Effect.KEPT: "safe", Effect.STALLED: "late stalls", Effect.CUT: "late cuts"}[verdict.late]

@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from glb.config.model import State
 from glb.simulate.connections import Connections, Indices
-from glb.simulate.ecmp import NOBODY, Numbers
+from glb.simulate.ecmp import LOST, Numbers
 from glb.simulate.model import Ecmp, Scenario
 from glb.simulate.timeline import Backends, Epoch, Timeline
 
 
-class Way(NamedTuple):
+class Delivery(NamedTuple):
     """Where packets go: the backend that each is sent to, and the one that takes it, NOBODY, or REFUSED."""
 
     sent_to: Numbers
@@ -40,18 +40,18 @@ class Balancer(Protocol):
     the connections were opened with.
     """
 
-    def opened(self, epoch: Epoch, chosen: Indices, directors: Numbers) -> Way:
+    def opened(self, epoch: Epoch, chosen: Indices, directors: Numbers) -> Delivery:
         """Where the first packets of these connections go."""
         ...
 
-    def continued(self, epoch: Epoch, chosen: Indices, directors: Numbers, homes: Numbers) -> Way:
+    def continued(self, epoch: Epoch, chosen: Indices, directors: Numbers, homes: Numbers) -> Delivery:
         """Where further packets of these connections go, which have begun before the epoch."""
         ...
 
 
 def lost_in(failed: Iterable[int], sent_to: Numbers) -> Numbers:
     """Who takes what is sent to these backends: they themselves, but NOBODY where the host is gone."""
-    return np.where(np.isin(sent_to, list(failed)), np.int16(NOBODY), sent_to)
+    return np.where(np.isin(sent_to, list(failed)), np.int16(LOST), sent_to)
 
 
 def listed(tables: Sequence[Backends]) -> npt.NDArray[np.bool_]:

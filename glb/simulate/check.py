@@ -7,7 +7,7 @@ from glb.config.check import repeated
 from glb.config.field import Problem
 from glb.config.model import State
 from glb.simulate.connections import count_of
-from glb.simulate.model import LEADS_TO, Event, Move, Scenario
+from glb.simulate.model import LEADS_TO, EventKind, Scenario, ScenarioEvent
 
 MOST_CONNECTIONS = 50_000_000
 
@@ -75,44 +75,44 @@ class _There:
         """Whether the last director or the last backend is gone."""
         return not (self._directors and self._states)
 
-    def take(self, event: Event) -> None:
+    def take(self, event: ScenarioEvent) -> None:
         match event.move:
-            case Move.DIRECTOR_ADD:
+            case EventKind.DIRECTOR_ADD:
                 self._directors.add(event.number)
-            case Move.DIRECTOR_STOP | Move.DIRECTOR_LOSS:
+            case EventKind.DIRECTOR_STOP | EventKind.DIRECTOR_LOSS:
                 self._directors.discard(event.number)
-            case Move.BACKEND_FAIL:
+            case EventKind.BACKEND_FAIL:
                 self._failed.add(event.number)
-            case Move.BACKEND_RECOVER:
+            case EventKind.BACKEND_RECOVER:
                 self._failed.discard(event.number)
-            case Move.BACKEND_REMOVE:
+            case EventKind.BACKEND_REMOVE:
                 self._states.pop(event.number, None)
             case _:
                 self._states[event.number] = LEADS_TO[event.move]
 
-    def objection(self, event: Event) -> str | None:
+    def objection(self, event: ScenarioEvent) -> str | None:
         """Why the event cannot happen now; None if it can."""
         if event.move.of_director:
             there = event.number in self._directors
-            if event.move is Move.DIRECTOR_ADD:
+            if event.move is EventKind.DIRECTOR_ADD:
                 return "is there already" if there else None
             return None if there else f"is not there at {event.at_s:g} s"
         return self._backend_objection(event)
 
-    def _backend_objection(self, event: Event) -> str | None:
+    def _backend_objection(self, event: ScenarioEvent) -> str | None:
         state = self._states.get(event.number)
         failed = event.number in self._failed
         match event.move:
-            case Move.BACKEND_ADD if state is not None:
+            case EventKind.BACKEND_ADD if state is not None:
                 return f"is in the table already, {state}"
-            case Move.BACKEND_FILL if state not in (None, State.DRAINING):
+            case EventKind.BACKEND_FILL if state not in (None, State.DRAINING):
                 return f"is in the table already, {state}"
-            case Move.BACKEND_ADD | Move.BACKEND_FILL:
+            case EventKind.BACKEND_ADD | EventKind.BACKEND_FILL:
                 return None
             case _ if state is None:
                 return f"is not in the table at {event.at_s:g} s"
-            case Move.BACKEND_FAIL if failed:
+            case EventKind.BACKEND_FAIL if failed:
                 return "has failed already"
-            case Move.BACKEND_RECOVER if not failed:
+            case EventKind.BACKEND_RECOVER if not failed:
                 return "has not failed"
         return f"is already {state}" if LEADS_TO.get(event.move) is state else None

@@ -12,7 +12,7 @@ from glb.simulate.model import Ecmp
 Numbers = npt.NDArray[np.int16]
 """Numbers of directors or backends, from 0, or one of the two below."""
 
-NOBODY = -1
+LOST = -1
 """In the place of a number: the packet is lost."""
 
 REFUSED = -2
@@ -35,7 +35,7 @@ def resilient_buckets(before: Numbers, members: Sequence[int]) -> Numbers:
     Source: "Resilient Next-hop Groups", docs.kernel.org/networking/nexthop-group-resilient.html.
     """
     if not members:
-        return np.full(len(before), NOBODY, np.int16)
+        return np.full(len(before), LOST, np.int16)
     after = before.copy()
     owned = {member: int(np.count_nonzero(after == member)) for member in sorted(members)}
     for bucket in np.flatnonzero(~np.isin(after, list(owned))):
@@ -58,7 +58,7 @@ def buckets_over_time(kind: Ecmp, members: Sequence[Sequence[int]], size: int) -
     """The buckets for each of the successive lists of next hops; `size` is how many resilient hashing has."""
     if kind is Ecmp.MODULO:
         return [modulo_buckets(now) for now in members]
-    buckets, history = np.full(size, NOBODY, np.int16), []
+    buckets, history = np.full(size, LOST, np.int16), []
     for now in members:
         buckets = resilient_buckets(buckets, now)
         history.append(buckets)
@@ -68,6 +68,6 @@ def buckets_over_time(kind: Ecmp, members: Sequence[Sequence[int]], size: int) -
 def next_hops(buckets: Numbers, hashes: Hashes) -> Numbers:
     """The next hop of each hash; NOBODY if there is no next hop at all."""
     if not len(buckets):
-        return np.full(len(hashes), NOBODY, np.int16)
+        return np.full(len(hashes), LOST, np.int16)
     hops: Numbers = buckets[hashes % np.uint32(len(buckets))]
     return hops

@@ -11,9 +11,9 @@ is better than the real one, which copies a connection once it has had a few pac
 
 import numpy as np
 
-from glb.simulate.balancer import Way, World, listed, lost_in
+from glb.simulate.balancer import Delivery, World, listed, lost_in
 from glb.simulate.connections import Indices
-from glb.simulate.ecmp import NOBODY, REFUSED, Numbers
+from glb.simulate.ecmp import LOST, REFUSED, Numbers
 from glb.simulate.timeline import Epoch
 
 
@@ -23,7 +23,7 @@ class Lvs:
     def __init__(self, world: World, synchronized: bool) -> None:
         self._connections = world.connections
         self._delay = world.scenario.sync_delay_s if synchronized else float("inf")
-        self._opened_at = np.full(len(world.connections), NOBODY, np.int16)
+        self._opened_at = np.full(len(world.connections), LOST, np.int16)
         self._copied = np.zeros(len(world.connections), np.bool_)
         self._available = [
             np.array([number for number, backend in enumerate(table) if backend.available], np.int16)
@@ -31,25 +31,25 @@ class Lvs:
         ]
         self._listed = listed(world.timeline.tables)
 
-    def opened(self, epoch: Epoch, chosen: Indices, directors: Numbers) -> Way:
+    def opened(self, epoch: Epoch, chosen: Indices, directors: Numbers) -> Delivery:
         self._opened_at[chosen] = directors
-        backends = np.full(len(chosen), NOBODY, np.int16)
+        backends = np.full(len(chosen), LOST, np.int16)
         for version in set(epoch.versions):
             here = np.array(epoch.versions)[directors] == version
             if len(self._available[version]):
                 turn = self._connections.choice[chosen[here]] % np.uint32(len(self._available[version]))
                 backends[here] = self._available[version][turn]
-        return Way(backends, lost_in(epoch.failed, backends))
+        return Delivery(backends, lost_in(epoch.failed, backends))
 
-    def continued(self, epoch: Epoch, chosen: Indices, directors: Numbers, homes: Numbers) -> Way:
+    def continued(self, epoch: Epoch, chosen: Indices, directors: Numbers, homes: Numbers) -> Delivery:
         self._copy_and_forget(epoch)
         listed_here = self._listed[np.array(epoch.versions)[directors], homes]
         known = (self._opened_at[chosen] == directors) | self._copied[chosen]
         sent_to = np.where(known & listed_here, homes, np.int16(REFUSED))
-        return Way(sent_to, sent_to)
+        return Delivery(sent_to, sent_to)
 
     def _copy_and_forget(self, epoch: Epoch) -> None:
         """What has been copied by now is everywhere; a director that has gone has forgotten all, come back or not."""
         ready = self._connections.begin_s + self._delay <= epoch.begin_s
-        self._copied |= ready & (self._opened_at != NOBODY)
-        self._opened_at[~np.isin(self._opened_at, list(epoch.running))] = NOBODY
+        self._copied |= ready & (self._opened_at != LOST)
+        self._opened_at[~np.isin(self._opened_at, list(epoch.running))] = LOST

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from glb.hashing.siphash import siphash24
-from glb.simulate.balancer import Way, World, listed, lost_in
+from glb.simulate.balancer import Delivery, World, listed, lost_in
 from glb.simulate.connections import Indices
-from glb.simulate.ecmp import NOBODY, Numbers
+from glb.simulate.ecmp import LOST, Numbers
 from glb.simulate.timeline import Backends, Epoch
 
 TABLE_SIZE = 65537
@@ -37,18 +37,18 @@ class Maglev:
         self._choices = world.connections.choice % np.uint32(TABLE_SIZE)
         self._remembered_by = np.zeros(len(world.connections), np.uint64)
 
-    def opened(self, epoch: Epoch, chosen: Indices, directors: Numbers) -> Way:
+    def opened(self, epoch: Epoch, chosen: Indices, directors: Numbers) -> Delivery:
         self._remembered_by[chosen] = _bit(directors)
         backends = self._tables[np.array(epoch.versions)[directors], self._choices[chosen]]
-        return Way(backends, lost_in(epoch.failed, backends))
+        return Delivery(backends, lost_in(epoch.failed, backends))
 
-    def continued(self, epoch: Epoch, chosen: Indices, directors: Numbers, homes: Numbers) -> Way:
+    def continued(self, epoch: Epoch, chosen: Indices, directors: Numbers, homes: Numbers) -> Delivery:
         self._forget(epoch)
         versions, bits = np.array(epoch.versions)[directors], _bit(directors)
         remembered = (self._remembered_by[chosen] & bits != 0) & self._listed[versions, homes]
         backends = np.where(remembered, homes, self._tables[versions, self._choices[chosen]])
         self._remembered_by[chosen] |= bits
-        return Way(backends, lost_in(epoch.failed, backends))
+        return Delivery(backends, lost_in(epoch.failed, backends))
 
     def _forget(self, epoch: Epoch) -> None:
         """A director that has gone has forgotten all, also when it comes back."""
@@ -68,7 +68,7 @@ def lookup_table(members: Sequence[int], names: Sequence[bytes], seed: bytes) ->
 
     A member's preferences begin at one hash of its name, and go on by steps of another. NOBODY if there is no member.
     """
-    table = [NOBODY] * TABLE_SIZE
+    table = [LOST] * TABLE_SIZE
     hashes = [int.from_bytes(siphash24(seed, name), "big") for name in names]
     entry = [(hashed >> 32) % TABLE_SIZE for hashed in hashes]
     step = [(hashed & 0xFFFF_FFFF) % (TABLE_SIZE - 1) + 1 for hashed in hashes]
@@ -76,7 +76,7 @@ def lookup_table(members: Sequence[int], names: Sequence[bytes], seed: bytes) ->
     while members:
         for index, member in enumerate(members):
             place, skip = entry[index], step[index]
-            while table[place] != NOBODY:
+            while table[place] != LOST:
                 place = (place + skip) % TABLE_SIZE
             table[place] = member
             entry[index] = (place + skip) % TABLE_SIZE

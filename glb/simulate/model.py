@@ -28,7 +28,7 @@ class Ecmp(StrEnum):
     RESILIENT = "resilient"
 
 
-class Move(StrEnum):
+class EventKind(StrEnum):
     """What happens to a director or to a backend.
 
     A director is added, stopped as planned (the router is told first), or lost (the router finds out). A backend
@@ -49,25 +49,25 @@ class Move(StrEnum):
     @property
     def of_director(self) -> bool:
         """Whether this happens to a director, and not to a backend."""
-        return self in (Move.DIRECTOR_ADD, Move.DIRECTOR_STOP, Move.DIRECTOR_LOSS)
+        return self in (EventKind.DIRECTOR_ADD, EventKind.DIRECTOR_STOP, EventKind.DIRECTOR_LOSS)
 
 
 LEADS_TO = {
-    Move.BACKEND_DRAIN: State.DRAINING,
-    Move.BACKEND_ACTIVATE: State.ACTIVE,
-    Move.BACKEND_FILL: State.FILLING,
-    Move.BACKEND_ADD: State.ACTIVE,
-    Move.BACKEND_REMOVE: State.INACTIVE,
+    EventKind.BACKEND_DRAIN: State.DRAINING,
+    EventKind.BACKEND_ACTIVATE: State.ACTIVE,
+    EventKind.BACKEND_FILL: State.FILLING,
+    EventKind.BACKEND_ADD: State.ACTIVE,
+    EventKind.BACKEND_REMOVE: State.INACTIVE,
 }
 """The state that a backend is in after a move; inactive is as good as not there."""
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ScenarioEvent:
     """A move of a director or backend, by its number from 1, at a time in seconds from the start."""
 
     at_s: float
-    move: Move
+    move: EventKind
     number: int
 
 
@@ -94,7 +94,7 @@ class Scenario:
     name: str
     description: str
     duration_s: float
-    events: tuple[Event, ...]
+    events: tuple[ScenarioEvent, ...]
     directors: int = 4
     backends: int = 20
     depth: int = 3
@@ -118,10 +118,10 @@ class Scenario:
         """The highest number of a backend."""
         return max(self.backends, *(event.number for event in self.events if not event.move.of_director), 0)
 
-    def noticed_s(self, event: Event) -> float:
+    def noticed_s(self, event: ScenarioEvent) -> float:
         """When the router, or the directors, act on an event."""
-        if event.move is Move.DIRECTOR_LOSS:
+        if event.move is EventKind.DIRECTOR_LOSS:
             return event.at_s + self.director_notice_s
-        if event.move in (Move.BACKEND_FAIL, Move.BACKEND_RECOVER):
+        if event.move in (EventKind.BACKEND_FAIL, EventKind.BACKEND_RECOVER):
             return event.at_s + self.backend_notice_s
         return event.at_s

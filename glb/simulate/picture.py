@@ -4,8 +4,8 @@
 from collections.abc import Iterator, Sequence
 
 from glb.simulate.model import Ecmp, Scenario
-from glb.simulate.run import Outcome
-from glb.simulate.shapes import FAINT, INK, bar, document, line, text
+from glb.simulate.run import RunResult
+from glb.simulate.svg import FAINT, INK, bar, document, line, text
 
 _WIDTH = 860
 _LABELS = 210
@@ -18,7 +18,7 @@ _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25)
 """Distances of the lines of the scale, as shares; the first that makes no more than five of them is taken."""
 
 
-def picture(scenario: Scenario, outcomes: Sequence[Outcome], seed: int) -> str:
+def picture(scenario: Scenario, outcomes: Sequence[RunResult], seed: int) -> str:
     """An SVG document."""
     height = _TOP + _ROW * len(outcomes) + _BOTTOM
     most = max(max(outcome.cut_share for outcome in outcomes), _STEPS[0])
@@ -49,7 +49,7 @@ def _facts(scenario: Scenario, seed: int) -> str:
     )
 
 
-def _row(number: int, outcome: Outcome, most: float) -> Iterator[str]:
+def _row(number: int, outcome: RunResult, most: float) -> Iterator[str]:
     top = _TOP + _ROW * number
     base = top + _ROW / 2 + 2
     end = _x(outcome.cut_share, most)

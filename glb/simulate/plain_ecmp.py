@@ -6,7 +6,7 @@ Assumed: the router knows of a backend only whether it is a next hop; so a drain
 health check. Directors play no part.
 """
 
-from glb.simulate.balancer import Way, World, lost_in
+from glb.simulate.balancer import Delivery, World, lost_in
 from glb.simulate.connections import Indices
 from glb.simulate.ecmp import Numbers, buckets_over_time, next_hops
 from glb.simulate.timeline import Epoch
@@ -22,9 +22,9 @@ class PlainEcmp:
         self._buckets = buckets_over_time(world.ecmp, members, world.scenario.buckets)
         self._hashes = world.connections.spread
 
-    def opened(self, epoch: Epoch, chosen: Indices, directors: Numbers) -> Way:
+    def opened(self, epoch: Epoch, chosen: Indices, directors: Numbers) -> Delivery:
         hops = next_hops(self._buckets[epoch.newest], self._hashes[chosen])
-        return Way(hops, lost_in(epoch.failed, hops))
+        return Delivery(hops, lost_in(epoch.failed, hops))
 
-    def continued(self, epoch: Epoch, chosen: Indices, directors: Numbers, homes: Numbers) -> Way:
+    def continued(self, epoch: Epoch, chosen: Indices, directors: Numbers, homes: Numbers) -> Delivery:
         return self.opened(epoch, chosen, directors)

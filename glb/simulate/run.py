@@ -9,7 +9,7 @@ import numpy as np
 
 from glb.simulate.balancer import Balancer, World
 from glb.simulate.connections import Indices, draw
-from glb.simulate.ecmp import NOBODY, Numbers, buckets_over_time, next_hops
+from glb.simulate.ecmp import LOST, Numbers, buckets_over_time, next_hops
 from glb.simulate.lvs import Lvs
 from glb.simulate.maglev import Maglev
 from glb.simulate.model import Ecmp, Scenario
@@ -39,7 +39,7 @@ MODELS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunResult:
     """What became of connections, in numbers of them.
 
     `connections` are those that were open at some time from the first event to the last change that it led to. cut: the
@@ -67,7 +67,7 @@ def steps_of(scenario: Scenario) -> int:
     return len(MODELS) * len(scenario.ecmp) * len(timeline(scenario).epochs)
 
 
-def simulate(scenario: Scenario, seed: int, tick: Tick = lambda: None) -> tuple[Outcome, ...]:
+def simulate(scenario: Scenario, seed: int, tick: Tick = lambda: None) -> tuple[RunResult, ...]:
     """Run a scenario for every model and kind of ECMP, all on the same connections; the same for the same seed."""
     random = np.random.default_rng(seed)
     connections, key = draw(scenario, random), random.bytes(16)
@@ -75,7 +75,7 @@ def simulate(scenario: Scenario, seed: int, tick: Tick = lambda: None) -> tuple[
     return tuple(run_model(model, world, tick) for model in MODELS for world in worlds)
 
 
-def run_model(model: Model, world: World, tick: Tick = lambda: None) -> Outcome:
+def run_model(model: Model, world: World, tick: Tick = lambda: None) -> RunResult:
     """Run one load balancer."""
     balancer, fates = model.make(world), _Fates(world, model.has_directors)
     for number, epoch in enumerate(world.timeline.epochs):
@@ -95,8 +95,8 @@ class _Fates:
         routed = [epoch.routed if has_directors else (0,) for epoch in world.timeline.epochs]
         self._routes = buckets_over_time(world.ecmp, routed, world.scenario.buckets)
         self._has_directors = has_directors
-        self._home = np.full(count, NOBODY, np.int16)
-        self._director = np.full(count, NOBODY, np.int16)
+        self._home = np.full(count, LOST, np.int16)
+        self._director = np.full(count, LOST, np.int16)
         self._silent_s = np.zeros(count)
         self._over, self._cut, self._moved, self._stalled, self._died = np.zeros((5, count), np.bool_)
 
@@ -104,7 +104,7 @@ class _Fates:
         """Open the epoch's connections. One whose first packet is lost is none: its client will try again."""
         chosen = self._world.connections.begun_in(epoch.begin_s, epoch.end_s)
         directors = self._arrive(number, epoch, chosen)
-        chosen, directors = chosen[directors != NOBODY], directors[directors != NOBODY]
+        chosen, directors = chosen[directors != LOST], directors[directors != LOST]
         self._home[chosen] = balancer.opened(epoch, chosen, directors).taken_by
         self._director[chosen] = directors
 
@@ -112,36 +112,36 @@ class _Fates:
         """Send packets of all connections that are open when the epoch begins."""
         chosen = self._still_open(epoch)
         directors = self._arrive(number, epoch, chosen)
-        arrived = directors != NOBODY
+        arrived = directors != LOST
         homes = self._home[chosen]
-        sent_to, taken_by = (np.full(len(chosen), NOBODY, np.int16) for _ in range(2))
-        way = balancer.continued(epoch, chosen[arrived], directors[arrived], homes[arrived])
-        sent_to[arrived], taken_by[arrived] = way
+        sent_to, taken_by = (np.full(len(chosen), LOST, np.int16) for _ in range(2))
+        delivery = balancer.continued(epoch, chosen[arrived], directors[arrived], homes[arrived])
+        sent_to[arrived], taken_by[arrived] = delivery
         self._moved[chosen] |= (sent_to != homes) | (directors != self._director[chosen])
-        self._lose(epoch, chosen[taken_by == NOBODY])
+        self._lose(epoch, chosen[taken_by == LOST])
         self._silent_s[chosen[taken_by == homes]] = 0
-        self._end(chosen[(taken_by != homes) & (taken_by != NOBODY)])
+        self._end(chosen[(taken_by != homes) & (taken_by != LOST)])
 
-    def outcome(self, balancer: str) -> Outcome:
+    def outcome(self, balancer: str) -> RunResult:
         connections, epochs = self._world.connections, self._world.timeline.epochs
         first, last = self._world.scenario.events[0].at_s, epochs[-1].begin_s
-        counted = (self._home != NOBODY) & (connections.begin_s < last) & (connections.end_s > first)
+        counted = (self._home != LOST) & (connections.begin_s < last) & (connections.end_s > first)
         cut, moved, stalled, died = (
             int(np.count_nonzero(flags & counted)) for flags in (self._cut, self._moved, self._stalled, self._died)
         )
-        return Outcome(balancer, self._world.ecmp, int(np.count_nonzero(counted)), cut, moved, stalled, died)
+        return RunResult(balancer, self._world.ecmp, int(np.count_nonzero(counted)), cut, moved, stalled, died)
 
     def _arrive(self, number: int, epoch: Epoch, chosen: Indices) -> Numbers:
         """The director that each connection's packets reach; NOBODY if it is not alive."""
         directors = next_hops(self._routes[number], self._world.connections.spread[chosen])
         if self._has_directors:
-            directors = np.where(np.isin(directors, list(epoch.running)), directors, np.int16(NOBODY))
+            directors = np.where(np.isin(directors, list(epoch.running)), directors, np.int16(LOST))
         return directors
 
     def _still_open(self, epoch: Epoch) -> Indices:
         """Those that were opened and are not over, without those whose backend has failed now."""
         chosen = self._world.connections.open_at(epoch.begin_s)
-        chosen = chosen[(self._home[chosen] != NOBODY) & ~self._over[chosen]]
+        chosen = chosen[(self._home[chosen] != LOST) & ~self._over[chosen]]
         dies = np.isin(self._home[chosen], list(epoch.failed))
         self._died[chosen[dies]] = self._over[chosen[dies]] = True
         left: Indices = chosen[~dies]

@@ -7,7 +7,7 @@ from pydantic import Field, PlainValidator, model_validator
 
 from glb.config import values
 from glb.config.schema import Depth, Source
-from glb.simulate.model import Distribution, Ecmp, Event, Lifetime, Move, Scenario
+from glb.simulate.model import Distribution, Ecmp, EventKind, Lifetime, Scenario, ScenarioEvent
 
 MOST_DIRECTORS = 64
 MOST_BACKENDS = 1000
@@ -51,7 +51,7 @@ class LifetimeSource(Source):
 
 class EventSource(Source):
     at_s: Seconds
-    move: Annotated[Move, PlainValidator(values.one_of(Move))]
+    move: Annotated[EventKind, PlainValidator(values.one_of(EventKind))]
     director: DirectorNumber | None = None
     backend: BackendNumber | None = None
 
@@ -64,10 +64,10 @@ class EventSource(Source):
             raise values.problem(f'"{self.move}" happens to a {wanted}; "{other}" does not belong here')
         return self
 
-    def to_model(self) -> Event:
+    def to_model(self) -> ScenarioEvent:
         number = self.director if self.move.of_director else self.backend
         assert number is not None
-        return Event(self.at_s, self.move, number)
+        return ScenarioEvent(self.at_s, self.move, number)
 
 
 class LateSource(Source):

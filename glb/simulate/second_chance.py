@@ -9,9 +9,9 @@ host is gone loses them.
 import numpy as np
 import numpy.typing as npt
 
-from glb.simulate.balancer import Way, World, lost_in
+from glb.simulate.balancer import Delivery, World, lost_in
 from glb.simulate.connections import Indices
-from glb.simulate.ecmp import NOBODY, REFUSED, Numbers
+from glb.simulate.ecmp import LOST, REFUSED, Numbers
 from glb.simulate.timeline import Epoch
 from glb.table.builder import RowBuilder
 from glb.table.model import NO_HOP
@@ -25,24 +25,24 @@ class SecondChance:
         self._tables = np.stack([builder.rows(table, world.seed, depth) for table in world.timeline.tables])
         self._rows = world.connections.row
 
-    def opened(self, epoch: Epoch, chosen: Indices, directors: Numbers) -> Way:
+    def opened(self, epoch: Epoch, chosen: Indices, directors: Numbers) -> Delivery:
         """A connection's first packet is taken by the first hop, whatever its state, unless it is gone."""
         first = self._hops(epoch, chosen, directors)[:, 0].astype(np.int16)
-        return Way(first, lost_in(epoch.failed, first))
+        return Delivery(first, lost_in(epoch.failed, first))
 
-    def continued(self, epoch: Epoch, chosen: Indices, directors: Numbers, homes: Numbers) -> Way:
+    def continued(self, epoch: Epoch, chosen: Indices, directors: Numbers, homes: Numbers) -> Delivery:
         """The first hop that knows the connection takes the packet, unless one before it loses it."""
         hops = self._hops(epoch, chosen, directors)
         known_at, lost_at = _first(hops == homes[:, np.newaxis]), _first(np.isin(hops, list(epoch.failed)))
         taken_by = np.where(known_at < hops.shape[1], homes, np.int16(REFUSED))
-        taken_by[lost_at < known_at] = NOBODY
-        return Way(hops[:, 0].astype(np.int16), taken_by)
+        taken_by[lost_at < known_at] = LOST
+        return Delivery(hops[:, 0].astype(np.int16), taken_by)
 
     def _hops(self, epoch: Epoch, chosen: Indices, directors: Numbers) -> Numbers:
         """The hops of each connection's row, in the version of the table that its director has."""
         versions = np.array(epoch.versions)[directors]
         hops = self._tables[versions, self._rows[chosen]]
-        return np.where(hops == NO_HOP, NOBODY, hops.astype(np.int32)).astype(np.int16)
+        return np.where(hops == NO_HOP, LOST, hops.astype(np.int32)).astype(np.int16)
 
 
 def _first(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:

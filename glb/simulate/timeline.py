@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from itertools import pairwise
 
 from glb.config.model import Backend, State
-from glb.simulate.model import LEADS_TO, Event, Move, Scenario
+from glb.simulate.model import LEADS_TO, EventKind, Scenario, ScenarioEvent
 
 Backends = tuple[Backend, ...]
 """A version of the table: all backends that the scenario knows, by number; those that are not in it are inactive."""
@@ -66,12 +66,12 @@ def _first_table(scenario: Scenario) -> Backends:
     )
 
 
-def _changed(table: Backends, event: Event) -> Backends:
+def _changed(table: Backends, event: ScenarioEvent) -> Backends:
     number = event.number - 1
     if event.move in LEADS_TO:
         backend = replace(table[number], state=LEADS_TO[event.move])
     else:
-        backend = replace(table[number], healthy=event.move is Move.BACKEND_RECOVER)
+        backend = replace(table[number], healthy=event.move is EventKind.BACKEND_RECOVER)
     return (*table[:number], backend, *table[number + 1 :])
 
 
@@ -104,11 +104,11 @@ def _epoch(scenario: Scenario, changed_s: Sequence[float], begin: float, end: fl
     )
 
 
-def _directors(scenario: Scenario, time_s: float, when: Callable[[Event], float]) -> frozenset[int]:
+def _directors(scenario: Scenario, time_s: float, when: Callable[[ScenarioEvent], float]) -> frozenset[int]:
     there = set(range(scenario.directors))
     for event in scenario.events:
         if event.move.of_director and when(event) <= time_s:
-            (there.add if event.move is Move.DIRECTOR_ADD else there.discard)(event.number - 1)
+            (there.add if event.move is EventKind.DIRECTOR_ADD else there.discard)(event.number - 1)
     return frozenset(there)
 
 
@@ -116,8 +116,8 @@ def _failed(scenario: Scenario, time_s: float) -> frozenset[int]:
     failed: set[int] = set()
     for event in scenario.events:
         if event.at_s <= time_s:
-            if event.move is Move.BACKEND_FAIL:
+            if event.move is EventKind.BACKEND_FAIL:
                 failed.add(event.number - 1)
-            if event.move is Move.BACKEND_RECOVER:
+            if event.move is EventKind.BACKEND_RECOVER:
                 failed.discard(event.number - 1)
     return frozenset(failed)

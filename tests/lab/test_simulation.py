@@ -11,7 +11,7 @@ from glb.config.edit import Action, edit_file
 from glb.lab import Lab
 from glb.simulate.balancer import World
 from glb.simulate.connections import Connections
-from glb.simulate.model import Ecmp, Event, Move, Scenario
+from glb.simulate.model import Ecmp, EventKind, Scenario, ScenarioEvent
 from glb.simulate.run import MODELS, run_model
 from glb.simulate.timeline import timeline
 from tests.conftest import unique_name
@@ -42,14 +42,14 @@ def late(lab: Lab) -> Iterator[Director]:
     director.stop()
 
 
-def simulated(backends: int, *events: tuple[float, Move, int], late_s: float = 0.0) -> float:
+def simulated(backends: int, *events: tuple[float, EventKind, int], late_s: float = 0.0) -> float:
     """The share that glb cuts, with two directors, of connections that are opened at 15 s and stay."""
     many = 50_000
     story = Scenario(
         name="lab",
         description="",
         duration_s=100,
-        events=tuple(Event(*event) for event in events),
+        events=tuple(ScenarioEvent(*event) for event in events),
         directors=2,
         backends=backends,
         ecmp=(Ecmp.MODULO,),
@@ -74,7 +74,7 @@ def address(lab: Lab, proxy: str) -> str:
 
 
 def test_a_drain_that_one_director_hears_of_only_when_the_other_is_gone_cuts_nothing(lab: Lab, late: Director) -> None:
-    story = (20, Move.BACKEND_DRAIN, 1), (22, Move.DIRECTOR_STOP, 2), (30, Move.DIRECTOR_ADD, 2)
+    story = (20, EventKind.BACKEND_DRAIN, 1), (22, EventKind.DIRECTOR_STOP, 2), (30, EventKind.DIRECTOR_ADD, 2)
     assert simulated(3, *story, late_s=5.0) == 0
 
     with lab.live_connections(CONNECTIONS) as live, live.during() as seen:
@@ -88,7 +88,7 @@ def test_a_drain_that_one_director_hears_of_only_when_the_other_is_gone_cuts_not
 
 
 def test_a_removal_without_a_drain_cuts_the_share_that_is_simulated(lab: Lab, late: Director) -> None:
-    expected = simulated(3, (20, Move.BACKEND_REMOVE, 1))
+    expected = simulated(3, (20, EventKind.BACKEND_REMOVE, 1))
     assert expected == pytest.approx(1 / 3, abs=0.01)
     backend(lab, "activate", "proxy1")
     shutil.copy(lab.table_path, late.table)
@@ -104,7 +104,7 @@ def test_a_removal_without_a_drain_cuts_the_share_that_is_simulated(lab: Lab, la
 
 
 def test_a_new_backends_connections_that_come_to_a_late_director_are_cut_as_simulated(lab: Lab, late: Director) -> None:
-    expected = simulated(2, (10, Move.BACKEND_FILL, 3), (20, Move.DIRECTOR_STOP, 2), late_s=30.0)
+    expected = simulated(2, (10, EventKind.BACKEND_FILL, 3), (20, EventKind.DIRECTOR_STOP, 2), late_s=30.0)
     assert expected == pytest.approx(1 / 6, abs=0.01)
     edit_file(lab.table_path, Action.FILL, address(lab, "proxy1"))
     backend(lab, "activate", "proxy1")

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from glb.simulate.balancer import World
 from glb.simulate.connections import Connections, count_of, draw, scaled
-from glb.simulate.ecmp import NOBODY, modulo_buckets, next_hops, resilient_buckets
+from glb.simulate.ecmp import LOST, modulo_buckets, next_hops, resilient_buckets
 from glb.simulate.maglev import TABLE_SIZE, lookup_table
-from glb.simulate.model import Distribution, Ecmp, Event, Lifetime, Move, Scenario
-from glb.simulate.run import MODELS, Outcome, run_model, simulate
+from glb.simulate.model import Distribution, Ecmp, EventKind, Lifetime, Scenario, ScenarioEvent
+from glb.simulate.run import MODELS, RunResult, run_model, simulate
 from glb.simulate.timeline import timeline
 from glb.table.build import build_rows
 
@@ -23,10 +23,10 @@ SEED = b"sixteen bytes!!!"
 MODEL = {model.name: model for model in MODELS}
 
 
-def scenario(*events: tuple[float, Move, int], **changes: Any) -> Scenario:
+def scenario(*events: tuple[float, EventKind, int], **changes: Any) -> Scenario:
     """Two directors, four backends, 100 s, ECMP by modulo."""
     settings = {"directors": 2, "backends": 4, "duration_s": 100.0, "ecmp": (Ecmp.MODULO,)} | changes
-    return Scenario(name="test", description="", events=tuple(Event(*event) for event in events), **settings)
+    return Scenario(name="test", description="", events=tuple(ScenarioEvent(*event) for event in events), **settings)
 
 
 def hashed(spread: Sequence[int], begin_s: float = 0.0, end_s: float = 99.0) -> Connections:
@@ -35,7 +35,7 @@ def hashed(spread: Sequence[int], begin_s: float = 0.0, end_s: float = 99.0) -> 
     return Connections(np.full(count, begin_s), np.full(count, end_s), hashes, hashes, hashes)
 
 
-def run(name: str, story: Scenario, connections: Connections) -> Outcome:
+def run(name: str, story: Scenario, connections: Connections) -> RunResult:
     return run_model(MODEL[name], World(story, timeline(story), connections, story.ecmp[0], SEED))
 
 
@@ -48,9 +48,9 @@ def test_modulo_is_the_hash_modulo_the_number_of_next_hops() -> None:
     assert hops.tolist() == [3, 5, 7, 3, 5, 7]
 
 
-@pytest.mark.parametrize("kind", [modulo_buckets, lambda members: resilient_buckets(np.full(8, NOBODY), members)])
+@pytest.mark.parametrize("kind", [modulo_buckets, lambda members: resilient_buckets(np.full(8, LOST), members)])
 def test_without_a_next_hop_packets_are_lost(kind: Any) -> None:
-    assert next_hops(kind([]), np.arange(3, dtype=np.uint32)).tolist() == [NOBODY] * 3
+    assert next_hops(kind([]), np.arange(3, dtype=np.uint32)).tolist() == [LOST] * 3
 
 
 memberships = st.lists(st.sets(st.integers(0, 9), min_size=1).map(sorted), min_size=2, max_size=5)
@@ -61,7 +61,7 @@ memberships = st.lists(st.sets(st.integers(0, 9), min_size=1).map(sorted), min_s
 def test_resilient_hashing_moves_the_buckets_of_lost_hops_and_a_fair_share_to_new_ones(
     memberships: list[list[int]],
 ) -> None:
-    buckets = resilient_buckets(np.full(128, NOBODY, np.int16), memberships[0])
+    buckets = resilient_buckets(np.full(128, LOST, np.int16), memberships[0])
     for before, members in pairwise(memberships):
         after = resilient_buckets(buckets, members)
         kept = np.isin(buckets, members)
@@ -96,14 +96,14 @@ def test_of_the_maglev_table_few_entries_change_beside_those_of_the_member_that_
 
 
 def test_a_maglev_table_of_nobody_is_empty() -> None:
-    assert (table([]) == NOBODY).all()
+    assert (table([]) == LOST).all()
 
 
 # What becomes of connections
 
 
 def test_plain_ecmp_keeps_three_of_twelve_when_one_of_four_backends_drains() -> None:
-    story = scenario((50, Move.BACKEND_DRAIN, 4))
+    story = scenario((50, EventKind.BACKEND_DRAIN, 4))
 
     outcome = run("plain ECMP", story, hashed(range(12)))
 
@@ -111,13 +111,13 @@ def test_plain_ecmp_keeps_three_of_twelve_when_one_of_four_backends_drains() -> 
 
 
 def test_plain_ecmp_does_not_mind_directors() -> None:
-    story = scenario((50, Move.DIRECTOR_LOSS, 1))
+    story = scenario((50, EventKind.DIRECTOR_LOSS, 1))
 
     assert run("plain ECMP", story, hashed(range(12))).cut == 0
 
 
 def test_lvs_cuts_what_comes_to_another_director() -> None:
-    story = scenario((50, Move.DIRECTOR_ADD, 3))
+    story = scenario((50, EventKind.DIRECTOR_ADD, 3))
 
     outcome = run("LVS", story, hashed(range(6)))
 
@@ -125,14 +125,14 @@ def test_lvs_cuts_what_comes_to_another_director() -> None:
 
 
 def test_lvs_that_shares_its_connections_cuts_those_that_it_has_not_yet_shared() -> None:
-    story = scenario((50, Move.DIRECTOR_STOP, 1), sync_delay_s=2.0)
+    story = scenario((50, EventKind.DIRECTOR_STOP, 1), sync_delay_s=2.0)
 
     assert run("LVS with sync", story, hashed(range(10), begin_s=47.0)).cut == 0
     assert run("LVS with sync", story, hashed(range(10), begin_s=49.0)).cut == 5
 
 
 def test_what_a_director_did_not_share_before_it_died_is_not_shared_while_the_router_finds_out() -> None:
-    story = scenario((50, Move.DIRECTOR_LOSS, 1), sync_delay_s=2.0, director_notice_s=5.0)
+    story = scenario((50, EventKind.DIRECTOR_LOSS, 1), sync_delay_s=2.0, director_notice_s=5.0)
 
     outcome = run("LVS with sync", story, hashed(range(10), begin_s=49.0))
 
@@ -140,7 +140,7 @@ def test_what_a_director_did_not_share_before_it_died_is_not_shared_while_the_ro
 
 
 def test_maglev_keeps_connections_when_a_director_dies() -> None:
-    story = scenario((50, Move.DIRECTOR_LOSS, 1))
+    story = scenario((50, EventKind.DIRECTOR_LOSS, 1))
 
     outcome = run("Maglev", story, hashed(range(200)))
 
@@ -148,17 +148,17 @@ def test_maglev_keeps_connections_when_a_director_dies() -> None:
 
 
 def test_maglev_keeps_the_connections_of_a_draining_backend_where_their_director_remembers_them() -> None:
-    drains, connections = (20, Move.BACKEND_DRAIN, 1), hashed(range(400))
+    drains, connections = (20, EventKind.BACKEND_DRAIN, 1), hashed(range(400))
     homes = lookup_table(range(4), [bytes((10, 0, 0, 1 + n)) for n in range(4)], SEED)[:400]
 
     assert run("Maglev", scenario(drains), connections).cut == 0
-    cut = run("Maglev", scenario(drains, (50, Move.DIRECTOR_LOSS, 1)), connections).cut
+    cut = run("Maglev", scenario(drains, (50, EventKind.DIRECTOR_LOSS, 1)), connections).cut
     assert cut >= np.count_nonzero(homes[::2] == 0) > 0  # the even ones came to the first director
     assert cut <= np.count_nonzero(homes[::2] == 0) + 20  # and few others change with the table
 
 
 def test_a_director_that_comes_back_has_forgotten_its_connections() -> None:
-    away, drains = ((20, Move.DIRECTOR_STOP, 1), (40, Move.DIRECTOR_ADD, 1)), (30, Move.BACKEND_DRAIN, 1)
+    away, drains = ((20, EventKind.DIRECTOR_STOP, 1), (40, EventKind.DIRECTOR_ADD, 1)), (30, EventKind.BACKEND_DRAIN, 1)
     homes = lookup_table(range(4), [bytes((10, 0, 0, 1 + n)) for n in range(4)], SEED)[:400]
 
     assert run("Maglev", scenario(*away), hashed(range(400))).cut == 0
@@ -167,7 +167,7 @@ def test_a_director_that_comes_back_has_forgotten_its_connections() -> None:
 
 
 def test_glb_cuts_just_the_connections_of_a_backend_that_is_removed_while_active() -> None:
-    story = scenario((50, Move.BACKEND_REMOVE, 2))
+    story = scenario((50, EventKind.BACKEND_REMOVE, 2))
     first_hops = build_rows(timeline(story).tables[0], SEED, story.depth)[:1000, 0]
 
     outcome = run("glb", story, hashed(range(1000)))
@@ -176,7 +176,7 @@ def test_glb_cuts_just_the_connections_of_a_backend_that_is_removed_while_active
 
 
 def test_a_backend_whose_host_fails_takes_its_connections_with_it_and_no_others() -> None:
-    story = scenario((50, Move.BACKEND_FAIL, 2))
+    story = scenario((50, EventKind.BACKEND_FAIL, 2))
 
     for name in ("LVS", "Maglev", "glb"):
         outcome = run(name, story, hashed(range(1000)))
@@ -185,22 +185,22 @@ def test_a_backend_whose_host_fails_takes_its_connections_with_it_and_no_others(
 
 
 def test_a_client_gives_up_on_a_director_whose_loss_the_router_does_not_notice_in_time() -> None:
-    soon = scenario((50, Move.DIRECTOR_LOSS, 1), director_notice_s=14.0, patience_s=15.0)
-    late = scenario((50, Move.DIRECTOR_LOSS, 1), director_notice_s=16.0, patience_s=15.0)
+    soon = scenario((50, EventKind.DIRECTOR_LOSS, 1), director_notice_s=14.0, patience_s=15.0)
+    late = scenario((50, EventKind.DIRECTOR_LOSS, 1), director_notice_s=16.0, patience_s=15.0)
 
     assert run("glb", soon, hashed(range(10))).cut == 0
     assert run("glb", late, hashed(range(10))).cut == 5
 
 
 def test_a_late_director_cuts_what_a_new_backend_has_taken() -> None:
-    events = ((20, Move.BACKEND_FILL, 5), (22, Move.DIRECTOR_STOP, 1))
+    events = ((20, EventKind.BACKEND_FILL, 5), (22, EventKind.DIRECTOR_STOP, 1))
     in_between = hashed(range(2000), begin_s=21.0)
 
     assert run("glb", scenario(*events), in_between).cut == 0
     assert run("glb", scenario(*events, late=((2, 5.0),)), in_between).cut > 0
 
 
-moves = st.sampled_from([Move.DIRECTOR_LOSS, Move.DIRECTOR_STOP])
+moves = st.sampled_from([EventKind.DIRECTOR_LOSS, EventKind.DIRECTOR_STOP])
 
 
 @settings(max_examples=15, deadline=None)
@@ -208,13 +208,13 @@ moves = st.sampled_from([Move.DIRECTOR_LOSS, Move.DIRECTOR_STOP])
     seed=st.integers(0, 1000), backend=st.integers(1, 12), director=st.integers(1, 4), move=moves, late=st.booleans()
 )
 def test_glb_cuts_nothing_while_one_backend_drains_and_directors_come_and_go(
-    seed: int, backend: int, director: int, move: Move, late: bool
+    seed: int, backend: int, director: int, move: EventKind, late: bool
 ) -> None:
     story = scenario(
-        (20, Move.BACKEND_DRAIN, backend),
+        (20, EventKind.BACKEND_DRAIN, backend),
         (22, move, director),
-        (40, Move.DIRECTOR_ADD, director),
-        (45, Move.BACKEND_ACTIVATE, backend),
+        (40, EventKind.DIRECTOR_ADD, director),
+        (45, EventKind.BACKEND_ACTIVATE, backend),
         directors=4,
         backends=12,
         arrivals_per_s=30.0,
@@ -232,7 +232,7 @@ def test_glb_cuts_nothing_while_one_backend_drains_and_directors_come_and_go(
 
 
 def test_the_same_seed_gives_the_same_result_and_another_one_another() -> None:
-    story = scenario((50, Move.DIRECTOR_LOSS, 1))
+    story = scenario((50, EventKind.DIRECTOR_LOSS, 1))
 
     assert simulate(story, 1) == simulate(story, 1) != simulate(story, 2)
 

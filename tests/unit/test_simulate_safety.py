@@ -5,52 +5,52 @@ from functools import cache
 
 import pytest
 
-from glb.simulate.safety import DEPTHS, Change, Fate, Verdict, verdicts
+from glb.simulate.safe_changes import DEPTHS, CaseChange, Effect, SafetyResult, safety_results
 
-LEAVES = (Change.DRAIN, Change.FAIL)
+LEAVES = (CaseChange.DRAIN, CaseChange.FAIL)
 
 
 @cache
-def every(depth: int) -> tuple[Verdict, ...]:
-    return tuple(verdict for moves in (1, 2) for verdict in verdicts(depth, moves))
+def every(depth: int) -> tuple[SafetyResult, ...]:
+    return tuple(verdict for moves in (1, 2) for verdict in safety_results(depth, moves))
 
 
-def load(verdict: Verdict) -> int:
+def load(verdict: SafetyResult) -> int:
     """How many backends are draining, failed or new, once the changes are made."""
-    return verdict.leaving + sum(change in (*LEAVES, Change.ADD) for change in verdict.changes)
+    return verdict.leaving + sum(change in (*LEAVES, CaseChange.ADD) for change in verdict.changes)
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_fewer_than_a_rows_hops_may_drain_fail_and_be_new(depth: int) -> None:
-    within = [v for v in every(depth) if load(v) < depth and Change.REMOVE_ACTIVE not in v.changes]
+    within = [v for v in every(depth) if load(v) < depth and CaseChange.REMOVE_ACTIVE not in v.changes]
 
     assert len(within) >= 7
-    assert [v for v in within if v.at_once is not Fate.KEPT] == []
+    assert [v for v in within if v.at_once is not Effect.KEPT] == []
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_within_that_only_an_added_backend_is_cut_by_a_late_director(depth: int) -> None:
-    within = [v for v in every(depth) if load(v) < depth and Change.REMOVE_ACTIVE not in v.changes]
+    within = [v for v in every(depth) if load(v) < depth and CaseChange.REMOVE_ACTIVE not in v.changes]
 
-    assert {Change.ADD in v.changes for v in within if v.late is Fate.CUT} == {True}
+    assert {CaseChange.ADD in v.changes for v in within if v.late is Effect.CUT} == {True}
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_a_late_director_stalls_only_what_a_failed_backend_stands_in_the_way_of(depth: int) -> None:
-    stalled = [v for v in every(depth) if load(v) < depth and v.late is Fate.STALLED]
+    stalled = [v for v in every(depth) if load(v) < depth and v.late is Effect.STALLED]
 
-    assert all({Change.FAIL, Change.RECOVER, Change.REMOVE_FAILED} & set(v.changes) for v in stalled)
+    assert all({CaseChange.FAIL, CaseChange.RECOVER, CaseChange.REMOVE_FAILED} & set(v.changes) for v in stalled)
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_one_more_is_one_too_many(depth: int) -> None:
-    too_many = [v for v in every(depth) if v.changes == (Change.ADD,) and v.leaving == depth - 1]
+    too_many = [v for v in every(depth) if v.changes == (CaseChange.ADD,) and v.leaving == depth - 1]
 
-    assert [v.at_once for v in too_many] == [Fate.CUT]
+    assert [v.at_once for v in too_many] == [Effect.CUT]
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_a_removal_without_a_drain_always_cuts(depth: int) -> None:
-    removals = [v for v in every(depth) if v.changes == (Change.REMOVE_ACTIVE,)]
+    removals = [v for v in every(depth) if v.changes == (CaseChange.REMOVE_ACTIVE,)]
 
-    assert {v.at_once for v in removals} == {Fate.CUT}
+    assert {v.at_once for v in removals} == {Effect.CUT}

@@ -32,7 +32,7 @@ _FULL_DEPTH = 8
 _ADDRESS = IPv4Address("10.0.0.1")
 
 
-class Fate(IntEnum):
+class Effect(IntEnum):
     """What a change does to connections, at worst."""
 
     KEPT = 0
@@ -41,7 +41,7 @@ class Fate(IntEnum):
     CUT = 2
 
 
-class Role(StrEnum):
+class CaseRole(StrEnum):
     """What a backend is in a case."""
 
     ACTIVE = "active"
@@ -50,7 +50,7 @@ class Role(StrEnum):
     ABSENT = "absent"
 
 
-class Change(StrEnum):
+class CaseChange(StrEnum):
     """What may become of a backend. To be filled in is to be added; drained is what has no connection any more."""
 
     DRAIN = "drain"
@@ -64,29 +64,29 @@ class Change(StrEnum):
 
 
 _AS_BACKEND = {
-    Role.ACTIVE: (State.ACTIVE, True),
-    Role.DRAINING: (State.DRAINING, True),
-    Role.FAILED: (State.ACTIVE, False),
-    Role.ABSENT: (State.INACTIVE, True),
+    CaseRole.ACTIVE: (State.ACTIVE, True),
+    CaseRole.DRAINING: (State.DRAINING, True),
+    CaseRole.FAILED: (State.ACTIVE, False),
+    CaseRole.ABSENT: (State.INACTIVE, True),
 }
 
 _STEPS = {
-    Change.DRAIN: (Role.ACTIVE, Role.DRAINING),
-    Change.ACTIVATE: (Role.DRAINING, Role.ACTIVE),
-    Change.ADD: (Role.ABSENT, Role.ACTIVE),
-    Change.REMOVE: (Role.DRAINING, Role.ABSENT),
-    Change.REMOVE_FAILED: (Role.FAILED, Role.ABSENT),
-    Change.FAIL: (Role.ACTIVE, Role.FAILED),
-    Change.RECOVER: (Role.FAILED, Role.ACTIVE),
-    Change.REMOVE_ACTIVE: (Role.ACTIVE, Role.ABSENT),
+    CaseChange.DRAIN: (CaseRole.ACTIVE, CaseRole.DRAINING),
+    CaseChange.ACTIVATE: (CaseRole.DRAINING, CaseRole.ACTIVE),
+    CaseChange.ADD: (CaseRole.ABSENT, CaseRole.ACTIVE),
+    CaseChange.REMOVE: (CaseRole.DRAINING, CaseRole.ABSENT),
+    CaseChange.REMOVE_FAILED: (CaseRole.FAILED, CaseRole.ABSENT),
+    CaseChange.FAIL: (CaseRole.ACTIVE, CaseRole.FAILED),
+    CaseChange.RECOVER: (CaseRole.FAILED, CaseRole.ACTIVE),
+    CaseChange.REMOVE_ACTIVE: (CaseRole.ACTIVE, CaseRole.ABSENT),
 }
 
-Case = tuple[Role, ...]
+Case = tuple[CaseRole, ...]
 """The role of each backend."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class SafetyResult:
     """What becomes of connections at worst when these changes are made at the same time.
 
     `leaving` is how many backends are draining or failed before. at_once: each connection's packets go by the old table
@@ -95,49 +95,49 @@ class Verdict:
     """
 
     depth: int
-    changes: tuple[Change, ...]
+    changes: tuple[CaseChange, ...]
     leaving: int
-    at_once: Fate
-    late: Fate
+    at_once: Effect
+    late: Effect
 
 
-def verdicts(depth: int, moves: int) -> Iterator[Verdict]:
+def safety_results(depth: int, moves: int) -> Iterator[SafetyResult]:
     """Try all changes of so many moves, 1 or 2, at a depth of 2 or 3, by what leaves the table before them."""
-    worst: dict[tuple[tuple[Change, ...], int], tuple[Fate, Fate]] = {}
-    for before in combinations_with_replacement(Role, depth + 2):
+    worst: dict[tuple[tuple[CaseChange, ...], int], tuple[Effect, Effect]] = {}
+    for before in combinations_with_replacement(CaseRole, depth + 2):
         for changes, after in _changes(before, moves):
             key = (changes, _leaving(before))
-            at_once = _fate(depth, _hosts(before, after), _Step(before, after), Fate.CUT)
-            late = _fate(depth, _hosts(before, after), _Step(after, before), Fate.STALLED)
-            known = worst.get(key, (Fate.KEPT, Fate.KEPT))
+            at_once = _fate(depth, _hosts(before, after), _Step(before, after), Effect.CUT)
+            late = _fate(depth, _hosts(before, after), _Step(after, before), Effect.STALLED)
+            known = worst.get(key, (Effect.KEPT, Effect.KEPT))
             worst[key] = max(known[0], at_once), max(known[1], late)
     for (changes, leaving), (at_once, late) in sorted(worst.items(), key=lambda item: _place(*item[0])):
-        yield Verdict(depth, changes, leaving, at_once, late)
+        yield SafetyResult(depth, changes, leaving, at_once, late)
 
 
-def _place(changes: tuple[Change, ...], leaving: int) -> tuple[list[int], int]:
-    order = list(Change)
+def _place(changes: tuple[CaseChange, ...], leaving: int) -> tuple[list[int], int]:
+    order = list(CaseChange)
     return [order.index(change) for change in changes], leaving
 
 
 def _leaving(case: Case) -> int:
-    return case.count(Role.DRAINING) + case.count(Role.FAILED)
+    return case.count(CaseRole.DRAINING) + case.count(CaseRole.FAILED)
 
 
-def _changes(before: Case, moves: int) -> Iterator[tuple[tuple[Change, ...], Case]]:
+def _changes(before: Case, moves: int) -> Iterator[tuple[tuple[CaseChange, ...], Case]]:
     """All ways to make so many moves, each of another backend, with the case that they lead to.
 
     Backends of one role are alike, as each order of all backends is tried. A table always has one that is active.
     """
-    for changes in combinations_with_replacement(Change, moves):
+    for changes in combinations_with_replacement(CaseChange, moves):
         after = _changed(before, changes)
-        if after is not None and Role.ACTIVE in before and Role.ACTIVE in after:
+        if after is not None and CaseRole.ACTIVE in before and CaseRole.ACTIVE in after:
             yield changes, after
 
 
-def _changed(before: Case, changes: tuple[Change, ...]) -> Case | None:
+def _changed(before: Case, changes: tuple[CaseChange, ...]) -> Case | None:
     """The case after these changes; None if there are not the backends for them."""
-    after: dict[int, Role] = {}
+    after: dict[int, CaseRole] = {}
     for old, new in (_STEPS[change] for change in changes):
         place = next((place for place, role in enumerate(before) if role is old and place not in after), None)
         if place is None:
@@ -156,8 +156,8 @@ class _Hosts(NamedTuple):
 def _hosts(before: Case, after: Case) -> _Hosts:
     """All the while: a host that recovers was back before that was noticed, a drained one is removed when empty."""
     steps = list(zip(before, after, strict=True))
-    gone = [now is Role.FAILED or (was, now) == _STEPS[Change.REMOVE_FAILED] for was, now in steps]
-    empty = [step == _STEPS[Change.REMOVE] for step in steps]
+    gone = [now is CaseRole.FAILED or (was, now) == _STEPS[CaseChange.REMOVE_FAILED] for was, now in steps]
+    empty = [step == _STEPS[CaseChange.REMOVE] for step in steps]
     return _Hosts(np.array([*gone, False]), np.array([*empty, True]))
 
 
@@ -168,19 +168,19 @@ class _Step(NamedTuple):
     then: Case
 
 
-def _fate(depth: int, hosts: _Hosts, step: _Step, if_lost: Fate) -> Fate:
+def _fate(depth: int, hosts: _Hosts, step: _Step, if_lost: Effect) -> Effect:
     """What the step does, at worst, to connections that the first table serves, whenever they were opened.
 
     `if_lost` is what it means that packets meet a host that is gone.
     """
-    worst = Fate.KEPT
+    worst = Effect.KEPT
     for earlier in _histories(step.first):
         homes = _rows(depth, earlier)[:, 0]
         served, _ = _walk(_rows(depth, step.first), homes, hosts.gone)
         counted = served & ~(hosts.gone | hosts.empty)[homes]
         kept, lost = _walk(_rows(depth, step.then), homes, hosts.gone)
         if (counted & ~kept & ~lost).any():
-            return Fate.CUT
+            return Effect.CUT
         if (counted & lost).any():
             worst = max(worst, if_lost)
     return worst
@@ -200,7 +200,7 @@ def _first(flags: Flags) -> Places:
 
 def _histories(case: Case) -> Iterator[Case]:
     """The case, and what it may have been before its backends began to drain or failed, in whatever order."""
-    choices = [(role,) if role in (Role.ACTIVE, Role.ABSENT) else (role, Role.ACTIVE) for role in case]
+    choices = [(role,) if role in (CaseRole.ACTIVE, CaseRole.ABSENT) else (role, CaseRole.ACTIVE) for role in case]
     return product(*choices)
 
 
@@ -214,7 +214,7 @@ def _rows(depth: int, case: Case) -> Places:
 @cache
 def _one_of_each_order(count: int) -> Places:
     """The first of the 65,536 rows that has the backends in this order, for each order."""
-    rows = _BUILDER.rows(_backends((Role.ACTIVE,) * count), _SEED, _FULL_DEPTH)
+    rows = _BUILDER.rows(_backends((CaseRole.ACTIVE,) * count), _SEED, _FULL_DEPTH)
     return np.unique(rows, axis=0, return_index=True)[1]
 
 
