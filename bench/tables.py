@@ -19,8 +19,9 @@ from bench.cpus import on_one_cpu
 from bench.harness import BenchError
 from bench.samples import in_rounds, ratio, spread
 from glb.config.model import Backend, State
-from glb.table.build import RowBuilder, build_rows
+from glb.table.builder import RowBuilder
 from glb.table.model import Rows
+from glb.table.rows import build_rows
 
 SOURCE = Path(__file__).with_name("table_reference.c")
 SEED = bytes.fromhex("0f1e2d3c4b5a69788796a5b4c3d2e1f0")

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from glb.config.atomic import replace_file
-from glb.config.load import parse_json, parse_tables, read_text
+from glb.config.json_text import parse_json
+from glb.config.load import parse_tables, read_text
 from glb.config.model import Address, State, Table
-from glb.config.moves import objection
+from glb.config.transitions import objection
 from glb.errors import ConfigError
 from glb.locks import locked
 

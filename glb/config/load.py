@@ -17,22 +17,6 @@ from glb.config.model import DirectorConfig, ForwardingTables, ProxyConfig
 from glb.config.schema import DirectorSource, ForwardingTablesSource, ProxySource
 from glb.errors import ConfigError
 
-__all__ = [
-    "ConfigError",
-    "decode_text",
-    "load_director",
-    "load_proxy",
-    "load_tables",
-    "parse_director",
-    "parse_json",
-    "parse_proxy",
-    "parse_tables",
-    "raise_any",
-    "read_file",
-    "read_text",
-    "validate",
-]
-
 GLBD_MAGIC = b"GLBD"
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 

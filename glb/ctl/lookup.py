@@ -17,8 +17,9 @@ from glb.ctl.arguments import TableArgument, parse_endpoint
 from glb.ctl.output import Format, Output, emit, grid
 from glb.errors import GlbError
 from glb.hashing.flow import Flow
-from glb.table.build import BuiltTable, load
+from glb.table.build import load
 from glb.table.lookup import ICMP, Lookup, lookup
+from glb.table.model import BuiltTable
 
 
 class Protocol(StrEnum):

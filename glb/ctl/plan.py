@@ -24,17 +24,17 @@ from glb.history.store import History
 from glb.table.build import load_bytes
 from glb.table.builder import RowBuilder
 from glb.table.digest import digest_of
-from glb.table.findings import Finding, Severity
-from glb.table.plan import Action, BackendPlan, Basis, Plan, TableBrief, TablePlan, plan_change
+from glb.table.findings import PlanFinding, PlanSeverity
+from glb.table.plan import BackendPlan, Basis, Plan, PlanAction, TableBrief, TablePlan, plan_change
 
 _ADDED, _CHANGED, _REMOVED, _KEPT = "green", "yellow", "red", "dim"
 _MARKS = {
-    Action.ADD: ("+", _ADDED),
-    Action.CHANGE: ("~", _CHANGED),
-    Action.REMOVE: ("-", _REMOVED),
-    Action.KEEP: (" ", _KEPT),
+    PlanAction.ADD: ("+", _ADDED),
+    PlanAction.CHANGE: ("~", _CHANGED),
+    PlanAction.REMOVE: ("-", _REMOVED),
+    PlanAction.KEEP: (" ", _KEPT),
 }
-_STYLES = {Severity.CUTS: "bold red", Severity.MAY_CUT: "yellow", Severity.NOTE: "default"}
+_STYLES = {PlanSeverity.CUTS: "bold red", PlanSeverity.MAY_CUT: "yellow", PlanSeverity.NOTE: "default"}
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:
@@ -42,8 +42,8 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
     severities = {finding.severity for finding in plan.findings}
     return {
         "changes": plan.changes,
-        "cuts_connections": Severity.CUTS in severities,
-        "may_cut_connections": bool(severities & {Severity.CUTS, Severity.MAY_CUT}),
+        "cuts_connections": PlanSeverity.CUTS in severities,
+        "may_cut_connections": bool(severities & {PlanSeverity.CUTS, PlanSeverity.MAY_CUT}),
         **asdict(plan),
     }
 
@@ -107,7 +107,7 @@ def _state(backend: BackendPlan) -> str:
     return " -> ".join(str(state) for state in (backend.before, backend.after) if state is not None)
 
 
-def _finding(finding: Finding) -> Iterator[RenderableType]:
+def _finding(finding: PlanFinding) -> Iterator[RenderableType]:
     yield Text(f"{finding.severity.upper()}  {finding.place}, {finding.rows:,} rows:", style=_STYLES[finding.severity])
     yield f"  {finding.reason}"
     yield f"  instead: {finding.remedy}"
@@ -117,10 +117,10 @@ def _summary(plan: Plan) -> Text:
     counts = [(len(plan.added), "to add"), (len(plan.changed), "to change"), (len(plan.removed), "to remove")]
     tables = ", ".join(f"{count} {what}" for count, what in counts)
     severities = {finding.severity for finding in plan.findings}
-    if Severity.CUTS in severities:
-        return Text(f"tables: {tables}; it cuts established connections", style=_STYLES[Severity.CUTS])
-    if Severity.MAY_CUT in severities:
-        return Text(f"tables: {tables}; it may cut connections that are older", style=_STYLES[Severity.MAY_CUT])
+    if PlanSeverity.CUTS in severities:
+        return Text(f"tables: {tables}; it cuts established connections", style=_STYLES[PlanSeverity.CUTS])
+    if PlanSeverity.MAY_CUT in severities:
+        return Text(f"tables: {tables}; it may cut connections that are older", style=_STYLES[PlanSeverity.MAY_CUT])
     return Text(f"tables: {tables}; no established connection is cut", style="green")
 
 

@@ -27,7 +27,7 @@ from glb.lab.status import LabStatus
 from glb.metrics.stats import Stats
 from glb.probe.decisions import DirectorProbe, ProxyProbe
 from glb.simulate.run import RunResult
-from glb.table.findings import Finding as TablesFinding
+from glb.table.findings import PlanFinding
 from glb.table.plan import Plan as TablesPlan
 
 
@@ -114,7 +114,7 @@ class EditedBackend(Shape):
     file: str
     changed: bool
     tables: list[StateChange]
-    findings: list[TablesFinding]
+    findings: list[PlanFinding]
     cleared: list[ClearedBackend]
     directors: list[ReloadResult]
 

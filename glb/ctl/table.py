@@ -15,8 +15,9 @@ from glb.ctl.output import Format, Output, emit, grid, share
 from glb.errors import GlbError
 from glb.hashing.rendezvous import ROWS
 from glb.table import glbd
-from glb.table.build import BuiltTable, load
+from glb.table.build import load
 from glb.table.diff import Diff, DiffAll, diff_all
+from glb.table.model import BuiltTable
 
 app = typer.Typer(
     help="Forwarding tables: build the binary, look into a file, compare two; plan a change, apply it, go back.",

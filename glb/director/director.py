@@ -25,7 +25,7 @@ from glb.network.next_hops import Paths, resolve
 from glb.network.path_mtu import PathMtus
 from glb.network.refusal import news
 from glb.network.vlans import vlan_devices
-from glb.table.handover import binds_of_nobody
+from glb.table.bind_changes import new_binds
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class Director:
         """
         surroundings = self._find_surroundings(loaded, _NEXT_HOP_SECONDS)
         larger = None if self._datapath.capacity.holds(loaded.layout) else _filled(loaded, surroundings)
-        return Prepared(loaded, surroundings, larger, binds_of_nobody(self._loaded.tables, loaded.tables))
+        return Prepared(loaded, surroundings, larger, new_binds(self._loaded.tables, loaded.tables))
 
     def commit(self, prepared: Prepared, renew: Renew, started: float) -> None:
         """Put prepared files in force, with the health of now.

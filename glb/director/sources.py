@@ -21,9 +21,10 @@ from glb.director.judge_files import judge, this_host
 from glb.errors import TableError
 from glb.health.view import HealthView, with_health, with_known_health
 from glb.memory import give_back, shortage
-from glb.table.build import BuiltTable, build_all, load_bytes, new_bytes, prepare
+from glb.table.build import build_all, load_bytes, new_bytes, prepare
 from glb.table.builder import RowBuilder
 from glb.table.digest import digest_of_binary, digest_of_source
+from glb.table.model import BuiltTable
 
 # What reading takes, in times of the file's size: for JSON its values and the model, for a binary two forms of rows.
 _TEXT_TIMES, _BINARY_TIMES = 20, 2

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, ip_address, ip_network
 
 from glb.config.model import Egress
-from glb.doctor.facts import DaemonFacts
+from glb.daemon.report import TableSummary
+from glb.doctor.facts import DaemonFacts, RoutingFacts
 from glb.doctor.finding import Finding, Level
-from glb.doctor.reach import judge_reach
 from glb.network.refusal import Cause
 
 _TUNNEL = 20 + 8 + 8  # IPv4, UDP, GUE with the first word of private data
@@ -33,6 +33,11 @@ _REMEDIES = {
     Cause.NO_MAC: "glb sends Ethernet frames: add a route to the backend by an Ethernet interface",
     Cause.LOOKUP: _ADD_ROUTE,
 }
+_LOOK = "`glbctl backend list` shows what each check found"
+_COMPARE = (
+    "check routes, firewall and VLAN from this host to the backends; if the other directors report the same, check the"
+    f" backends; {_LOOK}"
+)
 
 
 def judge_director(facts: DaemonFacts) -> Iterator[Finding]:
@@ -45,7 +50,7 @@ def judge_director(facts: DaemonFacts) -> Iterator[Finding]:
     yield from _sizes(facts)
     yield _vips(facts)
     yield from _backends(facts)
-    yield from judge_reach(facts)
+    yield from _reach(facts)
     if facts.config.egress is Egress.FIB:
         yield _forwarding(facts)
     if facts.link.program is not None:
@@ -170,3 +175,65 @@ def _tables(facts: DaemonFacts) -> Finding:
     return Finding(
         name, "tables", Level.OK, f"{facts.probed} packets run through the program went where the tables say"
     )
+
+
+def _reach(facts: DaemonFacts) -> Iterator[Finding]:
+    if facts.silent is not None:
+        what = f"the daemon does not answer on its control socket: {facts.silent}"
+        yield Finding(facts.report.interface, "control", Level.ERROR, what, "restart it; its log may show why")
+    yield from _health(facts)
+    if facts.routing is not None and facts.routing.speaker != "none":
+        yield from _routing(facts.report.interface, facts.routing)
+
+
+def _health(facts: DaemonFacts) -> Iterator[Finding]:
+    name, report = facts.report.interface, facts.report
+    unreached = report.unreached()
+    well = 0
+    for table in report.tables:
+        held = [one for one in report.held if one.table == table.name]
+        down = sorted(ip for ip in table.taking if table.backends[ip].endswith("unhealthy"))
+        if table.name in unreached:
+            why = f"all health checks fail: {held[0].backend}: {held[0].reason}" if held else "no next hop is known"
+            what = f"table {table.name}: no backend can be reached from this host: {why}"
+            yield Finding(name, "health", Level.ERROR, what, _COMPARE)
+        elif held:
+            backends = ", ".join(f"{one.backend}: {one.reason}" for one in held)
+            what = f"table {table.name}: held in rotation although their health checks fail: {backends}"
+            yield Finding(name, "health", Level.ERROR, what, _COMPARE)
+        elif down:
+            yield _down(name, table, down)
+        else:
+            well += len(table.taking)
+    if well:
+        yield Finding(name, "health", Level.OK, f"{well} backends are healthy")
+
+
+def _down(name: str, table: TableSummary, down: list[str]) -> Finding:
+    what = f"table {table.name}: not healthy: {', '.join(down)}"
+    if len(down) < len(table.taking):
+        return Finding(name, "health", Level.WARNING, what, _LOOK)
+    return Finding(name, "health", Level.ERROR, f"{what}: none is left", _LOOK)
+
+
+def _routing(name: str, routing: RoutingFacts) -> Iterator[Finding]:
+    faults = []
+    if routing.fault is not None:
+        faults.append((Level.ERROR, routing.fault, "the message names what to correct; it is tried again each second"))
+    for peer, state in routing.sessions:
+        if state != "established":
+            what = f"the BGP session with {peer} is {state}"
+            faults.append((Level.WARNING, what, "check the router, its address, AS and password; the speaker's log"))
+    for prefix in routing.not_carried:
+        what = f"no session carries {prefix}"
+        faults.append((Level.WARNING, what, "add a peer of its family to `routing.peers`, or a next hop for it"))
+    if routing.draining:
+        faults.append((Level.WARNING, "drained: announces nothing", "`glbctl director announce` ends the drain"))
+    elif routing.last_resort:
+        what = f"{', '.join(routing.last_resort)}: announced as a last resort"
+        faults.append((Level.WARNING, what, "no backend was reached behind it in the last 15 s: see check `health`"))
+    elif not routing.announced:
+        faults.append((Level.WARNING, "announces nothing", "no table has a healthy backend: see check `health`"))
+    yield from (Finding(name, "routing", *fault) for fault in faults)
+    if not faults:
+        yield Finding(name, "routing", Level.OK, f"{routing.speaker} announces {', '.join(routing.announced)}")

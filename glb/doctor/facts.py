@@ -24,7 +24,7 @@ class HostFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class VethPeer:
     """The other end of a veth pair: its name, and whether an XDP program is on it."""
 
     name: str
@@ -42,11 +42,11 @@ class LinkFacts:
     program: int | None
     mode: str | None
     features: frozenset[str]
-    peer: Peer | None
+    peer: VethPeer | None
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
+class PortRange:
     """The ports of a bind: protocol ("tcp" or "udp"), first and last."""
 
     protocol: str
@@ -75,7 +75,7 @@ class VipFacts:
     fates: tuple[Fate, ...] = ()
     paths: tuple[ReturnPath, ...] = ()
     listeners: tuple[Listener, ...] = ()
-    ports: tuple[Ports, ...] = ()
+    ports: tuple[PortRange, ...] = ()
 
     def __str__(self) -> str:
         alone = self.network.prefixlen == self.network.max_prefixlen

@@ -22,7 +22,7 @@ from glb.datapath.libbpf import open_pin_if_there
 from glb.datapath.ownership import role_of_number
 from glb.datapath.pins import BPFFS, pin_dir
 from glb.director.sources import Sources
-from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer, RoutingFacts, SizeFacts, VipFacts
+from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, RoutingFacts, SizeFacts, VethPeer, VipFacts
 from glb.doctor.gather_sizes import size_facts
 from glb.doctor.gather_vips import vip_facts
 from glb.doctor.probe import probe_tables
@@ -138,7 +138,7 @@ def _driver(name: str) -> str:
     return link.resolve().name if link.exists() else "virtual"
 
 
-def _peer(netlink: IPRoute, link: Any) -> Peer | None:
+def _peer(netlink: IPRoute, link: Any) -> VethPeer | None:
     """The other end of a veth, in whatever namespace it is; None if the kernel does not say."""
     elsewhere = link.get("link_netnsid")
     where = {} if elsewhere is None else {"if_netnsid": elsewhere}
@@ -147,7 +147,7 @@ def _peer(netlink: IPRoute, link: Any) -> Peer | None:
     except (NetlinkError, ValueError):
         return None
     xdp = peer.get_attr("IFLA_XDP")
-    return Peer(peer.get("ifname"), bool(xdp and xdp.get_attr("IFLA_XDP_ATTACHED")))
+    return VethPeer(peer.get("ifname"), bool(xdp and xdp.get_attr("IFLA_XDP_ATTACHED")))
 
 
 def _features(name: str) -> frozenset[str]:

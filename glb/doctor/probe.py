@@ -10,7 +10,8 @@ from glb.hashing.flow import Flow
 from glb.network.interface import Interface
 from glb.network.unused import unused_addresses
 from glb.probe.director import probe_director
-from glb.table.build import BuiltTable, load
+from glb.table.build import load
+from glb.table.model import BuiltTable
 
 _MOST = 100  # packets, so that thousands of binds do not take long
 _CLIENT_PORT = 4711

@@ -16,7 +16,7 @@ from glb.simulate.timeline import Backends, Epoch, Timeline
 
 
 class Delivery(NamedTuple):
-    """Where packets go: the backend that each is sent to, and the one that takes it, NOBODY, or REFUSED."""
+    """Where packets go: the backend that each is sent to, and the one that takes it, LOST, or REFUSED."""
 
     sent_to: Numbers
     taken_by: Numbers
@@ -50,7 +50,7 @@ class Balancer(Protocol):
 
 
 def lost_in(failed: Iterable[int], sent_to: Numbers) -> Numbers:
-    """Who takes what is sent to these backends: they themselves, but NOBODY where the host is gone."""
+    """Who takes what is sent to these backends: they themselves, but LOST where the host is gone."""
     return np.where(np.isin(sent_to, list(failed)), np.int16(LOST), sent_to)
 
 

@@ -66,7 +66,7 @@ def buckets_over_time(kind: Ecmp, members: Sequence[Sequence[int]], size: int) -
 
 
 def next_hops(buckets: Numbers, hashes: Hashes) -> Numbers:
-    """The next hop of each hash; NOBODY if there is no next hop at all."""
+    """The next hop of each hash; LOST if there is no next hop at all."""
     if not len(buckets):
         return np.full(len(hashes), LOST, np.int16)
     hops: Numbers = buckets[hashes % np.uint32(len(buckets))]

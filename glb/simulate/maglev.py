@@ -66,7 +66,7 @@ def _names(table: Backends, members: Sequence[int]) -> list[bytes]:
 def lookup_table(members: Sequence[int], names: Sequence[bytes], seed: bytes) -> Numbers:
     """Each of the table's 65,537 entries: the members take turns in taking the next free entry of their preference.
 
-    A member's preferences begin at one hash of its name, and go on by steps of another. NOBODY if there is no member.
+    A member's preferences begin at one hash of its name, and go on by steps of another. LOST if there is no member.
     """
     table = [LOST] * TABLE_SIZE
     hashes = [int.from_bytes(siphash24(seed, name), "big") for name in names]

@@ -132,7 +132,7 @@ class _Fates:
         return RunResult(balancer, self._world.ecmp, int(np.count_nonzero(counted)), cut, moved, stalled, died)
 
     def _arrive(self, number: int, epoch: Epoch, chosen: Indices) -> Numbers:
-        """The director that each connection's packets reach; NOBODY if it is not alive."""
+        """The director that each connection's packets reach; LOST if it is not alive."""
         directors = next_hops(self._routes[number], self._world.connections.spread[chosen])
         if self._has_directors:
             directors = np.where(np.isin(directors, list(epoch.running)), directors, np.int16(LOST))

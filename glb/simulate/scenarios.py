@@ -5,7 +5,9 @@ from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
-from glb.config.load import parse_json, raise_any, read_text, validate
+from glb.config.field import raise_any
+from glb.config.json_text import parse_json
+from glb.config.load import read_text, validate
 from glb.errors import ConfigError
 from glb.simulate.check import find_problems
 from glb.simulate.model import Scenario

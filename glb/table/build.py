@@ -9,22 +9,8 @@ from glb.config.model import ForwardingTables, Table
 from glb.errors import TableError
 from glb.table import glbd
 from glb.table.builder import RowBuilder, Shape
-from glb.table.model import NO_HOP, BuiltTable, rows_bytes
+from glb.table.model import BuiltTable, rows_bytes
 from glb.table.rows import build_rows
-
-__all__ = [
-    "NO_HOP",
-    "BuiltTable",
-    "RowBuilder",
-    "TableError",
-    "build",
-    "build_all",
-    "build_rows",
-    "load",
-    "load_bytes",
-    "new_bytes",
-    "prepare",
-]
 
 
 def build(table: Table, builder: RowBuilder | None = None) -> BuiltTable:

@@ -13,7 +13,7 @@ from glb.config.model import Backend, State
 from glb.errors import TableError
 from glb.hashing.ranking import Order, Ranking
 from glb.hashing.rendezvous import Candidate, is_weighted
-from glb.table.keeper import Keeper
+from glb.table.cost_cache import CostCache
 from glb.table.model import Rows, narrow, rows_bytes
 from glb.table.rows import arrange, candidates_of, members
 
@@ -59,8 +59,8 @@ class RowBuilder:
 
     def __init__(self, memory: int = MEMORY) -> None:
         self._memory = memory - memory // _RANKINGS_SHARE
-        self._entries: Keeper[_Key, _Entry] = Keeper(self._memory)
-        self._rankings: Keeper[_Key, Ranking] = Keeper(memory // _RANKINGS_SHARE)
+        self._entries: CostCache[_Key, _Entry] = CostCache(self._memory)
+        self._rankings: CostCache[_Key, Ranking] = CostCache(memory // _RANKINGS_SHARE)
         self._made: WeakValueDictionary[tuple[_Key, _Status], Rows] = WeakValueDictionary()
         self._lock = Lock()
 

@@ -17,7 +17,7 @@ from glb.table.model import NO_HOP, BuiltTable
 
 Hops = npt.NDArray[np.int32]
 
-NOBODY = -1
+END_OF_ROW = -1
 """In a row of addresses' numbers: there is no further hop."""
 
 
@@ -133,9 +133,9 @@ def _keyed(tables: Sequence[BuiltTable], by_position: bool) -> dict[str, BuiltTa
 
 
 def numbered(table: BuiltTable, addresses: Sequence[Address]) -> Hops:
-    """The rows with each hop as its number in `addresses`, or NOBODY."""
+    """The rows with each hop as its number in `addresses`, or END_OF_ROW."""
     number_of = {address: number for number, address in enumerate(addresses)}
-    numbers = np.full(NO_HOP + 1, NOBODY, np.int32)
+    numbers = np.full(NO_HOP + 1, END_OF_ROW, np.int32)
     numbers[: len(table.backends)] = [number_of[backend.address] for backend in table.backends]
     return numbers[table.rows]
 
@@ -147,7 +147,7 @@ def _same_depth(before: Hops, after: Hops) -> tuple[Hops, Hops]:
 
 
 def _widened(hops: Hops, depth: int) -> Hops:
-    return np.pad(hops, ((0, 0), (0, depth - hops.shape[1])), constant_values=NOBODY)
+    return np.pad(hops, ((0, 0), (0, depth - hops.shape[1])), constant_values=END_OF_ROW)
 
 
 def _count(rows: npt.NDArray[np.bool_]) -> int:

@@ -7,13 +7,13 @@ from enum import StrEnum
 
 from glb.config.model import Address, Bind, Proto
 from glb.hashing.rendezvous import ROWS
-from glb.table.handover import Handover, handovers
-from glb.table.losses import losses
+from glb.table.bind_changes import BindChange, bind_changes
+from glb.table.explanations import Explanation, explain_loss
+from glb.table.lost_hops import lost_hops
 from glb.table.model import BuiltTable
-from glb.table.reasons import Why, why_lost
 
 
-class Severity(StrEnum):
+class PlanSeverity(StrEnum):
     """CUTS: the rows' connections are lost, if they have any. MAY_CUT: so are older ones, if they still last.
 
     NOTE: no connection is lost, but it is worth knowing.
@@ -25,11 +25,11 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PlanFinding:
     """One consequence of a change. backend: None if it is about the whole table. rows: how many of 65,536. binds: those
     whose connections it is about."""
 
-    severity: Severity
+    severity: PlanSeverity
     table: str
     backend: Address | None
     rows: int
@@ -49,18 +49,20 @@ BindOf = tuple[str, str]
 
 def find(
     old: Sequence[BuiltTable], new: Sequence[BuiltTable], unmet: Collection[BindOf] = frozenset()
-) -> tuple[Finding, ...]:
+) -> tuple[PlanFinding, ...]:
     """Everything to be said of a change from some tables to others, the worst first.
 
     unmet: binds of the old tables that no packet has met, so that nothing is lost with them.
     """
-    flows = handovers(old, new)
+    flows = bind_changes(old, new)
     findings = [*_lost_binds(old, flows, unmet), *_lost_hops(old, new, flows, unmet)]
-    order = list(Severity)
+    order = list(PlanSeverity)
     return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
 
 
-def _lost_binds(old: Sequence[BuiltTable], flows: Sequence[Handover], unmet: Collection[BindOf]) -> Iterator[Finding]:
+def _lost_binds(
+    old: Sequence[BuiltTable], flows: Sequence[BindChange], unmet: Collection[BindOf]
+) -> Iterator[PlanFinding]:
     """Flows that no table gets any more."""
     for number, table in enumerate(old):
         gone = tuple(dict.fromkeys(str(flow.bind) for flow in flows if flow.before == number and flow.after is None))
@@ -68,15 +70,15 @@ def _lost_binds(old: Sequence[BuiltTable], flows: Sequence[Handover], unmet: Col
         if met:
             reason = f"no table takes packets for {', '.join(met)} any more"
             remedy = "send the clients elsewhere first, by DNS or routing, and remove it when none is left"
-            yield Finding(Severity.CUTS, table.name, None, ROWS, reason, remedy, met)
+            yield PlanFinding(PlanSeverity.CUTS, table.name, None, ROWS, reason, remedy, met)
         if without := tuple(bind for bind in gone if bind not in met):
             reason = f"no table takes packets for {', '.join(without)} any more; {_UNMET.reason}"
-            yield Finding(Severity.NOTE, table.name, None, ROWS, reason, _UNMET.remedy, without)
+            yield PlanFinding(PlanSeverity.NOTE, table.name, None, ROWS, reason, _UNMET.remedy, without)
 
 
 def _lost_hops(
-    old: Sequence[BuiltTable], new: Sequence[BuiltTable], flows: Sequence[Handover], unmet: Collection[BindOf]
-) -> Iterator[Finding]:
+    old: Sequence[BuiltTable], new: Sequence[BuiltTable], flows: Sequence[BindChange], unmet: Collection[BindOf]
+) -> Iterator[PlanFinding]:
     """Hops that are not in the rows any more to which their flows go."""
     binds: dict[tuple[int, int], list[Bind]] = {}
     for flow in flows:
@@ -87,35 +89,35 @@ def _lost_hops(
         yield from _in_rows(old[before], new[after], theirs)
 
 
-def _in_rows(old: BuiltTable, new: BuiltTable, theirs: Sequence[Bind]) -> Iterator[Finding]:
+def _in_rows(old: BuiltTable, new: BuiltTable, theirs: Sequence[Bind]) -> Iterator[PlanFinding]:
     label = old.name if old.name == new.name else f"{old.name} -> {new.name}"
     if old.has_rows_of(new):
         return
     binds = tuple(dict.fromkeys(map(str, theirs)))
-    lost = losses(old, new)
+    lost = lost_hops(old, new)
     certain, possible = lost.rows(lost.certain), lost.rows(lost.possible)
     for address, rows in certain.items():
-        why = why_lost(old, new, address, lost.newcomers(lost.certain, address))
-        yield Finding(Severity.CUTS, label, address, rows, why.reason, why.remedy, binds)
+        why = explain_loss(old, new, address, lost.newcomers(lost.certain, address))
+        yield PlanFinding(PlanSeverity.CUTS, label, address, rows, why.reason, why.remedy, binds)
     for address in possible.keys() - certain.keys():
-        why = why_lost(old, new, address, lost.newcomers(lost.possible, address))
-        yield Finding(Severity.MAY_CUT, label, address, possible[address], why.reason, why.remedy, binds)
+        why = explain_loss(old, new, address, lost.newcomers(lost.possible, address))
+        yield PlanFinding(PlanSeverity.MAY_CUT, label, address, possible[address], why.reason, why.remedy, binds)
     moved = lost.moved
     if moved and any(bind.proto is Proto.UDP for bind in theirs):
-        yield Finding(Severity.NOTE, label, None, moved, _UDP.reason, _UDP.remedy, binds)
+        yield PlanFinding(PlanSeverity.NOTE, label, None, moved, _UDP.reason, _UDP.remedy, binds)
     if old.hash_key != new.hash_key and not certain:
-        yield Finding(Severity.NOTE, label, None, ROWS, _REHASHED.reason, _REHASHED.remedy, binds)
+        yield PlanFinding(PlanSeverity.NOTE, label, None, ROWS, _REHASHED.reason, _REHASHED.remedy, binds)
 
 
-_UDP = Why(
+_UDP = Explanation(
     "UDP has no second chance: datagrams of the rows that move go to another backend at once",
     "nothing, where each datagram stands for itself, as in DNS",
 )
-_REHASHED = Why(
+_REHASHED = Explanation(
     "the hash key is another and all clients change rows, but all rows have all backends that serve",
     "nothing: each connection is found at a further hop",
 )
-_UNMET = Why(
+_UNMET = Explanation(
     "the directors of this host have counted no packet for it since it was added",
     "directors on other hosts are not examined: see glb_director_bind_packets_total there",
 )

@@ -10,13 +10,11 @@ from enum import StrEnum
 
 from glb.config.model import Address, Backend, State
 from glb.table.diff import BackendShare, diff, match
-from glb.table.findings import BindOf, Finding, Severity, find
+from glb.table.findings import BindOf, PlanFinding, PlanSeverity, find
 from glb.table.model import BuiltTable
 
-__all__ = ["Action", "BackendPlan", "Basis", "Finding", "Plan", "Severity", "TableBrief", "TablePlan", "plan_change"]
 
-
-class Action(StrEnum):
+class PlanAction(StrEnum):
     """What happens to a backend."""
 
     ADD = "add"
@@ -33,7 +31,7 @@ class BackendPlan:
     """
 
     address: Address
-    action: Action
+    action: PlanAction
     before: State | None
     after: State | None
     changes: tuple[str, ...]
@@ -84,7 +82,7 @@ class Plan:
     added: tuple[TableBrief, ...]
     removed: tuple[TableBrief, ...]
     changed: tuple[TablePlan, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[PlanFinding, ...]
     basis: Basis | None = None
 
     @property
@@ -93,14 +91,14 @@ class Plan:
         return bool(self.added or self.removed or self.changed)
 
     @property
-    def cuts(self) -> tuple[Finding, ...]:
+    def cuts(self) -> tuple[PlanFinding, ...]:
         """The findings for which established connections would certainly be lost, if there are any."""
-        return tuple(finding for finding in self.findings if finding.severity is Severity.CUTS)
+        return tuple(finding for finding in self.findings if finding.severity is PlanSeverity.CUTS)
 
     @property
-    def doubts(self) -> tuple[Finding, ...]:
+    def doubts(self) -> tuple[PlanFinding, ...]:
         """The findings for which older connections would be lost, if they still last."""
-        return tuple(finding for finding in self.findings if finding.severity is Severity.MAY_CUT)
+        return tuple(finding for finding in self.findings if finding.severity is PlanSeverity.MAY_CUT)
 
     def refusal(self) -> str | None:
         """Why the change must not be made, a line for each cut; None if it certainly cuts nothing recent."""
@@ -115,7 +113,7 @@ class Plan:
         return _refusal("it may cut older connections (--may-cut does it all the same)", self.doubts)
 
 
-def _refusal(why: str, findings: Sequence[Finding]) -> str:
+def _refusal(why: str, findings: Sequence[PlanFinding]) -> str:
     lines = [f"{finding.place}: {finding.reason}; {finding.remedy}" for finding in findings]
     return "\n".join([f"refused, since {why}:", *lines])
 
@@ -160,7 +158,7 @@ def _table_plan(old: BuiltTable, new: BuiltTable) -> TablePlan:
         settings=tuple(_settings(old, new)),
         binds_added=tuple(str(bind) for bind in change.binds_added),
         binds_removed=tuple(str(bind) for bind in change.binds_removed),
-        backends=tuple(b for b in backends if b.action is not Action.KEEP or b.gained or b.lost),
+        backends=tuple(b for b in backends if b.action is not PlanAction.KEEP or b.gained or b.lost),
         rows_moved=change.moved,
         moved_share=change.moved_share,
     )
@@ -191,12 +189,12 @@ def _backend_plan(before: Backend | None, after: Backend | None, share: BackendS
     )
 
 
-def _action(before: Backend | None, after: Backend | None) -> Action:
+def _action(before: Backend | None, after: Backend | None) -> PlanAction:
     if before is None:
-        return Action.ADD
+        return PlanAction.ADD
     if after is None:
-        return Action.REMOVE
-    return Action.KEEP if before == after else Action.CHANGE
+        return PlanAction.REMOVE
+    return PlanAction.KEEP if before == after else PlanAction.CHANGE
 
 
 def _changes(before: Backend, after: Backend) -> Iterator[str]:

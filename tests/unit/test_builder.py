@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from glb.config.model import Backend, State, Table
 from glb.errors import TableError
 from glb.hashing import ranking
-from glb.table.build import RowBuilder, build, build_rows
+from glb.table.build import build
+from glb.table.builder import RowBuilder
 from glb.table.model import NO_HOP, Rows
+from glb.table.rows import build_rows
 
 SEED = bytes.fromhex("0f1e2d3c4b5a69788796a5b4c3d2e1f0")
 

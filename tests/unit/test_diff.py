@@ -9,9 +9,10 @@ import pytest
 
 from glb.config.model import Backend, Bind, Proto, State, Table
 from glb.errors import TableError
-from glb.table.build import BuiltTable, build
+from glb.table.build import build
 from glb.table.changed import describe_changes
 from glb.table.diff import BackendShare, diff, diff_all
+from glb.table.model import BuiltTable
 
 BIND = Bind(ip_network("198.51.100.1"), Proto.TCP, 80, 80)
 BACKENDS = tuple(Backend(ip_address(0x0A000001 + i)) for i in range(4))

@@ -11,7 +11,7 @@ from glb.config.model import DirectorConfig, Egress, HashFields
 from glb.daemon.process import ProcessId
 from glb.daemon.report import HeldBackend, Report, TableSummary
 from glb.doctor.examine import judge_daemon, judge_daemons
-from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, Peer, Ports, RoutingFacts, SizeFacts, VipFacts
+from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, PortRange, RoutingFacts, SizeFacts, VethPeer, VipFacts
 from glb.doctor.finding import Finding, Level
 from glb.doctor.host import judge_host
 from glb.network.listeners import Listener
@@ -22,7 +22,7 @@ from glb.proxy.return_paths import faults_of
 
 HOST = HostFacts(release=(6, 1), jit=True, btf=True, bpffs=True)
 LINK = LinkFacts(
-    up=True, mtu=9000, kind="veth", program=7, mode="xdp", features=frozenset({"rx-gro"}), peer=Peer("port1", True)
+    up=True, mtu=9000, kind="veth", program=7, mode="xdp", features=frozenset({"rx-gro"}), peer=VethPeer("port1", True)
 )
 REPORT = Report(
     role="director",
@@ -63,7 +63,7 @@ def vip(address: IPv4Address | IPv6Address, **changes: Any) -> VipFacts:
         fates=(Fate.LOCAL, Fate.LOCAL),
         paths=paths(address),
         listeners=(Listener("tcp", IPv6Address("::"), 80), Listener("udp", address, 53)),
-        ports=(Ports("tcp", 80, 80), Ports("udp", 53, 53)),
+        ports=(PortRange("tcp", 80, 80), PortRange("udp", 53, 53)),
     )
     return replace(there, **changes)
 
@@ -105,7 +105,7 @@ def test_faults_of_the_host(changes: dict[str, Any], fault: tuple[str, Level]) -
         ({"program": None, "mode": None}, ("program", Level.ERROR)),
         ({"program": 8}, ("program", Level.ERROR)),
         ({"mode": "xdpgeneric"}, ("mode", Level.WARNING)),
-        ({"peer": Peer("port1", False)}, ("veth", Level.ERROR)),
+        ({"peer": VethPeer("port1", False)}, ("veth", Level.ERROR)),
         ({"features": frozenset({"rx-lro"})}, ("offloads", Level.WARNING)),
         ({"kind": "ixgbe", "peer": None, "features": frozenset({"rx-vlan-hw-parse"})}, ("offloads", Level.WARNING)),
         ({"mtu": 1543}, ("mtu", Level.WARNING)),

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glb.config.model import Address, Backend, Bind, Proto, State, Table
-from glb.table.build import BuiltTable, build
-from glb.table.findings import Finding, Severity, find
-from glb.table.losses import losses
+from glb.table.build import build
+from glb.table.findings import PlanFinding, PlanSeverity, find
+from glb.table.lost_hops import lost_hops
+from glb.table.model import BuiltTable
 
 ACTIVE, DRAINING, FILLING, INACTIVE = State.ACTIVE, State.DRAINING, State.FILLING, State.INACTIVE
 BIND = Bind(ip_network("198.51.100.1"), Proto.TCP, 80, 80)
@@ -35,7 +36,7 @@ def draining(*numbers: int) -> tuple[Backend, ...]:
     return tuple(backend(number, DRAINING) if number in numbers else backend(number) for number in range(1, 7))
 
 
-def told(old: BuiltTable, new: BuiltTable) -> tuple[Finding, ...]:
+def told(old: BuiltTable, new: BuiltTable) -> tuple[PlanFinding, ...]:
     return find([old], [new])
 
 
@@ -97,7 +98,7 @@ def test_connections_are_cut_by(
 ) -> None:
     before, after = web(*old, depth=depth), web(*new, depth=depth)
 
-    cuts = [finding for finding in told(before, after) if finding.severity is Severity.CUTS]
+    cuts = [finding for finding in told(before, after) if finding.severity is PlanSeverity.CUTS]
 
     assert any(reason in finding.reason and remedy in finding.remedy for finding in cuts), cuts
     for finding in cuts:
@@ -131,7 +132,7 @@ def test_older_connections_may_be_cut_by(
 ) -> None:
     findings = told(web(*old, depth=depth), web(*new, depth=depth))
 
-    assert {finding.severity for finding in findings} == {Severity.MAY_CUT}
+    assert {finding.severity for finding in findings} == {PlanSeverity.MAY_CUT}
     assert any(reason in finding.reason and remedy in finding.remedy for finding in findings), findings
 
 
@@ -139,7 +140,7 @@ def test_a_shallower_table_may_cut_what_drains_and_no_other() -> None:
     assert told(web(*SIX, depth=3), web(*SIX, depth=2)) == ()
     findings = told(web(*draining(1, 2), depth=4), web(*draining(1, 2), depth=3))
 
-    assert {(f.severity, f.reason) for f in findings} == {(Severity.MAY_CUT, "rows have 3 hops instead of 4")}
+    assert {(f.severity, f.reason) for f in findings} == {(PlanSeverity.MAY_CUT, "rows have 3 hops instead of 4")}
     assert {f.backend for f in findings} <= {b.address for b in SIX[:2]}
 
 
@@ -151,7 +152,7 @@ def test_another_seed_cuts() -> None:
     findings = told(web(*SIX), build(replace(WEB, seed=bytes(16))))
 
     assert {f.backend for f in findings} == {b.address for b in SIX}
-    assert all((f.severity, "seed is another" in f.reason) == (Severity.CUTS, True) for f in findings)
+    assert all((f.severity, "seed is another" in f.reason) == (PlanSeverity.CUTS, True) for f in findings)
 
 
 def test_another_hash_key_cuts_unless_all_rows_have_all_backends() -> None:
@@ -162,8 +163,8 @@ def test_another_hash_key_cuts_unless_all_rows_have_all_backends() -> None:
     kept = told(web(*few), build(replace(rekeyed, backends=few)))
 
     assert {f.backend for f in cut} == {b.address for b in SIX}
-    assert all((f.severity, "hash key is another" in f.reason) == (Severity.CUTS, True) for f in cut)
-    assert [(f.severity, f.rows) for f in kept] == [(Severity.NOTE, 65536)]
+    assert all((f.severity, "hash key is another" in f.reason) == (PlanSeverity.CUTS, True) for f in cut)
+    assert [(f.severity, f.rows) for f in kept] == [(PlanSeverity.NOTE, 65536)]
 
 
 def test_zones_given_while_others_drain_cut() -> None:
@@ -181,7 +182,7 @@ def test_a_bind_removed_cuts_all_its_connections() -> None:
 
     [finding] = told(web(*SIX, binds=(BIND, second)), web(*SIX))
 
-    assert (finding.severity, finding.backend, finding.rows) == (Severity.CUTS, None, 65536)
+    assert (finding.severity, finding.backend, finding.rows) == (PlanSeverity.CUTS, None, 65536)
     assert finding.reason == "no table takes packets for 198.51.100.1:443/tcp any more"
 
 
@@ -190,7 +191,7 @@ def test_a_table_removed_cuts_and_one_that_comes_does_not() -> None:
 
     [finding] = find([web(*SIX), other], [other])
 
-    assert (finding.severity, finding.table, finding.backend) == (Severity.CUTS, "web", None)
+    assert (finding.severity, finding.table, finding.backend) == (PlanSeverity.CUTS, "web", None)
     assert find([other], [web(*SIX), other]) == ()
 
 
@@ -205,7 +206,7 @@ def test_a_bind_that_goes_to_another_table_cuts_where_that_has_other_backends() 
 
     taken = find([catch_all], [catch_all, api])
 
-    assert {(f.severity, f.table) for f in taken} == {(Severity.CUTS, "web -> api")}
+    assert {(f.severity, f.table) for f in taken} == {(PlanSeverity.CUTS, "web -> api")}
     assert {f.backend for f in taken} == {b.address for b in SIX}
     assert find([catch_all], [catch_all, replace(api, backends=SIX, rows=catch_all.rows)]) == ()
 
@@ -215,7 +216,7 @@ def test_udp_flows_are_said_to_move_at_once() -> None:
 
     [finding] = told(web(*SIX, binds=udp), web(*draining(1), binds=udp))
 
-    assert finding.severity is Severity.NOTE
+    assert finding.severity is PlanSeverity.NOTE
     assert finding.reason.startswith("UDP has no second chance")
 
 
@@ -254,17 +255,17 @@ def test_a_simulation_loses_just_the_connections_that_are_told(
     """Connections are opened in each row before an earlier change, and after it; then the planned change is made."""
     first, second = web(*SIX, depth=depths[0]), web(*earlier, depth=depths[0])
     third = web(*data.draw(changed(earlier, most=4)), depth=depths[1])
-    lost, findings = losses(second, third), told(second, third)
-    told_of = {severity: {f.backend for f in findings if f.severity is severity} for severity in Severity}
+    lost, findings = lost_hops(second, third), told(second, third)
+    told_of = {severity: {f.backend for f in findings if f.severity is severity} for severity in PlanSeverity}
 
     for row in SAMPLE:
         young, old = second.hops(row)[0], first.hops(row)[0]
         assert (young not in third.hops(row)) == lost.certain[row, 0]
         if lost.certain[row, 0]:
-            assert young in told_of[Severity.CUTS]
+            assert young in told_of[PlanSeverity.CUTS]
         if old != young and old in second.hops(row) and old not in third.hops(row):
             assert lost.possible[row, second.hops(row).index(old)]
-            assert old in told_of[Severity.CUTS] | told_of[Severity.MAY_CUT]
+            assert old in told_of[PlanSeverity.CUTS] | told_of[PlanSeverity.MAY_CUT]
     assert not lost.certain[:, 1:].any()
     assert not lost.possible[:, 0].any()
 
@@ -273,7 +274,7 @@ OTHER_BIND = Bind(ip_network("198.51.100.2"), Proto.TCP, 80, 80)
 NARROW = Bind(ip_network("198.51.100.2"), Proto.TCP, 443, 443)
 
 
-def severities(findings: Sequence[Finding]) -> list[tuple[Severity, tuple[str, ...]]]:
+def severities(findings: Sequence[PlanFinding]) -> list[tuple[PlanSeverity, tuple[str, ...]]]:
     return [(finding.severity, finding.binds) for finding in findings]
 
 
@@ -281,10 +282,10 @@ def test_a_bind_that_no_packet_has_met_goes_without_a_cut() -> None:
     old, new = web(*SIX, binds=(BIND, OTHER_BIND, NARROW)), web(*SIX)
     unmet = {("web", str(OTHER_BIND))}
 
-    assert severities(find([old], [new])) == [(Severity.CUTS, (str(OTHER_BIND), str(NARROW)))]
+    assert severities(find([old], [new])) == [(PlanSeverity.CUTS, (str(OTHER_BIND), str(NARROW)))]
     assert severities(find([old], [new], unmet)) == [
-        (Severity.CUTS, (str(NARROW),)),
-        (Severity.NOTE, (str(OTHER_BIND),)),
+        (PlanSeverity.CUTS, (str(NARROW),)),
+        (PlanSeverity.NOTE, (str(OTHER_BIND),)),
     ]
     [_, note] = find([old], [new], unmet)
     assert "counted no packet for it since it was added" in note.reason
@@ -296,11 +297,11 @@ def test_a_bind_that_no_packet_has_met_changes_hands_without_a_cut() -> None:
     old = [web(*SIX, binds=(BIND, OTHER_BIND)), replace(web(*others, binds=(NARROW,)), name="shop")]
     new = [web(*SIX, binds=(BIND,)), replace(web(*others, binds=(NARROW, OTHER_BIND)), name="shop")]
 
-    assert {finding.severity for finding in find(old, new)} == {Severity.CUTS}
+    assert {finding.severity for finding in find(old, new)} == {PlanSeverity.CUTS}
     assert find(old, new, {("web", str(OTHER_BIND))}) == ()
 
 
 def test_a_finding_names_the_binds_whose_connections_it_is_about() -> None:
     [finding] = find([web(*draining(1), binds=(BIND, OTHER_BIND))], [web(*SIX[1:], binds=(BIND, OTHER_BIND))])
 
-    assert (finding.severity, finding.binds) == (Severity.MAY_CUT, (str(BIND), str(OTHER_BIND)))
+    assert (finding.severity, finding.binds) == (PlanSeverity.MAY_CUT, (str(BIND), str(OTHER_BIND)))

@@ -12,7 +12,8 @@ from glb.config.load import parse_tables
 from glb.config.model import Backend, Bind, ForwardingTables, State, Table
 from glb.errors import ConfigError, TableError
 from glb.table import glbd
-from glb.table.build import NO_HOP, build_all, load
+from glb.table.build import build_all, load
+from glb.table.model import NO_HOP
 from tests.unit import reference, sources
 
 HEADER_BYTES = 24

@@ -7,8 +7,9 @@ import pytest
 
 from glb.config.model import Backend, Bind, HashFields, Proto, Table
 from glb.hashing.flow import Flow, flow_hash, row_of
-from glb.table.build import BuiltTable, build
+from glb.table.build import build
 from glb.table.lookup import lookup
+from glb.table.model import BuiltTable
 
 KEY = bytes(range(16))
 SEED = bytes(range(16, 32))

@@ -7,8 +7,10 @@ from ipaddress import ip_address, ip_network
 from pydantic import TypeAdapter
 
 from glb.config.model import Backend, Bind, HealthChecks, Proto, State, Table
-from glb.table.build import BuiltTable, build
-from glb.table.plan import Action, Plan, Severity, plan_change
+from glb.table.build import build
+from glb.table.findings import PlanSeverity
+from glb.table.model import BuiltTable
+from glb.table.plan import Plan, PlanAction, plan_change
 
 BIND = Bind(ip_network("198.51.100.1"), Proto.TCP, 80, 80)
 OTHER_BIND = replace(BIND, port_start=443, port_end=443)
@@ -32,9 +34,9 @@ def test_a_drain_is_told_with_the_rows_that_each_backend_gains_and_loses() -> No
     [table] = plan_change([built()], [built(drained, *BACKENDS[1:])]).changed
 
     first, *others = table.backends
-    assert (first.action, first.before, first.after) == (Action.CHANGE, State.ACTIVE, State.DRAINING)
+    assert (first.action, first.before, first.after) == (PlanAction.CHANGE, State.ACTIVE, State.DRAINING)
     assert (first.lost, first.rows_after) == (first.rows_before, 0)
-    assert [other.action for other in others] == [Action.KEEP] * 3
+    assert [other.action for other in others] == [PlanAction.KEEP] * 3
     assert sum(other.gained for other in others) == first.lost == table.rows_moved
     assert table.moved_share == table.rows_moved / 65536
 
@@ -44,10 +46,10 @@ def test_backends_that_come_and_go_are_told() -> None:
 
     [table] = plan_change([built()], [built(*BACKENDS[1:], new)]).changed
 
-    told = {str(b.address): (b.action, b.before, b.after) for b in table.backends if b.action is not Action.KEEP}
+    told = {str(b.address): (b.action, b.before, b.after) for b in table.backends if b.action is not PlanAction.KEEP}
     assert told == {
-        "10.0.0.1": (Action.REMOVE, State.ACTIVE, None),
-        "10.0.0.9": (Action.ADD, None, State.FILLING),
+        "10.0.0.1": (PlanAction.REMOVE, State.ACTIVE, None),
+        "10.0.0.9": (PlanAction.ADD, None, State.FILLING),
     }
 
 
@@ -79,7 +81,7 @@ def test_tables_that_come_and_go_are_told() -> None:
     assert [(table.name, table.binds) for table in plan.added] == [("new", ("198.51.100.1:443/tcp",))]
     assert [table.name for table in plan.removed] == ["old"]
     assert plan.removed[0].backends[0] == "10.0.0.1 active"
-    assert [finding.severity for finding in plan.cuts] == [Severity.CUTS]
+    assert [finding.severity for finding in plan.cuts] == [PlanSeverity.CUTS]
 
 
 def test_findings_come_the_worst_first() -> None:
@@ -88,8 +90,8 @@ def test_findings_come_the_worst_first() -> None:
     plan = plan_change([old], [built(*BACKENDS[2:])])
 
     assert [(f.severity, str(f.backend)) for f in plan.findings] == [
-        (Severity.CUTS, "10.0.0.2"),
-        (Severity.MAY_CUT, "10.0.0.1"),
+        (PlanSeverity.CUTS, "10.0.0.2"),
+        (PlanSeverity.MAY_CUT, "10.0.0.1"),
     ]
     assert [str(f.backend) for f in plan.cuts] == ["10.0.0.2"]
 

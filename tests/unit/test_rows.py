@@ -11,7 +11,8 @@ from glb.config.model import Backend, State
 from glb.errors import TableError
 from glb.hashing.ranking import Ranking
 from glb.hashing.rendezvous import ROWS, Candidate
-from glb.table.build import NO_HOP, build_rows
+from glb.table.model import NO_HOP
+from glb.table.rows import build_rows
 from tests.unit import reference
 from tests.unit.reference import Entry
 

@@ -17,7 +17,7 @@ from glb.simulate.maglev import TABLE_SIZE, lookup_table
 from glb.simulate.model import Distribution, Ecmp, EventKind, Lifetime, Scenario, ScenarioEvent
 from glb.simulate.run import MODELS, RunResult, run_model, simulate
 from glb.simulate.timeline import timeline
-from glb.table.build import build_rows
+from glb.table.rows import build_rows
 
 SEED = b"sixteen bytes!!!"
 MODEL = {model.name: model for model in MODELS}

@@ -9,7 +9,7 @@ import pytest
 
 from glb.config.model import Backend, State
 from glb.hashing.rendezvous import ROWS
-from glb.table.build import build_rows
+from glb.table.rows import build_rows
 from tests.unit import reference
 
 SEED = bytes.fromhex("0f1e2d3c4b5a69788796a5b4c3d2e1f0")

@@ -6,10 +6,10 @@ from itertools import pairwise
 import pytest
 
 from glb.config.model import State
-from glb.config.moves import Place, objection
+from glb.config.transitions import ListedState, objection
 
 FILLING, ACTIVE, DRAINING, INACTIVE = State.FILLING, State.ACTIVE, State.DRAINING, State.INACTIVE
-PLACES: tuple[Place, ...] = (None, FILLING, ACTIVE, DRAINING, INACTIVE)
+PLACES: tuple[ListedState, ...] = (None, FILLING, ACTIVE, DRAINING, INACTIVE)
 
 
 @pytest.mark.parametrize(
@@ -22,19 +22,19 @@ PLACES: tuple[Place, ...] = (None, FILLING, ACTIVE, DRAINING, INACTIVE)
     ],
     ids=str,
 )
-def test_a_life_that_keeps_all_connections_is_legal(life: tuple[Place, ...]) -> None:
+def test_a_life_that_keeps_all_connections_is_legal(life: tuple[ListedState, ...]) -> None:
     for before, after in pairwise(life):
         assert objection(before, after) is None
 
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
-def test_to_stay_is_legal(place: Place) -> None:
+def test_to_stay_is_legal(place: ListedState) -> None:
     assert objection(place, place) is None
 
 
 @pytest.mark.parametrize("before", [FILLING, ACTIVE])
 @pytest.mark.parametrize("after", [INACTIVE, None])
-def test_a_backend_leaves_the_rows_only_by_a_drain(before: State, after: Place) -> None:
+def test_a_backend_leaves_the_rows_only_by_a_drain(before: State, after: ListedState) -> None:
     found = objection(before, after)
 
     assert found is not None
@@ -43,7 +43,7 @@ def test_a_backend_leaves_the_rows_only_by_a_drain(before: State, after: Place) 
 
 
 @pytest.mark.parametrize("before", [None, INACTIVE])
-def test_what_is_in_no_row_cannot_drain(before: Place) -> None:
+def test_what_is_in_no_row_cannot_drain(before: ListedState) -> None:
     found = objection(before, DRAINING)
 
     assert found is not None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from glb.config.model import Backend, Bind, HashFields, Proto
 from glb.hashing.flow import Flow
-from glb.table.handover import Handover, binds_of_nobody, handovers
+from glb.table.bind_changes import BindChange, bind_changes, new_binds
 from glb.table.lookup import lookup
 from glb.table.model import BuiltTable
 
@@ -35,21 +35,24 @@ def test_what_stays_goes_from_each_table_to_itself() -> None:
     a, b = bind("198.51.100.1", 80, 80), bind("198.51.100.2", 80, 80)
     tables = [table("a", a), table("b", b)]
 
-    assert handovers(tables, tables) == (Handover(a, 0, 0), Handover(b, 1, 1))
+    assert bind_changes(tables, tables) == (BindChange(a, 0, 0), BindChange(b, 1, 1))
 
 
 def test_a_narrower_bind_takes_its_flows_from_a_wider_one() -> None:
     wide, narrow = bind("198.51.100.0/24", 1, 65535), bind("198.51.100.7", 443, 443)
 
-    found = handovers([table("all", wide)], [table("all", wide), table("one", narrow)])
+    found = bind_changes([table("all", wide)], [table("all", wide), table("one", narrow)])
 
-    assert set(found) == {Handover(wide, 0, 0), Handover(wide, 0, 1)}
+    assert set(found) == {BindChange(wide, 0, 0), BindChange(wide, 0, 1)}
 
 
 def test_flows_that_no_table_had_and_flows_that_none_gets() -> None:
     old, new = bind("198.51.100.1", 80, 80), bind("198.51.100.1", 81, 81)
 
-    assert set(handovers([table("a", old)], [table("a", new)])) == {Handover(old, 0, None), Handover(new, None, 0)}
+    assert set(bind_changes([table("a", old)], [table("a", new)])) == {
+        BindChange(old, 0, None),
+        BindChange(new, None, 0),
+    }
 
 
 @st.composite
@@ -73,7 +76,7 @@ def tables(draw: st.DrawFn) -> list[BuiltTable]:
 @settings(max_examples=200, deadline=None)
 @given(old=tables(), new=tables())
 def test_every_flow_is_told_where_it_goes(old: list[BuiltTable], new: list[BuiltTable]) -> None:
-    ways = {(h.before, h.after) for h in handovers(old, new)}
+    ways = {(h.before, h.after) for h in bind_changes(old, new)}
     names = {"a": 0, "b": 1, None: None}
 
     met = set()
@@ -91,7 +94,7 @@ def test_a_new_bind_is_of_nobody_only_if_no_table_had_a_part_of_it() -> None:
     old, narrow = bind("198.51.100.0/30", 1, 100), bind("198.51.100.1", 80, 80)
     beside, across = bind("198.51.100.1", 443, 443), bind("198.51.100.2", 90, 110)
 
-    found = binds_of_nobody([table("a", old)], [table("a", old, narrow, beside), table("b", across)])
+    found = new_binds([table("a", old)], [table("a", old, narrow, beside), table("b", across)])
 
     assert found == (("a", str(beside)),)
-    assert binds_of_nobody([table("a", old)], [table("renamed", old)]) == ()
+    assert new_binds([table("a", old)], [table("renamed", old)]) == ()

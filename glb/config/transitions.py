@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from glb.config.model import State
 
-Place = State | None
+ListedState = State | None
 """A backend's state in a table; None if the table does not list it."""
 
-LEGAL: dict[Place, frozenset[Place]] = {
+LEGAL: dict[ListedState, frozenset[ListedState]] = {
     None: frozenset({State.FILLING, State.ACTIVE, State.INACTIVE}),
     State.FILLING: frozenset({State.ACTIVE, State.DRAINING}),
     State.ACTIVE: frozenset({State.DRAINING}),
@@ -31,7 +31,7 @@ class Objection:
     remedy: str
 
 
-def objection(before: Place, after: Place) -> Objection | None:
+def objection(before: ListedState, after: ListedState) -> Objection | None:
     """What speaks against a move; None if it is legal, or no move at all."""
     if before == after or after in LEGAL[before]:
         return None

@@ -22,7 +22,7 @@ class _Kept(Generic[V]):
     priority: float
 
 
-class Keeper(Generic[K, V]):
+class CostCache(Generic[K, V]):
     """Values by key, of `memory` bytes at most, apart from the one that was put in last. Any thread may use it."""
 
     def __init__(self, memory: int) -> None:

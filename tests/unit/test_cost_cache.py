@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
 """What is kept within a bound of memory, and what goes first."""
 
-from glb.table.keeper import Keeper
+from glb.table.cost_cache import CostCache
 
 
-def filled(memory: int, *entries: tuple[str, int, int]) -> Keeper[str, str]:
+def filled(memory: int, *entries: tuple[str, int, int]) -> CostCache[str, str]:
     """entries: key, size and cost of each, put in in this order."""
-    keeper: Keeper[str, str] = Keeper(memory)
+    keeper: CostCache[str, str] = CostCache(memory)
     for key, size, cost in entries:
         keeper.put(key, key.upper(), size, cost)
     return keeper
 
 
-def kept(keeper: Keeper[str, str]) -> set[str]:
+def kept(keeper: CostCache[str, str]) -> set[str]:
     return set(keeper.values())
 
 

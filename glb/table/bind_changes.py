@@ -10,7 +10,7 @@ from glb.table.model import BuiltTable
 
 
 @dataclass(frozen=True, slots=True)
-class Handover:
+class BindChange:
     """Flows that matched `bind` of the old table number `before`, and go to the new table number `after` from then on.
 
     before None: no table had them, and `bind` is the new one that matches. after None: no table gets them.
@@ -78,7 +78,7 @@ class _Binds:
         return [owned for owned in near if owned.region.overlaps(region)]
 
 
-def handovers(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> tuple[Handover, ...]:
+def bind_changes(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> tuple[BindChange, ...]:
     """Every way that flows go, by the rules of `lookup`; where all stays, from each table to itself.
 
     Only between binds of which none has precedence over the other, the order in the files is not looked at.
@@ -86,14 +86,14 @@ def handovers(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> tuple[Han
     before, after = _Binds(old), _Binds(new)
     owners = {owned.bind: owned.table for owned in after.all}
     known = {owned.bind for owned in before.all}
-    found = [Handover(o.bind, o.table, owners[o.bind]) for o in before.all if o.bind in owners]
+    found = [BindChange(o.bind, o.table, owners[o.bind]) for o in before.all if o.bind in owners]
     for owned in (*before.all, *after.all):
         if owned.bind not in known or owned.bind not in owners:
             found += _within(owned.region, before, after)
     return tuple(dict.fromkeys(found))
 
 
-def binds_of_nobody(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> tuple[tuple[str, str], ...]:
+def new_binds(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> tuple[tuple[str, str], ...]:
     """The new tables' binds of which no part was in any of the old tables, each as its table's name and its text."""
     before = _Binds(old)
     return tuple(
@@ -101,15 +101,15 @@ def binds_of_nobody(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> tup
     )
 
 
-def _within(region: _Region, before: _Binds, after: _Binds) -> Iterator[Handover]:
+def _within(region: _Region, before: _Binds, after: _Binds) -> Iterator[BindChange]:
     """Where the flows of a bind that comes or goes were, and where they go."""
     old, new = before.overlapping(region), after.overlapping(region)
     for address, port in _points(region, [owned.region for owned in (*old, *new)]):
         was, becomes = _winner(old, address, port), _winner(new, address, port)
         if was is not None:
-            yield Handover(was.bind, was.table, becomes.table if becomes else None)
+            yield BindChange(was.bind, was.table, becomes.table if becomes else None)
         elif becomes is not None:
-            yield Handover(becomes.bind, None, becomes.table)
+            yield BindChange(becomes.bind, None, becomes.table)
 
 
 def _points(region: _Region, others: Sequence[_Region]) -> Iterator[tuple[int, int]]:

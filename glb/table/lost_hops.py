@@ -13,19 +13,19 @@ import numpy.typing as npt
 
 from glb.config.model import Address, State
 from glb.hashing.rendezvous import ROWS
-from glb.table.diff import NOBODY, Hops, numbered
+from glb.table.diff import END_OF_ROW, Hops, numbered
 from glb.table.model import BuiltTable
 
 Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Losses:
+class LostHops:
     """Where a change loses backends, as (65536, hops of the old table) arrays.
 
     hops: the old hops, as numbers in `addresses`. certain: the first hop, which gets the row's new connections until
     the change, is lost. possible: a further hop is lost that was first before, so that it may still have connections.
-    came: the numbers of the new hops which were none before, by row; NOBODY elsewhere. moved: in how many rows the
+    came: the numbers of the new hops which were none before, by row; END_OF_ROW elsewhere. moved: in how many rows the
     first hop is another; all, if flows change rows because the hash key is another. A hop is then lost if it is not in
     each of the new rows.
     """
@@ -45,10 +45,10 @@ class Losses:
     def newcomers(self, lost: Flags, address: Address) -> tuple[Address, ...]:
         """The hops that came into the rows in which a backend is lost."""
         rows = (lost & (self.hops == self.addresses.index(address))).any(axis=1)
-        return tuple(self.addresses[number] for number in np.unique(self.came[rows]) if number != NOBODY)
+        return tuple(self.addresses[number] for number in np.unique(self.came[rows]) if number != END_OF_ROW)
 
 
-def losses(old: BuiltTable, new: BuiltTable) -> Losses:
+def lost_hops(old: BuiltTable, new: BuiltTable) -> LostHops:
     """Compare the rows that the flows of one table have with those that another one gives them."""
     addresses = tuple(dict.fromkeys(backend.address for table in (old, new) for backend in table.backends))
     before, after = numbered(old, addresses), numbered(new, addresses)
@@ -57,11 +57,11 @@ def losses(old: BuiltTable, new: BuiltTable) -> Losses:
     certain, possible = np.zeros_like(lost), lost & _were_first(before, old, addresses)
     certain[:, 0] = lost[:, 0]
     moved = ROWS if rehashed else int(np.count_nonzero(before[:, 0] != after[:, 0]))
-    return Losses(addresses, before, certain, possible, _came(before, after), moved)
+    return LostHops(addresses, before, certain, possible, _came(before, after), moved)
 
 
 def _lost_in_row(before: Hops, after: Hops) -> Flags:
-    lost: Flags = before != NOBODY
+    lost: Flags = before != END_OF_ROW
     for column in after.T:
         lost &= before != column[:, np.newaxis]
     return lost
@@ -72,9 +72,9 @@ def _lost_anywhere(before: Hops, after: Hops, count: int) -> Flags:
     rows_with = np.zeros(count, np.int64)
     for position, column in enumerate(after.T):
         again = (after[:, :position] == column[:, np.newaxis]).any(axis=1)
-        rows_with += np.bincount(column[(column != NOBODY) & ~again], minlength=count)
-    everywhere = np.append(rows_with == len(after), False)  # the last is NOBODY's
-    lost: Flags = (before != NOBODY) & ~everywhere[before]
+        rows_with += np.bincount(column[(column != END_OF_ROW) & ~again], minlength=count)
+    everywhere = np.append(rows_with == len(after), False)  # the last is END_OF_ROW's
+    lost: Flags = (before != END_OF_ROW) & ~everywhere[before]
     return lost
 
 
@@ -93,12 +93,12 @@ def _were_first(hops: Hops, table: BuiltTable, addresses: Sequence[Address]) -> 
     for position in range(1, hops.shape[1]):
         were[:, position] |= behind
         behind = behind & (filling | gave_way)[hops[:, position]]
-    further: Flags = (hops != NOBODY) & (hops != hops[:, :1])
+    further: Flags = (hops != END_OF_ROW) & (hops != hops[:, :1])
     return were & further
 
 
 def _came(before: Hops, after: Hops) -> Hops:
     came = after.copy()
     for column in before.T:
-        came[after == column[:, np.newaxis]] = NOBODY
+        came[after == column[:, np.newaxis]] = END_OF_ROW
     return came
