@@ -5,6 +5,26 @@ import os
 from pathlib import Path
 
 
+def config_dir() -> Path:
+    """The files that users write: director.conf, proxy.conf, forwarding_table.json. $GLB_CONFIG_DIR, or /etc/glb."""
+    return Path(os.environ.get("GLB_CONFIG_DIR", "/etc/glb"))
+
+
+def director_config() -> Path:
+    """A director's configuration, where no other file is named."""
+    return config_dir() / "director.conf"
+
+
+def proxy_config() -> Path:
+    """A proxy's configuration, where no other file is named."""
+    return config_dir() / "proxy.conf"
+
+
+def forwarding_table() -> Path:
+    """The forwarding tables, where no other file is named."""
+    return config_dir() / "forwarding_table.json"
+
+
 def run_dir() -> Path:
     """What lives as long as the host is up: status, sockets, locks. $GLB_RUN_DIR, or /run/glb."""
     return Path(os.environ.get("GLB_RUN_DIR", "/run/glb"))

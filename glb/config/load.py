@@ -14,7 +14,7 @@ from glb.config.check import find_director_problems, find_problems, find_proxy_p
 from glb.config.field import MAX_PROBLEMS, Place, Problem, raise_any, shown
 from glb.config.json_text import parse_json
 from glb.config.model import DirectorConfig, ForwardingTables, ProxyConfig
-from glb.config.schema import DirectorSource, ForwardingTablesSource, ProxySource
+from glb.config.schema import DirectorSource, ForwardingTablesSource, NonEmpty, ProxySource
 from glb.errors import ConfigError
 
 GLBD_MAGIC = b"GLBD"
@@ -125,7 +125,7 @@ def _problem(source: type[BaseModel], details: ErrorDetails) -> Problem:
     place = details["loc"]
     match details["type"]:
         case "missing":
-            return place, "missing"
+            return place, "missing" + _remedy(source, place)
         case "extra_forbidden":
             return place, _unknown_key(str(place[-1]), _known_keys(source, place[:-1]))
         case "model_type":
@@ -134,6 +134,13 @@ def _problem(source: type[BaseModel], details: ErrorDetails) -> Problem:
             return place, f"{shown(details['input'])} is not a list"
         case _:
             return place, details["msg"]
+
+
+def _remedy(source: type[BaseModel], place: Place) -> str:
+    """What to do if a field of the file's outermost object is missing."""
+    field = source.model_fields.get(str(place[-1])) if len(place) == 1 else None
+    needs = [entry for entry in field.metadata if isinstance(entry, NonEmpty)] if field else []
+    return "".join(f"; {need.remedy}" for need in needs)
 
 
 def _unknown_key(key: str, known: list[str]) -> str:

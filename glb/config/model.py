@@ -254,20 +254,28 @@ class AgentConfig:
     listen: tuple[IPv4Address, ...] = ()
 
 
+ANY_IPV4 = IPv4Network("0.0.0.0/0")
+
+
 @dataclass(frozen=True, slots=True)
 class ProxyConfig:
     """A proxy's own configuration.
 
     `sources` are the networks that tunnelled packets are taken from, that they are sent on to, and that the agent
-    answers to; empty: any source, and the hops of the interface's own networks. `vips` are the addresses that the
+    answers to. `vips` are the addresses that the
     tunnel leads to; None: what glb/proxy/vips.py makes of the host's addresses.
     `namespaces` are the network namespaces, beside the proxy's own, whose sockets take packets: names under
     /run/netns, or absolute paths. `agent` is None where none is to run. `metrics` is where Prometheus may ask by TCP;
     None: nowhere.
     """
 
-    sources: tuple[IPv4Network, ...] = ()
+    sources: tuple[IPv4Network, ...]
     namespaces: tuple[str, ...] = ()
     metrics: Metrics | None = None
     agent: AgentConfig | None = AgentConfig()
     vips: tuple[Network, ...] | None = None
+
+    @property
+    def known_sources(self) -> tuple[IPv4Network, ...]:
+        """`sources`; empty if they allow any address: then packets are sent on to the interface's own networks only."""
+        return () if ANY_IPV4 in self.sources else self.sources

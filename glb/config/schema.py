@@ -4,10 +4,21 @@
 Types are strict: "true" is no boolean, 1 is not true, 80.0 is no port.
 """
 
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainValidator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from glb.config import values
 from glb.config.field import shown
@@ -181,6 +192,24 @@ class DirectorSource(BaseModel):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class NonEmpty:
+    """In the annotation of a required list: what to do if it is missing or empty."""
+
+    remedy: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(schema) | {"minItems": 1}
+
+    def _check(self, entries: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not entries:
+            raise values.problem(f"empty; {self.remedy}")
+        return entries
+
+
 class AgentSource(Source):
     port: Port = AGENT_PORT
     listen: tuple[Annotated[IPv4Address, PlainValidator(values.unicast_ipv4)], ...] = ()
@@ -190,7 +219,13 @@ class AgentSource(Source):
 
 
 class ProxySource(Source):
-    sources: tuple[Annotated[IPv4Network, PlainValidator(values.network_ipv4)], ...] = ()
+    sources: Annotated[
+        tuple[Annotated[IPv4Network, PlainValidator(values.network_ipv4)], ...],
+        NonEmpty(
+            'list the addresses or networks of the directors and of all proxies, such as "sources": ["10.0.0.0/24"]; '
+            'to accept tunnelled packets from any address, write "sources": ["0.0.0.0/0"]'
+        ),
+    ]
     vips: tuple[Annotated[Network, PlainValidator(values.vip)], ...] | None = None
     namespaces: tuple[Annotated[str, PlainValidator(values.namespace)], ...] = ()
     metrics: MetricsSource | None = None

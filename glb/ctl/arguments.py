@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Addresses and ports as people type them."""
+"""Arguments and options that several commands share; addresses and ports as people type them."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from glb import places
 from glb.ctl import complete
 from glb.daemon.log import LogFormat
 
@@ -46,10 +47,32 @@ Interface = Annotated[
         "--iface", autocompletion=complete.host_interfaces, help="The network interface that packets come in by."
     ),
 ]
-ConfigFile = Annotated[Path, typer.Option("--config", help="The director's configuration (JSON).")]
+DirectorFile = Annotated[
+    Path,
+    typer.Option(
+        "--config",
+        help="The director's configuration (JSON).",
+        default_factory=places.director_config,
+        show_default="/etc/glb/director.conf",
+    ),
+]
+ProxyFile = Annotated[
+    Path,
+    typer.Option(
+        "--config",
+        help="The proxy's configuration (JSON).",
+        default_factory=places.proxy_config,
+        show_default="/etc/glb/proxy.conf",
+    ),
+]
 TableFile = Annotated[
     Path,
-    typer.Option("--table", help="The forwarding tables: their source (JSON), or the binary made of it."),
+    typer.Option(
+        "--table",
+        help="The forwarding tables: their source (JSON), or the binary made of it.",
+        default_factory=places.forwarding_table,
+        show_default="/etc/glb/forwarding_table.json",
+    ),
 ]
 TableArgument = Annotated[
     Path, typer.Argument(metavar="TABLE", help="A file of forwarding tables: source (JSON) or binary.")

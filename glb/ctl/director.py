@@ -11,7 +11,7 @@ import typer
 
 from glb.control.client import Client
 from glb.ctl import complete
-from glb.ctl.arguments import ConfigFile, Keep, Log, TableFile
+from glb.ctl.arguments import DirectorFile, Keep, Log, TableFile
 from glb.ctl.output import Format, Output, emit
 from glb.ctl.status import facts_of_role, render
 from glb.ctl.targets import running_directors
@@ -44,7 +44,7 @@ _ANSWER_SECONDS = 15.0  # beyond the time that a drain itself may take
 @app.command()
 def run(
     iface: Interfaces,
-    config: ConfigFile,
+    config: DirectorFile,
     table: TableFile,
     keep: Keep = False,
     group: Group = None,
@@ -56,7 +56,7 @@ def run(
     loads them anew; a bad file is reported and changes nothing. SIGTERM detaches it cleanly. If it is killed, the
     datapath goes on, and the next start takes its place without losing a packet.
 
-    glbctl director run --iface eth0 --config /etc/glb/director.conf --table /etc/glb/forwarding_table.json
+    glbctl director run --iface eth0
     """
     if repeated := {name for name in iface if iface.count(name) > 1}:
         raise typer.BadParameter(f"--iface {', '.join(sorted(repeated))} is there twice")

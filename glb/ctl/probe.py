@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from glb.config.load import load_director, load_proxy
-from glb.config.model import Proto, ProxyConfig
+from glb.config.model import Proto
 from glb.ctl import complete
 from glb.ctl.arguments import parse_endpoint
 from glb.ctl.output import Format, Output, emit, grid
@@ -74,8 +74,8 @@ def _probe(report: Report, flow: Flow, proto: Proto) -> DirectorProbe | ProxyPro
     if report.role == "director":
         config = load_director(Path(report.config_file or ""))
         return probe_director(report.interface, load(Path(report.table_file or "")), config, flow, proto)
-    proxy = load_proxy(Path(report.config_file)) if report.config_file else ProxyConfig()
-    return probe_proxy(report.interface, proxy.sources, proxy.namespaces, flow, proto)
+    proxy = load_proxy(Path(report.config_file or ""))
+    return probe_proxy(report.interface, proxy.known_sources, proxy.namespaces, flow, proto)
 
 
 def _facts(probe: DirectorProbe | ProxyProbe) -> dict[str, Any]:

@@ -3,13 +3,12 @@
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from glb.ctl import complete
-from glb.ctl.arguments import Interface, Keep, Log
+from glb.ctl.arguments import Interface, Keep, Log, ProxyFile
 from glb.ctl.output import Format, Output, emit
 from glb.ctl.status import facts_of_role, render
 from glb.daemon.log import LogFormat, set_up_logging
@@ -22,9 +21,7 @@ app = typer.Typer(
 @app.command()
 def run(
     iface: Interface,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="The proxy's configuration (JSON): whom it takes packets from.")
-    ] = None,
+    config: ProxyFile,
     keep: Keep = False,
     log: Log = LogFormat.TEXT,
 ) -> None:
@@ -34,7 +31,7 @@ def run(
     known here, or may begin here, go to the host's own stack; others get their second chance at the next hop. SIGHUP
     loads the configuration anew.
 
-    glbctl proxy run --iface eth0 --config /etc/glb/proxy.conf
+    glbctl proxy run --iface eth0
     """
     from glb.proxy import daemon  # here, since it brings in a web framework
 

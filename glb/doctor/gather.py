@@ -14,7 +14,7 @@ from pyroute2 import Ethtool, IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from glb.config.load import load_director, load_proxy, read_file
-from glb.config.model import Bind, DirectorConfig, Egress, ProxyConfig
+from glb.config.model import ANY_IPV4, Bind, DirectorConfig, Egress, ProxyConfig
 from glb.control.client import Client
 from glb.daemon.report import Report
 from glb.datapath.kernel import object_id, open_program, share_maps
@@ -191,9 +191,9 @@ def _vips(report: Report, interface: Interface, binds: Sequence[Bind]) -> tuple[
     if report.role != "proxy":
         return ()
     try:
-        config = load_proxy(Path(report.config_file)) if report.config_file else ProxyConfig()
+        config = load_proxy(Path(report.config_file or ""))
     except GlbError:  # its file is a finding of its own
-        config = ProxyConfig()
+        config = ProxyConfig(sources=(ANY_IPV4,))
     return vip_facts(interface, config, [ip_network(vip) for vip in report.vips], binds)
 
 

@@ -94,8 +94,8 @@ class AgentClient:
             raise AgentError(f"the proxy's agent at {self.place} has not answered within {timeout:.1f} s") from error
         except ConnectionResetError as error:
             raise AgentError(
-                f"the proxy's agent at {self.place} has closed the connection; if the proxy has `sources`, the address "
-                "of this host must be one of them"
+                f"the proxy's agent at {self.place} has closed the connection; the proxy's `sources` must "
+                "contain this host's address"
             ) from error
         except OSError as error:
             raise AgentError(

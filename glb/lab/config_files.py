@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from glb.lab.hosts import HTTP_PORT, METRICS_PORT, VIP4, VIP6, LabHost
+from glb.lab.hosts import DC_NET4, HTTP_PORT, METRICS_PORT, VIP4, VIP6, LabHost
 from glb.lab.routing import LabRouting, director_key
 
 TABLE_NAME = "web"
@@ -45,8 +45,8 @@ def director(host: LabHost, routing: LabRouting | None = None) -> str:
 
 
 def proxy(host: LabHost) -> str:
-    """A proxy takes packets from anybody in the lab."""
-    return _text({"metrics": _metrics(host)})
+    """A proxy accepts packets from the network of the directors and proxies."""
+    return _text({"sources": [str(DC_NET4)], "metrics": _metrics(host)})
 
 
 def _metrics(host: LabHost) -> dict[str, str]:

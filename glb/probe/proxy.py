@@ -23,7 +23,7 @@ _LOOKED_AT = 256  # addresses of a network, in search of one that is not this ho
 def probe_proxy(
     interface: str, sources: Sequence[IPv4Network], namespaces: Sequence[str], flow: Flow, proto: Proto
 ) -> ProxyProbe:
-    """sources, namespaces: as the proxy's configuration has them.
+    """sources: the networks that packets are accepted from; empty: any. namespaces: as the configuration has them.
 
     Raises DatapathError or NetworkError. The packets are counted in the program's statistics.
     """

@@ -22,8 +22,8 @@ from glb.metrics.stats import Stats, read_stats
 from glb.proxy.connections import count_connections
 
 _DESCRIPTION = (
-    "The API of a proxy's agent, by TCP, for reading only. If the proxy has `sources`, connections from other "
-    'addresses are reset. Errors are {"detail": text}.'
+    "The API of a proxy's agent, by TCP, for reading only. Connections from addresses outside the proxy's "
+    '`sources` are reset. Errors are {"detail": text}.'
 )
 _MAX_BINDS = 1024
 _FAILED = 503
@@ -31,7 +31,7 @@ _FAILED = 503
 
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
-    """What an agent answers about, where, and to whom. No sources: to anybody."""
+    """What an agent answers about, where, and to whom. sources: empty: any address."""
 
     interface: str
     addresses: tuple[IPv4Address, ...]

@@ -14,7 +14,7 @@ from glb.proxy.proxy import Proxy
 _REFRESH_SECONDS = 0.5
 
 
-async def run(interface: str, config: Path | None, keep: bool) -> None:
+async def run(interface: str, config: Path, keep: bool) -> None:
     """Decapsulate on the interface until SIGTERM or SIGINT; reload at SIGHUP; follow the network; answer
     those who ask how many connections are left.
 
@@ -30,8 +30,7 @@ async def run(interface: str, config: Path | None, keep: bool) -> None:
     async def answer(proxy: Proxy, lanes: Lanes, stop: asyncio.Event) -> None:
         await serve_agent(Worker(lanes.traffic, proxy), stop)
 
-    files = () if config is None else (config,)
-    await run_service("proxy", (interface,), files, keep, start, (_follow_network, measure, answer))
+    await run_service("proxy", (interface,), (config,), keep, start, (_follow_network, measure, answer))
 
 
 async def _follow_network(proxy: Proxy, lanes: Lanes, stop: asyncio.Event) -> None:

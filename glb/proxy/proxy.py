@@ -35,7 +35,7 @@ _GATEWAY_SECONDS = 1.0  # that a start waits for the router to answer
 class Proxy:
     """One interface's datapath and the configuration that it follows."""
 
-    def __init__(self, interface: str, config: Path | None, lanes: Lanes) -> None:
+    def __init__(self, interface: str, config: Path, lanes: Lanes) -> None:
         """Read the configuration, and attach the program with it, unless it is the one that runs already; nothing is
         attached if anything is wrong.
 
@@ -64,7 +64,7 @@ class Proxy:
                 interface=interface,
                 process=ProcessId.own(),
                 started=now(),
-                config_file=str(config.absolute()) if config else None,
+                config_file=str(config.absolute()),
             ),
             lanes.reports,
         )
@@ -111,7 +111,7 @@ class Proxy:
             interface=self._interface,
             addresses=addresses,
             port=config.port,
-            sources=self.settings.sources,
+            sources=self.settings.known_sources,
             namespaces=self.settings.namespaces,
         )
 
@@ -160,18 +160,18 @@ class Proxy:
         self._datapath.write(
             macs=frame_macs(interface),
             places=self._surroundings.places,
-            sources=settings.sources,
+            sources=settings.known_sources,
             hops=self._surroundings.networks_of(interface),
             namespaces=namespace_ids(settings.namespaces),
             addresses=[address for address in ipv4_addresses(interface) if not address.is_loopback],
             gateway=resolve_gateway(interface, wait) or UNKNOWN_MAC,
         )
 
-    def _replace(self, settings: ProxyConfig, digest: str | None) -> None:
+    def _replace(self, settings: ProxyConfig, digest: str) -> None:
         self._write(settings)
         self._loaded(settings, digest)
 
-    def _loaded(self, settings: ProxyConfig, digest: str | None) -> None:
+    def _loaded(self, settings: ProxyConfig, digest: str) -> None:
         self.settings = settings
         self._reporter.change(loaded=now(), digest=digest, error=None)
         self._reporter.note(vips=self._surroundings.vips)
@@ -181,17 +181,15 @@ class Proxy:
                 "add the VIPs to lo, or list them as `vips` in proxy.conf",
                 self._interface,
             )
-        if not settings.sources:
+        if not settings.known_sources:
             log.warning(
-                "%s: no `sources` in proxy.conf: tunnelled packets are accepted from any address, and sent on only to "
-                "hosts of the interface's own networks",
+                "%s: `sources` in proxy.conf allow any address: tunnelled packets are accepted from everywhere, and "
+                "sent on only to hosts of the interface's own networks",
                 self._interface,
             )
 
 
-def _read(config: Path | None) -> tuple[ProxyConfig, str | None]:
+def _read(config: Path) -> tuple[ProxyConfig, str]:
     """The settings, and their file's SHA-256. Raises ConfigError."""
-    if config is None:
-        return ProxyConfig(), None
     data = read_regular(config)
     return parse_proxy(decode_text(data, str(config)), str(config)), sha256(data).hexdigest()

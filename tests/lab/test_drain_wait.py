@@ -389,7 +389,7 @@ def test_an_agent_tells_its_proxys_status(lab: Lab) -> None:
 def configured(lab: Lab, folder: Path, **config: Any) -> Iterator[LabDaemon]:
     """proxy3 with a configuration file."""
     path = folder / "proxy.conf"
-    path.write_text(json.dumps(config))
+    path.write_text(json.dumps({"sources": ["10.77.0.0/24"]} | config))
     lab.stop("proxy3")
     command = ["glbctl", "proxy", "run", "--iface", "proxy3", "--config", str(path)]
     daemon = LabDaemon(lab.namespace("proxy3"), command, folder / "proxy.log", lab.env)
@@ -452,7 +452,7 @@ def test_a_containers_connections_are_counted(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_an_agent_answers_to_its_sources_only_and_on_the_port_that_is_configured(lab: Lab, tmp_path: Path) -> None:
-    with configured(lab, tmp_path, sources=["10.77.0.0/24"]):
+    with configured(lab, tmp_path):
         wait_for(lambda: agent_answers(lab, PROXY3), "the agent answers")
         answer = ask_agent(lab, "director1", PROXY3, "/v1/status")
         with pytest.raises(ConnectionResetError):

@@ -144,6 +144,9 @@ def test_a_backend_may_have_a_weight_and_a_zone(weight: float) -> None:
     assert (second.weight, second.zone) == (1.0, None)
 
 
+SOURCES = {"sources": ["10.0.0.0/24"]}
+
+
 def test_a_proxys_configuration_is_read() -> None:
     text = """{"sources": ["10.0.0.0/24", "10.0.1.7"], "namespaces": ["web", "/proc/1/ns/net"],
                "metrics": {"listen": "127.0.0.1:9480", "sources": ["10.0.9.0/24", "2001:db8::1"]}}"""
@@ -164,11 +167,26 @@ def test_a_proxys_configuration_is_read() -> None:
     ],
 )
 def test_a_proxys_agent_is_configured_or_switched_off(agent: object, expected: AgentConfig | None) -> None:
-    assert parse_proxy(json.dumps({"agent": agent}), "proxy.conf").agent == expected
+    assert parse_proxy(json.dumps(SOURCES | {"agent": agent}), "proxy.conf").agent == expected
 
 
-def test_a_proxys_configuration_needs_nothing() -> None:
-    assert parse_proxy("{}", "proxy.conf") == ProxyConfig(sources=(), namespaces=())
+def test_a_proxy_needs_sources_and_nothing_else() -> None:
+    assert parse_proxy(json.dumps(SOURCES), "proxy.conf") == ProxyConfig((IPv4Network("10.0.0.0/24"),))
+
+
+def test_sources_with_every_address_restrict_nothing() -> None:
+    text = '{"sources": ["10.0.0.0/24", "0.0.0.0/0"]}'
+
+    assert parse_proxy(text, "proxy.conf").known_sources == ()
+    assert parse_proxy(json.dumps(SOURCES), "proxy.conf").known_sources == (IPv4Network("10.0.0.0/24"),)
+
+
+@pytest.mark.parametrize(("source", "what"), [({}, "missing"), ({"sources": []}, "empty")], ids=["missing", "empty"])
+def test_without_sources_the_message_says_how_to_allow_any(source: dict[str, Any], what: str) -> None:
+    assert problems_in_proxy(json.dumps(source)) == [
+        f"proxy.conf: sources: {what}; list the addresses or networks of the directors and of all proxies, such as "
+        '"sources": ["10.0.0.0/24"]; to accept tunnelled packets from any address, write "sources": ["0.0.0.0/0"]'
+    ]
 
 
 @pytest.mark.parametrize(
@@ -423,7 +441,7 @@ MALFORMED_PROXIES = [
     ids=[case[0].replace(" ", "-") for case in MALFORMED_PROXIES],
 )
 def test_a_malformed_proxys_configuration_is_told_apart_by_its_one_line(source: dict[str, Any], line: str) -> None:
-    assert problems_in_proxy(json.dumps(source)) == [f"proxy.conf: {line}"]
+    assert problems_in_proxy(json.dumps(SOURCES | source)) == [f"proxy.conf: {line}"]
 
 
 def test_a_misspelt_key_explains_the_missing_one() -> None:

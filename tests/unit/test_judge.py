@@ -243,7 +243,7 @@ def test_routing_that_announces_every_vip_is_right() -> None:
 )  # fmt: skip
 def test_a_proxys_values_are_judged_against_each_other(source: dict[str, Any], line: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse_proxy(json.dumps(source), "proxy.conf")
+        parse_proxy(json.dumps({"sources": ["10.0.0.0/24"]} | source), "proxy.conf")
 
     assert caught.value.problems == (f"proxy.conf: {line}",)
 
@@ -304,7 +304,7 @@ def test_no_address_of_the_loopback_interface_counts_as_the_hosts_own() -> None:
 
 def test_check_tells_errors_from_warnings(tmp_path: Path) -> None:
     good, doubtful, bad = (tmp_path / name for name in ("good.conf", "doubtful.json", "bad.conf"))
-    good.write_text("{}")
+    good.write_text('{"sources": ["10.0.0.0/24"]}')
     doubtful.write_text(json.dumps(put(sources.tables(), "tables.0.hash_key", "0" * 32)))
     bad.write_text('{"sources": ["127.0.0.1"]}')
 

@@ -30,7 +30,7 @@ def test_an_output_that_takes_nothing_ends_a_command_without_a_traceback(
     output: str | None, said: str, tmp_path: Path
 ) -> None:
     config = tmp_path / "proxy.conf"
-    config.write_text("{}")
+    config.write_text('{"sources": ["10.0.0.0/24"]}')
     reader, writer = os.pipe()
     os.close(reader)
     stdout = os.open(output, os.O_WRONLY) if output else writer

@@ -98,9 +98,9 @@ def test_the_networks_of_an_interface() -> None:
 
 
 def test_vips_in_proxy_conf() -> None:
-    config = parse_proxy('{"vips": ["203.0.113.10", "2001:db8:f::/64"]}', "proxy.conf")
+    config = parse_proxy('{"sources": ["10.0.0.0/24"], "vips": ["203.0.113.10", "2001:db8:f::/64"]}', "proxy.conf")
     assert config.vips == (ip_network("203.0.113.10"), ip_network("2001:db8:f::/64"))
-    assert parse_proxy("{}", "proxy.conf").vips is None
+    assert parse_proxy('{"sources": ["10.0.0.0/24"]}', "proxy.conf").vips is None
 
 
 @pytest.mark.parametrize("vip", ["127.0.0.1", "::1", "224.0.0.1", "fe80::1", "0.0.0.0/0", "203.0.113.10/24", "web", 7])
