@@ -4,12 +4,10 @@
 from collections.abc import Hashable, Iterable, Iterator
 
 from glb.config.field import Place, Problem, field_path
-from glb.config.limits import MAX_BACKENDS, MAX_BACKENDS_PER_TABLE, MAX_BINDS, MAX_TABLES
+from glb.config.limits import MAX_BACKENDS, MAX_BACKENDS_PER_TABLE, MAX_BINDS, MAX_NAMESPACES, MAX_TABLES
 from glb.config.model import Address, Bind, DirectorConfig, ForwardingTables, Proto, ProxyConfig, State, Table
 from glb.config.routing import Routing, Speaker
 from glb.config.special import around
-
-MAX_NAMESPACES = 8
 
 
 def find_problems(tables: ForwardingTables) -> Iterator[Problem]:

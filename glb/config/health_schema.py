@@ -7,9 +7,9 @@ Each level says what differs from the one above, key by key.
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, PlainValidator
+from pydantic import BaseModel, ConfigDict
 
-from glb.config import values
+from glb.config import kinds
 from glb.config.health import (
     DEFAULT_HOLD_SHARE,
     DEFAULT_STATUSES,
@@ -19,9 +19,9 @@ from glb.config.health import (
     StatusRange,
 )
 
-Count = Annotated[int, PlainValidator(values.integer(1, 1000))]
-Milliseconds = Annotated[int, PlainValidator(values.integer(1, 3_600_000))]
-Port = Annotated[int, PlainValidator(values.port)]
+Count = Annotated[int, kinds.whole(1, 1000)]
+Milliseconds = Annotated[int, kinds.whole(1, 3_600_000)]
+Port = Annotated[int, kinds.PORT]
 
 
 class PolicySource(BaseModel):
@@ -34,9 +34,9 @@ class PolicySource(BaseModel):
     trigger: Count | None = None
     rise: Count | None = None
     fall: Count | None = None
-    jitter: Annotated[float, PlainValidator(values.number(0, 0.5))] | None = None
+    jitter: Annotated[float, kinds.number(0, 0.5)] | None = None
     slow_interval_ms: Milliseconds | None = None
-    initial: Annotated[Initial, PlainValidator(values.one_of(Initial))] | None = None
+    initial: Annotated[Initial, kinds.one_of(Initial)] | None = None
 
     def said(self) -> dict[str, Any]:
         """The fields of HealthCheckPolicy that this level decides. `trigger` is GitHub's key for both counts."""
@@ -48,22 +48,22 @@ class PolicySource(BaseModel):
 class HealthCheckDefaultsSource(PolicySource):
     """`healthchecks` of the whole file, or of a table."""
 
-    hold_share: Annotated[float, PlainValidator(values.number(0, 1))] | None = None
+    hold_share: Annotated[float, kinds.number(0, 1)] | None = None
 
 
 class HealthChecksSource(PolicySource):
     """`healthchecks` of a backend: what is checked, and keys that differ from the table's."""
 
     http: Port | None = None
-    http_uri: Annotated[str, PlainValidator(values.uri_path)] | None = None
+    http_uri: Annotated[str, kinds.URI_PATH] | None = None
     tcp: Port | None = None
     gue: Port | None = None
-    gue_size: Annotated[int, PlainValidator(values.packet_size)] | None = None
+    gue_size: Annotated[int, kinds.PACKET_SIZE] | None = None
     fou: Port | None = None
     https: Port | None = None
-    https_verify: Annotated[bool, PlainValidator(values.boolean)] = False
-    http_host: Annotated[str, PlainValidator(values.host)] | None = None
-    http_status: Annotated[tuple[StatusRange, ...], PlainValidator(values.statuses)] = DEFAULT_STATUSES
+    https_verify: Annotated[bool, kinds.BOOLEAN] = False
+    http_host: Annotated[str, kinds.HOST] | None = None
+    http_status: Annotated[tuple[StatusRange, ...], kinds.STATUSES] = DEFAULT_STATUSES
     vip_tcp: Port | None = None
     vip_http: Port | None = None
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """How large forwarding tables may be. docs/tables.md says what the largest cost."""
 
+MAX_NAMESPACES = 8
+"""Whose sockets a proxy searches beside its own."""
 MAX_TABLES = 4096
 MAX_BACKENDS_PER_TABLE = 10_000
 MAX_BACKENDS = 65_536

@@ -13,8 +13,9 @@ from pydantic_core import ErrorDetails
 from glb.config.check import find_director_problems, find_problems, find_proxy_problems
 from glb.config.field import MAX_PROBLEMS, Place, Problem, raise_any, shown
 from glb.config.json_text import parse_json
+from glb.config.kinds import NonEmpty
 from glb.config.model import DirectorConfig, ForwardingTables, ProxyConfig
-from glb.config.schema import DirectorSource, ForwardingTablesSource, NonEmpty, ProxySource
+from glb.config.schema import DirectorSource, ForwardingTablesSource, ProxySource
 from glb.errors import ConfigError
 
 GLBD_MAGIC = b"GLBD"
@@ -94,10 +95,10 @@ def decode_text(data: bytes, name: str) -> str:
 
 def likely_typos(raw: object) -> Iterator[Problem]:
     """The unknown keys of a director's configuration that look like a known one: all others are ignored."""
-    known = DirectorSource.model_fields
+    known = _known_keys(DirectorSource, ())
     for key in raw if isinstance(raw, dict) else ():
         if key not in known and get_close_matches(key, known, n=1, cutoff=LIKENESS):
-            yield (key,), _unknown_key(key, list(known))
+            yield (key,), _unknown_key(key, known)
 
 
 def validate(source: type[AnySource], raw: object, name: str, further: Iterable[Problem] = ()) -> AnySource:

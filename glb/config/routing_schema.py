@@ -5,28 +5,28 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from glb.config import values
+from glb.config import kinds, values
 from glb.config.model import Address, Network
 from glb.config.routing import Peer, Routing, Speaker
 
-Asn = Annotated[int, PlainValidator(values.integer(1, 4_294_967_295))]
-Boolean = Annotated[bool, PlainValidator(values.boolean)]
-HoldTime = Annotated[int, PlainValidator(values.integer(3, 65535))]
-Ipv4 = Annotated[IPv4Address, PlainValidator(values.host_ipv4)]
-Ipv6 = Annotated[IPv6Address, PlainValidator(values.host_ipv6)]
+Asn = Annotated[int, kinds.whole(1, 4_294_967_295)]
+Boolean = Annotated[bool, kinds.BOOLEAN]
+HoldTime = Annotated[int, kinds.whole(3, 65535)]
+Ipv4 = Annotated[IPv4Address, kinds.HOST_IPV4]
+Ipv6 = Annotated[IPv6Address, kinds.HOST_IPV6]
 
 
 class PeerSource(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    address: Annotated[Address, PlainValidator(values.unicast)]
+    address: Annotated[Address, kinds.UNICAST]
     asn: Asn = Field(alias="as")
-    password: Annotated[str, PlainValidator(values.md5_password)] | None = None
+    password: Annotated[str, kinds.MD5_PASSWORD] | None = None
     bfd: Boolean = False
-    multihop: Annotated[int, PlainValidator(values.integer(2, 255))] | None = None
-    local_address: Annotated[Address, PlainValidator(values.unicast)] | None = None
+    multihop: Annotated[int, kinds.whole(2, 255)] | None = None
+    local_address: Annotated[Address, kinds.UNICAST] | None = None
     next_hop_ipv4: Ipv4 | None = None
     next_hop_ipv6: Ipv6 | None = None
 
@@ -50,20 +50,39 @@ class PeerSource(BaseModel):
         )
 
 
-class RoutingSource(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+_OWN_SESSIONS = {
+    "required": ["local_as", "peers"],
+    "properties": {"local_as": {"type": "integer"}, "peers": {"minItems": 1}, "control": {"type": "null"}},
+}
+_OPERATORS_BIRD = {
+    "required": ["control"],
+    "properties": {
+        "speaker": {"const": "bird"},
+        "control": {"type": "string"},
+        "local_as": {"type": "null"},
+        "peers": {"maxItems": 0},
+    },
+}
 
-    speaker: Annotated[Speaker, PlainValidator(values.one_of(Speaker))]
+
+class RoutingSource(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"anyOf": [{"properties": {"speaker": {"const": "none"}}}, _OWN_SESSIONS, _OPERATORS_BIRD]},
+    )
+
+    speaker: Annotated[Speaker, kinds.one_of(Speaker)]
     local_as: Asn | None = None
     router_id: Ipv4 | None = None
     peers: tuple[PeerSource, ...] = ()
-    communities: tuple[Annotated[str, PlainValidator(values.community)], ...] = ()
-    prefixes: tuple[Annotated[Network, PlainValidator(values.network)], ...] | None = None
+    communities: tuple[Annotated[str, kinds.COMMUNITY], ...] = ()
+    prefixes: tuple[Annotated[Network, kinds.NETWORK], ...] | None = None
     hold_time: HoldTime = 9
-    bfd_interval_ms: Annotated[int, PlainValidator(values.integer(10, 60_000))] = 300
-    bfd_multiplier: Annotated[int, PlainValidator(values.integer(1, 255))] = 3
-    drain_timeout: Annotated[int, PlainValidator(values.integer(0, 3600))] = 30
-    control: Annotated[Path, PlainValidator(values.absolute_path)] | None = None
+    bfd_interval_ms: Annotated[int, kinds.whole(10, 60_000)] = 300
+    bfd_multiplier: Annotated[int, kinds.whole(1, 255)] = 3
+    drain_timeout: Annotated[int, kinds.whole(0, 3600)] = 30
+    control: Annotated[Path, kinds.ABSOLUTE_PATH] | None = None
 
     @model_validator(mode="after")
     def _whose_sessions(self) -> Self:
@@ -105,5 +124,5 @@ def _spelled_out(value: object) -> object:
     return {"speaker": "none"} if value == "none" else value
 
 
-RoutingKey = Annotated[RoutingSource | None, BeforeValidator(_spelled_out)]
+RoutingKey = Annotated[RoutingSource | None, kinds.OrWord(_spelled_out, word="none", is_null_allowed=True)]
 """The object, or the one word "none"."""

@@ -4,25 +4,15 @@
 Types are strict: "true" is no boolean, 1 is not true, 80.0 is no port.
 """
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    PlainValidator,
-    model_validator,
-)
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from glb.config import values
+from glb.config import kinds, values
 from glb.config.field import shown
 from glb.config.health_schema import HealthCheckDefaultsSource, HealthChecksSource, Port, hold_share, policy
+from glb.config.limits import MAX_NAMESPACES
 from glb.config.model import (
     AGENT_PORT,
     Address,
@@ -44,11 +34,17 @@ from glb.config.model import (
 )
 from glb.config.routing_schema import RoutingKey
 
-Boolean = Annotated[bool, PlainValidator(values.boolean)]
-Depth = Annotated[int, PlainValidator(values.integer(2, 8))]
-Key16 = Annotated[bytes, PlainValidator(values.key16)]
-Mtu = Annotated[int, PlainValidator(values.integer(1280, 65535))]
-Name = Annotated[str, PlainValidator(values.name)]
+Boolean = Annotated[bool, kinds.BOOLEAN]
+Depth = Annotated[int, kinds.whole(2, 8)]
+Key16 = Annotated[bytes, kinds.KEY16]
+Mtu = Annotated[int, kinds.whole(1280, 65535)]
+Name = Annotated[str, kinds.NAME]
+
+
+NOT_EMPTY = Field(json_schema_extra={"minItems": 1})
+"""For the schema; glb/config/check.py has the reasons for people."""
+EditorSchema = Annotated[Annotated[str, kinds.TEXT] | None, Field(alias="$schema")]
+"""The JSON Schema by which an editor checks the file; glb itself does not read it."""
 
 
 class Source(BaseModel):
@@ -57,9 +53,21 @@ class Source(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+_SINGLE_PORT = {
+    "required": ["port"],
+    "properties": {"port": {"type": "integer"}, "port_start": {"type": "null"}, "port_end": {"type": "null"}},
+}
+_PORT_RANGE = {
+    "required": ["port_start", "port_end"],
+    "properties": {"port_start": {"type": "integer"}, "port_end": {"type": "integer"}, "port": {"type": "null"}},
+}
+
+
 class BindSource(Source):
-    ip: Annotated[Network, PlainValidator(values.network)]
-    proto: Annotated[Proto, PlainValidator(values.one_of(Proto))]
+    model_config = ConfigDict(json_schema_extra={"anyOf": [_SINGLE_PORT, _PORT_RANGE]})
+
+    ip: Annotated[Network, kinds.NETWORK]
+    proto: Annotated[Proto, kinds.one_of(Proto)]
     port: Port | None = None
     port_start: Port | None = None
     port_end: Port | None = None
@@ -85,11 +93,11 @@ class BindSource(Source):
 class BackendSource(Source):
     """`healthy` may be left out here and is then true; GitHub's compiler takes a missing one for false."""
 
-    ip: Annotated[Address, PlainValidator(values.unicast)]
-    state: Annotated[State, PlainValidator(values.one_of(State))]
+    ip: Annotated[Address, kinds.UNICAST]
+    state: Annotated[State, kinds.one_of(State)]
     healthy: Boolean = True
     healthchecks: HealthChecksSource = HealthChecksSource()
-    weight: Annotated[float, PlainValidator(values.weight)] = 1.0
+    weight: Annotated[float, kinds.WEIGHT] = 1.0
     zone: Name | None = None
 
     def to_model(self, *defaults: HealthCheckDefaultsSource) -> Backend:
@@ -102,8 +110,8 @@ class TableSource(Source):
     name: Name
     hash_key: Key16
     seed: Key16
-    binds: tuple[BindSource, ...]
-    backends: tuple[BackendSource, ...]
+    binds: Annotated[tuple[BindSource, ...], NOT_EMPTY]
+    backends: Annotated[tuple[BackendSource, ...], NOT_EMPTY]
     depth: Depth = 3
     healthchecks: HealthCheckDefaultsSource = HealthCheckDefaultsSource()
 
@@ -115,8 +123,9 @@ class TableSource(Source):
 
 
 class ForwardingTablesSource(Source):
-    tables: tuple[TableSource, ...]
+    tables: Annotated[tuple[TableSource, ...], NOT_EMPTY]
     healthchecks: HealthCheckDefaultsSource = HealthCheckDefaultsSource()
+    editor_schema: EditorSchema = None
 
     def to_model(self) -> ForwardingTables:
         return ForwardingTables(tuple(table.to_model(self.healthchecks) for table in self.tables))
@@ -124,6 +133,15 @@ class ForwardingTablesSource(Source):
 
 class HashFieldsSource(Source):
     """In an object that is there, a field that is left out is not hashed: as in GitHub's director."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": [key], "properties": {key: {"const": True}}}
+                for key in ("src_addr", "dst_addr", "src_port", "dst_port")
+            ]
+        }
+    )
 
     src_addr: Boolean = False
     dst_addr: Boolean = False
@@ -141,8 +159,8 @@ class HashFieldsSource(Source):
 
 
 class MetricsSource(Source):
-    listen: Annotated[Listen, PlainValidator(values.listen)]
-    sources: tuple[Annotated[Network, PlainValidator(values.network)], ...] = ()
+    listen: Annotated[Listen, kinds.LISTEN]
+    sources: tuple[Annotated[Network, kinds.NETWORK], ...] = ()
 
     def to_model(self) -> Metrics:
         return Metrics(self.listen, self.sources)
@@ -153,18 +171,19 @@ class DirectorSource(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    outbound_gateway_mac: Annotated[str, PlainValidator(values.mac)] | None = None
-    outbound_src_ip: Annotated[IPv4Address, PlainValidator(values.unicast_ipv4)]
+    outbound_gateway_mac: Annotated[str, kinds.MAC] | None = None
+    outbound_src_ip: Annotated[IPv4Address, kinds.UNICAST_IPV4]
     forward_icmp_ping_responses: Boolean | None = None
-    icmp_echo: Annotated[Echo, PlainValidator(values.one_of(Echo))] | None = None
+    icmp_echo: Annotated[Echo, kinds.one_of(Echo)] | None = None
     hash_fields: HashFieldsSource = HashFieldsSource(src_addr=True)
     alt_hash_fields: HashFieldsSource | None = None
     copy_dscp: Boolean = False
-    egress: Annotated[Egress, PlainValidator(values.one_of(Egress))] = Egress.SAME
+    egress: Annotated[Egress, kinds.one_of(Egress)] = Egress.SAME
     mtu: Mtu | None = None
     statsd_port: Port | None = None
     routing: RoutingKey = None
     metrics: MetricsSource | None = None
+    editor_schema: EditorSchema = None
 
     @model_validator(mode="after")
     def _one_rule_for_echoes(self) -> Self:
@@ -192,44 +211,32 @@ class DirectorSource(BaseModel):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class NonEmpty:
-    """In the annotation of a required list: what to do if it is missing or empty."""
-
-    remedy: str
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return handler(schema) | {"minItems": 1}
-
-    def _check(self, entries: tuple[Any, ...]) -> tuple[Any, ...]:
-        if not entries:
-            raise values.problem(f"empty; {self.remedy}")
-        return entries
-
-
 class AgentSource(Source):
     port: Port = AGENT_PORT
-    listen: tuple[Annotated[IPv4Address, PlainValidator(values.unicast_ipv4)], ...] = ()
+    listen: tuple[Annotated[IPv4Address, kinds.UNICAST_IPV4], ...] = ()
 
     def to_model(self) -> AgentConfig:
         return AgentConfig(self.port, self.listen)
 
 
+Agent = Annotated[AgentSource | None, kinds.OrWord(values.object_or_false, word=False, is_null_allowed=False)]
+
+
 class ProxySource(Source):
     sources: Annotated[
-        tuple[Annotated[IPv4Network, PlainValidator(values.network_ipv4)], ...],
-        NonEmpty(
+        tuple[Annotated[IPv4Network, kinds.NETWORK_IPV4], ...],
+        kinds.NonEmpty(
             'list the addresses or networks of the directors and of all proxies, such as "sources": ["10.0.0.0/24"]; '
             'to accept tunnelled packets from any address, write "sources": ["0.0.0.0/0"]'
         ),
     ]
-    vips: tuple[Annotated[Network, PlainValidator(values.vip)], ...] | None = None
-    namespaces: tuple[Annotated[str, PlainValidator(values.namespace)], ...] = ()
+    vips: tuple[Annotated[Network, kinds.VIP], ...] | None = None
+    namespaces: Annotated[
+        tuple[Annotated[str, kinds.NAMESPACE], ...], Field(json_schema_extra={"maxItems": MAX_NAMESPACES})
+    ] = ()
     metrics: MetricsSource | None = None
-    agent: Annotated[AgentSource | None, BeforeValidator(values.object_or_false)] = AgentSource()
+    agent: Agent = AgentSource()
+    editor_schema: EditorSchema = None
 
     def to_model(self) -> ProxyConfig:
         return ProxyConfig(

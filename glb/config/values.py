@@ -79,6 +79,12 @@ def name(value: object) -> str:
     return value
 
 
+def text(value: object) -> str:
+    if not isinstance(value, str):
+        raise refuse(value, "a text")
+    return value
+
+
 def uri_path(value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"/[!-~]*", value):
         raise refuse(value, 'a path of printable ASCII that begins with "/"')

@@ -23,6 +23,7 @@ from glb.ctl import (
     lookup,
     probe,
     proxy,
+    schema,
     simulate,
     stats,
     table,
@@ -35,6 +36,7 @@ from glb.errors import ConfigError, GlbError, InputRefusedError, TableError
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 
+_SETUP = "Setup"
 _DAEMONS = "Daemons"
 _TABLES = "Tables and backends"
 _TRAFFIC = "Traffic"
@@ -65,7 +67,8 @@ app.command("top", rich_help_panel=_TRAFFIC)(top.top_command)
 app.command("capture", rich_help_panel=_TRAFFIC)(capture.capture_command)
 app.command("trace", rich_help_panel=_TRAFFIC)(trace.trace_command)
 app.command("probe", rich_help_panel=_FAULTS)(probe.probe_command)
-app.command("check", rich_help_panel=_TABLES)(check.check_command)
+app.command("check", rich_help_panel=_SETUP)(check.check_command)
+app.command("schema", rich_help_panel=_SETUP)(schema.schema_command)
 app.command("doctor", rich_help_panel=_FAULTS)(doctor.doctor_command)
 app.command("explain", rich_help_panel=_FAULTS)(explain.explain_command)
 app.command("simulate", rich_help_panel=_TRIALS)(simulate.simulate_command)

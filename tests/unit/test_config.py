@@ -431,7 +431,8 @@ MALFORMED_PROXIES = [
      'agent.listen[0]: "0.0.0.0" is not the address of one host'),
     ("an agent's slip of the pen", {"agent": {"prot": 1}}, 'agent.prot: unknown key; did you mean "port"?'),
     ("an unknown key", {"source": []}, 'source: unknown key; did you mean "sources"?'),
-    ("a key unlike any", {"mtu": 1500}, "mtu: unknown key; known are sources, vips, namespaces, metrics, agent"),
+    ("a key unlike any", {"mtu": 1500},
+     "mtu: unknown key; known are sources, vips, namespaces, metrics, agent, $schema"),
 ]  # fmt: skip
 
 

@@ -1,0 +1,19 @@
+"""`glbctl schema`."""
+
+from typing import Annotated
+
+import typer
+
+from glb.config.json_schema import File, read
+
+
+def schema_command(file: Annotated[File, typer.Argument(metavar="director|proxy|table", help="Which file.")]) -> None:
+    """Print the JSON Schema of director.conf, proxy.conf or forwarding_table.json.
+
+    An editor that knows JSON Schema offers the keys, shows what each one means, and marks mistakes: save the schema
+    beside the file, and name it there as `"$schema": "director.schema.json"`. `glbctl check` also checks values
+    against each other and against this host.
+
+    glbctl schema director
+    """
+    typer.echo(read(file), nl=False)
