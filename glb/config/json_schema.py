@@ -1,16 +1,14 @@
+# SPDX-License-Identifier: MIT
 """JSON Schemas (2020-12) of the configuration files, for editors. Pure.
 
 The structure comes from the pydantic models, the descriptions from the tables of docs/configuration.md and
-docs/health.md. `script/docs` writes the schemas to glb/config/schemas/; `read` returns them from there.
+docs/health.md. `script/docs` writes the schemas to glb/config/schemas/.
 """
 
 import json
 import re
-import sys
 from collections.abc import Mapping
 from enum import StrEnum
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -48,11 +46,6 @@ _KEYS = {
     "PeerSource": "peers[].",
 }
 """The prefix of a model's keys in the tables of docs/configuration.md."""
-
-
-def read(file: File) -> str:
-    """The schema of a file as JSON text."""
-    return (resources.files("glb.config") / "schemas" / f"{file}.schema.json").read_text()
 
 
 def build(file: File, configuration: str, health: str) -> str:
@@ -99,12 +92,3 @@ def _section(page: str, title: str) -> str:
 def _plain(markdown: str) -> str:
     """Markdown without links and marks."""
     return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown).replace(" †", "").strip()
-
-
-def _write_all(configuration: Path, health: Path, folder: Path) -> None:
-    for file in File:
-        (folder / f"{file}.schema.json").write_text(build(file, configuration.read_text(), health.read_text()))
-
-
-if __name__ == "__main__":
-    _write_all(*map(Path, sys.argv[1:]))

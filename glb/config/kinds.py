@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The kinds of single values in the JSON files: how each is checked, and what JSON Schema says of it.
 
 A schema's pattern is as strict as a regular expression can be; the check decides.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from glb.config import kinds, values
 from glb.config.model import Address, Network
@@ -50,11 +51,11 @@ class PeerSource(BaseModel):
         )
 
 
-_OWN_SESSIONS = {
+_OWN_SESSIONS: JsonDict = {
     "required": ["local_as", "peers"],
     "properties": {"local_as": {"type": "integer"}, "peers": {"minItems": 1}, "control": {"type": "null"}},
 }
-_OPERATORS_BIRD = {
+_OPERATORS_BIRD: JsonDict = {
     "required": ["control"],
     "properties": {
         "speaker": {"const": "bird"},

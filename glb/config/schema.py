@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from glb.config import kinds, values
 from glb.config.field import shown
@@ -53,11 +54,11 @@ class Source(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-_SINGLE_PORT = {
+_SINGLE_PORT: JsonDict = {
     "required": ["port"],
     "properties": {"port": {"type": "integer"}, "port_start": {"type": "null"}, "port_end": {"type": "null"}},
 }
-_PORT_RANGE = {
+_PORT_RANGE: JsonDict = {
     "required": ["port_start", "port_end"],
     "properties": {"port_start": {"type": "integer"}, "port_end": {"type": "integer"}, "port": {"type": "null"}},
 }

@@ -1,10 +1,12 @@
+# SPDX-License-Identifier: MIT
 """`glbctl schema`."""
 
+from importlib import resources
 from typing import Annotated
 
 import typer
 
-from glb.config.json_schema import File, read
+from glb.config.json_schema import File
 
 
 def schema_command(file: Annotated[File, typer.Argument(metavar="director|proxy|table", help="Which file.")]) -> None:
@@ -17,3 +19,8 @@ def schema_command(file: Annotated[File, typer.Argument(metavar="director|proxy|
     glbctl schema director
     """
     typer.echo(read(file), nl=False)
+
+
+def read(file: File) -> str:
+    """The schema of a file as JSON text, as `script/docs` has written it."""
+    return (resources.files("glb.config") / "schemas" / f"{file}.schema.json").read_text()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The JSON Schemas of the configuration files, against what glb itself accepts and refuses."""
 
 import json
@@ -9,11 +10,12 @@ import pytest
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
-from glb.config.json_schema import File, build, read
+from glb.config.json_schema import File, build
 from glb.config.load import parse_director, parse_proxy, parse_tables
 from glb.ctl.main import app
-from glb.lab import glbfiles, hosts
-from glb.lab.routing import Router, Routing, Speaker
+from glb.ctl.schema import read
+from glb.lab import config_files, hosts
+from glb.lab.routing import LabRouter, LabRouting, LabSpeaker
 from tests.unit import sources
 from tests.unit.test_config import MALFORMED_DIRECTORS, MALFORMED_PROXIES, MALFORMED_TABLES, SOURCES, put
 
@@ -47,11 +49,11 @@ def well_formed() -> Iterator[tuple[str, File, Any]]:
     yield "director", File.DIRECTOR, sources.director()
     yield "routing none", File.DIRECTOR, sources.director() | {"routing": "none"}
     yield "agent off", File.PROXY, SOURCES | {"agent": False, "vips": ["203.0.113.0/24", "2001:db8::1"]}
-    yield "lab table", File.TABLE, json.loads(glbfiles.forwarding_table(proxies))
-    yield "lab proxy", File.PROXY, json.loads(glbfiles.proxy(proxies[0]))
-    for speaker in (None, Speaker.BIRD, Speaker.EXABGP):
-        routing = Routing(speaker, Router.BIRD, bfd=speaker is Speaker.BIRD) if speaker else None
-        yield f"lab director {speaker}", File.DIRECTOR, json.loads(glbfiles.director(director, routing))
+    yield "lab table", File.TABLE, json.loads(config_files.forwarding_table(proxies))
+    yield "lab proxy", File.PROXY, json.loads(config_files.proxy(proxies[0]))
+    for speaker in (None, LabSpeaker.BIRD, LabSpeaker.EXABGP):
+        routing = LabRouting(speaker, LabRouter.BIRD, bfd=speaker is LabSpeaker.BIRD) if speaker else None
+        yield f"lab director {speaker}", File.DIRECTOR, json.loads(config_files.director(director, routing))
 
 
 def accepts(file: File, document: object) -> bool:
