@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from glb import places
+from glb import paths
 from glb.ctl import complete
 from glb.daemon.log import LogFormat
 
@@ -52,7 +52,7 @@ DirectorFile = Annotated[
     typer.Option(
         "--config",
         help="The director's configuration (JSON).",
-        default_factory=places.director_config,
+        default_factory=paths.director_config,
         show_default="/etc/glb/director.conf",
     ),
 ]
@@ -61,7 +61,7 @@ ProxyFile = Annotated[
     typer.Option(
         "--config",
         help="The proxy's configuration (JSON).",
-        default_factory=places.proxy_config,
+        default_factory=paths.proxy_config,
         show_default="/etc/glb/proxy.conf",
     ),
 ]
@@ -70,7 +70,7 @@ TableFile = Annotated[
     typer.Option(
         "--table",
         help="The forwarding tables: their source (JSON), or the binary made of it.",
-        default_factory=places.forwarding_table,
+        default_factory=paths.forwarding_table,
         show_default="/etc/glb/forwarding_table.json",
     ),
 ]
