@@ -22,8 +22,8 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
-from glb.config.atomic import replace_file
 from glb.control.client import Client
+from glb.files import replace_file
 from glb.health.gue import checksum
 from glb.lab import Lab, hosts
 

@@ -9,7 +9,8 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from bench.progress import Progress
-from glb.config.edit import Action, edit_file
+from glb.config.edit import Action
+from glb.config.json_files import edit_file
 from glb.lab.lab import Lab
 from glb.lab.live_client import INTERVAL_S
 from glb.lab.live_connections import LiveConnections

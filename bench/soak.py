@@ -20,7 +20,7 @@ from functools import partial
 from signal import SIGHUP
 from threading import Thread
 
-from glb.config.atomic import replace_file
+from glb.files import replace_file
 from glb.lab import Lab, hosts
 from glb.lab.live_connections import Experience
 

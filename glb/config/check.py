@@ -3,11 +3,11 @@
 
 from collections.abc import Hashable, Iterable, Iterator
 
-from glb.config.field import Place, Problem, field_path
+from glb.config.field import FieldPath, Problem, field_text
 from glb.config.limits import MAX_BACKENDS, MAX_BACKENDS_PER_TABLE, MAX_BINDS, MAX_NAMESPACES, MAX_TABLES
 from glb.config.model import Address, Bind, DirectorConfig, ForwardingTables, Proto, ProxyConfig, State, Table
-from glb.config.routing import Routing, Speaker
-from glb.config.special import around
+from glb.config.routing import Routing, SpeakerKind
+from glb.config.special_addresses import around
 
 
 def find_problems(tables: ForwardingTables) -> Iterator[Problem]:
@@ -85,24 +85,24 @@ def _agent_problems(config: ProxyConfig) -> Iterator[Problem]:
         )
 
 
-def repeated(entries: Iterable[tuple[Place, Hashable]], *key: str) -> Iterator[Problem]:
+def repeated(entries: Iterable[tuple[FieldPath, Hashable]], *key: str) -> Iterator[Problem]:
     """The entries that stood at an earlier place already. key: of the field, below an entry's place, that is named."""
-    first: dict[Hashable, Place] = {}
+    first: dict[Hashable, FieldPath] = {}
     for place, entry in entries:
         earlier = first.setdefault(entry, place)
         if earlier is not place:
-            yield (*place, *key), f"{entry} is already {field_path(earlier)}"
+            yield (*place, *key), f"{entry} is already {field_text(earlier)}"
 
 
-def _binds(place: Place, table: Table) -> Iterator[tuple[Place, Bind]]:
+def _binds(place: FieldPath, table: Table) -> Iterator[tuple[FieldPath, Bind]]:
     return (((*place, "binds", position), bind) for position, bind in enumerate(table.binds))
 
 
-def _backends(place: Place, table: Table) -> Iterator[tuple[Place, Address]]:
+def _backends(place: FieldPath, table: Table) -> Iterator[tuple[FieldPath, Address]]:
     return (((*place, "backends", position), backend.address) for position, backend in enumerate(table.backends))
 
 
-def _unusable(place: Place, table: Table) -> Iterator[Problem]:
+def _unusable(place: FieldPath, table: Table) -> Iterator[Problem]:
     if not table.binds:
         yield (*place, "binds"), "no bind; no packet would belong to this table"
     if not table.backends:
@@ -115,13 +115,13 @@ def _routing_problems(routing: Routing) -> Iterator[Problem]:
     peers = [(("routing", "peers", index), peer) for index, peer in enumerate(routing.peers)]
     yield from repeated(((place, peer.address) for place, peer in peers), "address")
     for place, peer in peers:
-        if peer.bfd and routing.speaker is Speaker.EXABGP:
+        if peer.bfd and routing.speaker is SpeakerKind.EXABGP:
             yield (*place, "bfd"), "ExaBGP has no BFD; leave it out, or use BIRD"
     prefixes = routing.prefixes or ()
     yield from repeated((("routing", "prefixes", index), prefix) for index, prefix in enumerate(prefixes))
 
 
-def _unknown_vips(place: Place, table: Table) -> Iterator[Problem]:
+def _unknown_vips(place: FieldPath, table: Table) -> Iterator[Problem]:
     ports = {bind.port_start for bind in table.binds if bind.is_exact and bind.proto is Proto.TCP}
     for position, backend in enumerate(table.backends):
         for key in ("vip_tcp", "vip_http"):
@@ -133,7 +133,7 @@ def _unknown_vips(place: Place, table: Table) -> Iterator[Problem]:
                 )
 
 
-def _sizes_without_gue(place: Place, table: Table) -> Iterator[Problem]:
+def _sizes_without_gue(place: FieldPath, table: Table) -> Iterator[Problem]:
     for position, backend in enumerate(table.backends):
         checks = backend.healthchecks
         if checks.gue_size is not None and checks.gue is None:

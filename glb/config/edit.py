@@ -7,27 +7,24 @@ The file keeps its indentation and the order of its keys.
 
 import json
 import re
-from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from glb.config.atomic import replace_file
 from glb.config.json_text import parse_json
-from glb.config.load import parse_tables, read_text
 from glb.config.model import Address, State, Table
+from glb.config.parse import parse_tables
 from glb.config.transitions import objection
 from glb.errors import ConfigError
-from glb.locks import locked
 
 Raw = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class StateChange:
     """What an edit does to a backend in one table; None for a backend that is not in it before, or after."""
 
     table: str
@@ -44,7 +41,7 @@ class Edit:
     """What an edit did, table by table, or would do. before, source: the file's text before and afterwards."""
 
     path: Path
-    changes: tuple[Change, ...]
+    changes: tuple[StateChange, ...]
     before: str
     source: str
 
@@ -127,28 +124,6 @@ def revise(
     return edit
 
 
-def edit_file(
-    path: Path,
-    action: Action,
-    address: Address | str,
-    tables: Collection[str] | None = None,
-    *,
-    force: bool = False,
-    before_write: Callable[[Edit], None] = lambda _: None,
-) -> Edit:
-    """Make the edit in a file that no director is to load at once, whole or not at all.
-
-    before_write: called with the edit when nothing but the writing is left to do; what it raises leaves the file as it
-    is. Raises ConfigError as `revise`, or if the file cannot be read or replaced.
-    """
-    with locked_for_edit(path):
-        edit = revise(read_text(path), path, action, address, tables, force=force)
-        if edit.changed:
-            before_write(edit)
-            _replace(path, edit.source)
-    return edit
-
-
 def _revise(place: _Place, backend: Address, action: Action) -> None:
     if action in (Action.REMOVE, Action.DEACTIVATE):
         _require_another(place, backend)
@@ -161,8 +136,8 @@ def _revise(place: _Place, backend: Address, action: Action) -> None:
         entry["state"] = str(_STATES[action])
 
 
-def _change(old: _Place, new: _Place, address: Address) -> Change:
-    return Change(old.table.name, address, old.state(address), new.state(address))
+def _change(old: _Place, new: _Place, address: Address) -> StateChange:
+    return StateChange(old.table.name, address, old.state(address), new.state(address))
 
 
 def _require_legal(edit: Edit) -> None:
@@ -173,18 +148,6 @@ def _require_legal(edit: Edit) -> None:
     ]
     if problems:
         raise ConfigError(problems)
-
-
-def _replace(path: Path, text: str) -> None:
-    try:
-        replace_file(path, text.encode())
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be replaced: {error.strerror}") from error
-
-
-def locked_for_edit(path: Path) -> AbstractContextManager[None]:
-    """Let no other edit of the file come between. Raises LockError."""
-    return locked(path, f"edits of {path}")
 
 
 def _parse_address(address: Address | str) -> Address:

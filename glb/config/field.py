@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from glb.errors import ConfigError
 
-Place = tuple[str | int, ...]
-Problem = tuple[Place, str]
+FieldPath = tuple[str | int, ...]
+Problem = tuple[FieldPath, str]
 
 SHOWN_LENGTH = 60
 MAX_PROBLEMS = 100
@@ -22,7 +22,7 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN_LENGTH else f"{text[: SHOWN_LENGTH - 3]}..."
 
 
-def field_path(place: Place) -> str:
+def field_text(place: FieldPath) -> str:
     """("tables", 0, "backends") as people write it: tables[0].backends."""
     path = ""
     for step in place:
@@ -53,7 +53,7 @@ def bounded(lines: Sequence[str], unshown: int = 0) -> tuple[str, ...]:
 def line(name: str, problem: Problem) -> str:
     """A problem as `file: field: what is wrong`."""
     place, what = problem
-    return ": ".join(filter(None, (name, field_path(place), what)))
+    return ": ".join(filter(None, (name, field_text(place), what)))
 
 
 def _key(key: str) -> str:

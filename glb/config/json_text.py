@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from glb.config.field import Place, Problem, raise_any, shown
+from glb.config.field import FieldPath, Problem, raise_any, shown
 from glb.errors import ConfigError
 
 MAX_DEPTH = 64
@@ -95,7 +95,7 @@ def _float(text: str) -> float | _Unfit:
 
 def _faults(raw: object, name: str) -> Iterator[Problem]:
     """What the parser lets pass, in the order of the text. Without recursion, which deep nesting would exhaust."""
-    waiting: list[tuple[Place, object]] = [((), raw)]
+    waiting: list[tuple[FieldPath, object]] = [((), raw)]
     while waiting:
         place, value = waiting.pop()
         if len(place) > MAX_DEPTH:
@@ -111,7 +111,7 @@ def _faults(raw: object, name: str) -> Iterator[Problem]:
             waiting += [((*place, index), inner) for index, inner in reversed(tuple(enumerate(value)))]
 
 
-def _faulty_keys(value: _Object, place: Place) -> Iterator[Problem]:
+def _faulty_keys(value: _Object, place: FieldPath) -> Iterator[Problem]:
     for key in value.repeated:
         yield (*place, key), "the key is there more than once"
     for key in value:

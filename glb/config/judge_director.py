@@ -9,8 +9,8 @@ from glb.config.host import Host
 from glb.config.judge_tables import Tables, addresses_in_use, first_bind_of, prefix_key
 from glb.config.model import DirectorConfig, Network, State
 from glb.config.note import Note, error, warning
-from glb.config.routing import Routing, Speaker
-from glb.config.special import around
+from glb.config.routing import Routing, SpeakerKind
+from glb.config.special_addresses import around
 
 IPV6_MIN_MTU = 1280
 """Bytes that each link carries (RFC 8200, 5): no sender of IPv6 makes smaller packets when it is told a smaller MTU."""
@@ -32,7 +32,7 @@ def judge_director(config: DirectorConfig, tables: Tables = (), host: Host | Non
     if host is not None:
         yield from _gateway(config, host)
         yield from _metrics(config, host)
-    if config.routing is not None and config.routing.speaker is not Speaker.NONE:
+    if config.routing is not None and config.routing.speaker is not SpeakerKind.NONE:
         yield from _peers(config, config.routing, host)
         yield from _announced(config.routing, tables)
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 from typing import Protocol
 
-from glb.config.field import Place, field_path
+from glb.config.field import FieldPath, field_text
 from glb.config.health import HealthChecks
 from glb.config.host import Host
 from glb.config.model import Address, Backend, Bind, DirectorConfig, Network
 from glb.config.note import Note, error, warning
-from glb.config.special import around
+from glb.config.special_addresses import around
 
 EXAMPLE_KEYS = {
     bytes.fromhex("000102030405060708090a0b0c0d0e0f"): "the example of README.md",
@@ -59,7 +59,7 @@ def judge_tables(tables: Tables, config: DirectorConfig | None = None, host: Hos
     yield from _binds(tables, used, host)
     yield from _shadowed(tables)
     for index, table in enumerate(tables):
-        place: Place = ("tables", index)
+        place: FieldPath = ("tables", index)
         yield from _backends((*place, "backends"), table, used, host)
         yield from _vips_of_proxies(place, table)
         yield from _keys(place, table)
@@ -120,7 +120,7 @@ def _broadcast_interface(network: Network, host: Host | None) -> str | None:
 
 def _shadowed(tables: Tables) -> Iterator[Note]:
     """Binds to ports of a network each of which a narrower range of the same network takes."""
-    by_network: dict[tuple[Network, str], list[tuple[Place, Bind]]] = {}
+    by_network: dict[tuple[Network, str], list[tuple[FieldPath, Bind]]] = {}
     for place, bind in _all_binds(tables):
         by_network.setdefault((bind.network, bind.proto), []).append((place, bind))
     for binds in by_network.values():
@@ -128,7 +128,7 @@ def _shadowed(tables: Tables) -> Iterator[Note]:
             yield from _shadowed_in_network(binds)
 
 
-def _shadowed_in_network(binds: list[tuple[Place, Bind]]) -> Iterator[Note]:
+def _shadowed_in_network(binds: list[tuple[FieldPath, Bind]]) -> Iterator[Note]:
     taken = _Ports()
     for place, bind in sorted(binds, key=lambda entry: entry[1].precedence):  # stable: else the first in the file
         if not taken.add(bind.port_start, bind.port_end):
@@ -149,7 +149,7 @@ class _Ports:
         return is_new
 
 
-def _backends(place: Place, table: Judged, used: Mapping[Address, str], host: Host | None) -> Iterator[Note]:
+def _backends(place: FieldPath, table: Judged, used: Mapping[Address, str], host: Host | None) -> Iterator[Note]:
     for position, backend in enumerate(table.backends):
         here = (*place, position, "ip")
         objection = _objection_to_backend(backend.address, used, host)
@@ -173,7 +173,7 @@ def _objection_to_backend(address: Address, used: Mapping[Address, str], host: H
     return None
 
 
-def _vips_of_proxies(place: Place, table: Judged) -> Iterator[Note]:
+def _vips_of_proxies(place: FieldPath, table: Judged) -> Iterator[Note]:
     """Binds that hold an address of a backend."""
     lengths = {(bind.family, bind.network.prefixlen) for bind in table.binds}
     held = {
@@ -199,7 +199,7 @@ def prefix_key(address: Address, length: int) -> tuple[int, int, int]:
     return address.version, length, int(address) >> address.max_prefixlen - length
 
 
-def _keys(place: Place, table: Judged) -> Iterator[Note]:
+def _keys(place: FieldPath, table: Judged) -> Iterator[Note]:
     for key, value in (("hash_key", table.hash_key), ("seed", table.seed)):
         if value in EXAMPLE_KEYS:
             yield warning(
@@ -209,9 +209,9 @@ def _keys(place: Place, table: Judged) -> Iterator[Note]:
             )
 
 
-def _checks(place: Place, table: Judged) -> Iterator[Note]:
+def _checks(place: FieldPath, table: Judged) -> Iterator[Note]:
     """Each kind of doubt once a table, at the first backend that it concerns."""
-    kinds: dict[str, list[tuple[Place, str]]] = {}
+    kinds: dict[str, list[tuple[FieldPath, str]]] = {}
     for position, backend in enumerate(table.backends):
         for key, what in _doubts(backend):
             kinds.setdefault(key, []).append(((*place, position, "healthchecks", key), what))
@@ -239,7 +239,7 @@ def _is_checked(checks: HealthChecks) -> bool:
     return any(port is not None for port in made)
 
 
-def _all_binds(tables: Tables) -> Iterator[tuple[Place, Bind]]:
+def _all_binds(tables: Tables) -> Iterator[tuple[FieldPath, Bind]]:
     for index, table in enumerate(tables):
         for position, bind in enumerate(table.binds):
             yield ("tables", index, "binds", position), bind
@@ -247,7 +247,7 @@ def _all_binds(tables: Tables) -> Iterator[tuple[Place, Bind]]:
 
 def first_bind_of(family: int, tables: Tables) -> str | None:
     """Where the first bind of an IP version stands, as people write it."""
-    return next((field_path(place) for place, bind in _all_binds(tables) if bind.family == family), None)
+    return next((field_text(place) for place, bind in _all_binds(tables) if bind.family == family), None)
 
 
 def _text(network: Network) -> str:

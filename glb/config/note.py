@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from glb.config.field import Place, bounded, line
+from glb.config.field import FieldPath, bounded, line
 from glb.errors import ConfigError
 
 
@@ -21,15 +21,15 @@ class Note:
     """place: the field. what: its value, what is wrong with it, and what to do."""
 
     severity: Severity
-    place: Place
+    place: FieldPath
     what: str
 
 
-def error(place: Place, what: str) -> Note:
+def error(place: FieldPath, what: str) -> Note:
     return Note(Severity.ERROR, place, what)
 
 
-def warning(place: Place, what: str) -> Note:
+def warning(place: FieldPath, what: str) -> Note:
     return Note(Severity.WARNING, place, what)
 
 

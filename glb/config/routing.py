@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
 
-class Speaker(StrEnum):
+class SpeakerKind(StrEnum):
     """The BGP speaker that a director drives. none: the operator sees to the routes."""
 
     BIRD = "bird"
@@ -16,7 +16,7 @@ class Speaker(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class BgpPeer:
     """A router that the VIPs are announced to.
 
     `multihop` is the most hops to it; None: it is a neighbour. `local_address` is this end of the session; None: as
@@ -50,10 +50,10 @@ class Routing:
     socket of a BIRD that is the operator's; its sessions are then the operator's as well.
     """
 
-    speaker: Speaker
+    speaker: SpeakerKind
     router_id: IPv4Address
     local_as: int = 0
-    peers: tuple[Peer, ...] = ()
+    peers: tuple[BgpPeer, ...] = ()
     communities: tuple[str, ...] = ()
     prefixes: tuple[IPv4Network | IPv6Network, ...] | None = None
     hold_time: int = 9

@@ -10,7 +10,7 @@ from pydantic.config import JsonDict
 
 from glb.config import kinds, values
 from glb.config.model import Address, Network
-from glb.config.routing import Peer, Routing, Speaker
+from glb.config.routing import BgpPeer, Routing, SpeakerKind
 
 Asn = Annotated[int, kinds.whole(1, 4_294_967_295)]
 Boolean = Annotated[bool, kinds.BOOLEAN]
@@ -38,8 +38,8 @@ class PeerSource(BaseModel):
             raise values.problem(f'"local_address" {local} is not of the family of "address" {self.address}')
         return self
 
-    def to_model(self) -> Peer:
-        return Peer(
+    def to_model(self) -> BgpPeer:
+        return BgpPeer(
             self.address,
             self.asn,
             self.password,
@@ -73,7 +73,7 @@ class RoutingSource(BaseModel):
         json_schema_extra={"anyOf": [{"properties": {"speaker": {"const": "none"}}}, _OWN_SESSIONS, _OPERATORS_BIRD]},
     )
 
-    speaker: Annotated[Speaker, kinds.one_of(Speaker)]
+    speaker: Annotated[SpeakerKind, kinds.one_of(SpeakerKind)]
     local_as: Asn | None = None
     router_id: Ipv4 | None = None
     peers: tuple[PeerSource, ...] = ()
@@ -88,11 +88,11 @@ class RoutingSource(BaseModel):
     @model_validator(mode="after")
     def _whose_sessions(self) -> Self:
         """The sessions are either glb's or, with "control", those of an operator's BIRD."""
-        if self.speaker is Speaker.NONE:
+        if self.speaker is SpeakerKind.NONE:
             return self
         if self.control is None:
             self._require_sessions()
-        elif self.speaker is not Speaker.BIRD:
+        elif self.speaker is not SpeakerKind.BIRD:
             raise values.problem('"control" is the control socket of a BIRD; the speaker is "exabgp"')
         elif self.peers or self.local_as is not None:
             raise values.problem('with "control" the sessions are that BIRD\'s own; leave out "peers" and "local_as"')

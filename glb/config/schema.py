@@ -48,7 +48,7 @@ EditorSchema = Annotated[Annotated[str, kinds.TEXT] | None, Field(alias="$schema
 """The JSON Schema by which an editor checks the file; glb itself does not read it."""
 
 
-class Source(BaseModel):
+class JsonObject(BaseModel):
     """A JSON object in which an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -64,7 +64,7 @@ _PORT_RANGE: JsonDict = {
 }
 
 
-class BindSource(Source):
+class BindSource(JsonObject):
     model_config = ConfigDict(json_schema_extra={"anyOf": [_SINGLE_PORT, _PORT_RANGE]})
 
     ip: Annotated[Network, kinds.NETWORK]
@@ -91,7 +91,7 @@ class BindSource(Source):
         return Bind(self.ip, self.proto, start, end)
 
 
-class BackendSource(Source):
+class BackendSource(JsonObject):
     """`healthy` may be left out here and is then true; GitHub's compiler takes a missing one for false."""
 
     ip: Annotated[Address, kinds.UNICAST]
@@ -107,7 +107,7 @@ class BackendSource(Source):
         return Backend(self.ip, self.state, self.healthy, checks, self.weight, self.zone, followed)
 
 
-class TableSource(Source):
+class TableSource(JsonObject):
     name: Name
     hash_key: Key16
     seed: Key16
@@ -123,7 +123,7 @@ class TableSource(Source):
         return Table(self.name, self.hash_key, self.seed, binds, backends, self.depth, share)
 
 
-class ForwardingTablesSource(Source):
+class ForwardingTablesSource(JsonObject):
     tables: Annotated[tuple[TableSource, ...], NOT_EMPTY]
     healthchecks: HealthCheckDefaultsSource = HealthCheckDefaultsSource()
     editor_schema: EditorSchema = None
@@ -132,7 +132,7 @@ class ForwardingTablesSource(Source):
         return ForwardingTables(tuple(table.to_model(self.healthchecks) for table in self.tables))
 
 
-class HashFieldsSource(Source):
+class HashFieldsSource(JsonObject):
     """In an object that is there, a field that is left out is not hashed: as in GitHub's director."""
 
     model_config = ConfigDict(
@@ -159,7 +159,7 @@ class HashFieldsSource(Source):
         return HashFields(self.src_addr, self.dst_addr, self.src_port, self.dst_port)
 
 
-class MetricsSource(Source):
+class MetricsSource(JsonObject):
     listen: Annotated[Listen, kinds.LISTEN]
     sources: tuple[Annotated[Network, kinds.NETWORK], ...] = ()
 
@@ -212,7 +212,7 @@ class DirectorSource(BaseModel):
         )
 
 
-class AgentSource(Source):
+class AgentSource(JsonObject):
     port: Port = AGENT_PORT
     listen: tuple[Annotated[IPv4Address, kinds.UNICAST_IPV4], ...] = ()
 
@@ -223,7 +223,7 @@ class AgentSource(Source):
 Agent = Annotated[AgentSource | None, kinds.OrWord(values.object_or_false, word=False, is_null_allowed=False)]
 
 
-class ProxySource(Source):
+class ProxySource(JsonObject):
     sources: Annotated[
         tuple[Annotated[IPv4Network, kinds.NETWORK_IPV4], ...],
         kinds.NonEmpty(

@@ -11,8 +11,9 @@ from pydantic import TypeAdapter
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from glb.config.load import parse_tables, read_file, read_text
+from glb.config.json_files import read_text
 from glb.config.model import AGENT_PORT
+from glb.config.parse import parse_tables
 from glb.ctl.connections import AgentPort, Clearance, ConnectionCheck, MayCut, Wait, clear, print_cleared
 from glb.ctl.edits import author_fields
 from glb.ctl.history import DirectorHistory
@@ -22,6 +23,7 @@ from glb.ctl.reload import ReloadResult, await_reload, require_agreement
 from glb.ctl.targets import Iface, client_of, last_director, running_director, table_of
 from glb.daemon.report import Report
 from glb.errors import GlbError
+from glb.files import read_file
 from glb.history.version import Version
 from glb.table.plan import Basis, Plan
 

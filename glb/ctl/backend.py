@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from glb.config.edit import Action
-from glb.config.load import load_tables
+from glb.config.json_files import load_tables
 from glb.config.model import AGENT_PORT
 from glb.ctl.connections import EXIT_INTERRUPTED, AgentPort, ConnectionCheck, MayCut, Wait, describe_left, view_of
 from glb.ctl.edits import Address, BackendEdit, EditResult, Force, Source, TableName, make_edit

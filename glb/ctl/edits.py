@@ -17,8 +17,8 @@ from pydantic import TypeAdapter
 from rich.console import Group
 from rich.text import Text
 
-from glb.config.edit import Action, Change, Edit, edit_file, revise
-from glb.config.load import load_tables, read_text
+from glb.config.edit import Action, Edit, StateChange, revise
+from glb.config.json_files import edit_file, load_tables, read_text
 from glb.config.model import Bind
 from glb.ctl import complete
 from glb.ctl.connections import Clearance, ConnectionCheck, clear, print_cleared
@@ -71,7 +71,7 @@ class EditResult:
     """An edit that was made: what changed, what was planned and found out of it, and which directors have it."""
 
     path: Path
-    changes: tuple[Change, ...]
+    changes: tuple[StateChange, ...]
     plan: Plan
     cleared: tuple[Clearance, ...]
     outcomes: tuple[ReloadResult, ...]
@@ -118,7 +118,7 @@ class EditResult:
 class _Planned:
     """What the API answers to a wish that is planned, or fulfilled."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[StateChange, ...]
     plan: Plan
     directors: tuple[ReloadResult, ...] = ()
 

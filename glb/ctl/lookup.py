@@ -11,15 +11,15 @@ import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from glb.config.load import load_director
+from glb.config.json_files import load_director
 from glb.config.model import DirectorConfig, HashFields, Proto
 from glb.ctl.arguments import TableArgument, parse_endpoint
 from glb.ctl.output import Format, Output, emit, grid
 from glb.errors import GlbError
 from glb.hashing.flow import Flow
-from glb.table.build import load
 from glb.table.lookup import ICMP, Lookup, lookup
 from glb.table.model import BuiltTable
+from glb.table.table_files import load_built
 
 
 class Protocol(StrEnum):
@@ -58,7 +58,7 @@ def lookup_command(
     """
     pairs = list(_pairs(source, destination, from_file))
     director = load_director(config) if config else None
-    tables = load(table)
+    tables = load_built(table)
     facts = [_answer(tables, director, src, dst, proto) for src, dst in pairs]
     emit(output, facts if from_file else facts[0], _render(facts))
     if not all(fact["bind"] for fact in facts):

@@ -12,13 +12,13 @@ from rich.text import Text
 
 from glb.config.bind_text import parse_bind
 from glb.config.edit import Edit
-from glb.config.load import read_file
 from glb.config.model import Bind
 from glb.ctl.output import share
 from glb.ctl.targets import client_of, table_of
 from glb.daemon.report import Report
 from glb.datapath.held import held_tables
 from glb.errors import ConfigError, GlbError, TableError
+from glb.files import read_file
 from glb.hashing.rendezvous import ROWS
 from glb.history.store import History
 from glb.table.build import load_bytes

@@ -9,7 +9,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from glb.config.load import load_director, load_proxy
+from glb.config.json_files import load_director, load_proxy
 from glb.config.model import Proto
 from glb.ctl import complete
 from glb.ctl.arguments import parse_endpoint
@@ -18,7 +18,7 @@ from glb.daemon.report import Report, reports_here
 from glb.errors import GlbError
 from glb.hashing.flow import Flow
 from glb.probe.decisions import Decision, DirectorProbe, ProxyProbe
-from glb.table.build import load
+from glb.table.table_files import load_built
 
 _FIRST = {
     Decision.TAKEN: "taken here: it begins a connection",
@@ -73,7 +73,7 @@ def _probe(report: Report, flow: Flow, proto: Proto) -> DirectorProbe | ProxyPro
 
     if report.role == "director":
         config = load_director(Path(report.config_file or ""))
-        return probe_director(report.interface, load(Path(report.table_file or "")), config, flow, proto)
+        return probe_director(report.interface, load_built(Path(report.table_file or "")), config, flow, proto)
     proxy = load_proxy(Path(report.config_file or ""))
     return probe_proxy(report.interface, proxy.known_sources, proxy.namespaces, flow, proto)
 

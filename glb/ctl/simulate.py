@@ -12,9 +12,9 @@ from rich.console import Group, RenderableType
 from rich.progress import Progress
 from rich.text import Text
 
-from glb.config.atomic import replace_file
 from glb.ctl.output import Format, Output, emit, errors, grid, share
 from glb.errors import GlbError
+from glb.files import replace_file
 from glb.simulate import scenarios
 from glb.simulate.check import MOST_CONNECTIONS
 from glb.simulate.connections import count_of, scaled

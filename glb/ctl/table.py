@@ -9,15 +9,14 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from glb.config.load import load_tables
+from glb.config.json_files import load_tables
 from glb.ctl.arguments import TableArgument
 from glb.ctl.output import Format, Output, emit, grid, share
 from glb.errors import GlbError
 from glb.hashing.rendezvous import ROWS
-from glb.table import glbd
-from glb.table.build import load
 from glb.table.diff import Diff, DiffAll, diff_all
 from glb.table.model import BuiltTable
+from glb.table.table_files import load_built, write_glbd
 
 app = typer.Typer(
     help="Forwarding tables: build the binary, look into a file, compare two; plan a change, apply it, go back.",
@@ -39,7 +38,7 @@ def build_command(
     glbctl table build forwarding_table.json forwarding_table.bin
     """
     tables = load_tables(source)
-    glbd.write(binary, tables)
+    write_glbd(binary, tables)
     size = binary.stat().st_size
     names = [table.name for table in tables.tables]
     emit(
@@ -64,7 +63,7 @@ def show_command(
     glbctl table show forwarding_table.json
     """
     wanted = _row_range(rows)
-    facts = [_facts(one, wanted) for one in _named(load(table), name, table)]
+    facts = [_facts(one, wanted) for one in _named(load_built(table), name, table)]
     emit(output, facts, Group(*(_render(fact) for fact in facts)))
 
 
@@ -78,7 +77,7 @@ def diff_command(
 
     glbctl table diff forwarding_table.json forwarding_table.new.json
     """
-    result = diff_all(load(old), load(new))
+    result = diff_all(load_built(old), load_built(new))
     emit(output, _diff_facts(result), _render_diff(result))
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from glb.config.atomic import replace_file
+from glb.files import replace_file
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from glb.config.model import Network
-from glb.config.routing import Routing
-from glb.config.routing import Speaker as Kind
+from glb.config.routing import Routing, SpeakerKind
 from glb.daemon.lane import Worker
 from glb.director.forwarding import Forwarding
 from glb.director.quiet import packets_taken, wait_until_quiet
@@ -39,7 +38,7 @@ class Situation:
     @property
     def is_announced(self) -> bool:
         """Whether announcing is this daemon's task."""
-        return self.routing is not None and self.routing.speaker is not Kind.NONE
+        return self.routing is not None and self.routing.speaker is not SpeakerKind.NONE
 
 
 @dataclass(frozen=True, slots=True)

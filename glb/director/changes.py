@@ -10,14 +10,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from glb.config.atomic import link_beside, replace_file
-from glb.config.edit import Action, Change, locked_for_edit, revise
-from glb.config.load import GLBD_MAGIC, decode_text
-from glb.config.regular import read_regular
+from glb.config.edit import Action, StateChange, revise
+from glb.config.json_files import locked_for_edit
+from glb.config.parse import GLBD_MAGIC, decode_text
 from glb.director.controller import Controller
 from glb.director.forwarding import LoadResult
 from glb.director.local_directors import describe_left_behind, left_behind, unmet_binds
 from glb.errors import ChangeError, ConfigError, GlbError, HistoryError
+from glb.files import link_beside, read_regular, replace_file
 from glb.history.version import LoadCause, Origin, Version, VersionContent
 from glb.table.plan import Basis, Plan, plan_change
 
@@ -78,7 +78,7 @@ class BackendAction:
 class PlannedChange:
     """What a wish would change, and what becomes of connections."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[StateChange, ...]
     plan: Plan
 
 
@@ -86,7 +86,7 @@ class PlannedChange:
 class MadeChange:
     """A wish that was fulfilled. directors: empty if there was nothing to change."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[StateChange, ...]
     plan: Plan
     version: Version | None
     directors: tuple[LoadResult, ...]

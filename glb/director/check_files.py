@@ -8,14 +8,15 @@ from pathlib import Path
 
 from glb.config.field import bounded
 from glb.config.host import Host
+from glb.config.json_files import load_director, load_proxy
 from glb.config.judge_director import judge_director
 from glb.config.judge_tables import Tables, judge_tables
-from glb.config.load import load_director, load_proxy, read_file
 from glb.config.model import DirectorConfig, ForwardingTables
 from glb.config.note import Note, Severity, lines, warning
 from glb.director.judge_files import this_host
 from glb.director.sources import Parsed, parse, tables_in
 from glb.errors import ConfigError, NetworkError, TableError
+from glb.files import read_file
 from glb.network.host_addresses import host_addresses
 from glb.table.build import build_all
 

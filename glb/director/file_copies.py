@@ -9,8 +9,8 @@ import logging
 from hashlib import sha256
 from pathlib import Path
 
-from glb.config.atomic import replace_file
 from glb.director.sources import Contents, Sources
+from glb.files import replace_file
 from glb.paths import state_dir
 
 log = logging.getLogger(__name__)

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from glb.config.judge_tables import Tables, judge_tables
-from glb.config.load import GLBD_MAGIC, decode_text, parse_director, parse_tables
 from glb.config.model import NO_TABLES, DirectorConfig, ForwardingTables, require_ipv4_backends
 from glb.config.note import warnings_of
-from glb.config.regular import read_regular
+from glb.config.parse import GLBD_MAGIC, decode_text, parse_director, parse_tables
 from glb.daemon.report import TableSummary
 from glb.datapath.layout import Layout, plan, plan_again
 from glb.director.judge_files import judge, this_host
 from glb.errors import TableError
+from glb.files import read_regular
 from glb.health.view import HealthView, with_health, with_known_health
 from glb.memory import give_back, shortage
 from glb.table.build import build_all, load_bytes, new_bytes, prepare

@@ -16,7 +16,7 @@ from glb.doctor.host import judge_host
 from glb.doctor.interface import judge_interface
 from glb.doctor.proxy import judge_proxy
 from glb.errors import DoctorError, GlbError, ReportError
-from glb.table.build import load
+from glb.table.table_files import load_built
 
 
 def examine(interface: str | None = None, table: Path | None = None) -> list[Finding]:
@@ -33,7 +33,7 @@ def examine(interface: str | None = None, table: Path | None = None) -> list[Fin
         raise DoctorError(
             f"no daemon has the interface {interface}: `glbctl doctor` without it examines those that there are"
         )
-    binds = [bind for found in load(table) for bind in found.binds] if table else _binds_of_directors(reports)
+    binds = [bind for found in load_built(table) for bind in found.binds] if table else _binds_of_directors(reports)
     pinned = [name for name in attached_interfaces() if interface in (None, name)]
     here = {name for _, name in socket.if_nameindex()}
     findings = [*judge_host(host_facts()), *judge_daemons(reports, [name for name in pinned if name in here])]
@@ -72,7 +72,7 @@ def _binds_of_directors(reports: Sequence[Report]) -> list[Bind]:
     binds: list[Bind] = []
     for file in sorted(files):
         try:
-            binds += [bind for found in load(file) for bind in found.binds]
+            binds += [bind for found in load_built(file) for bind in found.binds]
         except GlbError:
             continue
     return binds

@@ -13,7 +13,7 @@ from typing import Any
 from pyroute2 import Ethtool, IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from glb.config.load import load_director, load_proxy, read_file
+from glb.config.json_files import load_director, load_proxy
 from glb.config.model import ANY_IPV4, Bind, DirectorConfig, Egress, ProxyConfig
 from glb.control.client import Client
 from glb.daemon.report import Report
@@ -27,6 +27,7 @@ from glb.doctor.gather_sizes import size_facts
 from glb.doctor.gather_vips import vip_facts
 from glb.doctor.probe import probe_tables
 from glb.errors import ControlError, GlbError
+from glb.files import read_file
 from glb.network.interface import Interface, find_interface, xdp_attached
 from glb.network.next_hops import resolve
 from glb.network.refusal import Refusal

@@ -10,8 +10,8 @@ from glb.hashing.flow import Flow
 from glb.network.interface import Interface
 from glb.network.unused import unused_addresses
 from glb.probe.director import probe_director
-from glb.table.build import load
 from glb.table.model import BuiltTable
+from glb.table.table_files import load_built
 
 _MOST = 100  # packets, so that thousands of binds do not take long
 _CLIENT_PORT = 4711
@@ -24,7 +24,7 @@ def probe_tables(interface: Interface, table: Path, config: DirectorConfig) -> t
     """
     if not (pin_dir(interface.name) / "program").exists():
         return 0, ()
-    tables = load(table)
+    tables = load_built(table)
     flows = list(_flows(tables))[:_MOST]
     deviations = (_deviation(interface, flow, proto, tables, config) for flow, proto in flows)
     return len(flows), tuple(deviation for deviation in deviations if deviation)

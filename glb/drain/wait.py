@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from glb.config.load import load_tables
+from glb.config.json_files import load_tables
 from glb.config.model import Address, State
 from glb.drain.agent import AgentClient, AgentCount, BindQuery
 from glb.errors import AgentError, ConfigError

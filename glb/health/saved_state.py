@@ -8,8 +8,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from glb.config.atomic import replace_file
 from glb.errors import HealthError
+from glb.files import replace_file
 from glb.health.check_state import CheckHealth, CheckState
 from glb.health.judge import Hold, Override
 from glb.health.state import BackendKey, HealthChange, SavedState

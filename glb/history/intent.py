@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from glb.config.atomic import replace_file
 from glb.errors import HistoryError
+from glb.files import replace_file
 from glb.history.version import LoadCause, Origin, file_digest_of
 
 _NAME = "announced.json"

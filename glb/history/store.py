@@ -15,9 +15,9 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
-from glb.config.atomic import replace_file
-from glb.config.load import GLBD_MAGIC
+from glb.config.parse import GLBD_MAGIC
 from glb.errors import HistoryError, LockError
+from glb.files import replace_file
 from glb.history.intent import declare, declared, withdraw
 from glb.history.version import LoadCause, Origin, Version, VersionContent, decode, encode, file_digest_of
 from glb.locks import acquire

@@ -8,7 +8,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
-from glb.config.load import parse_tables
+from glb.config.parse import parse_tables
 from glb.errors import ConfigError, HistoryError
 from glb.table.digest import digest_of_source
 

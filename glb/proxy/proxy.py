@@ -6,9 +6,8 @@ import time
 from hashlib import sha256
 from pathlib import Path
 
-from glb.config.load import decode_text, parse_proxy
 from glb.config.model import ProxyConfig
-from glb.config.regular import read_regular
+from glb.config.parse import decode_text, parse_proxy
 from glb.daemon.lifecycle import Lanes
 from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, now
@@ -18,6 +17,7 @@ from glb.datapath.forwards import forwards_of
 from glb.datapath.mac import UNKNOWN_MAC
 from glb.datapath.proxy import ProxyDatapath
 from glb.errors import GlbError, NetworkError
+from glb.files import read_regular
 from glb.network.interface import addresses_of, find_interface, frame_macs, ipv4_addresses
 from glb.network.namespaces import namespace_ids
 from glb.network.next_hops import resolve, resolve_gateway

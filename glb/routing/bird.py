@@ -5,10 +5,10 @@ import subprocess
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from glb.config.atomic import replace_file
 from glb.config.model import Network
 from glb.config.routing import Routing
 from glb.errors import RoutingError
+from glb.files import replace_file
 from glb.routing import bird_control, stale_speaker
 from glb.routing.bird_config import STATIC, bird_config, bird_routes, peer_of
 from glb.routing.speaker import Session

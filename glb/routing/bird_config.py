@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from glb.config.model import Network
-from glb.config.routing import Peer, Routing
+from glb.config.routing import BgpPeer, Routing
 from glb.routing.speaker import GRACEFUL_SHUTDOWN
 
 STATIC = {4: "glb4", 6: "glb6"}
@@ -73,7 +73,7 @@ def _add(community: str) -> str:
     return f"{kind}.add(({', '.join(numbers)}));"
 
 
-def _session(name: str, peer: Peer, routing: Routing) -> str:
+def _session(name: str, peer: BgpPeer, routing: Routing) -> str:
     """A session that tries again within seconds: BIRD's own minutes are for the internet."""
     lines = [
         f"local {f'{peer.local_address} ' if peer.local_address else ''}as {routing.local_as};",
@@ -91,7 +91,7 @@ def _session(name: str, peer: Peer, routing: Routing) -> str:
     return f"protocol bgp {name} {{\n" + "".join(f"\t{line}\n" for line in lines) + "}"
 
 
-def _channels(peer: Peer) -> Iterator[str]:
+def _channels(peer: BgpPeer) -> Iterator[str]:
     for family, static in STATIC.items():
         if peer.carries(family):
             next_hop = peer.next_hop(family)

@@ -13,10 +13,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from glb.config.atomic import replace_file
 from glb.config.model import Network
 from glb.config.routing import Routing
 from glb.errors import RoutingError
+from glb.files import replace_file
 from glb.routing import stale_speaker
 from glb.routing.exabgp_config import exabgp_config, exabgp_routes
 from glb.routing.speaker import ESTABLISHED, Session

@@ -4,7 +4,7 @@
 from collections.abc import Collection, Sequence
 
 from glb.config.model import Network
-from glb.config.routing import Peer, Routing
+from glb.config.routing import BgpPeer, Routing
 from glb.routing.speaker import GRACEFUL_SHUTDOWN
 
 PROCESS = "glb"
@@ -44,7 +44,7 @@ def _attributes(routing: Routing, graceful_shutdown: bool) -> str:
     return text + (f" large-community [{' '.join(large)}]" if large else "")
 
 
-def _neighbour(peer: Peer, routing: Routing) -> str:
+def _neighbour(peer: BgpPeer, routing: Routing) -> str:
     families = [f"ipv{family} unicast;" for family in (4, 6) if peer.carries(family)]
     lines = [
         f"router-id {routing.router_id};",

@@ -3,8 +3,7 @@
 
 from pathlib import Path
 
-from glb.config.routing import Routing
-from glb.config.routing import Speaker as Kind
+from glb.config.routing import Routing, SpeakerKind
 from glb.routing.bird import OperatorsBird, OwnBird
 from glb.routing.exabgp import ExaBgp
 from glb.routing.speaker import Speaker
@@ -13,11 +12,11 @@ from glb.routing.speaker import Speaker
 def speaker_for(routing: Routing, folder: Path, name: str) -> Speaker | None:
     """A speaker, not yet started; its files are `<name>.*` in the folder. None where routes are the operator's."""
     match routing.speaker:
-        case Kind.BIRD if routing.control is not None:
+        case SpeakerKind.BIRD if routing.control is not None:
             return OperatorsBird(routing.control, folder / f"{name}.bird.conf")
-        case Kind.BIRD:
+        case SpeakerKind.BIRD:
             return OwnBird(folder, name)
-        case Kind.EXABGP:
+        case SpeakerKind.EXABGP:
             return ExaBgp(folder, name)
-        case Kind.NONE:
+        case SpeakerKind.NONE:
             return None

@@ -6,8 +6,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from glb.config.field import raise_any
+from glb.config.json_files import read_text
 from glb.config.json_text import parse_json
-from glb.config.load import read_text, validate
+from glb.config.parse import validate
 from glb.errors import ConfigError
 from glb.simulate.check import find_problems
 from glb.simulate.model import Scenario

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, PlainValidator, model_validator
 
 from glb.config import values
-from glb.config.schema import Depth, Source
+from glb.config.schema import Depth, JsonObject
 from glb.simulate.model import Distribution, Ecmp, EventKind, Lifetime, Scenario, ScenarioEvent
 
 MOST_DIRECTORS = 64
@@ -40,7 +40,7 @@ BackendNumber = Annotated[int, PlainValidator(values.integer(1, MOST_BACKENDS))]
 Buckets = Annotated[int, PlainValidator(values.integer(1, 65536))]
 
 
-class LifetimeSource(Source):
+class LifetimeSource(JsonObject):
     distribution: Annotated[Distribution, PlainValidator(values.one_of(Distribution))] = Distribution.EXPONENTIAL
     mean_s: Positive = 30.0
     shape: Shape = 1.5
@@ -49,7 +49,7 @@ class LifetimeSource(Source):
         return Lifetime(self.distribution, self.mean_s, self.shape)
 
 
-class EventSource(Source):
+class EventSource(JsonObject):
     at_s: Seconds
     move: Annotated[EventKind, PlainValidator(values.one_of(EventKind))]
     director: DirectorNumber | None = None
@@ -70,12 +70,12 @@ class EventSource(Source):
         return ScenarioEvent(self.at_s, self.move, number)
 
 
-class LateSource(Source):
+class LateSource(JsonObject):
     director: DirectorNumber
     by_s: Positive
 
 
-class ScenarioSource(Source):
+class ScenarioSource(JsonObject):
     description: Annotated[str, PlainValidator(values.name)] = "a scenario of one's own"
     directors: DirectorNumber = 4
     backends: BackendNumber = 20

@@ -2,10 +2,9 @@
 """From a forwarding table's source, or from a GLBD binary, to tables that are ready for the datapath."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from glb.config.load import GLBD_MAGIC, decode_text, parse_tables, read_file
 from glb.config.model import ForwardingTables, Table
+from glb.config.parse import GLBD_MAGIC, decode_text, parse_tables
 from glb.errors import TableError
 from glb.table import glbd
 from glb.table.builder import RowBuilder, Shape
@@ -50,16 +49,11 @@ def _shapes(tables: ForwardingTables) -> Iterator[Shape]:
     return ((table.backends, table.seed, table.depth) for table in tables.tables)
 
 
-def load(path: Path, builder: RowBuilder | None = None) -> tuple[BuiltTable, ...]:
-    """Read the tables of a JSON source or of a GLBD binary, told apart by the binary's first bytes.
-
-    Raises ConfigError for a file that cannot be read or a bad source, TableError for a bad binary.
-    """
-    return load_bytes(read_file(path), str(path), builder)
-
-
 def load_bytes(data: bytes, name: str, builder: RowBuilder | None = None) -> tuple[BuiltTable, ...]:
-    """The same for the content of a file; `name` is the file's, for the messages."""
+    """The tables in a file's content, JSON source or GLBD binary, which begins with "GLBD".
+
+    name: the file's, for messages. Raises ConfigError for a bad source, TableError for a bad binary.
+    """
     if data.startswith(GLBD_MAGIC):
         return glbd.decode(data, name)
     return build_all(parse_tables(decode_text(data, name), name), builder)

@@ -17,8 +17,8 @@ from hashlib import sha256
 from typing import Any
 
 from glb.config.health import HealthCheckPolicy, HealthChecks
-from glb.config.load import GLBD_MAGIC, decode_text, parse_tables
 from glb.config.model import Backend, ForwardingTables, Table
+from glb.config.parse import GLBD_MAGIC, decode_text, parse_tables
 from glb.table import glbd
 from glb.table.model import BuiltTable
 

@@ -13,17 +13,15 @@ backend records hold the source's backends in its order, the inactive ones too. 
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_network
-from pathlib import Path
 
 import numpy as np
 from pydantic_core import PydanticCustomError
 
 from glb.config import values
-from glb.config.atomic import replace_file
 from glb.config.check import find_problems
-from glb.config.field import Place, Problem, raise_any
-from glb.config.load import GLBD_MAGIC, read_file
+from glb.config.field import FieldPath, Problem, raise_any
 from glb.config.model import Address, Backend, Bind, ForwardingTables, Proto, State, Table
+from glb.config.parse import GLBD_MAGIC
 from glb.errors import ConfigError, TableError
 from glb.hashing.rendezvous import ROWS
 from glb.table.model import NO_HOP, BuiltTable, Rows, narrow
@@ -47,20 +45,6 @@ FAMILIES: dict[int, type[IPv4Address] | type[IPv6Address]] = {1: IPv4Address, 2:
 STATES = {State.FILLING: 0, State.ACTIVE: 1, State.DRAINING: 2, State.INACTIVE: 2}
 READ_STATES = {0: State.FILLING, 1: State.ACTIVE, 2: State.DRAINING}
 READ_PROTOS = {proto.number: proto for proto in Proto}
-
-
-def write(path: Path, tables: ForwardingTables) -> None:
-    """Write the tables as a binary, atomically. Raises TableError, also for what the system refuses."""
-    data = encode(tables)
-    try:
-        replace_file(path, data)
-    except OSError as error:
-        raise TableError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def read(path: Path) -> tuple[BuiltTable, ...]:
-    """Read a binary. Raises ConfigError if there is no reading it, TableError if it breaks the format."""
-    return decode(read_file(path), str(path))
 
 
 def encode(tables: ForwardingTables) -> bytes:
@@ -102,7 +86,7 @@ def _problems(tables: Sequence[BuiltTable]) -> Iterator[Problem]:
     yield from find_problems(ForwardingTables(tuple(sources)))
 
 
-def _value_problem(place: Place, check: Callable[[object], object], value: object) -> Iterator[Problem]:
+def _value_problem(place: FieldPath, check: Callable[[object], object], value: object) -> Iterator[Problem]:
     try:
         check(value)
     except PydanticCustomError as error:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from glb.config.load import load_tables
+from glb.config.json_files import load_tables
 from glb.control.client import Client
 from glb.daemon.report import read_report
 from glb.errors import ControlError

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pyroute2 import IPRoute
 
-from glb.config.load import parse_tables
+from glb.config.parse import parse_tables
 from glb.control.client import Client
 from glb.health.saved_state import load
 from glb.health.vip_tunnel import MARK

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from glb.config.load import parse_director
+from glb.config.parse import parse_director
 from glb.config.routing import Routing
 from glb.errors import RoutingError
 from glb.routing import bird_control

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 from pyroute2 import IPRoute
 
-from glb.config.edit import Action, edit_file
+from glb.config.edit import Action
+from glb.config.json_files import edit_file
 from glb.datapath import libbpf
 from glb.lab import Lab, config_files, hosts, links, routes
 from glb.lab.live_connections import LiveConnections

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from glb.config.edit import Action, edit_file
+from glb.config.edit import Action
+from glb.config.json_files import edit_file
 from glb.lab import Lab
 from glb.simulate.balancer import World
 from glb.simulate.connections import Connections

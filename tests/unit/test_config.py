@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glb.config.health import HealthCheckPolicy, HealthChecks
-from glb.config.load import load_director, load_proxy, load_tables, parse_director, parse_proxy, parse_tables
+from glb.config.json_files import load_director, load_proxy, load_tables
 from glb.config.model import (
     AgentConfig,
     Backend,
@@ -27,6 +27,7 @@ from glb.config.model import (
     State,
     require_ipv4_backends,
 )
+from glb.config.parse import parse_director, parse_proxy, parse_tables
 from glb.errors import ConfigError
 from tests.unit import sources
 from tests.unit.sources import MISSING, put

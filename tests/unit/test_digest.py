@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from glb.config.load import parse_tables
+from glb.config.parse import parse_tables
 from glb.director.sources import Sources, read
 from glb.table import glbd
 from glb.table.digest import digest_of_binary, digest_of_source

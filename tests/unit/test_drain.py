@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from glb.config.bind_text import parse_bind
-from glb.config.load import parse_tables
 from glb.config.model import Table
+from glb.config.parse import parse_tables
 from glb.ctl.connections import describe_progress
 from glb.drain.agent import AgentCount, binds_of_tables
 from glb.drain.wait import HOLDING, OVER, DrainProgress

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from glb.config.load import parse_director
+from glb.config.parse import parse_director
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "ecmp.md"
 FRR = Path("/usr/lib/frr/bgpd")

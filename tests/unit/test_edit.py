@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from glb.config.edit import Action, Change, Edit, edit_file, revise
-from glb.config.load import load_tables
+from glb.config.edit import Action, Edit, StateChange, revise
+from glb.config.json_files import edit_file, load_tables
 from glb.config.model import State
 from glb.errors import ConfigError
 from tests.unit import sources
@@ -35,8 +35,8 @@ def states(path: Path) -> dict[str, dict[str, str]]:
     }
 
 
-def change(table: str, address: str, before: State | None, after: State | None) -> Change:
-    return Change(table, ip_address(address), before, after)
+def change(table: str, address: str, before: State | None, after: State | None) -> StateChange:
+    return StateChange(table, ip_address(address), before, after)
 
 
 def test_a_state_is_set_in_every_table_that_lists_the_address(path: Path) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from glb.config.load import parse_tables
 from glb.config.model import Backend, Bind, ForwardingTables, State, Table
+from glb.config.parse import parse_tables
 from glb.errors import ConfigError, TableError
 from glb.table import glbd
-from glb.table.build import build_all, load
+from glb.table.build import build_all
 from glb.table.model import NO_HOP
+from glb.table.table_files import load_built, write_glbd
 from tests.unit import reference, sources
 
 HEADER_BYTES = 24
@@ -96,8 +97,8 @@ def test_what_is_written_is_read_back(tables: ForwardingTables, tmp_path: Path) 
         tuple(Table(t.name, t.hash_key, t.seed, t.binds, t.backends, depth=2) for t in tables.tables)
     )
 
-    glbd.write(path, tables)
-    read = glbd.read(path)
+    write_glbd(path, tables)
+    read = load_built(path)
 
     for index, (table, source, built) in enumerate(zip(read, tables.tables, build_all(pairs), strict=True)):
         assert (table.name, table.seed) == (f"table{index}", None)
@@ -112,12 +113,12 @@ def test_what_is_written_is_read_back(tables: ForwardingTables, tmp_path: Path) 
 def test_a_file_is_loaded_by_what_is_in_it(tables: ForwardingTables, binary: bytes, tmp_path: Path) -> None:
     path = tmp_path / "ft"
     path.write_bytes(binary)
-    assert [table.name for table in load(path)] == ["table0", "table1"]
+    assert [table.name for table in load_built(path)] == ["table0", "table1"]
     path.write_text(json.dumps(sources.tables()))
-    assert [(table.name, table.rows.shape[1]) for table in load(path)] == [("web", 3), ("dns", 2)]
+    assert [(table.name, table.rows.shape[1]) for table in load_built(path)] == [("web", 3), ("dns", 2)]
     path.unlink()
     with pytest.raises(ConfigError, match="No such file or directory"):
-        load(path)
+        load_built(path)
 
 
 def test_a_built_tables_rows_cannot_be_written_to(binary: bytes) -> None:
@@ -242,4 +243,4 @@ def test_a_place_that_cannot_be_written_is_named(tables: ForwardingTables, tmp_p
     path = tmp_path / "missing" / "ft.bin"
 
     with pytest.raises(TableError, match=f"{path}: cannot be written: No such file or directory"):
-        glbd.write(path, tables)
+        write_glbd(path, tables)

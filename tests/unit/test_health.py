@@ -16,8 +16,8 @@ from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet
 
 from glb.config.health import FULL_SIZE, HealthCheckPolicy, Initial
-from glb.config.load import parse_tables
 from glb.config.model import ForwardingTables
+from glb.config.parse import parse_tables
 from glb.errors import HealthError
 from glb.health.check_plan import Check, CheckKind, PlannedCheck, checks_of, plan_checks, without_repetition
 from glb.health.check_state import CheckHealth, CheckState, pause

@@ -21,8 +21,8 @@ import pytest
 from aiohttp import web
 
 from glb.config.health import DEFAULT_STATUSES
-from glb.config.load import parse_tables
 from glb.config.model import ForwardingTables
+from glb.config.parse import parse_tables
 from glb.health.check_plan import Check, CheckKind
 from glb.health.checker import Checker
 from glb.health.monitor import Monitor

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from glb.config.health import HealthCheckPolicy, Initial
-from glb.config.load import parse_tables
 from glb.config.model import Table
+from glb.config.parse import parse_tables
 from tests.unit import sources
 
 

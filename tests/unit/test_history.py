@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from glb.config.load import parse_tables
+from glb.config.parse import parse_tables
 from glb.daemon.report import now
 from glb.errors import HistoryError
 from glb.history.store import History, Listing

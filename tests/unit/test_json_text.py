@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from glb.config.field import MAX_PROBLEMS
+from glb.config.json_files import load_tables
 from glb.config.json_text import MAX_DEPTH
-from glb.config.load import load_tables, parse_director, parse_proxy, parse_tables
+from glb.config.parse import parse_director, parse_proxy, parse_tables
 from glb.errors import ConfigError
 from tests.unit import sources
 from tests.unit.sources import put

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from glb.config.field import field_path
+from glb.config.field import field_text
 from glb.config.host import Host, Link
 from glb.config.judge_director import judge_director
 from glb.config.judge_tables import judge_tables
-from glb.config.load import parse_director, parse_proxy, parse_tables
 from glb.config.note import Note, Severity
+from glb.config.parse import parse_director, parse_proxy, parse_tables
 from glb.ctl.main import app
 from glb.director.sources import Sources, check_tables, read
 from glb.errors import ConfigError
@@ -36,7 +36,7 @@ BACKEND = "tables.0.backends.0"
 
 
 def found(notes: Iterable[Note]) -> list[tuple[Severity, str]]:
-    return [(note.severity, field_path(note.place)) for note in notes]
+    return [(note.severity, field_text(note.place)) for note in notes]
 
 
 def about_tables(source: dict[str, Any], config: dict[str, Any] | None = None, host: Host | None = HOST) -> list[Note]:
@@ -87,7 +87,7 @@ def test_a_bind_that_cannot_be_served_is_an_error_with_field_value_and_reason(ne
     notes = about_tables(put(sources.tables(), BIND, {"ip": network, "proto": "tcp", "port": 80}))
 
     [error] = [note for note in notes if note.severity is ERROR]
-    assert field_path(error.place) == "tables[0].binds[0].ip"
+    assert field_text(error.place) == "tables[0].binds[0].ip"
     assert str(ip_address(network)) in error.what if "/" not in network else network in error.what
     assert reason in error.what
 
@@ -115,7 +115,7 @@ BAD_BACKENDS = [
 def test_a_backend_that_no_tunnel_reaches_is_an_error(address: str, reason: str) -> None:
     [error] = about_tables(put(sources.tables(), f"{BACKEND}.ip", address))
 
-    assert (error.severity, field_path(error.place)) == (ERROR, "tables[0].backends[0].ip")
+    assert (error.severity, field_text(error.place)) == (ERROR, "tables[0].backends[0].ip")
     assert error.what.startswith(address)
     assert reason in error.what
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from glb.config import check, limits
-from glb.config.load import parse_tables
+from glb.config.parse import parse_tables
 from glb.errors import ConfigError
 from glb.memory import in_words
 
@@ -88,7 +88,9 @@ def test_tables_that_find_no_memory_are_refused_and_smaller_ones_are_built_after
         4,
         """
         from glb.config.model import Backend, Table
-        from glb.table.build import RowBuilder, TableError, build
+        from glb.errors import TableError
+        from glb.table.build import build
+        from glb.table.builder import RowBuilder
 
         def table(depth):
             backends = tuple(Backend(IPv4Address("10.0.0.1") + i) for i in range(3))
@@ -149,7 +151,8 @@ def test_a_director_refuses_before_it_takes_memory_that_is_not_there(more: int, 
         more,
         f"""
         from glb.director.sources import Sources, read
-        from glb.table.build import RowBuilder, TableError
+        from glb.errors import TableError
+        from glb.table.builder import RowBuilder
 
         sources = Sources(Path("{tmp_path}/director.conf"), Path("{tmp_path}/ft.json"))
         limit()

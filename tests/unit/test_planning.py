@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from glb.config.edit import Action
-from glb.config.load import load_tables
+from glb.config.json_files import load_tables
 from glb.config.model import State
 from glb.ctl.connections import ConnectionCheck
 from glb.ctl.edits import BackendEdit, EditResult, make_edit

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from glb.config.load import parse_director
 from glb.config.model import Backend, Bind, Proto, State, Table
+from glb.config.parse import parse_director
 from glb.config.routing import Routing
 from glb.errors import ConfigError
 from glb.routing.bird_config import bird_config

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from glb.config.json_schema import File, build
-from glb.config.load import parse_director, parse_proxy, parse_tables
+from glb.config.parse import parse_director, parse_proxy, parse_tables
 from glb.ctl.main import app
 from glb.ctl.schema import read
 from glb.lab import config_files, hosts

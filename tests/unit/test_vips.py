@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
-from glb.config.load import parse_proxy
+from glb.config.parse import parse_proxy
 from glb.errors import ConfigError
 from glb.network.local import Local, LocalAddress
 from glb.proxy.vips import connected_networks, judge_places

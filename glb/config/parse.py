@@ -4,14 +4,13 @@
 import codecs
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from glb.config.check import find_director_problems, find_problems, find_proxy_problems
-from glb.config.field import MAX_PROBLEMS, Place, Problem, raise_any, shown
+from glb.config.field import MAX_PROBLEMS, FieldPath, Problem, raise_any, shown
 from glb.config.json_text import parse_json
 from glb.config.kinds import NonEmpty
 from glb.config.model import DirectorConfig, ForwardingTables, ProxyConfig
@@ -28,21 +27,6 @@ _TOLD_BY = {"tables": "a source of forwarding tables", "outbound_src_ip": "a dir
 """Keys that only one kind of file has, and what that kind is called."""
 
 AnySource = TypeVar("AnySource", bound=BaseModel)
-
-
-def load_tables(path: Path) -> ForwardingTables:
-    """Read a forwarding table's JSON source. Raises ConfigError."""
-    return parse_tables(read_text(path), str(path))
-
-
-def load_director(path: Path) -> DirectorConfig:
-    """Read a director's JSON configuration. Raises ConfigError."""
-    return parse_director(read_text(path), str(path))
-
-
-def load_proxy(path: Path) -> ProxyConfig:
-    """Read a proxy's JSON configuration. Raises ConfigError."""
-    return parse_proxy(read_text(path), str(path))
 
 
 def parse_tables(text: str, name: str) -> ForwardingTables:
@@ -65,19 +49,6 @@ def parse_proxy(text: str, name: str) -> ProxyConfig:
     config = validate(ProxySource, parse_json(text, name), name).to_model()
     raise_any(name, find_proxy_problems(config))
     return config
-
-
-def read_file(path: Path) -> bytes:
-    """A file's bytes; ConfigError with the system's reason if there are none to be had."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-
-
-def read_text(path: Path) -> str:
-    """A JSON file's text. Raises ConfigError, also for a GLBD binary in its place."""
-    return decode_text(read_file(path), str(path))
 
 
 def decode_text(data: bytes, name: str) -> str:
@@ -137,7 +108,7 @@ def _problem(source: type[BaseModel], details: ErrorDetails) -> Problem:
             return place, details["msg"]
 
 
-def _remedy(source: type[BaseModel], place: Place) -> str:
+def _remedy(source: type[BaseModel], place: FieldPath) -> str:
     """What to do if a field of the file's outermost object is missing."""
     field = source.model_fields.get(str(place[-1])) if len(place) == 1 else None
     needs = [entry for entry in field.metadata if isinstance(entry, NonEmpty)] if field else []
@@ -151,7 +122,7 @@ def _unknown_key(key: str, known: list[str]) -> str:
     return f"unknown key; known are {', '.join(known)}"
 
 
-def _known_keys(source: type[BaseModel], place: Place) -> list[str]:
+def _known_keys(source: type[BaseModel], place: FieldPath) -> list[str]:
     """The keys of the object at `place`, found by walking down the schema's types."""
     for step in place:
         if isinstance(step, str):

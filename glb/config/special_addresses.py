@@ -11,7 +11,7 @@ from glb.config.model import Address, Network
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class AddressBlock:
     """A block of addresses. kind: what its addresses are. why: what keeps packets to it from being forwarded."""
 
     network: Network
@@ -26,8 +26,8 @@ def _ends(network: Network | Address) -> tuple[int, int]:
     return int(network.network_address), int(network.broadcast_address)
 
 
-def _block(network: str, kind: str, why: str) -> Block:
-    return Block(ip_network(network), kind, why)
+def _block(network: str, kind: str, why: str) -> AddressBlock:
+    return AddressBlock(ip_network(network), kind, why)
 
 
 _BLOCKS = (
@@ -50,7 +50,7 @@ _BLOCKS = (
 _RANGES = tuple((block.network.version, *_ends(block.network), block) for block in _BLOCKS)
 
 
-def around(network: Network | Address) -> Block | None:
+def around(network: Network | Address) -> AddressBlock | None:
     """The block that has an address, or the whole of a network."""
     version, (first, last) = network.version, _ends(network)
     return next((block for of, low, high, block in _RANGES if of == version and low <= first and last <= high), None)

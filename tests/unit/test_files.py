@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from glb.config.regular import MAX_BYTES, read_regular
 from glb.director.sources import Sources
 from glb.errors import ConfigError
+from glb.files import MAX_BYTES, read_regular
 
 
 def test_a_regular_file_and_a_link_to_one_are_read(tmp_path: Path) -> None:
