@@ -22,10 +22,7 @@ from glb.drain.agent import AgentClient, binds_of_tables
 from glb.drain.wait import HOLDING, OVER, DrainProgress, StillDraining, watch_connections
 from glb.errors import GlbError
 
-app = typer.Typer(
-    help="Backends: drain them, take them out, put them in. The table's source is edited, and directors reload.",
-    no_args_is_help=True,
-)
+app = typer.Typer(rich_markup_mode="markdown")
 
 Timeout = Annotated[
     float | None,

@@ -18,7 +18,7 @@ from glb.ctl.targets import running_directors
 from glb.daemon.log import LogFormat, set_up_logging
 from glb.errors import ControlError
 
-app = typer.Typer(help="The director: takes clients' packets and tunnels them to the proxies.", no_args_is_help=True)
+app = typer.Typer(rich_markup_mode="markdown")
 
 
 Interfaces = Annotated[

@@ -43,13 +43,6 @@ class HealthSetting(StrEnum):
     AUTO = "auto"
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to `glbctl backend`."""
-    app.command("list")(list_command)
-    app.command("history")(history_command)
-    app.command("set-health")(set_health_command)
-
-
 def list_command(
     table: Annotated[
         str | None,

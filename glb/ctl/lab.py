@@ -14,10 +14,7 @@ from glb.lab.lab import DEFAULT_NAME, Lab
 from glb.lab.routing import LabRouter, LabRouting, LabSpeaker
 from glb.lab.status import HostStatus, LabStatus
 
-app = typer.Typer(
-    help="A lab in network namespaces: clients, a router, directors, proxies with nginx. Needs root.",
-    no_args_is_help=True,
-)
+app = typer.Typer(rich_markup_mode="markdown")
 
 Name = Annotated[str, typer.Option("--lab", help="The lab's name; labs of different names do not meet.")]
 Directors = Annotated[int, typer.Option("--directors", help="How many directors.")]

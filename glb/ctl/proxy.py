@@ -13,9 +13,7 @@ from glb.ctl.output import Format, Output, emit
 from glb.ctl.status import facts_of_role, render
 from glb.daemon.log import LogFormat, set_up_logging
 
-app = typer.Typer(
-    help="The proxy: takes packets out of the tunnel, or sends them on to the next hop.", no_args_is_help=True
-)
+app = typer.Typer(rich_markup_mode="markdown")
 
 
 @app.command()

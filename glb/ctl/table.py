@@ -18,10 +18,7 @@ from glb.table.diff import Diff, DiffAll, diff_all
 from glb.table.model import BuiltTable
 from glb.table.table_files import load_built, write_glbd
 
-app = typer.Typer(
-    help="Forwarding tables: build the binary, look into a file, compare two; plan a change, apply it, go back.",
-    no_args_is_help=True,
-)
+app = typer.Typer(rich_markup_mode="markdown")
 
 
 @app.command("build")

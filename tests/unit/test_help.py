@@ -6,12 +6,11 @@ import shlex
 from collections.abc import Iterator
 
 import pytest
-import typer
 from typer.core import TyperCommand, TyperGroup
 
-from glb.ctl.main import app
+from glb.ctl.main import full_command
 
-ROOT = typer.main.get_command(app)
+ROOT = full_command()
 
 
 def leaves(command: object, path: tuple[str, ...] = ("glbctl",)) -> Iterator[tuple[str, TyperCommand]]:
