@@ -25,7 +25,7 @@ from glb.health.monitor import Monitor
 from glb.health.saved_state import load
 from glb.metrics.exporter import serve_metrics
 from glb.metrics.statsd import tell_statsd
-from glb.network.next_hops import changes
+from glb.network.changes import changes
 from glb.network.path_mtu import path_mtus
 from glb.paths import state_dir
 from glb.waiting import wait_for_any

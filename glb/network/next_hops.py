@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The MAC address on the way to a host, from the kernel's routes and neighbours. The kernel does the ARP."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
@@ -13,12 +12,9 @@ from glb.network.messages import ETHERNET
 from glb.network.neighbours import Neighbours, known, use
 from glb.network.refusal import Cause, Refusal
 from glb.network.routes import Leg, Route, Routes, default_legs
-from glb.network.rtnetlink import Rtnetlink, on_change, open_rtnetlink
-from glb.waiting import wait_for_any
+from glb.network.rtnetlink import Rtnetlink, open_rtnetlink
 
 _LOOK_SECONDS = 0.02
-_QUIET_SECONDS = 0.05
-_AT_REST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +61,6 @@ def resolve_gateway(interface: Interface, wait: float = 0) -> bytes | None:
             entries = known(netlink)
         leg = _usable(legs, entries)
         return entries[leg].mac if leg else None
-
-
-async def changes(stop: asyncio.Event, every: float, last: Callable[[], float] = lambda: 0.0) -> AsyncIterator[None]:
-    """Yields when links, addresses, rules, routes or neighbours have changed and been quiet for a moment, and each
-    `every` seconds.
-
-    last: gives the seconds that the last look at the network took. Where a look takes long, as with thousands of hosts,
-    it is repeated less often: it takes at most a hundredth of the time at rest, and half of it if changes do not end.
-    """
-    changed = asyncio.Event()
-    with on_change(changed.set):
-        while not stop.is_set():
-            await wait_for_any(changed, stop, seconds=max(every, _AT_REST * last()))
-            changed.clear()
-            await asyncio.sleep(max(_QUIET_SECONDS, last()))
-            if not stop.is_set():
-                yield
 
 
 class _Survey:

@@ -5,11 +5,10 @@ A director looks up the route to each backend each time that something changes. 
 it in objects for fields that are not used; with thousands of backends that is seconds.
 """
 
-import asyncio
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 
@@ -23,8 +22,6 @@ _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, seque
 _ATTRIBUTE = struct.Struct("=HH")  # struct rtattr: length, type
 _NESTED = 0x8000 | 0x4000  # NLA_F_NESTED, NLA_F_NET_BYTEORDER
 _RECEIVE_BYTES = 1 << 17
-_GROUPS = 0x1 | 0x4 | 0x10 | 0x40 | 0x80
-"""RTMGRP_*: LINK, NEIGH, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE"""
 _SOL_NETLINK, _GET_STRICT_CHK = 270, 12
 
 
@@ -97,35 +94,6 @@ def open_rtnetlink(strict: bool = False) -> Iterator[Rtnetlink]:
             yield Rtnetlink(connection)
     except OSError as error:
         raise NetworkError(f"netlink: {error.strerror}") from error
-
-
-@contextmanager
-def on_change(action: Callable[[], None]) -> Iterator[None]:
-    """Calls the action in the running event loop when links, neighbours, addresses, routes or rules of this network
-    namespace change. What changed is not read. Raises NetworkError."""
-    loop = asyncio.get_running_loop()
-    try:
-        connection = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
-    except OSError as error:
-        raise NetworkError(f"netlink: {error.strerror}") from error
-
-    def drain() -> None:
-        while True:
-            try:
-                connection.recv(_RECEIVE_BYTES)
-            except BlockingIOError:
-                break
-            except OSError:  # ENOBUFS: there were more messages than the buffer holds
-                continue
-        action()
-
-    with connection:
-        connection.bind((0, _GROUPS))
-        loop.add_reader(connection, drain)
-        try:
-            yield
-        finally:
-            loop.remove_reader(connection)
 
 
 def attribute(kind: int, value: bytes) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from glb.daemon.lane import Worker
 from glb.daemon.lifecycle import Lanes, run_service
 from glb.metrics.exporter import serve_metrics
-from glb.network.next_hops import changes
+from glb.network.changes import changes
 from glb.proxy.agent import serve_agent
 from glb.proxy.proxy import Proxy
 

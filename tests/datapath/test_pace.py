@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from glb.network.next_hops import changes
+from glb.network.changes import changes
 
 _CLONE_NEWNET = 0x40000000
 

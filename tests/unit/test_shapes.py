@@ -5,18 +5,17 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from glb.ctl.json_page import page, schema
-from glb.ctl.main import app
+from glb.ctl.main import app, full_command
 from glb.ctl.shapes import SHAPES, command_of, problem_with
 from tests.unit import sources
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def commands(group: typer.Typer, before: str = "") -> dict[str, list[str]]:
+def commands() -> dict[str, list[str]]:
     """The options of each command, by its name."""
     found: dict[str, list[str]] = {}
 
@@ -26,12 +25,12 @@ def commands(group: typer.Typer, before: str = "") -> dict[str, list[str]]:
         if not hasattr(command, "commands"):
             found[name] = [option for parameter in command.params for option in parameter.opts]  # type: ignore[attr-defined]
 
-    visit(typer.main.get_command(group), before)
+    visit(full_command(), "")
     return found
 
 
 def test_each_command_that_prints_json_has_a_shape() -> None:
-    assert {name for name, options in commands(app).items() if "--output" in options} == set(SHAPES)
+    assert {name for name, options in commands().items() if "--output" in options} == set(SHAPES)
 
 
 def test_the_page_and_the_schema_are_written_out_as_they_are() -> None:
