@@ -3,6 +3,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -41,3 +43,9 @@ def test_every_command_stands_in_a_group() -> None:
     assert isinstance(ROOT, TyperGroup)
 
     assert [name for name, command in ROOT.commands.items() if not getattr(command, "rich_help_panel", None)] == []
+
+
+def test_listing_commands_imports_none_of_them() -> None:
+    code = "import sys, glb.ctl.main; print(*{'numpy', 'aiohttp', 'pydantic', 'pyroute2'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
