@@ -25,7 +25,7 @@ from glb.history.version import LoadCause, Origin, Version
 from glb.network.interface import find_interface
 from glb.network.path_mtu import PathMtus
 from glb.table.builder import RowBuilder
-from glb.table.changed import describe_changes
+from glb.table.diff import describe_changes
 from glb.table.model import BuiltTable
 
 log = logging.getLogger(__name__)

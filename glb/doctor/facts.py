@@ -114,7 +114,7 @@ class DaemonFacts:
     """A daemon, its interface (None: it is gone), and what there is around it.
 
     pinned: the number of the program that is pinned for it. attached_role: the role of the attached program, None if it
-    is not one of glb. twin: whether what is attached is that program's twin,
+    is not one of glb. capture_attached: whether what is attached is a capture program in its place,
     which a capture puts in its place. current: whether its files are as they were loaded; None if
     they cannot be read. sysctls: under net.ipv4.conf, the stricter of `all` and the interface's where the kernel takes
     the stricter. local: what is local to this host. next_hops: why there is none to a backend; None: it is known.
@@ -137,7 +137,7 @@ class DaemonFacts:
     silent: str | None = None
     routing: RoutingFacts | None = None
     vips: tuple[VipFacts, ...] = ()
-    twin: bool = False
+    capture_attached: bool = False
     attached_role: str | None = None
     probed: int = 0
     deviations: tuple[str, ...] = ()

@@ -68,14 +68,14 @@ def daemon_facts(report: Report, binds: Sequence[Bind] = ()) -> DaemonFacts:
     if interface and config and current and not report.error and config.egress is not Egress.FIB:
         probed, deviations = probe_tables(interface, Path(report.table_file or ""), config)
     link = _link(interface) if interface else None
-    pinned, twin = _pinned(report.interface, link.program if link else None)
+    pinned, capture_attached = _pinned(report.interface, link.program if link else None)
     next_hops = _next_hops(interface, report, config) if interface and config else {}
     return DaemonFacts(
         report=report,
         alive=report.process.is_alive(),
         link=link,
         pinned=pinned,
-        twin=twin,
+        capture_attached=capture_attached,
         attached_role=role_of_number(link.program) if link and link.program else None,
         current=current,
         sysctls=_sysctls(socket.if_indextoname(interface.ip_index)) if interface else {},
@@ -157,7 +157,7 @@ def _features(name: str) -> frozenset[str]:
 
 
 def _pinned(interface: str, attached: int | None) -> tuple[int | None, bool]:
-    """The number of the program that is pinned, and whether the attached one is another, but its twin."""
+    """The number of the program that is pinned, and whether the attached one is a capture program in its place."""
     fd = open_pin_if_there(pin_dir(interface) / "program")
     if fd is None:
         return None, False

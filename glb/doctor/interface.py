@@ -92,7 +92,7 @@ def _link(name: str, link: LinkFacts) -> Finding:
 
 def _program(facts: DaemonFacts, link: LinkFacts) -> Finding:
     name, role, pinned = facts.report.interface, facts.report.role, facts.pinned
-    if facts.twin:
+    if facts.capture_attached:
         what = f"a capture's program (id {link.program}) replaces the {role}'s (id {pinned}) and does the same work"
         return Finding(name, "program", Level.OK, f"{what}; if no capture runs, the next one puts it back")
     if link.program is None:

@@ -45,7 +45,7 @@ def _times(scenario: Scenario) -> Iterator[Problem]:
 
 
 def _moves(scenario: Scenario) -> Iterator[Problem]:
-    there = _There(scenario)
+    present = _Present(scenario)
     noticed: dict[tuple[bool, int], float] = {}
     for index, event in enumerate(scenario.events):
         place = ("events", index, "director" if event.move.of_director else "backend")
@@ -53,16 +53,16 @@ def _moves(scenario: Scenario) -> Iterator[Problem]:
         if event.at_s <= noticed.get(key, 0.0):
             yield place, f"what happened to {event.number} before is noticed at {noticed[key]:g} s; let this be later"
         noticed[key] = scenario.noticed_s(event)
-        what = there.objection(event)
+        what = present.objection(event)
         if what:
             yield place, f"{event.number} {what}"
-        there.take(event)
-        if there.nobody:
+        present.take(event)
+        if present.is_empty:
             yield place, f"{event.number} is the last {place[2]}; somebody has to be left"
             return
 
 
-class _There:
+class _Present:
     """Who is there as the events go by."""
 
     def __init__(self, scenario: Scenario) -> None:
@@ -71,7 +71,7 @@ class _There:
         self._failed: set[int] = set()
 
     @property
-    def nobody(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether the last director or the last backend is gone."""
         return not (self._directors and self._states)
 

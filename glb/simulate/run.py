@@ -80,7 +80,7 @@ def run_model(model: Model, world: World, tick: Tick = lambda: None) -> RunResul
     balancer, fates = model.make(world), _Fates(world, model.has_directors)
     for number, epoch in enumerate(world.timeline.epochs):
         if number:
-            fates.go_on(balancer, number, epoch)
+            fates.advance(balancer, number, epoch)
         fates.begin(balancer, number, epoch)
         tick()
     return fates.outcome(model.name)
@@ -108,7 +108,7 @@ class _Fates:
         self._home[chosen] = balancer.opened(epoch, chosen, directors).taken_by
         self._director[chosen] = directors
 
-    def go_on(self, balancer: Balancer, number: int, epoch: Epoch) -> None:
+    def advance(self, balancer: Balancer, number: int, epoch: Epoch) -> None:
         """Send packets of all connections that are open when the epoch begins."""
         chosen = self._still_open(epoch)
         directors = self._arrive(number, epoch, chosen)

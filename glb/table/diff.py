@@ -4,7 +4,7 @@
 Tables are compared by address, so the order of the backends in a file plays no part.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,10 @@ Hops = npt.NDArray[np.int32]
 
 END_OF_ROW = -1
 """In a row of addresses' numbers: there is no further hop."""
+
+
+_STATES_SHOWN = 8
+"""State changes that are named; of more, the number is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,3 +167,41 @@ def _shares(addresses: Sequence[Address], before: Hops, after: Hops) -> tuple[Ba
         BackendShare(address, int(owned[i]), int(owns[i]), int(gained[i]), int(lost[i]))
         for i, address in enumerate(addresses)
     )
+
+
+def describe_changes(before: Sequence[BuiltTable], after: Sequence[BuiltTable]) -> str:
+    """Such as "web: backends +1 -0, binds +0 -0, 10.0.0.2 active -> draining"; tables that are the same are left out.
+
+    Health is no part of it: it is not the files' to change while checks decide.
+    """
+    older = {table.name: table for table in before}
+    newer = {table.name: table for table in after}
+    parts = [f"table {name} added" for name in newer if name not in older]
+    parts += [f"table {name} removed" for name in older if name not in newer]
+    parts += [part for name in newer if name in older for part in _table_changes(older[name], newer[name])]
+    return "; ".join(parts) or "no table, backend, bind or state changed"
+
+
+def _table_changes(before: BuiltTable, after: BuiltTable) -> Iterator[str]:
+    facts = [
+        _difference("backends", {each.address for each in before.backends}, {each.address for each in after.backends}),
+        _difference("binds", set(before.binds), set(after.binds)),
+        *_states(before, after),
+    ]
+    if told := ", ".join(fact for fact in facts if fact):
+        yield f"{after.name}: {told}"
+
+
+def _difference(what: str, before: set[object], after: set[object]) -> str:
+    return f"{what} +{len(after - before)} -{len(before - after)}" if before != after else ""
+
+
+def _states(before: BuiltTable, after: BuiltTable) -> list[str]:
+    states = {backend.address: backend.state for backend in before.backends}
+    moved = [
+        f"{backend.address} {states[backend.address]} -> {backend.state}"
+        for backend in after.backends
+        if states.get(backend.address, backend.state) != backend.state
+    ]
+    rest = len(moved) - _STATES_SHOWN
+    return [*moved[:_STATES_SHOWN], *([f"{rest} more states"] if rest > 0 else [])]

@@ -48,41 +48,41 @@ BindOf = tuple[str, str]
 
 
 def find(
-    old: Sequence[BuiltTable], new: Sequence[BuiltTable], unmet: Collection[BindOf] = frozenset()
+    old: Sequence[BuiltTable], new: Sequence[BuiltTable], unmatched: Collection[BindOf] = frozenset()
 ) -> tuple[PlanFinding, ...]:
     """Everything to be said of a change from some tables to others, the worst first.
 
-    unmet: binds of the old tables that no packet has met, so that nothing is lost with them.
+    unmatched: binds of the old tables that no packet has met, so that nothing is lost with them.
     """
     flows = bind_changes(old, new)
-    findings = [*_lost_binds(old, flows, unmet), *_lost_hops(old, new, flows, unmet)]
+    findings = [*_lost_binds(old, flows, unmatched), *_lost_hops(old, new, flows, unmatched)]
     order = list(PlanSeverity)
     return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
 
 
 def _lost_binds(
-    old: Sequence[BuiltTable], flows: Sequence[BindChange], unmet: Collection[BindOf]
+    old: Sequence[BuiltTable], flows: Sequence[BindChange], unmatched: Collection[BindOf]
 ) -> Iterator[PlanFinding]:
     """Flows that no table gets any more."""
     for number, table in enumerate(old):
         gone = tuple(dict.fromkeys(str(flow.bind) for flow in flows if flow.before == number and flow.after is None))
-        met = tuple(bind for bind in gone if (table.name, bind) not in unmet)
+        met = tuple(bind for bind in gone if (table.name, bind) not in unmatched)
         if met:
             reason = f"no table takes packets for {', '.join(met)} any more"
             remedy = "send the clients elsewhere first, by DNS or routing, and remove it when none is left"
             yield PlanFinding(PlanSeverity.CUTS, table.name, None, ROWS, reason, remedy, met)
         if without := tuple(bind for bind in gone if bind not in met):
-            reason = f"no table takes packets for {', '.join(without)} any more; {_UNMET.reason}"
-            yield PlanFinding(PlanSeverity.NOTE, table.name, None, ROWS, reason, _UNMET.remedy, without)
+            reason = f"no table takes packets for {', '.join(without)} any more; {_UNMATCHED.reason}"
+            yield PlanFinding(PlanSeverity.NOTE, table.name, None, ROWS, reason, _UNMATCHED.remedy, without)
 
 
 def _lost_hops(
-    old: Sequence[BuiltTable], new: Sequence[BuiltTable], flows: Sequence[BindChange], unmet: Collection[BindOf]
+    old: Sequence[BuiltTable], new: Sequence[BuiltTable], flows: Sequence[BindChange], unmatched: Collection[BindOf]
 ) -> Iterator[PlanFinding]:
     """Hops that are not in the rows any more to which their flows go."""
     binds: dict[tuple[int, int], list[Bind]] = {}
     for flow in flows:
-        if flow.before is None or flow.after is None or (old[flow.before].name, str(flow.bind)) in unmet:
+        if flow.before is None or flow.after is None or (old[flow.before].name, str(flow.bind)) in unmatched:
             continue
         binds.setdefault((flow.before, flow.after), []).append(flow.bind)
     for (before, after), theirs in binds.items():
@@ -117,7 +117,7 @@ _REHASHED = Explanation(
     "the hash key is another and all clients change rows, but all rows have all backends that serve",
     "nothing: each connection is found at a further hop",
 )
-_UNMET = Explanation(
+_UNMATCHED = Explanation(
     "the directors of this host have counted no packet for it since it was added",
     "directors on other hosts are not examined: see glb_director_bind_packets_total there",
 )

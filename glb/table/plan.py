@@ -121,12 +121,12 @@ def _refusal(why: str, findings: Sequence[PlanFinding]) -> str:
 def plan_change(
     old: Sequence[BuiltTable],
     new: Sequence[BuiltTable],
-    unmet: Collection[BindOf] = frozenset(),
+    unmatched: Collection[BindOf] = frozenset(),
     basis: Basis | None = None,
 ) -> Plan:
     """Plan the change from the tables that are loaded to others.
 
-    unmet: binds that no packet has met, as `findings.find` takes them. Raises TableError if a name is there twice.
+    unmatched: binds that no packet has met, as `findings.find` takes them. Raises TableError if a name is there twice.
     """
     matching = match(old, new)
     tables = [_table_plan(before, after) for before, after in matching.both if not _same(before, after)]
@@ -134,7 +134,7 @@ def plan_change(
         added=tuple(_brief(table) for table in matching.added),
         removed=tuple(_brief(table) for table in matching.removed),
         changed=tuple(table for table in tables if table.changes),
-        findings=find(old, new, unmet),
+        findings=find(old, new, unmatched),
         basis=basis,
     )
 

@@ -10,8 +10,7 @@ import pytest
 from glb.config.model import Backend, Bind, Proto, State, Table
 from glb.errors import TableError
 from glb.table.build import build
-from glb.table.changed import describe_changes
-from glb.table.diff import BackendShare, diff, diff_all
+from glb.table.diff import BackendShare, describe_changes, diff, diff_all
 from glb.table.model import BuiltTable
 
 BIND = Bind(ip_network("198.51.100.1"), Proto.TCP, 80, 80)

@@ -134,8 +134,8 @@ def test_a_program_of_glb_is_never_taken_for_another_tools() -> None:
     assert faults(judge_daemon(replace(unseen, attached_role="proxy"))) == [("program", Level.ERROR)]
 
 
-def test_a_captures_twin_in_the_programs_place_is_no_fault() -> None:
-    capturing = replace(DIRECTOR, link=replace(LINK, program=8), twin=True)
+def test_capture_program_is_no_fault() -> None:
+    capturing = replace(DIRECTOR, link=replace(LINK, program=8), capture_attached=True)
 
     assert faults(judge_daemon(capturing)) == []
 

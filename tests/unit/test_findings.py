@@ -280,14 +280,14 @@ def severities(findings: Sequence[PlanFinding]) -> list[tuple[PlanSeverity, tupl
 
 def test_a_bind_that_no_packet_has_met_goes_without_a_cut() -> None:
     old, new = web(*SIX, binds=(BIND, OTHER_BIND, NARROW)), web(*SIX)
-    unmet = {("web", str(OTHER_BIND))}
+    unmatched = {("web", str(OTHER_BIND))}
 
     assert severities(find([old], [new])) == [(PlanSeverity.CUTS, (str(OTHER_BIND), str(NARROW)))]
-    assert severities(find([old], [new], unmet)) == [
+    assert severities(find([old], [new], unmatched)) == [
         (PlanSeverity.CUTS, (str(NARROW),)),
         (PlanSeverity.NOTE, (str(OTHER_BIND),)),
     ]
-    [_, note] = find([old], [new], unmet)
+    [_, note] = find([old], [new], unmatched)
     assert "counted no packet for it since it was added" in note.reason
     assert "other hosts are not examined" in note.remedy
 
