@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from glb.ctl.output import Format, Output, emit, errors, warn
-from glb.director.check_files import CheckedFile, check_director, check_proxy
+from glb.director.check_files import FileFindings, check_director, check_proxy
 
 _EXIT_BAD_INPUT = 2
 
@@ -40,7 +40,7 @@ def check_command(
         raise typer.Exit(_EXIT_BAD_INPUT)
 
 
-def _print(checked: Sequence[CheckedFile]) -> None:
+def _print(checked: Sequence[FileFindings]) -> None:
     for line in (line for file in checked for line in file.errors):
         errors.print(f"error: {line}", style="red")
     for line in (line for file in checked for line in file.warnings):
@@ -50,5 +50,5 @@ def _print(checked: Sequence[CheckedFile]) -> None:
         typer.echo(f"{file.file}: good" + (f", {count} warning{'s' if count > 1 else ''}" if count else ""))
 
 
-def _facts(file: CheckedFile) -> dict[str, object]:
+def _facts(file: FileFindings) -> dict[str, object]:
     return {"good": not file.errors, **asdict(file)}

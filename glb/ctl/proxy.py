@@ -43,7 +43,7 @@ def openapi() -> None:
 
     glbctl proxy openapi
     """
-    from glb.proxy.api import AgentSettings, create_api  # here, since most commands do without a web framework
+    from glb.proxy.agent_api import AgentSettings, create_api  # here, since most commands do without a web framework
 
     nowhere = AgentSettings(interface="", addresses=(), port=0, sources=(), namespaces=())
     typer.echo(json.dumps(create_api(nowhere).openapi(), indent=2))

@@ -17,8 +17,8 @@ from glb.ctl import complete
 from glb.ctl.output import Format, Output, console, emit, grid, share
 from glb.datapath.pins import attached_interfaces
 from glb.errors import DatapathError, GlbError, ReportError
-from glb.metrics.rates import HISTORY, Key, Rate, Rates, rates, sparkline
-from glb.metrics.sample import Sample, take
+from glb.metrics.rates import SPARKLINE_VALUES, Rate, RateKey, Rates, rates, sparkline
+from glb.metrics.sample import Sample, read_sample
 
 _FURNITURE = 10  # lines of a view that are not a row: headings, lines between, "and N more"
 _DRAINING = "draining"
@@ -86,7 +86,7 @@ def _take(interfaces: Sequence[str]) -> list[Sample]:
     samples = []
     for interface in interfaces or attached_interfaces():
         with suppress(ReportError, DatapathError):
-            samples.append(take(interface))
+            samples.append(read_sample(interface))
     return samples
 
 
@@ -94,7 +94,7 @@ class _History:
     """The recent past of each rate of packets."""
 
     def __init__(self) -> None:
-        self._values: dict[Key, deque[float]] = defaultdict(lambda: deque(maxlen=HISTORY))
+        self._values: dict[RateKey, deque[float]] = defaultdict(lambda: deque(maxlen=SPARKLINE_VALUES))
 
     def add(self, found: Rates) -> None:
         groups = {
@@ -107,17 +107,17 @@ class _History:
             for key, rate in group.items():
                 self._values[kind, *key].append(rate.packets)
 
-    def was_met(self, kind: str, key: Key) -> bool:
+    def was_met(self, kind: str, key: RateKey) -> bool:
         return any(self._values.get((kind, *key), ()))
 
-    def lines(self, kind: str) -> Callable[[Key], str]:
+    def lines(self, kind: str) -> Callable[[RateKey], str]:
         """What draws them all on one scale, so that their heights may be compared."""
         highest = max((max(values, default=0.0) for one, values in self._values.items() if one[0] == kind), default=0.0)
         return lambda key: sparkline(list(self._values.get((kind, *key), ())), highest)
 
 
 def _facts(found: Rates) -> dict[str, Any]:
-    def traffic(kind: str, group: Mapping[Key, Rate]) -> list[dict[str, Any]]:
+    def traffic(kind: str, group: Mapping[RateKey, Rate]) -> list[dict[str, Any]]:
         return [
             {"table": table, kind: name, "packets_per_second": rate.packets, "bits_per_second": rate.bits}
             for (table, name), rate in group.items()
@@ -136,7 +136,7 @@ def _facts(found: Rates) -> dict[str, Any]:
 
 def _view(samples: Sequence[Sample], found: Rates, history: _History, height: int | None = None) -> RenderableType:
     """height: lines that there are; what has the least traffic is left out for them. None: as many as it takes."""
-    states: dict[Key, str] = {
+    states: dict[RateKey, str] = {
         (table.name, address): state
         for sample in samples
         for table in sample.report.tables
@@ -163,7 +163,7 @@ def _view(samples: Sequence[Sample], found: Rates, history: _History, height: in
 
 
 def _traffic(
-    kind: str, group: Mapping[Key, Rate], states: Mapping[Key, str], history: _History, most: int | None
+    kind: str, group: Mapping[RateKey, Rate], states: Mapping[RateKey, str], history: _History, most: int | None
 ) -> Table:
     numbers = ("packets/s", "bits/s", "share")
     table = grid("table", kind, *(["state"] if states else []), *numbers, "", numbers=numbers)
@@ -180,7 +180,7 @@ def _traffic(
     return table
 
 
-def _forwards(group: Mapping[Key, Rate], history: _History) -> Table:
+def _forwards(group: Mapping[RateKey, Rate], history: _History) -> Table:
     """What this host's proxies send on."""
     table, line = grid("second chance to", "packets/s", "", numbers=("packets/s",)), history.lines("forward")
     for key, rate in sorted(group.items(), key=lambda pair: -pair[1].packets):
@@ -188,12 +188,12 @@ def _forwards(group: Mapping[Key, Rate], history: _History) -> Table:
     return table
 
 
-def _met(kind: str, group: Mapping[Key, Rate], history: _History) -> Mapping[Key, Rate]:
+def _met(kind: str, group: Mapping[RateKey, Rate], history: _History) -> Mapping[RateKey, Rate]:
     """Those that grow now, or did a moment ago."""
     return {key: rate for key, rate in group.items() if rate.packets or history.was_met(kind, key)}
 
 
-def _verdicts(group: Mapping[Key, Rate], history: _History) -> Table:
+def _verdicts(group: Mapping[RateKey, Rate], history: _History) -> Table:
     table, line = grid("", "verdict", "packets/s", "", numbers=("packets/s",)), history.lines("verdict")
     met = _met("verdict", group, history)
     for key, rate in sorted(met.items(), key=lambda pair: (pair[0][0], -pair[1].packets)):

@@ -16,7 +16,7 @@ from glb.errors import GlbError
 from glb.paths import run_dir
 from glb.routing.prefixes import last_resorts, not_carried, prefixes_to_announce, unreachable_behind
 from glb.routing.speaker import Session, Speaker
-from glb.routing.speakers import speaker_for
+from glb.routing.speakers import create_speaker
 from glb.waiting import unless, wait_for_any
 
 log = logging.getLogger(__name__)
@@ -228,7 +228,7 @@ class Announcer:
         routing = situation.routing
         if routing == self._routing and self._started:
             return
-        fresh = speaker_for(routing, run_dir(), self._interfaces[0]) if routing else None
+        fresh = create_speaker(routing, run_dir(), self._interfaces[0]) if routing else None
         if self._speaker is not None and _identity(routing) != _identity(self._routing):
             self._speaker.stop()
         self._routing, self._speaker, self._announced, self._sessions = routing, fresh, _NOTHING, ()

@@ -25,7 +25,7 @@ _ELSEWHERE = Host(addresses={}, own={}, broadcasts={}, links={})
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedFile:
+class FileFindings:
     """A file and what is wrong with it; with an error, no daemon loads it. tables: the names of those in it; None
     for a configuration."""
 
@@ -35,16 +35,16 @@ class CheckedFile:
     tables: tuple[str, ...] | None = None
 
 
-def check_proxy(path: Path) -> CheckedFile:
+def check_proxy(path: Path) -> FileFindings:
     """A proxy's configuration."""
     try:
         load_proxy(path)
     except ConfigError as error:
-        return CheckedFile(str(path), error.problems)
-    return CheckedFile(str(path), ())
+        return FileFindings(str(path), error.problems)
+    return FileFindings(str(path), ())
 
 
-def check_director(config_file: Path | None, table_file: Path | None) -> Iterator[CheckedFile]:
+def check_director(config_file: Path | None, table_file: Path | None) -> Iterator[FileFindings]:
     """A director's configuration, its forwarding tables, or both: then against each other too.
 
     They are judged against this host if `outbound_src_ip` is an address of it.
@@ -108,6 +108,6 @@ def _without_config(tables: Tables) -> Iterator[Note]:
 
 def _checked(
     path: Path, errors: tuple[str, ...], notes: Iterable[Note], tables: tuple[str, ...] | None = None
-) -> CheckedFile:
+) -> FileFindings:
     further, warnings = lines(str(path), notes)
-    return CheckedFile(str(path), bounded((*errors, *further)), bounded(warnings), tables)
+    return FileFindings(str(path), bounded((*errors, *further)), bounded(warnings), tables)

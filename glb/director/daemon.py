@@ -24,7 +24,7 @@ from glb.director.sources import Sources
 from glb.health.monitor import Monitor
 from glb.health.saved_state import load
 from glb.metrics.exporter import serve_metrics
-from glb.metrics.statsd import tell_statsd
+from glb.metrics.statsd import send_to_statsd
 from glb.network.changes import changes
 from glb.network.path_mtu import path_mtus
 from glb.paths import state_dir
@@ -77,7 +77,7 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
         await serve_metrics(worker, lambda: controller.loaded.config.metrics, interfaces, stop)
 
     async def measure_for_statsd(controller: Controller, _: Lanes, stop: asyncio.Event) -> None:
-        await tell_statsd(lambda: controller.loaded.config.statsd_port, interfaces, stop)
+        await send_to_statsd(lambda: controller.loaded.config.statsd_port, interfaces, stop)
 
     async def watch_limit(_: Controller, __: Lanes, stop: asyncio.Event) -> None:
         await watch_descriptors(lambda: len(monitor.state.checks), stop)

@@ -18,7 +18,7 @@ from glb.control.seats import Limits
 from glb.control.tcp_server import TcpServer
 from glb.daemon.lane import Worker
 from glb.metrics.families import families
-from glb.metrics.sample import take
+from glb.metrics.sample import read_sample
 
 MEDIA_TYPE = "text/plain"  # as the API's description has it; answers name the format's version as well
 
@@ -38,7 +38,7 @@ class _Datapaths(Collector):
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        return families([take(interface) for interface in self._interfaces])
+        return families([read_sample(interface) for interface in self._interfaces])
 
 
 class Exporter:

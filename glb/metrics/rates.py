@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from glb.metrics.sample import Sample
 
 _BARS = "▁▂▃▄▅▆▇█"
-HISTORY = 30  # values of a sparkline
+SPARKLINE_VALUES = 30  # values of a sparkline
 
-Key = tuple[str, ...]
+RateKey = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +26,17 @@ class Rates:
     """verdicts: by role and verdict. binds, backends: by table and name. forwards: of proxies, what they send on as
     second chances, by next hop. All summed over interfaces."""
 
-    verdicts: Mapping[Key, Rate]
-    binds: Mapping[Key, Rate]
-    backends: Mapping[Key, Rate]
-    forwards: Mapping[Key, Rate]
+    verdicts: Mapping[RateKey, Rate]
+    binds: Mapping[RateKey, Rate]
+    backends: Mapping[RateKey, Rate]
+    forwards: Mapping[RateKey, Rate]
 
 
 def rates(before: Sequence[Sample], now: Sequence[Sample], seconds: float) -> Rates:
     """What has come in between two looks at the same interfaces. What was not there before has not grown yet."""
-    verdicts: dict[Key, float] = defaultdict(float)
-    forwards: dict[Key, float] = defaultdict(float)
-    traffic: dict[str, dict[Key, list[float]]] = {"bind": {}, "backend": {}}
+    verdicts: dict[RateKey, float] = defaultdict(float)
+    forwards: dict[RateKey, float] = defaultdict(float)
+    traffic: dict[str, dict[RateKey, list[float]]] = {"bind": {}, "backend": {}}
     earlier = {sample.report.interface: sample for sample in before}
     for sample in now:
         old = earlier.get(sample.report.interface, sample)
@@ -62,11 +62,11 @@ def rates(before: Sequence[Sample], now: Sequence[Sample], seconds: float) -> Ra
 
 
 def sparkline(values: Sequence[float], highest: float) -> str:
-    """The values as bars from 0 to `highest`, the newest last; at most HISTORY of them.
+    """The values as bars from 0 to `highest`, the newest last; at most SPARKLINE_VALUES of them.
 
     highest: no less than any of the values. Lines that stand in one column have the same.
     """
-    shown = values[-HISTORY:]
+    shown = values[-SPARKLINE_VALUES:]
     if not highest:
         return _BARS[0] * len(shown)
     return "".join(_BARS[min(int(value / highest * len(_BARS)), len(_BARS) - 1)] for value in shown)

@@ -27,7 +27,7 @@ class Sample:
     forwards: Mapping[IPv4Address, int] = field(default_factory=dict)
 
 
-def take(interface: str) -> Sample:
+def read_sample(interface: str) -> Sample:
     """Raises ReportError or DatapathError."""
     report = read_report(report_path(interface))
     if not is_attached(interface):

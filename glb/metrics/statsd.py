@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from glb.errors import GlbError
-from glb.metrics.sample import Sample, take
+from glb.metrics.sample import Sample, read_sample
 from glb.waiting import wait_for_any
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def lines(before: Counts, now: Counts) -> list[str]:
     ]
 
 
-async def tell_statsd(port: Callable[[], int | None], interfaces: Sequence[str], stop: asyncio.Event) -> None:
+async def send_to_statsd(port: Callable[[], int | None], interfaces: Sequence[str], stop: asyncio.Event) -> None:
     """Send the increases every 10 seconds until stop is set. port: asked each time; None: nobody listens."""
     before: Counts | None = None
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -93,7 +93,7 @@ async def tell_statsd(port: Callable[[], int | None], interfaces: Sequence[str],
 
 async def _counts_now(interfaces: Sequence[str]) -> Counts | None:
     try:
-        return counts(await asyncio.to_thread(lambda: [take(interface) for interface in interfaces]))
+        return counts(await asyncio.to_thread(lambda: [read_sample(interface) for interface in interfaces]))
     except GlbError as error:
         log.error("statsd is told nothing: %s", error)
         return None

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""The proxy's agent: it tells the directors' hosts how many connections are left here."""
+"""The proxy's agent: it reports the number of connections to the directors' hosts."""
 
 import asyncio
 
 from glb.control.seats import Limits
 from glb.control.tcp_server import TcpServer
 from glb.daemon.lane import Worker
-from glb.proxy.api import AgentSettings, create_api
+from glb.proxy.agent_api import AgentSettings, create_api
 from glb.proxy.proxy import Proxy
 
-_LIMITS = Limits(line_bytes=1 << 17)  # the many binds of a table are named in the first line
+_LIMITS = Limits(line_bytes=1 << 17)  # the first line lists all binds of a table
 
 
 async def serve_agent(traffic: Worker[Proxy], stop: asyncio.Event) -> None:
-    """Answer until stop is set, by the configuration as it is, and on the interface's addresses as they are."""
+    """Serve until stop is set, and follow changes of the configuration and of the interface's addresses."""
 
     async def wanted() -> AgentSettings | None:
         return await traffic.run("agent", Proxy.agent_settings)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The connections that this host holds, bind by bind."""
+"""Counts the TCP connections of this host by bind."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,9 @@ States = Mapping[TcpState, int]
 
 
 def count_connections(binds: Sequence[Bind], namespaces: Sequence[str]) -> dict[Bind, States]:
-    """The TCP sockets of this network namespace and of further ones, by bind and state.
+    """The TCP sockets of this network namespace and of others, by bind and state.
 
-    Raises NetworkError if a namespace cannot be looked into: a count without it would be too low.
+    Raises NetworkError if a namespace cannot be read: the count would be too low.
     """
     ports = merged_ports(binds)
     ends = count_sockets(ports)
@@ -23,7 +23,7 @@ def count_connections(binds: Sequence[Bind], namespaces: Sequence[str]) -> dict[
 
 
 def by_bind(ends: Mapping[LocalEnd, int], binds: Sequence[Bind]) -> dict[Bind, States]:
-    """Count each socket under the bind that a director chooses for its packets; the binds are in the file's order."""
+    """Count each socket under the bind that a director chooses for its packets. binds: in the order of the file."""
     counts: dict[Bind, Counter[TcpState]] = {bind: Counter() for bind in binds}
     ranked = sorted((bind for bind in binds if bind.proto is Proto.TCP), key=lambda bind: bind.precedence)
     for end, number in ends.items():
@@ -34,7 +34,8 @@ def by_bind(ends: Mapping[LocalEnd, int], binds: Sequence[Bind]) -> dict[Bind, S
 
 
 def merged_ports(binds: Sequence[Bind]) -> list[Ports]:
-    """The local ports of all TCP binds, in as few ranges as possible: the kernel compares each socket with each."""
+    """The local ports of all TCP binds, in as few ranges as possible: the kernel compares each socket with each
+    range."""
     merged: list[Ports] = []
     for first, last in sorted((bind.port_start, bind.port_end) for bind in binds if bind.proto is Proto.TCP):
         if merged and first <= merged[-1][1] + 1:

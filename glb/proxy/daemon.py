@@ -15,10 +15,10 @@ _REFRESH_SECONDS = 0.5
 
 
 async def run(interface: str, config: Path, keep: bool) -> None:
-    """Decapsulate on the interface until SIGTERM or SIGINT; reload at SIGHUP; follow the network; answer
-    those who ask how many connections are left.
+    """Run a proxy on the interface until SIGTERM or SIGINT: decapsulate, follow the network, reload at SIGHUP, and
+    serve the agent.
 
-    Raises what Proxy raises, before anything is attached.
+    Raises the errors of Proxy, before a program is attached.
     """
 
     def start(lanes: Lanes) -> Proxy:
@@ -34,7 +34,7 @@ async def run(interface: str, config: Path, keep: bool) -> None:
 
 
 async def _follow_network(proxy: Proxy, lanes: Lanes, stop: asyncio.Event) -> None:
-    """And refresh often: packets whose next hop is not resolved yet take a longer route meanwhile."""
+    """Refresh at changes of the network, and often: packets take a longer route until their next hop is resolved."""
     traffic = Worker(lanes.traffic, proxy)
     async for _ in changes(stop, _REFRESH_SECONDS):
         traffic.post_once("refresh of the network", Proxy.refresh)

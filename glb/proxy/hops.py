@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which hops packets are still sent on to, so that the daemon resolves these and no others. Pure."""
+"""The hops that packets are still forwarded to: the daemon resolves only these. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,26 +7,26 @@ from ipaddress import IPv4Address
 
 HOP_SECONDS = 60.0
 MOST_HOPS = 64
-"""To resolve a hop takes a fraction of a millisecond, at each refresh: a sender of tunnelled packets, with hops of its
-choice, must not be able to make the daemon busy."""
+"""Resolving a hop takes a fraction of a millisecond at each refresh. The limit protects the daemon from a sender of
+tunnelled packets that chooses many hops."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
     packets: int
     changed: float
-    latest: int  # packets of the latest change
+    latest: int  # packets of the latest growth
 
 
 class LiveHops:
-    """The hops whose count of packets has grown in the last HOP_SECONDS; if there are more than MOST_HOPS, those of the
+    """The hops whose packet counts have grown in the last HOP_SECONDS: at most MOST_HOPS of them, those with the
     latest and largest growth."""
 
     def __init__(self) -> None:
         self._seen: dict[IPv4Address, _Seen] = {}
 
     def update(self, counts: Mapping[IPv4Address, int], now: float) -> set[IPv4Address]:
-        """counts: packets that were sent on so far, by hop. now: in seconds, of a clock that never goes back."""
+        """counts: packets forwarded so far, by hop. now: seconds of a monotonic clock."""
         seen = {hop: self._see(hop, packets, now) for hop, packets in counts.items()}
         live = [hop for hop, found in seen.items() if now - found.changed < HOP_SECONDS]
         live.sort(key=lambda hop: (seen[hop].changed, seen[hop].latest), reverse=True)

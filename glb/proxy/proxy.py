@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One interface's proxy: what is attached, what it accepts, and where it sends on to."""
+"""The proxy of one interface: the attached program, its settings, and the hops that it forwards to."""
 
 import logging
 import time
@@ -22,30 +22,29 @@ from glb.network.interface import addresses_of, find_interface, frame_macs, ipv4
 from glb.network.namespaces import namespace_ids
 from glb.network.next_hops import resolve, resolve_gateway
 from glb.network.refusal import news
-from glb.proxy.api import AgentSettings
+from glb.proxy.agent_api import AgentSettings
 from glb.proxy.hops import LiveHops
 from glb.proxy.return_paths import ReturnPaths
-from glb.proxy.vip_reader import Surroundings
+from glb.proxy.vip_reader import VipReader
 
 log = logging.getLogger(__name__)
 
-_GATEWAY_SECONDS = 1.0  # that a start waits for the router to answer
+_GATEWAY_SECONDS = 1.0  # how long a start waits for the router to respond
 
 
 class Proxy:
-    """One interface's datapath and the configuration that it follows."""
+    """The datapath of one interface, and its configuration."""
 
     def __init__(self, interface: str, config: Path, lanes: Lanes) -> None:
-        """Read the configuration, and attach the program with it, unless it is the one that runs already; nothing is
-        attached if anything is wrong.
+        """Read the configuration and attach the program, or adopt the attached one if it is of the same version.
 
-        Raises ConfigError, NetworkError or DatapathError.
+        Raises ConfigError, NetworkError or DatapathError; then nothing is attached.
         """
         settings, digest = _read(config)
         self._interface = interface
         self._config = config
         self._lanes = lanes
-        self._surroundings = Surroundings()
+        self._vip_reader = VipReader()
         self._live_hops = LiveHops()
         self._return_paths = ReturnPaths(interface)
         self._attachment = Attachment(find_interface(interface))
@@ -75,9 +74,9 @@ class Proxy:
         return self._reporter.report
 
     def reload(self) -> None:
-        """Put the configuration as it is now in the place of the old one; a bad one changes nothing but the report.
+        """Load the present configuration. If it is refused, only the status file changes.
 
-        Reading belongs to the lane `loads`, all else to `traffic`.
+        Runs in the lane `loads`; the result is put in force in the lane `traffic`.
         """
         try:
             settings, digest = _read(self._config)
@@ -85,11 +84,11 @@ class Proxy:
         except GlbError as error:
             self._reporter.change(error=str(error))
             for line in str(error).splitlines():
-                log.error("%s: not reloaded, the old settings go on: %s", self._interface, line)
+                log.error("%s: not reloaded, the old settings stay in force: %s", self._interface, line)
 
     def refresh(self) -> None:
-        """Follow this host's addresses, and resolve the hops: those that packets are sent on to, and the single
-        addresses among the sources. The interface may vanish and come back."""
+        """Follow this host's addresses, and resolve the hops that packets are forwarded to and the single addresses in
+        `sources`. The interface may disappear and return."""
         self._reporter.catch_up()
         try:
             self._follow()
@@ -99,8 +98,8 @@ class Proxy:
             self._reporter.change_trouble(None)
 
     def agent_settings(self) -> AgentSettings | None:
-        """What the agent is to answer with; None if none is wanted. Raises NetworkError if the interface is gone, or
-        has no address."""
+        """The agent's settings; None if it is not configured. Raises NetworkError if the interface is gone, or has no
+        address."""
         config = self.settings.agent
         if config is None:
             return None
@@ -116,27 +115,27 @@ class Proxy:
         )
 
     def note_agent(self, places: tuple[str, ...], trouble: str | None) -> None:
-        """Tell in the report where the agent answers, or why it does not."""
+        """Record in the status where the agent listens, or why it does not."""
         self._reporter.note(agent=places, agent_trouble=trouble)
 
     def note_metrics(self, places: tuple[str, ...], trouble: str | None) -> None:
-        """The same of the metrics exporter."""
+        """Record in the status where the metrics exporter listens, or why it does not."""
         self._reporter.note(metrics=places, metrics_trouble=trouble)
 
     def detach(self) -> None:
-        """Take the program off the interface and remove every trace."""
+        """Detach the program and remove all pins and files."""
         self._attachment.remove()
         self._datapath.close()
         self._reporter.remove()
 
     def leave(self) -> None:
-        """Let the datapath go on without this process."""
+        """Leave the datapath attached when this process exits."""
         self._attachment.leave()
         self._datapath.close()
 
     def _follow(self) -> None:
         self._write(self.settings)
-        self._reporter.note(vips=self._surroundings.vips)
+        self._reporter.note(vips=self._vip_reader.vips)
         interface = find_interface(self._interface)
         named = {source.network_address for source in self.settings.sources if source.prefixlen == 32}
         counts = forwards_of(self._datapath.program)
@@ -149,19 +148,19 @@ class Proxy:
         for refused in news(refusals, self.report.unreachable):
             log.warning("%s: no next hop to %s", self._interface, refused)
         self._reporter.note(unreachable=refusals)
-        self._return_paths.look(self._surroundings.vips, self.settings.namespaces)
+        self._return_paths.refresh(self._vip_reader.vips, self.settings.namespaces)
         self._reporter.note(return_paths=self._return_paths.faults)
         if cause := self._attachment.follow(interface, self._datapath.program):
             log.warning("%s: attached again: %s", self._interface, cause)
 
     def _write(self, settings: ProxyConfig, wait: float = 0) -> None:
         interface = find_interface(self._interface)
-        self._surroundings.read(settings)
+        self._vip_reader.read(settings)
         self._datapath.write(
             macs=frame_macs(interface),
-            places=self._surroundings.places,
+            places=self._vip_reader.places,
             sources=settings.known_sources,
-            hops=self._surroundings.networks_of(interface),
+            hops=self._vip_reader.networks_of(interface),
             namespaces=namespace_ids(settings.namespaces),
             addresses=[address for address in ipv4_addresses(interface) if not address.is_loopback],
             gateway=resolve_gateway(interface, wait) or UNKNOWN_MAC,
@@ -174,17 +173,17 @@ class Proxy:
     def _loaded(self, settings: ProxyConfig, digest: str) -> None:
         self.settings = settings
         self._reporter.change(loaded=now(), digest=digest, error=None)
-        self._reporter.note(vips=self._surroundings.vips)
-        if not self._surroundings.vips:
+        self._reporter.note(vips=self._vip_reader.vips)
+        if not self._vip_reader.vips:
             log.warning(
-                "%s: no address of this host is a VIP: everything in the tunnel is dropped (drop_not_vip); "
-                "add the VIPs to lo, or list them as `vips` in proxy.conf",
+                "%s: no address of this host is a VIP: all tunnelled packets are dropped (drop_not_vip); add the VIPs "
+                "to lo, or list them as `vips` in proxy.conf",
                 self._interface,
             )
         if not settings.known_sources:
             log.warning(
                 "%s: `sources` in proxy.conf allow any address: tunnelled packets are accepted from everywhere, and "
-                "sent on only to hosts of the interface's own networks",
+                "forwarded only to hosts of the interface's own networks",
                 self._interface,
             )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether answers from this host's VIPs reach clients, as far as routes and neighbours show it."""
+"""Whether replies from this host's VIPs reach clients, as far as routes and neighbours show."""
 
 import logging
 import time
@@ -15,40 +15,40 @@ from glb.network.stack import local_networks, overlapping
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 5.0
+_REFRESH_SECONDS = 5.0
 
 
 class ReturnPaths:
-    """Looked up every few seconds: some 20 requests to the kernel, and nothing is sent."""
+    """Looks up the routes every few seconds: some 20 requests to the kernel, and no packets."""
 
     def __init__(self, interface: str) -> None:
         self._interface = interface
-        self._next_look = 0.0
+        self._next_refresh = 0.0
         self.faults: Mapping[str, str] = {}
-        """By family ("ipv4", "ipv6") of those that have VIPs, what keeps answers from clients; "" if nothing does."""
+        """By family of the VIPs ("ipv4", "ipv6"), why replies do not reach clients; "" if they do."""
 
-    def look(self, vips: Sequence[str], namespaces: Sequence[str]) -> None:
-        """vips: addresses and networks. namespaces: those of proxy.conf, whose sockets answer as well.
+    def refresh(self, vips: Sequence[str], namespaces: Sequence[str]) -> None:
+        """Look up the return paths, unless that was done a moment ago. Changes are logged. Raises NetworkError.
 
-        What is new is logged. Raises NetworkError.
+        vips: addresses and networks. namespaces: those of proxy.conf, whose sockets reply as well.
         """
-        if time.monotonic() < self._next_look:
+        if time.monotonic() < self._next_refresh:
             return
-        self._next_look = time.monotonic() + _LOOK_SECONDS
-        look = partial(_paths, [ip_network(vip) for vip in vips])
-        paths = [*look(), *(path for name in namespaces for path in within(name, look))]
+        self._next_refresh = time.monotonic() + _REFRESH_SECONDS
+        find = partial(_paths, [ip_network(vip) for vip in vips])
+        paths = [*find(), *(path for name in namespaces for path in within(name, find))]
         faults = faults_of(paths)
         for family, fault in faults.items():
             before = self.faults.get(family, "")
             if fault and fault != before:
-                log.warning("%s: answers to %s clients are lost: %s", self._interface, family, fault)
+                log.warning("%s: replies to %s clients are lost: %s", self._interface, family, fault)
             elif before and not fault:
-                log.info("%s: answers to %s clients leave again", self._interface, family)
+                log.info("%s: replies to %s clients leave again", self._interface, family)
         self.faults = faults
 
 
 def faults_of(paths: Sequence[ReturnPath]) -> dict[str, str]:
-    """By family, the first of its paths that is lost. Pure."""
+    """The first lost path of each family. Pure."""
     faults: dict[str, str] = {}
     for path in paths:
         family = f"ipv{path.vip.version}"
@@ -58,7 +58,7 @@ def faults_of(paths: Sequence[ReturnPath]) -> dict[str, str]:
 
 
 def _paths(vips: Sequence[Network]) -> list[ReturnPath]:
-    """From one VIP of each family: others leave by the same routes, unless rules select by source."""
+    """The return paths of one VIP of each family. Other VIPs use the same routes, unless rules select by source."""
     chosen: dict[int, Address] = {}
     with open_rtnetlink() as netlink:
         for local in local_networks(netlink):

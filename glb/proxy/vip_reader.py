@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a proxy finds out about its host: which addresses are VIPs, and which networks its interface is connected to."""
+"""Reads from a proxy's host which addresses are VIPs, and the networks of its interface."""
 
 from collections.abc import Mapping
 from ipaddress import IPv4Network
@@ -11,8 +11,8 @@ from glb.network.namespaces import within
 from glb.proxy.vips import connected_networks, judge_places
 
 
-class Surroundings:
-    """As they were at the last reading."""
+class VipReader:
+    """The VIPs and networks as of the latest `read`."""
 
     def __init__(self) -> None:
         self._readers: dict[str | None, LocalReader] = {}
@@ -22,7 +22,7 @@ class Surroundings:
         self.vips: tuple[str, ...] = ()
 
     def read(self, settings: ProxyConfig) -> None:
-        """Raises NetworkError."""
+        """Read the addresses and local routes again. Raises NetworkError."""
         self._here = self._reader(None).read()
         others = [within(name, self._reader(name).read) for name in settings.namespaces]
         seen = (self._here, *others, settings.vips)

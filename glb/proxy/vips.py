@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which local addresses are VIPs, that the tunnel may lead to, and which ones the host uses itself. Pure."""
+"""Classifies local addresses: VIPs, which tunnelled packets may be for, and those that the host uses itself. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Network, ip_network
@@ -8,20 +8,20 @@ from glb.config.model import Address, Network
 from glb.network.local import Local, LocalAddress
 
 _HOLDERS = {"loopback", "dummy", "vrf", "ipip", "sit", "ip6tnl"}
-"""The kinds of interfaces that hold VIPs; tunnel interfaces because glb-redirect's proxies have them there."""
+"""The kinds of interfaces that hold VIPs; on proxies of glb-redirect, tunnel interfaces do."""
 
 
 def judge_places(here: Local, others: Iterable[Local], configured: Sequence[Network] | None) -> dict[Network, bool]:
-    """What is local to a proxy's host, and whether it is a VIP; of an address, the longest prefix decides.
+    """The networks that are local to a proxy's host, and whether each is a VIP. The longest prefix applies.
 
-    here, others: the proxy's network namespace, and further ones whose sockets take packets. configured: the VIPs as
-    proxy.conf lists them; None: those are VIPs that the host seems to hold for others' sake, which are
+    here, others: the proxy's network namespace, and others whose sockets receive packets. configured: the VIPs that
+    proxy.conf lists. If it is None, VIPs are
 
     - the prefixes of local routes (AnyIP),
     - the single addresses (/32, /128) of loopback, dummy, VRF and tunnel interfaces, and IPv4 networks of loopback,
 
-    unless they are loopback or link-local addresses, or a route names them as the source of what the host sends. An
-    address that the host uses itself is no VIP within a wider one either.
+    unless they are loopback or link-local addresses, or the source address of a route. An address that the host uses
+    itself is no VIP, even within a network that is one.
     """
     used = {_single(address) for address in _used(here)}
     candidates = {place for local in (here, *others) for place in _candidates(local)} - used
@@ -42,7 +42,7 @@ def connected_networks(local: Local, index: int) -> list[IPv4Network]:
 
 
 class _Covers:
-    """Whether one of many networks holds another, without a comparison with each."""
+    """Finds whether one of many networks covers another, without comparing each."""
 
     def __init__(self, networks: Iterable[Network]) -> None:
         self._networks = set(networks)
@@ -72,7 +72,7 @@ def _used(local: Local) -> Iterator[Address]:
 
 
 def _holds_vip(address: LocalAddress) -> bool:
-    """All of an IPv4 network on the loopback interface is local, of others only the address."""
+    """An IPv4 network on the loopback interface is local as a whole; on other interfaces only the address is."""
     if address.kind == "loopback" and address.interface.version == 4:
         return True
     return address.kind in _HOLDERS and _is_single(address) and not address.has_peer

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Announcing the VIPs by BGP, on a speaker that exists: BIRD or ExaBGP."""
+"""Announces the VIPs by BGP, with BIRD or ExaBGP as the speaker."""

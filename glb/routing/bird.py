@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""BIRD 2 as the speaker: glb's own process, or an operator's that includes glb's routes."""
+"""BIRD 2 as the speaker: a process that glb starts, or the operator's, which includes glb's routes."""
 
 import subprocess
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ _BGP_STATE = "BGP state:"
 
 
 class OwnBird:
-    """A BIRD process of glb's own, in the background: it is found again by its control socket."""
+    """A BIRD that glb starts in the background. A later daemon finds it by its control socket."""
 
     def __init__(self, folder: Path, name: str) -> None:
         """`folder` gets the files `<name>.bird.conf`, `.ctl` (the socket), `.pid` and `.log`."""
@@ -34,7 +34,7 @@ class OwnBird:
         if bird_control.answers(self._control):
             return True
         self._write((), ())
-        stale_speaker.end(self._pid, self._control)
+        stale_speaker.kill(self._pid, self._control)
         self._control.unlink(missing_ok=True)
         command: list[str | Path] = [_BIRD, "-c", self._config, "-s", self._control, "-P", self._pid]
         try:
@@ -47,7 +47,7 @@ class OwnBird:
 
     def announce(self, prefixes: Sequence[Network], graceful_shutdown: Collection[Network] = ()) -> None:
         self._write(prefixes, graceful_shutdown)
-        bird_control.ask(self._control, "configure")
+        bird_control.run(self._control, "configure")
 
     def withdraw(self) -> None:
         self.announce(())
@@ -64,12 +64,12 @@ class OwnBird:
     def _write(self, prefixes: Sequence[Network], graceful_shutdown: Collection[Network]) -> None:
         assert self._routing is not None
         text = bird_config(self._routing, prefixes, self._log, graceful_shutdown)
-        self._config.touch(0o600)  # replaced with this mode: there are passwords in it
+        self._config.touch(0o600)  # replace_file keeps this mode: the file has passwords
         replace_file(self._config, text.encode())
 
 
 class OperatorsBird:
-    """A BIRD that is the operator's: glb gives it routes by a file that its configuration includes."""
+    """The operator's BIRD. It receives routes by a file that its configuration includes."""
 
     def __init__(self, control: Path, routes: Path) -> None:
         self._control = control
@@ -77,14 +77,14 @@ class OperatorsBird:
         self._routing: Routing | None = None
 
     def start(self, routing: Routing) -> bool:
-        """Raises RoutingError also if its configuration does not include the routes."""
+        """As in Speaker. Raises RoutingError also if the configuration does not include the routes."""
         self._routing = routing
         if not self._routes.exists():
             self._write((), ())
-        bird_control.ask(self._control, "configure")
+        bird_control.run(self._control, "configure")
         for name in STATIC.values():
             try:
-                bird_control.ask(self._control, f"show protocols {name}")
+                bird_control.run(self._control, f"show protocols {name}")
             except RoutingError as error:
                 raise RoutingError(
                     f'{self._control}: this BIRD has no protocol {name}: add `include "{self._routes}*";`'
@@ -94,7 +94,7 @@ class OperatorsBird:
 
     def announce(self, prefixes: Sequence[Network], graceful_shutdown: Collection[Network] = ()) -> None:
         self._write(prefixes, graceful_shutdown)
-        bird_control.ask(self._control, "configure")
+        bird_control.run(self._control, "configure")
 
     def withdraw(self) -> None:
         self.announce(())
@@ -115,7 +115,7 @@ def bgp_states(control: Path) -> dict[str, str]:
     """The state of each BGP session by its protocol's name: established, connect, active, idle, down, ..."""
     states: dict[str, str] = {}
     name = ""
-    for line in bird_control.ask(control, "show protocols all"):
+    for line in bird_control.run(control, "show protocols all"):
         if line.code == _PROTOCOL:
             name = line.text.split()[0]
         if line.code == _PROTOCOL_DETAILS and line.text.startswith(_BGP_STATE):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The configuration of BIRD 2, as text: pure.
+"""The configuration of BIRD 2 as text. Pure.
 
-The prefixes stand in static protocols of which the sessions export everything. So what is announced changes by a
-reconfiguration that touches no session.
+Static protocols hold the prefixes, and the sessions export all of them. So a change of prefixes is a reconfiguration
+that does not affect the sessions.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -13,16 +13,16 @@ from glb.config.routing import BgpPeer, Routing
 from glb.routing.speaker import GRACEFUL_SHUTDOWN
 
 STATIC = {4: "glb4", 6: "glb6"}
-"""The names of the two protocols that hold the prefixes: an operator's own BIRD exports them by these."""
+"""The names of the two protocols that hold the prefixes; the operator's BIRD exports these protocols."""
 
-_LOG_BYTES = 1 << 20  # then it becomes the old one: it lies in memory, under /run
-_HEADER = "# Written by glb, and again at each change: edit the director's configuration instead."
+_LOG_BYTES = 1 << 20  # then BIRD renames it to .old; the file is in memory, under /run
+_HEADER = "# Written by glb, and overwritten at each change: edit the director's configuration instead."
 
 
 def bird_config(
     routing: Routing, prefixes: Sequence[Network], log: Path, graceful_shutdown: Collection[Network] = ()
 ) -> str:
-    """All that a BIRD of glb's own needs. graceful_shutdown: the prefixes that have this community."""
+    """The whole configuration for a BIRD that glb starts. graceful_shutdown: the prefixes with this community."""
     bfd = (
         f"protocol bfd {{\n"
         f'\tinterface "*" {{ interval {routing.bfd_interval_ms} ms; multiplier {routing.bfd_multiplier}; }};\n'
@@ -42,12 +42,12 @@ def bird_config(
 
 
 def bird_routes(routing: Routing, prefixes: Sequence[Network], graceful_shutdown: Collection[Network] = ()) -> str:
-    """The part that an operator's BIRD includes: the prefixes alone."""
+    """The part that the operator's BIRD includes: the prefixes only."""
     return f"{_HEADER}\n{_routes(routing, prefixes, graceful_shutdown)}\n"
 
 
 def peer_of(name: str, routing: Routing) -> str:
-    """The address of the peer whose protocol has this name."""
+    """The address of the peer that belongs to a protocol's name."""
     return str(routing.peers[int(name.removeprefix("peer")) - 1].address)
 
 
@@ -74,7 +74,7 @@ def _add(community: str) -> str:
 
 
 def _session(name: str, peer: BgpPeer, routing: Routing) -> str:
-    """A session that tries again within seconds: BIRD's own minutes are for the internet."""
+    """A session that reconnects within seconds; BIRD's defaults are minutes."""
     lines = [
         f"local {f'{peer.local_address} ' if peer.local_address else ''}as {routing.local_as};",
         f"neighbor {peer.address} as {peer.asn};",

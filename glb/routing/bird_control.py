@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""BIRD's control socket: one command, one answer.
+"""BIRD's control socket: one reply to each command.
 
-An answer is lines of a four-digit code, then "-" if more follow or a space if it is the last, then text; a line that
-begins with a space goes on with the code before it. Source: BIRD 2's programmer's documentation, on the CLI.
+A line of a reply is a four-digit code, then "-" if more lines follow or a space if it is the last, then text. A line
+that begins with a space continues the line before. Source: BIRD 2's programmer's documentation, on the CLI.
 """
 
 import re
@@ -26,62 +26,62 @@ class Line:
     text: str
 
 
-def ask(control: Path, command: str) -> list[Line]:
-    """BIRD's answer. Raises RoutingError if it does not answer, or answers with an error."""
-    with _conversation(control) as stream:
-        return _ask(stream, command, control)
+def run(control: Path, command: str) -> list[Line]:
+    """BIRD's reply to a command. Raises RoutingError if there is no reply, or an error."""
+    with _connected(control) as stream:
+        return _run(stream, command, control)
 
 
 def answers(control: Path) -> bool:
     """Whether a BIRD listens on the socket."""
     try:
-        ask(control, "show status")
+        run(control, "show status")
     except RoutingError:
         return False
     return True
 
 
 def shut_down(control: Path) -> None:
-    """End a BIRD, and wait until it has: it takes leave of its peers first. Raises RoutingError."""
-    with _conversation(control) as stream:
-        _ask(stream, "down", control)
+    """Stop a BIRD and wait for its end; it closes its BGP sessions first. Raises RoutingError."""
+    with _connected(control) as stream:
+        _run(stream, "down", control)
         while stream.read(1):
             pass
 
 
 @contextmanager
-def _conversation(control: Path) -> Iterator[TextIO]:
-    """A connection, its greeting read."""
+def _connected(control: Path) -> Iterator[TextIO]:
+    """A connection whose greeting has been read."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(_BOUND_S)
             connection.connect(str(control))
             with connection.makefile("rw") as stream:
-                _answer(stream)
+                _reply(stream)
                 yield stream
     except OSError as error:
-        raise RoutingError(f"{control}: BIRD does not answer: {error.strerror or error}") from error
+        raise RoutingError(f"{control}: BIRD does not respond: {error.strerror or error}") from error
 
 
-def _ask(stream: TextIO, command: str, control: Path) -> list[Line]:
+def _run(stream: TextIO, command: str, control: Path) -> list[Line]:
     stream.write(f"{command}\n")
     stream.flush()
-    answer = _answer(stream)
-    if not answer or answer[-1].code >= _FIRST_ERROR:
-        said = "; ".join(line.text for line in answer) or "nothing"
-        raise RoutingError(f'{control}: BIRD refuses "{command}": {said}')
-    return answer
+    reply = _reply(stream)
+    if not reply or reply[-1].code >= _FIRST_ERROR:
+        text = "; ".join(line.text for line in reply) or "nothing"
+        raise RoutingError(f'{control}: BIRD refuses "{command}": {text}')
+    return reply
 
 
-def _answer(stream: TextIO) -> list[Line]:
-    answer: list[Line] = []
-    # Not `for text in stream`: a socket's file cannot be written to between two lines of an iteration.
+def _reply(stream: TextIO) -> list[Line]:
+    reply: list[Line] = []
+    # Not `for text in stream`: the file of a socket cannot be written to while it is iterated over.
     while text := stream.readline():
         found = _CODE.match(text)
         if found is None:
-            answer.append(Line(answer[-1].code, text.strip()))
+            reply.append(Line(reply[-1].code, text.strip()))
             continue
-        answer.append(Line(int(found[1]), found[3].strip()))
+        reply.append(Line(int(found[1]), found[3].strip()))
         if found[2] == " ":
             break
-    return answer
+    return reply

@@ -2,11 +2,11 @@
 """The agent, which ExaBGP runs, and glb's daemon talks to: `python -m glb.routing.exabgp_agent SOCKET`.
 
 ExaBGP's API is the standard input and output of a program that it runs itself. The agent is that program, so that
-what is announced does not depend on the daemon's life: it remembers the routes, hears of the sessions, and waits for
-the next daemon.
+routes do not depend on the daemon: the agent keeps the routes and the states of the sessions for the next daemon.
 
-A request on the UNIX socket is a JSON object a line: {} asks only; {"routes": {name: [neighbour, route]}} has exactly
-these announced. The answer is {"pid": ExaBGP's, "sessions": {peer: state}, "refused": [commands not taken]}.
+A request on the UNIX socket is a line with a JSON object: {} reads the state; {"routes": {name: [neighbour, route]}}
+announces these routes and no others. The response is
+{"pid": ExaBGP's, "sessions": {peer: state}, "refused": [commands that ExaBGP refused]}.
 """
 
 import json
@@ -20,7 +20,7 @@ from typing import Any, TextIO
 _READ_BYTES = 65_536
 
 
-class Agent:
+class ExaBgpAgent:
     """Lines from ExaBGP on one side, requests on the other."""
 
     def __init__(self, commands: TextIO, events: int) -> None:
@@ -31,34 +31,38 @@ class Agent:
         self._sessions: dict[str, str] = {}
 
     def listen(self) -> None:
-        """Take in what ExaBGP says unasked. Raises EOFError at its end."""
-        self._answers()
+        """Read events from ExaBGP. Raises EOFError when it has ended."""
+        self._replies()
 
     def request(self, line: str) -> str:
-        """Do what is asked for."""
+        """Execute a request and return the response."""
         wanted = json.loads(line).get("routes")
         refused = [] if wanted is None else self._announce({name: tuple(route) for name, route in wanted.items()})
         return json.dumps({"pid": os.getppid(), "sessions": self._sessions, "refused": refused})
 
     def _announce(self, wanted: dict[str, Any]) -> list[str]:
-        gone = [f"{who} withdraw {what}" for name, (who, what) in self._routes.items() if name not in wanted]
+        gone = [
+            f"{neighbour} withdraw {route}" for name, (neighbour, route) in self._routes.items() if name not in wanted
+        ]
         new = [
-            f"{who} announce {what}" for name, (who, what) in wanted.items() if self._routes.get(name) != (who, what)
+            f"{neighbour} announce {route}"
+            for name, (neighbour, route) in wanted.items()
+            if self._routes.get(name) != (neighbour, route)
         ]
         self._routes = wanted
-        return [command for command in (*gone, *new) if not self._told(command)]
+        return [command for command in (*gone, *new) if not self._send(command)]
 
-    def _told(self, command: str) -> bool:
-        """Whether ExaBGP has taken a command."""
+    def _send(self, command: str) -> bool:
+        """Send a command. Returns whether ExaBGP accepted it."""
         self._commands.write(f"{command}\n")
         self._commands.flush()
         answers: list[bool] = []
         while not answers:
-            answers = self._answers()
+            answers = self._replies()
         return answers[-1]
 
-    def _answers(self) -> list[bool]:
-        """Wait for lines; events are noted, and of answers it is told whether they are good."""
+    def _replies(self) -> list[bool]:
+        """Wait for lines and record events. Returns for each reply whether it is 'done'."""
         data = os.read(self._events, _READ_BYTES)
         if not data:
             raise EOFError
@@ -67,16 +71,16 @@ class Agent:
         return [answer for answer in answers if answer is not None]
 
     def _take(self, line: str) -> bool | None:
-        """ExaBGP answers in plain words, or in JSON, by its version and its mood."""
+        """Replies are plain words or JSON, depending on the version."""
         if line in ("done", "error"):
             return line == "done"
         if not line.startswith("{"):
             return None
-        said = json.loads(line)
-        if "answer" in said:
-            return bool(said["answer"] == "done")
-        if said.get("type") == "state":
-            neighbour = said["neighbor"]
+        message = json.loads(line)
+        if "answer" in message:
+            return bool(message["answer"] == "done")
+        if message.get("type") == "state":
+            neighbour = message["neighbor"]
             self._sessions[neighbour["address"]["peer"]] = neighbour["state"]
         return None
 
@@ -88,7 +92,7 @@ def main() -> None:
         listener.bind(str(path))
         path.chmod(0o600)
         listener.listen()
-        agent = Agent(sys.stdout, sys.stdin.fileno())
+        agent = ExaBgpAgent(sys.stdout, sys.stdin.fileno())
         ready.register(sys.stdin, selectors.EVENT_READ)
         ready.register(listener, selectors.EVENT_READ)
         try:
@@ -98,7 +102,7 @@ def main() -> None:
             path.unlink(missing_ok=True)  # ExaBGP has ended
 
 
-def _serve(agent: Agent, listener: socket.socket, ready: selectors.BaseSelector) -> None:
+def _serve(agent: ExaBgpAgent, listener: socket.socket, ready: selectors.BaseSelector) -> None:
     for key, _ in ready.select():
         if key.fileobj is listener:
             ready.register(listener.accept()[0], selectors.EVENT_READ)
@@ -108,8 +112,8 @@ def _serve(agent: Agent, listener: socket.socket, ready: selectors.BaseSelector)
             _answer(agent, key.fileobj, ready)
 
 
-def _answer(agent: Agent, client: socket.socket, ready: selectors.BaseSelector) -> None:
-    """One request, or the end of a client that may have been killed in the middle of one."""
+def _answer(agent: ExaBgpAgent, client: socket.socket, ready: selectors.BaseSelector) -> None:
+    """Read one request, or the end of a connection; a client may be killed in the middle of a request."""
     client.setblocking(True)
     try:
         with client.makefile("r") as lines:

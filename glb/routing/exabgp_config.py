@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""ExaBGP's configuration, and the routes as its API takes them, as text: pure."""
+"""ExaBGP's configuration, and the routes in the format of its API, as text. Pure."""
 
 from collections.abc import Collection, Sequence
 
@@ -8,11 +8,11 @@ from glb.config.routing import BgpPeer, Routing
 from glb.routing.speaker import GRACEFUL_SHUTDOWN
 
 PROCESS = "glb"
-"""ExaBGP's name for the agent that glb talks to."""
+"""The name of the agent in ExaBGP's configuration."""
 
 
 def exabgp_config(routing: Routing, agent: Sequence[str]) -> str:
-    """The sessions, and the agent that ExaBGP runs; the routes come by the API. agent: its command."""
+    """The sessions and the agent that ExaBGP runs; routes are announced by its API. agent: its command."""
     neighbours = "".join(_neighbour(peer, routing) for peer in routing.peers)
     return (
         "# Written by glb: edit the director's configuration instead.\n"
@@ -23,7 +23,7 @@ def exabgp_config(routing: Routing, agent: Sequence[str]) -> str:
 def exabgp_routes(
     routing: Routing, prefixes: Sequence[Network], graceful_shutdown: Collection[Network] = ()
 ) -> dict[str, tuple[str, str]]:
-    """Each route by a name of its own: the command before which "announce" or "withdraw" stands, and its attributes."""
+    """The routes by unique names, as (neighbour, route): the command is "neighbour announce route"."""
     routes = {}
     for peer in routing.peers:
         for prefix in prefixes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a director wants of a BGP speaker, whichever it is."""
+"""The interface of a BGP speaker, which BIRD and ExaBGP implement."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from glb.config.routing import Routing
 ESTABLISHED = "established"
 
 GRACEFUL_SHUTDOWN = "65535:0"
-"""The community that asks a router to prefer any other path (RFC 8326)."""
+"""The community by which a router prefers any other path (RFC 8326)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A BGP session: the peer's address or, of an operator's BIRD, its protocol's name; and the state in lower case."""
+    """A BGP session. peer: its address; for the operator's BIRD the protocol's name. state: in lower case."""
 
     peer: str
     state: str
@@ -27,25 +27,25 @@ class Session:
 
 
 class Speaker(Protocol):
-    """A BGP speaker that outlives this process: what was announced stays announced until it is withdrawn.
+    """A BGP speaker, which runs independently of this process: routes stay announced until they are withdrawn.
 
-    Its methods block, and raise RoutingError.
+    The methods block, and raise RoutingError.
     """
 
     def start(self, routing: Routing) -> bool:
-        """Start the speaker with these sessions, announcing nothing; or adopt one that an earlier daemon left.
+        """Start the speaker with these sessions and no routes, or adopt one that an earlier daemon left.
 
-        One that is adopted goes on announcing what it did. Returns whether it was adopted.
+        An adopted speaker keeps its routes. Returns whether the speaker was adopted.
         """
 
     def announce(self, prefixes: Sequence[Network], graceful_shutdown: Collection[Network] = ()) -> None:
-        """Announce exactly these prefixes, in place of what is announced; some of them with GRACEFUL_SHUTDOWN."""
+        """Announce these prefixes and no others. graceful_shutdown: the prefixes to send with GRACEFUL_SHUTDOWN."""
 
     def withdraw(self) -> None:
-        """Announce nothing; the sessions stay."""
+        """Withdraw all routes, and keep the sessions."""
 
     def sessions(self) -> tuple[Session, ...]:
         """The state of each peer's session."""
 
     def stop(self) -> None:
-        """End the speaker and so its sessions. An operator's own is left to run."""
+        """Stop the speaker, which ends its sessions. The operator's own speaker keeps running."""

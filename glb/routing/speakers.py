@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The speaker that a configuration asks for."""
+"""Creates the speaker that the configuration selects."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from glb.routing.exabgp import ExaBgp
 from glb.routing.speaker import Speaker
 
 
-def speaker_for(routing: Routing, folder: Path, name: str) -> Speaker | None:
-    """A speaker, not yet started; its files are `<name>.*` in the folder. None where routes are the operator's."""
+def create_speaker(routing: Routing, folder: Path, name: str) -> Speaker | None:
+    """A speaker that is not started yet; its files are `<name>.*` in the folder. None if glb announces no routes."""
     match routing.speaker:
         case SpeakerKind.BIRD if routing.control is not None:
             return OperatorsBird(routing.control, folder / f"{name}.bird.conf")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A speaker of glb's own that does not answer any more must not go on announcing beside the next one."""
+"""Kills a speaker that glb started and that no longer responds, so that it does not announce beside its successor."""
 
 import os
 import signal
@@ -12,12 +12,12 @@ from glb.waiting import has_ended
 _END_BOUND_S = 10.0
 
 
-def end(pid_file: Path, argument: Path) -> None:
-    """Kill the process whose number is in the file, if it has this argument, and wait for its end.
+def kill(pid_file: Path, argument: Path) -> None:
+    """Kill the process whose pid is in the file, and wait for its end, unless its command line lacks this argument.
 
-    The number may be another's by now. Raises RoutingError if the process does not end.
+    The pid may belong to another process by now. Raises RoutingError if the process does not end.
     """
-    with suppress(OSError, ValueError):  # there is none
+    with suppress(OSError, ValueError):  # no file, or no such process
         pid = int(pid_file.read_text())
         handle = os.pidfd_open(pid)
         try:

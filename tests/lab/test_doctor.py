@@ -240,7 +240,7 @@ def test_a_proxy_reports_that_its_route_back_to_clients_is_lost(lab: Lab) -> Non
         run_all(lab, "proxy1", [NO_DEFAULT4])
         wait_for(lambda: reported()["ipv4"], "the proxy notices it", 30)
         assert reported() == {"ipv4": f"from {hosts.VIP4}: no route to clients such as 4.0.0.1", "ipv6": ""}
-    assert "answers to ipv4 clients are lost" in lab.log("proxy1")
+    assert "replies to ipv4 clients are lost" in lab.log("proxy1")
 
 
 def test_a_suspended_daemon_is_found(lab: Lab, examined: Examined) -> None:

@@ -37,7 +37,7 @@ def routing(folder: Path) -> Routing:
 
 
 def routes(folder: Path) -> str:
-    return " ".join(line.text for line in bird_control.ask(folder / "bird.ctl", "show route all"))
+    return " ".join(line.text for line in bird_control.run(folder / "bird.ctl", "show route all"))
 
 
 def test_a_bird_that_does_not_include_the_routes_is_refused(bird: Path, tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_its_routes_are_announced_and_withdrawn(bird: Path, tmp_path: Path) -> N
     path = tmp_path / "eth0.bird.conf"
     with bird.open("a") as configuration:
         configuration.write(f'include "{path}*";\n')
-    bird_control.ask(tmp_path / "bird.ctl", "configure")  # as at a start of the machine: glb has not written it yet
+    bird_control.run(tmp_path / "bird.ctl", "configure")  # as at a start of the machine: glb has not written it yet
     speaker = OperatorsBird(tmp_path / "bird.ctl", path)
 
     speaker.start(routing(tmp_path))

@@ -11,7 +11,7 @@ from glb.director.announcer import Announcer
 from glb.director.health_duties import HealthFile
 from glb.health.monitor import Monitor
 from glb.health.state import SavedState
-from glb.proxy import api as proxy_api
+from glb.proxy import agent_api
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -26,6 +26,6 @@ def test_the_directors_api_is_written_out_as_it_is() -> None:
 
 def test_the_agents_api_is_written_out_as_it_is() -> None:
     """After a change: glbctl proxy openapi > docs/openapi-proxy.json"""
-    nowhere = proxy_api.AgentSettings(interface="", addresses=(), port=0, sources=(), namespaces=())
+    nowhere = agent_api.AgentSettings(interface="", addresses=(), port=0, sources=(), namespaces=())
 
-    assert json.loads((DOCS / "openapi-proxy.json").read_text()) == proxy_api.create_api(nowhere).openapi()
+    assert json.loads((DOCS / "openapi-proxy.json").read_text()) == agent_api.create_api(nowhere).openapi()

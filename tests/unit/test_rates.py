@@ -8,7 +8,7 @@ import pytest
 
 from glb.daemon.process import ProcessId
 from glb.daemon.report import Report
-from glb.metrics.rates import HISTORY, Rate, rates, sparkline
+from glb.metrics.rates import SPARKLINE_VALUES, Rate, rates, sparkline
 from glb.metrics.sample import Sample
 
 BIND, BACKEND = ("bind", "web", "203.0.113.10:80/tcp"), ("backend", "web", "10.0.0.1")
@@ -66,4 +66,4 @@ def test_a_sparkline_goes_from_zero_to_the_highest_of_its_column(
     values: list[float], highest: float, line: str
 ) -> None:
     assert sparkline(values, highest) == line
-    assert len(line) <= HISTORY
+    assert len(line) <= SPARKLINE_VALUES

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a proxy's agent answers: HTTP and JSON, for reading only. Errors are {"detail": text}."""
+"""The read-only API of a proxy's agent: HTTP and JSON. Errors are {"detail": text}."""
 
 from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Address, IPv4Network
@@ -22,8 +22,8 @@ from glb.metrics.stats import Stats, read_stats
 from glb.proxy.connections import count_connections
 
 _DESCRIPTION = (
-    "The API of a proxy's agent, by TCP, for reading only. Connections from addresses outside the proxy's "
-    '`sources` are reset. Errors are {"detail": text}.'
+    "The read-only API of a proxy's agent, by TCP. Connections from addresses outside the proxy's `sources` are reset. "
+    'Errors are {"detail": text}.'
 )
 _MAX_BINDS = 1024
 _FAILED = 503
@@ -31,7 +31,7 @@ _FAILED = 503
 
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
-    """What an agent answers about, where, and to whom. sources: empty: any address."""
+    """The agent's interface, listening addresses, and permitted clients. An empty `sources` permits all."""
 
     interface: str
     addresses: tuple[IPv4Address, ...]
@@ -45,14 +45,14 @@ class AgentSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Status(Report):
-    """The proxy's report of itself, the version that runs, and its packets by verdict since it was attached."""
+class ProxyStatusResponse(Report):
+    """The proxy's status, the running version, and its packets by verdict since it was attached."""
 
     version: str = __version__
     packets: dict[str, int] = field(default_factory=dict)
 
 
-class Connections(BaseModel):
+class ConnectionsResponse(BaseModel):
     """The connections of each bind by state, and the packets of the proxy by verdict since it was attached."""
 
     interface: str
@@ -69,41 +69,44 @@ def _settings_of(request: web.Request) -> AgentSettings:
     return request.app[_settings]
 
 
-Settings = Annotated[AgentSettings, From(_settings_of)]
+CurrentSettings = Annotated[AgentSettings, From(_settings_of)]
 
 
 @router.get("/status")
-async def status(settings: Settings, costly: InBackground) -> Status:
-    """The proxy's report, and its packets by verdict."""
+async def status(settings: CurrentSettings, costly: InBackground) -> ProxyStatusResponse:
+    """The proxy's status, and its packets by verdict."""
     return await costly(lambda: _status(settings))
 
 
 @router.get("/stats")
-async def stats(settings: Settings, costly: InBackground) -> list[Stats]:
-    """Packets of the proxy's interface by verdict, and those sent on by next hop; empty if nothing is attached."""
+async def stats(settings: CurrentSettings, costly: InBackground) -> list[Stats]:
+    """Packets of the proxy's interface by verdict, and forwarded packets by next hop. Empty if no program is
+    attached."""
     return await costly(lambda: [read_stats(name) for name in attached_interfaces() if name == settings.interface])
 
 
 @router.get("/verdicts")
 async def verdicts() -> list[Text]:
-    """The verdicts of a proxy: what each means, what usually causes it, and what to do."""
+    """The verdicts of a proxy: meaning, usual causes and remedy of each."""
     return explained_verdicts("proxy")
 
 
 @router.get("/connections")
 async def connections(
-    bind: Annotated[list[str], Field(max_length=_MAX_BINDS)], settings: Settings, costly: InBackground
-) -> Connections:
-    """Count the TCP connections of each bind, as `glbctl` writes them: 203.0.113.10:80/tcp. One that two of the
-    binds match is counted under the one that a director would choose."""
+    bind: Annotated[list[str], Field(max_length=_MAX_BINDS)], settings: CurrentSettings, costly: InBackground
+) -> ConnectionsResponse:
+    """Count the TCP connections of each bind. A bind is written as by `glbctl`: 203.0.113.10:80/tcp.
+
+    A connection that several binds match is counted under the bind that a director would choose.
+    """
     binds = [parse_bind(text) for text in bind]
-    if any(wanted.proto is not Proto.TCP for wanted in binds):
+    if any(bind.proto is not Proto.TCP for bind in binds):
         raise ConfigError("only tcp has connections")
     return await costly(lambda: _connections(settings, binds))
 
 
 def create_api(settings: AgentSettings) -> Api:
-    """The API. It takes nothing from the daemon but the settings, and cannot change anything."""
+    """The API. It uses only the settings of the daemon, and changes nothing."""
     return Api(
         title="glb proxy agent",
         description=_DESCRIPTION,
@@ -114,12 +117,14 @@ def create_api(settings: AgentSettings) -> Api:
     )
 
 
-def _status(settings: AgentSettings) -> Status:
+def _status(settings: AgentSettings) -> ProxyStatusResponse:
     report = read_report(report_path(settings.interface))
-    return Status(**asdict(report), packets=read_counters(settings.interface, "proxy"))
+    return ProxyStatusResponse(**asdict(report), packets=read_counters(settings.interface, "proxy"))
 
 
-def _connections(settings: AgentSettings, binds: list[Bind]) -> Connections:
+def _connections(settings: AgentSettings, binds: list[Bind]) -> ConnectionsResponse:
     counts = count_connections(binds, settings.namespaces)
     named = {str(b): {state.name.lower(): number for state, number in counts[b].items()} for b in binds}
-    return Connections(interface=settings.interface, binds=named, packets=read_counters(settings.interface, "proxy"))
+    return ConnectionsResponse(
+        interface=settings.interface, binds=named, packets=read_counters(settings.interface, "proxy")
+    )
