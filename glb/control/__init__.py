@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The control socket: HTTP and JSON between a daemon and those who steer it."""
+"""HTTP and JSON APIs of the daemons: control socket, TCP listeners, and their clients."""

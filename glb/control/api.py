@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An API: its routes as an aiohttp application, and how it refuses: {"detail": text}, whatever it is that refuses."""
+"""An API: its routes as an aiohttp application. Every error is answered as {"detail": text}."""
 
 import asyncio
 import json
@@ -13,16 +13,16 @@ from aiohttp import web
 
 from glb import __version__
 from glb.control.background import Background, BackgroundRunner
+from glb.control.connection_limits import source_of
 from glb.control.openapi import describe
 from glb.control.routes import ApiRoute, From, RawResponse
-from glb.control.seats import source_of
 from glb.errors import BadRequestError, GlbError
 
 log = logging.getLogger(__name__)
 
 _BAD_INPUT = 422
-_PART_BYTES = 1 << 16  # of an answer that is in the socket's buffer, the least that a slow reader can hold
-_BETWEEN_FAULTS = 60.0  # seconds
+_PART_BYTES = 1 << 16  # written at a time: the memory that a slow reader occupies
+_BETWEEN_FAULTS = 60.0  # seconds between two log lines about unexpected errors
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -33,8 +33,8 @@ _background = web.AppKey("background", Background)
 class Api:
     """The routes of one server.
 
-    failed: the status of errors other than bad input. bad_input: the errors that mean bad input (with BadRequestError).
-    state: what the routes' `From` read, by application key.
+    failed: the HTTP status of errors other than bad input. bad_input: error types that mean bad input, besides
+    BadRequestError. state: values that the routes' `From` read, by application key.
     """
 
     title: str
@@ -49,7 +49,7 @@ class Api:
         return describe(self.title, __version__, self.description, self.routes, _BAD_INPUT, self.failed)
 
     def application(self, body_bytes: int) -> web.Application:
-        """A new application; body_bytes: the largest body that a request may have."""
+        """A new application; body_bytes: the largest request body."""
         app = web.Application(middlewares=[_Refuse(self).answer], client_max_size=body_bytes)
         app[_background] = Background()
         app.on_cleanup.append(_stop)
@@ -67,7 +67,7 @@ def _costly(request: web.Request) -> BackgroundRunner:
 
 
 InBackground = Annotated[BackgroundRunner, From(_costly)]
-"""For a handler's parameter: has work done that costs time."""
+"""For a parameter of a handler: runs slow work in the background."""
 
 
 async def _stop(app: web.Application) -> None:
@@ -80,14 +80,14 @@ def _handler(route: ApiRoute) -> Handler:
         if isinstance(answer, RawResponse):
             return await _send(request, 200, answer.content, answer.content_type)
         assert route.answer is not None
-        content = await asyncio.to_thread(route.answer.dump_json, answer)  # of 10,000 backends it takes a while
+        content = await asyncio.to_thread(route.answer.dump_json, answer)  # takes long for 10,000 backends
         return await _send(request, 200, content, route.media_type)
 
     return handle
 
 
 class _Refuse:
-    """Answers errors. One that is not expected is logged, but not as often as somebody may cause it."""
+    """Turns errors into answers. Unexpected errors are logged, at most one a minute: a client could cause many."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -115,7 +115,7 @@ class _Refuse:
 
 
 async def _send(request: web.Request, status: int, content: bytes, content_type: str) -> web.StreamResponse:
-    """In parts, so that a slow reader of a large answer does not keep a copy of it in this process."""
+    """Write the answer in parts, so that a slow reader does not keep a second copy of a large answer in memory."""
     response = web.StreamResponse(status=status, headers={"Content-Type": content_type, "Server": "glb"})
     response.content_length = len(content)
     await response.prepare(request)

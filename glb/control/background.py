@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Answers that cost processor time: one at a time, in turn between those who request them, and with rests.
+"""Slow work for answers: one piece at a time, fair between clients, with rests.
 
-A daemon's health checks run in the same process. Requests that read all maps, or list all sockets of a host, must not
-take more than a share of it, however many are sent.
+A daemon's health checks run in the same process. Requests that read all maps or list all sockets of a host take at most
+half of one CPU, regardless of their number.
 """
 
 import asyncio
@@ -12,20 +12,20 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 from weakref import WeakValueDictionary
 
-_REST = 1.0  # seconds of rest for each second of work: half of one CPU at most
+_REST = 1.0  # seconds of rest for each second of work
 _LONGEST_REST = 2.0
 
 R = TypeVar("R")
 
 
 class BackgroundRunner(Protocol):
-    """Have work done in the background; the awaiter gets its result or error."""
+    """Runs work in the background; awaiting it gives the result or raises the error."""
 
     def __call__(self, work: Callable[[], R], /) -> Awaitable[R]: ...
 
 
 class Background:
-    """One thread, which rests after each piece of work as long as that took, but at most 2 s."""
+    """One thread. After each piece of work it rests for as long as that took, at most 2 s."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "costly")
@@ -33,16 +33,16 @@ class Background:
         self._rested = 0.0
 
     async def run(self, source: Hashable, work: Callable[[], R]) -> R:
-        """The result of work, which waits for earlier work of the same source, and for one piece of each other one.
+        """Return the result of work, which runs after earlier work of its source and one piece of each other source.
 
-        If the awaiter is cancelled before the work has begun, it is not done.
+        If the awaiting task is cancelled before the work has started, the work is skipped.
         """
         turn = self._turns.setdefault(source, asyncio.Lock())
         async with turn:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
 
     def close(self) -> None:
-        """Drop what has not begun."""
+        """Drop work that has not started."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _work(self, work: Callable[[], R]) -> R:

@@ -12,10 +12,10 @@ from glb.errors import ControlError, InputRefusedError
 
 
 class Client:
-    """One daemon's API. Every call raises ControlError if the daemon cannot be reached, or refuses."""
+    """A daemon's API. Every call raises ControlError if the daemon cannot be reached or refuses the request."""
 
     def __init__(self, socket: Path, timeout: float = 30) -> None:
-        """timeout: seconds that an answer may take."""
+        """timeout: seconds to wait for an answer."""
         self._socket = socket
         self._timeout = timeout
 
@@ -33,17 +33,17 @@ class Client:
             data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
             answer = request(socket.AF_UNIX, str(self._socket), "glb", method, path, data, self._timeout)
         except UnicodeEncodeError as error:
-            raise ControlError(f"{error.object!r} is no text that could be sent: it is not UTF-8") from error
+            raise ControlError(f"{error.object!r} cannot be sent: it is not valid UTF-8") from error
         except TimeoutError as error:
-            raise ControlError(f"{self._socket}: the daemon has not answered in time") from error
+            raise ControlError(f"{self._socket}: the daemon did not answer within {self._timeout:g} s") from error
         except PermissionError as error:
             raise ControlError(
-                f"{self._socket}: permission denied; root and the members of the daemon's --group may use it"
+                f"{self._socket}: permission denied; only root and members of the daemon's --group may use it"
             ) from error
         except OSError as error:
-            raise ControlError(f"{self._socket}: no daemon answers there: {error.strerror or error}") from error
+            raise ControlError(f"{self._socket}: no daemon is listening: {error.strerror or error}") from error
         except http.client.HTTPException as error:
-            raise ControlError(f"{self._socket}: what answers there is not glb: {error!r}") from error
+            raise ControlError(f"{self._socket}: the answer is not from glb: {error!r}") from error
         if answer.status >= http.client.BAD_REQUEST:
             kind = InputRefusedError if answer.status == http.client.UNPROCESSABLE_ENTITY else ControlError
             raise kind(_refusal(path, answer))
@@ -51,7 +51,7 @@ class Client:
 
 
 def _refusal(path: str, answer: HttpResponse) -> str:
-    """What the daemon says of its refusal: the API's errors are {"detail": text}."""
+    """The reason in the daemon's answer: errors of the API are {"detail": text}."""
     try:
         detail = json.loads(answer.content)["detail"]
     except (ValueError, KeyError, TypeError):

@@ -14,7 +14,7 @@ _MAX_ANSWER_BYTES = 1 << 28
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """An answer's status, the status' words, and the body."""
+    """status: the HTTP status; reason: its text; content: the body."""
 
     status: int
     reason: str
@@ -26,8 +26,8 @@ def request(
 ) -> HttpResponse:
     """Send one request to the server at an address (as `socket.connect` takes it), and read the answer.
 
-    timeout: seconds for all of it; connect: seconds of these for connecting. Raises OSError (TimeoutError if the time
-    is over) and http.client.HTTPException.
+    timeout: seconds for the whole exchange; connect: the part of it for connecting. Raises OSError (TimeoutError when
+    the time has passed), http.client.HTTPException and AnswerTooLargeError.
     """
     deadline = time.monotonic() + timeout
     with _Timed(family, socket.SOCK_STREAM) as connected:
@@ -47,7 +47,7 @@ def request(
 
 
 class _Timed(socket.socket):
-    """A socket whose reads all end by the same moment: a server that sends a byte now and then does not prolong it."""
+    """A socket with one deadline for all reads: a server that sends single bytes cannot prolong the exchange."""
 
     deadline = 0.0
 

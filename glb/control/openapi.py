@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The OpenAPI 3.1 description of routes. The schemas are pydantic's; the rest is a dozen keys."""
+"""The OpenAPI 3.1 description of routes. pydantic makes the schemas."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
@@ -22,7 +22,7 @@ class ErrorResponse(BaseModel):
 def describe(
     title: str, version: str, description: str, routes: Sequence[ApiRoute], bad_input: int, failed: int
 ) -> dict[str, Any]:
-    """The description of an API. bad_input, failed: the statuses of its two kinds of errors."""
+    """The description of an API. bad_input, failed: the HTTP statuses of its two kinds of errors."""
     wanted = [*_schemas(routes), (("error", ""), "serialization", TypeAdapter(ErrorResponse))]
     schemas, shared = TypeAdapter.json_schemas(wanted, ref_template=_SCHEMAS)
     found = {key: schema for (key, _), schema in schemas.items()}

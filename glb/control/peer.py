@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who is at the other end of the control socket, as the kernel knows it."""
+"""The user at the other end of the control socket, as the kernel reports it."""
 
 import pwd
 import socket
@@ -12,8 +12,8 @@ _CREDENTIALS = struct.Struct("iII")  # struct ucred: pid, uid, gid; unix(7)
 
 
 def peer_of(request: web.Request) -> str | None:
-    """The name of the user who has connected, or the number if there is no name; None over a socket that is not a
-    UNIX one, or is closed."""
+    """The name of the connected user, or the uid if it has no name; None for a closed socket or one that is not a UNIX
+    socket."""
     connection = request.get_extra_info("socket")
     uid = None if connection is None else uid_of(connection)
     if uid is None:
@@ -25,7 +25,7 @@ def peer_of(request: web.Request) -> str | None:
 
 
 def uid_of(connection: Any) -> int | None:
-    """The user at the other end of a connected socket; None if it is not a UNIX one."""
+    """The uid at the other end of a connected socket; None if it is not a UNIX socket."""
     if connection.family != socket.AF_UNIX:
         return None
     data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Routes of an API: typed functions, which say by their signature what a request must hold and what the answer is."""
+"""Routes of an API: typed functions whose signature defines the inputs of a request and the type of its answer."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,13 +17,13 @@ F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
 
 @dataclass(frozen=True, slots=True)
 class From:
-    """Marks a parameter, by `Annotated[T, From(read)]`, that is not sent by the client but comes from `read`."""
+    """Marks a parameter, as `Annotated[T, From(read)]`, whose value comes from `read` instead of the client."""
 
     read: Callable[[web.Request], Any]
 
 
 class InputPlace(Enum):
-    """Where in a request an input is found."""
+    """The part of a request that holds an input."""
 
     PATH = "path"
     QUERY = "query"
@@ -32,7 +32,7 @@ class InputPlace(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ApiInput:
-    """One parameter of a handler that the client sends. `default` is `inspect.Parameter.empty` if it is required."""
+    """A parameter of a handler that the client sends. `default` is `inspect.Parameter.empty` if it is required."""
 
     name: str
     place: InputPlace
@@ -47,7 +47,7 @@ class ApiInput:
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """An answer that is not JSON, or that is JSON already."""
+    """An answer that is not JSON, or already serialized."""
 
     content: bytes
     content_type: str
@@ -57,7 +57,7 @@ class RawResponse:
 class ApiRoute:
     """A method and a path template ("/v1/tables/{table}") with the handler that answers.
 
-    given: parameters that do not come from the client. answer: the type of the answer; None if the handler returns
+    given: parameters that the server supplies. answer: the type of the answer; None if the handler returns
     `RawResponse`. media_type: the Content-Type of the answer.
     """
 
@@ -71,7 +71,7 @@ class ApiRoute:
     media_type: str = "application/json"
 
     async def call(self, request: web.Request) -> Any:
-        """The handler's answer. Raises BadRequestError that names each bad input, and what the handler raises."""
+        """The handler's answer. Raises BadRequestError, which names each bad input, and the handler's own errors."""
         arguments = {name: given.read(request) for name, given in self.given.items()}
         problems: list[str] = []
         for wanted in self.inputs:
@@ -95,7 +95,7 @@ class ApiRouter:
         self._prefix = prefix
 
     def get(self, path: str, media_type: str = "application/json", answer: Any = None) -> Callable[[F], F]:
-        """answer: the type that a handler's `RawResponse` holds as JSON, for the description; see `_answer`."""
+        """answer: the type of the JSON in a handler's `RawResponse`, for the description."""
         return self._add("get", path, media_type, answer)
 
     def post(self, path: str) -> Callable[[F], F]:
@@ -174,6 +174,6 @@ async def _read(request: web.Request, wanted: ApiInput) -> Any:
 
 
 def _described(wanted: ApiInput, place: Sequence[int | str], message: str) -> str:
-    """Such as "reason: String should have at most 200 characters"."""
+    """For example "reason: String should have at most 200 characters"."""
     names = [*([] if wanted.place is InputPlace.BODY else [wanted.name]), *map(str, place)]
     return f"{'.'.join(names)}: {message}" if names else message

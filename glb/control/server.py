@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Serving an API on listening sockets, within limits; and the UNIX socket of a daemon, for root and one group."""
+"""Serve an API on listening sockets, within limits; and the control socket, a UNIX socket for root and one group."""
 
 import asyncio
 import grp
@@ -16,39 +16,46 @@ from aiohttp.web_protocol import RequestHandler
 
 from glb.config.model import Network
 from glb.control.api import Api
+from glb.control.connection_limits import (
+    ConnectionLimits,
+    NoRoomError,
+    Phase,
+    ServedConnection,
+    connection_to_close,
+    source_of,
+)
 from glb.control.peer import uid_of
-from glb.control.seats import Limits, NoRoomError, Phase, Seat, source_of, to_close
 from glb.errors import ControlError
 
 log = logging.getLogger(__name__)
 
-CONTROL = Limits(per_source=48, line_bytes=1 << 14, body_bytes=32 << 20, interrupts_work=False)
-"""Of the control socket. A body holds a table file as a JSON string. To parse 32 MiB of it takes some 0.1 s, in which
-no health check goes on."""
+CONTROL = ConnectionLimits(per_source=48, line_bytes=1 << 14, body_bytes=32 << 20, interrupts_work=False)
+"""Limits of the control socket. A body holds a table file as a JSON string. Parsing 32 MiB takes about 0.1 s, during
+which health checks wait."""
 
 _BACKLOG = 64
-_GRACE_SECONDS = 2.0  # that open requests get at the end
-_LOOK_SECONDS = 1.0
-_PAUSE_SECONDS = 0.5  # between two tries where the system has no descriptor or memory left
+_GRACE_SECONDS = 2.0  # for open requests when the server stops
+_OVERDUE_CHECK_SECONDS = 1.0
+_PAUSE_SECONDS = 0.5  # between two attempts while the system has no descriptor or memory left
 _BETWEEN_FAULTS = 60.0  # seconds between two log lines about it
 _MAX_FIELDS = 32
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 _silent = logging.getLogger(f"{__name__}.http")
-"""What aiohttp has to say of each malformed request: whoever can connect could fill the log with it."""
+"""aiohttp logs each malformed request. It is disabled: any client could fill the log."""
 _silent.disabled = True
 
 
 class ControlSocket:
-    """A listening UNIX socket, in the place of one that an earlier daemon left.
+    """A listening UNIX socket. It replaces the file that an earlier daemon left.
 
-    Requests wait in it until `serve` answers them.
+    Requests wait in its queue until `serve` answers them.
     """
 
     def __init__(self, path: Path, group: str | None) -> None:
-        """group: the name of the one whose members may connect, beside root.
+        """group: the name of a group whose members may connect, besides root.
 
-        Raises ControlError if there is no such group, or the socket cannot be made.
+        Raises ControlError if the group does not exist or the socket cannot be created.
         """
         self.path = path
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -75,11 +82,11 @@ class ControlSocket:
         except KeyError:
             raise ControlError(f"{self.path}: there is no group {group}") from None
         except OSError as error:
-            raise ControlError(f"{self.path}: the control socket cannot be made: {error.strerror or error}") from error
+            raise ControlError(f"{self.path}: cannot create the control socket: {error.strerror or error}") from error
 
 
 async def serve(api: Api, listener: ControlSocket, stop: asyncio.Event) -> None:
-    """Answer requests until stop is set; the socket is gone afterwards."""
+    """Answer requests until stop is set, then remove the socket."""
     try:
         await serve_on(api, [listener.socket], stop, CONTROL)
     finally:
@@ -90,12 +97,12 @@ async def serve_on(
     api: Api,
     listeners: Sequence[socket.socket],
     stop: asyncio.Event,
-    limits: Limits,
+    limits: ConnectionLimits,
     sources: Sequence[Network] = (),
 ) -> None:
-    """The same on sockets of any family, which are closed afterwards. The limits hold for all of them together.
+    """Answer requests on sockets of any family until stop is set, then close them. The limits apply to their sum.
 
-    sources: the networks that may connect; empty: any. Connections of others are reset before a byte is read.
+    sources: the networks that may connect; empty: any. Connections from other addresses are reset before any read.
     """
     app = api.application(limits.body_bytes)
     served = _Connections(limits, sources)
@@ -115,7 +122,7 @@ async def serve_on(
     await runner.setup()
     assert runner.server is not None
     tasks = [asyncio.create_task(served.accept(listener, runner.server)) for listener in listeners]
-    tasks.append(asyncio.create_task(served.look(runner.server)))
+    tasks.append(asyncio.create_task(served.close_overdue(runner.server)))
     try:
         await stop.wait()
     finally:
@@ -128,15 +135,15 @@ async def serve_on(
 
 
 class _Connections:
-    """The connections of one server, each with one request. The server is aiohttp's factory of protocols."""
+    """The connections of one server, each with one request. `server` is aiohttp's protocol factory."""
 
-    def __init__(self, limits: Limits, sources: Sequence[Network]) -> None:
+    def __init__(self, limits: ConnectionLimits, sources: Sequence[Network]) -> None:
         self._limits = limits
         self._sources = sources
-        self._seats: dict[RequestHandler, tuple[Seat, asyncio.BaseTransport]] = {}
+        self._served: dict[RequestHandler, tuple[ServedConnection, asyncio.BaseTransport]] = {}
 
     async def accept(self, listener: socket.socket, server: web.Server) -> None:
-        """Take connections for good. Where the system refuses one, it is tried again after a pause."""
+        """Accept connections until cancelled. If the system refuses one, accept again after a pause."""
         loop = asyncio.get_running_loop()
         listener.setblocking(False)
         silent_until = 0.0
@@ -146,40 +153,40 @@ class _Connections:
                 await self._admit(connection, address, server)
             except ConnectionError:  # gone before it was accepted
                 pass
-            except Exception as error:  # mostly OSError: the work of the daemon does not depend on this server
+            except Exception as error:  # mostly OSError; the daemon must survive it
                 if loop.time() >= silent_until:
                     silent_until = loop.time() + _BETWEEN_FAULTS
-                    log.error("no connections are accepted on %s: %s", listener.getsockname(), error)
+                    log.error("cannot accept connections on %s: %s", listener.getsockname(), error)
                 await asyncio.sleep(_PAUSE_SECONDS)
-            await asyncio.sleep(0)  # a flood of connections must leave the loop to others
+            await asyncio.sleep(0)  # let other tasks run during a flood of connections
 
-    async def look(self, server: web.Server) -> None:
-        """End the connections that take too long, for good."""
+    async def close_overdue(self, server: web.Server) -> None:
+        """Close connections that exceed their time, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            self._forget_the_closed(server)
-            for seat, transport in self._seats.values():
-                if seat.is_overdue(self._limits, loop.time()):
+            await asyncio.sleep(_OVERDUE_CHECK_SECONDS)
+            self._forget_closed(server)
+            for held, transport in self._served.values():
+                if held.is_overdue(self._limits, loop.time()):
                     _abort(transport)
 
     @web.middleware
     async def note_request(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Note that the request has arrived, which is read as a whole first."""
+        """Read the whole request and record that it has arrived."""
         if request.method in ("POST", "PUT"):
             await request.read()
         self._enter(request, Phase.WORK)
         return await handler(request)
 
     async def note_answer(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Note that the answer is sent, which ends the connection."""
+        """Record that the answer is being sent; the connection closes after it."""
         response.force_close()
         self._enter(request, Phase.ANSWER)
 
     def _enter(self, request: web.Request, phase: Phase) -> None:
-        found = self._seats.get(request.protocol)
+        found = self._served.get(request.protocol)
         if found is not None:
             found[0].enter(phase, asyncio.get_running_loop().time())
 
@@ -190,21 +197,21 @@ class _Connections:
         if source is None:
             _reset(connection)
             return
-        self._forget_the_closed(server)
+        self._forget_closed(server)
         try:
-            last = to_close([seat for seat, _ in self._seats.values()], source, self._limits)
+            last = connection_to_close([held for held, _ in self._served.values()], source, self._limits)
         except NoRoomError:
             _reset(connection)
             return
-        for handler, (seat, transport) in [*self._seats.items()]:
-            if seat is last:
-                del self._seats[handler]
+        for handler, (held, transport) in [*self._served.items()]:
+            if held is last:
+                del self._served[handler]
                 _abort(transport)
         transport, handler = await loop.connect_accepted_socket(server, connection)
-        self._seats[handler] = (Seat(source, loop.time()), transport)
+        self._served[handler] = (ServedConnection(source, loop.time()), transport)
 
     def _source(self, connection: socket.socket, address: object) -> Hashable | None:
-        """Whom a connection counts for; None if it is refused."""
+        """The source that a connection counts for; None if it is refused."""
         if connection.family == socket.AF_UNIX:
             return uid_of(connection)
         assert isinstance(address, tuple)
@@ -213,14 +220,14 @@ class _Connections:
             return None
         return source_of(address[0])
 
-    def _forget_the_closed(self, server: web.Server) -> None:
+    def _forget_closed(self, server: web.Server) -> None:
         alive = set(server.connections)
-        for handler in self._seats.keys() - alive:
-            del self._seats[handler]
+        for handler in self._served.keys() - alive:
+            del self._served[handler]
 
 
 def _reset(connection: socket.socket) -> None:
-    """Close without a trace: no TIME-WAIT stays here."""
+    """Close with a reset, so that no socket stays in TIME_WAIT."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
     connection.close()
 

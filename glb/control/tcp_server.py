@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A server by TCP that is a guest in a daemon: whatever happens to it is told, and packets go on."""
+"""An HTTP server on TCP inside a daemon. Its failures are logged and reported; packets are forwarded regardless."""
 
 import asyncio
 import contextlib
@@ -11,22 +11,22 @@ from typing import Generic, TypeVar
 
 from glb.config.model import Listen, Network
 from glb.control.api import Api
-from glb.control.seats import Limits
+from glb.control.connection_limits import ConnectionLimits
 from glb.control.server import serve_on
 from glb.errors import ControlError
 from glb.waiting import unless, wait_for_any
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 1.0
+_REFRESH_SECONDS = 1.0
 _BACKLOG = 64
-_BUFFER_BYTES = 1 << 16  # that the kernel keeps for a connection each way; it doubles them, socket(7)
+_BUFFER_BYTES = 1 << 16  # for each direction of a connection; the kernel doubles it, socket(7)
 
 S = TypeVar("S")
 
 
 class TcpServer(Generic[S]):
-    """Serves what is wanted, as it is at each look, each second. Nothing is fine, too: it may be switched off."""
+    """Serves according to settings that are read once a second. The settings may be None: the server is off."""
 
     def __init__(
         self,
@@ -34,10 +34,10 @@ class TcpServer(Generic[S]):
         create_api: Callable[[S], Api],
         places_of: Callable[[S], Sequence[Listen]],
         sources_of: Callable[[S], Sequence[Network]],
-        limits: Limits,
+        limits: ConnectionLimits,
     ) -> None:
-        """name: as the log's lines begin. The functions give, of what is wanted: what answers, where, and to which
-        networks (none: to any)."""
+        """name: the beginning of log lines. The functions map the settings to the API, the addresses to listen on, and
+        the networks that may connect (none: any)."""
         self._name = name
         self._create_api = create_api
         self._places_of = places_of
@@ -54,18 +54,19 @@ class TcpServer(Generic[S]):
         note: Callable[[tuple[str, ...], str | None], Awaitable[None]],
         stop: asyncio.Event,
     ) -> None:
-        """Answer until stop is set. Anything that goes wrong is logged once, noted, and tried again.
+        """Serve until stop is set. A failure is logged once, reported, and followed by another attempt.
 
-        note: told at each look where the server answers, as "address:port", and why it does not, where it is to.
+        wanted: gives the current settings. note: receives, once a second, the addresses that the server listens on, as
+        "address:port", and the reason if it should listen but does not.
         """
         try:
             while not stop.is_set():
-                await unless(stop, self._look(wanted, note))
-                await wait_for_any(stop, seconds=_LOOK_SECONDS)
+                await unless(stop, self._refresh(wanted, note))
+                await wait_for_any(stop, seconds=_REFRESH_SECONDS)
         finally:
             await self._stop()
 
-    async def _look(
+    async def _refresh(
         self,
         wanted: Callable[[], Awaitable[S | None]],
         note: Callable[[tuple[str, ...], str | None], Awaitable[None]],
@@ -73,10 +74,10 @@ class TcpServer(Generic[S]):
         trouble = None
         try:
             await self._follow(await wanted())
-        except Exception as error:  # whatever it is: the guest must not bring down its host
+        except Exception as error:  # any error: the server must not stop the daemon
             trouble = str(error)
         if trouble is not None and trouble != self._trouble:
-            log.error("%s does not answer; packets go on as before: %s", self._name, trouble)
+            log.error("%s is not available; packets are forwarded as before: %s", self._name, trouble)
         self._trouble = trouble
         await note(() if self._wanted is None or trouble else self._places(self._wanted), trouble)
 
@@ -88,7 +89,7 @@ class TcpServer(Generic[S]):
             listeners = _listeners(self._places_of(wanted))
             serving = serve_on(self._create_api(wanted), listeners, self._end, self._limits, self._sources_of(wanted))
             self._server = asyncio.create_task(serving)
-            log.info("%s answers on %s", self._name, ", ".join(self._places(wanted)))
+            log.info("%s is listening on %s", self._name, ", ".join(self._places(wanted)))
         self._wanted = wanted
 
     def _places(self, wanted: S) -> tuple[str, ...]:
@@ -99,12 +100,12 @@ class TcpServer(Generic[S]):
         if self._server is not None:
             (ended,) = await asyncio.gather(self._server, return_exceptions=True)
             if isinstance(ended, Exception):
-                log.error("%s has failed; packets go on as before: %s", self._name, ended)
+                log.error("%s has failed; packets are forwarded as before: %s", self._name, ended)
         self._wanted, self._server, self._end = None, None, asyncio.Event()
 
 
 def _listeners(places: Sequence[Listen]) -> list[socket.socket]:
-    """One for each place, or none: raises ControlError if one of them cannot be had."""
+    """One for each address. Raises ControlError if one cannot be opened; then all are closed."""
     with contextlib.ExitStack() as opened:
         listeners = [opened.enter_context(_listener(place)) for place in places]
         opened.pop_all()
@@ -118,5 +119,5 @@ def _listener(place: Listen) -> socket.socket:
         for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):  # which connections inherit
             listener.setsockopt(socket.SOL_SOCKET, buffer, _BUFFER_BYTES)
         return listener
-    except OSError as error:  # whose own text has the place once more, as a tuple
+    except OSError as error:  # its own text repeats the address as a tuple
         raise ControlError(f"{place}: {os.strerror(error.errno) if error.errno else error}") from error

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What the two daemons share."""
+"""Shared by the two daemons: lanes, log, readiness, signals, status files."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How many files and sockets a daemon may have open: raised at its start, and compared with what its checks need."""
+"""The limit of open files and sockets of a daemon: raised at its start and compared with the needs of its checks."""
 
 import asyncio
 import logging
@@ -11,19 +11,19 @@ from glb.waiting import wait_for_any
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 10.0
-_FOR_LISTENERS = 192  # connections that the control socket, the agent and the metrics accept together
+_REFRESH_SECONDS = 10.0
+_FOR_LISTENERS = 192  # connections of control socket, agent and metrics together
 _SPARE = 64  # for reloads, the watch on the network, and captures
 
 
 def raise_limit() -> None:
-    """Raise RLIMIT_NOFILE to the hard limit, which any process may."""
+    """Raise the soft limit RLIMIT_NOFILE to the hard limit, which needs no privilege."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def shortage(limit: int, opened: int, checks: int) -> str | None:
-    """Why descriptors may run out; None if they do not. Each check may have a socket at the same time."""
+    """The reason why descriptors may run out, or None. Each check may hold one socket at any time."""
     needed = opened + checks + _FOR_LISTENERS + _SPARE
     if limit >= needed:
         return None
@@ -31,9 +31,9 @@ def shortage(limit: int, opened: int, checks: int) -> str | None:
 
 
 async def watch_descriptors(checks: Callable[[], int], stop: asyncio.Event) -> None:
-    """Log when descriptors may run out, once for each number of checks, until stop is set.
+    """Log that descriptors may run out, once for each number of checks, until stop is set.
 
-    checks: their number as it is now.
+    checks: returns the current number of checks.
     """
     judged = -1
     while not stop.is_set():
@@ -42,7 +42,7 @@ async def watch_descriptors(checks: Callable[[], int], stop: asyncio.Event) -> N
             judged = number
             if why := shortage(resource.getrlimit(resource.RLIMIT_NOFILE)[0], _opened(), number):
                 log.warning("descriptors may run out: %s", why)
-        await wait_for_any(stop, seconds=_LOOK_SECONDS)
+        await wait_for_any(stop, seconds=_REFRESH_SECONDS)
 
 
 def _opened() -> int:

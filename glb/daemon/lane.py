@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Lanes: threads that each do one kind of a daemon's work, one action after the other.
+"""Lanes: threads of a daemon that each do one kind of work, one action after another.
 
-A daemon has several, so that an action which takes long, or hangs in a system call, delays only those of its own lane.
-The threads are daemon threads in Python's sense: one that hangs does not keep the process from exiting.
+A daemon has several, so that an action which takes long or hangs in a system call delays only its own lane. They are
+daemon threads in Python's sense: a thread that hangs does not keep the process from exiting.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class RunningAction:
-    """The action that runs in a lane: what it is called, and its start by time.monotonic()."""
+    """The action that runs in a lane. what: its name; since: its start by time.monotonic()."""
 
     what: str
     since: float
@@ -40,7 +40,7 @@ class _Job:
 
 
 class Lane:
-    """One thread and its queue. Its methods may be called from every thread."""
+    """A thread and its queue. All methods are thread-safe."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -53,11 +53,11 @@ class Lane:
 
     @property
     def running(self) -> RunningAction | None:
-        """The action that runs now, if any."""
+        """The current action, if any."""
         return self._running
 
     def submit(self, what: str, work: Callable[[], R]) -> "Future[R]":
-        """Queue an action; the future has its result or error. what: a noun phrase for messages."""
+        """Queue an action; the future gets its result or error. what: a noun phrase for messages."""
         future: Future[R] = Future()
         if self._closed:
             future.set_exception(LaneClosedError(f"{what}: the daemon is stopping"))
@@ -70,15 +70,15 @@ class Lane:
         return await asyncio.wrap_future(self.submit(what, work))
 
     def call(self, what: str, work: Callable[[], R], seconds: float | None = None) -> R:
-        """The same from another lane. Raises TimeoutError if it has not ended after `seconds`."""
+        """Queue an action and wait for its result, in a thread. Raises TimeoutError after `seconds`."""
         return self.submit(what, work).result(seconds)
 
     def post(self, what: str, work: Callable[[], object]) -> None:
-        """Queue an action whose result nobody waits for. An error is logged."""
+        """Queue an action without waiting for its result. An error is logged."""
         self.submit(what, work).add_done_callback(partial(_log_error, what))
 
     def post_once(self, what: str, work: Callable[[], object], key: Hashable = None) -> None:
-        """The same, unless an equal one still waits for its turn. key: what makes it equal; by default, `work`."""
+        """As `post`, unless an action with the same key is still queued. key: by default, `work`."""
         key = work if key is None else key
         if key in self._pending:
             return
@@ -91,7 +91,7 @@ class Lane:
         self.post(what, act)
 
     def flush(self, seconds: float) -> bool:
-        """Wait until everything queued so far is done; false if that takes longer than `seconds`."""
+        """Wait until all queued actions are done. Returns False if that takes longer than `seconds`."""
         try:
             self.call("flush", lambda: None, seconds)
         except (TimeoutError, LaneClosedError):
@@ -99,9 +99,9 @@ class Lane:
         return True
 
     def close(self, seconds: float) -> bool:
-        """Take no more actions, drop those that have not begun, and wait for the one that runs.
+        """Accept no more actions, drop the queued ones, and wait for the current one.
 
-        False if it still runs after `seconds`.
+        Returns False if it still runs after `seconds`.
         """
         self._closed = True
         self._jobs.put(None)
@@ -119,18 +119,18 @@ class Lane:
 
 
 class Worker(Generic[S]):
-    """A service and the one lane in which it is used."""
+    """A service and the only lane in which it is used."""
 
     def __init__(self, lane: Lane, service: S) -> None:
         self.lane = lane
         self.service = service
 
-    async def run(self, what: str, question: Callable[[S], R]) -> R:
-        """Have the service do something, after all that was queued before. Returns its result, or raises its error."""
-        return await self.lane.run(what, partial(question, self.service))
+    async def run(self, what: str, action: Callable[[S], R]) -> R:
+        """Queue an action on the service; return its result or raise its error."""
+        return await self.lane.run(what, partial(action, self.service))
 
     def post_once(self, what: str, action: Callable[[S], object]) -> None:
-        """Have it done; not twice if the same action still waits for its turn."""
+        """Queue an action on the service, unless the same action is still queued."""
         self.lane.post_once(what, partial(action, self.service), key=(action, id(self.service)))
 
 
@@ -144,7 +144,7 @@ def _settle(job: _Job) -> None:
 
 
 def _log_error(what: str, future: "Future[Any]") -> None:
-    """A fault of glb itself is logged with its traceback; the daemon goes on with what it can do."""
+    """Log the error of an action. An internal error is logged with its traceback; the daemon continues."""
     error = None if future.cancelled() else future.exception()
     if isinstance(error, LaneClosedError) or error is None:
         return

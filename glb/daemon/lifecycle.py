@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Signals, readiness and log lines, the same for both daemons."""
+"""The life of a daemon: start, readiness, signals, reload, stop. The same for both daemons."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def notify_ready(status: str) -> None:
-    """Tell the service manager, if one listens ($NOTIFY_SOCKET, sd_notify(3))."""
+    """Report readiness to the service manager, if $NOTIFY_SOCKET is set (sd_notify(3))."""
     sdnotify.SystemdNotifier().notify(f"READY=1\nSTATUS={status}")
 
 
@@ -44,24 +44,24 @@ def on_signal(action: Callable[[], None], *numbers: signal.Signals) -> None:
 
 
 class Service(Protocol):
-    """What a daemon runs."""
+    """The part of a daemon that a role provides."""
 
     def reload(self) -> object:
-        """Take over the files as they are now. Runs in the lane `loads`."""
+        """Load the files. Runs in the lane `loads`."""
 
     def detach(self) -> None:
-        """Take the program off the interfaces and remove every trace. Runs in the lane `traffic`."""
+        """Detach the program from the interfaces and remove pins and files. Runs in the lane `traffic`."""
 
     def leave(self) -> None:
-        """Let the datapath go on without this process. Runs in the lane `traffic`."""
+        """Leave the datapath attached when this process exits. Runs in the lane `traffic`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
     """A daemon's lanes.
 
-    traffic: owns the datapath, and follows health and the network; each action in it is short. loads: reads files,
-    builds tables, compiles, keeps the history; may take long, or hang with a file system. reports: writes status files.
+    traffic: owns the datapath and applies health and changes of the network; its actions are short. loads: reads files,
+    builds tables, compiles, writes the history; may take long or hang with a file system. reports: writes status files.
     """
 
     traffic: Lane
@@ -76,7 +76,7 @@ class Lanes:
 S = TypeVar("S", bound=Service)
 
 _STOP_SECONDS = 5.0
-"""That a load which is still running gets at the end before the daemon stops without it."""
+"""How long a stop waits for a load that is still running."""
 
 
 async def run_service(
@@ -87,16 +87,16 @@ async def run_service(
     start: Callable[[Lanes], S],
     duties: Sequence[Callable[[S, Lanes, asyncio.Event], Coroutine[None, None, None]]],
 ) -> None:
-    """A daemon's life: start, do its duties and reload at SIGHUP, until SIGTERM or SIGINT.
+    """Run a daemon: start, run its duties and reload on SIGHUP, until SIGTERM or SIGINT.
 
-    With keep, the datapath stays attached afterwards. It also stays should this process fail: traffic must not suffer
-    for it. A stop does not wait for a load that hangs. Raises what `start` raises.
+    With keep, the datapath stays attached afterwards. It also stays attached if this process fails. A stop does not
+    wait for a load that hangs. Raises what `start` raises.
     """
     raise_limit()
     stop = stop_event()
     lanes = Lanes.start()
     hangup = asyncio.Event()
-    on_signal(hangup.set, signal.SIGHUP)  # without a handler, it would end the process
+    on_signal(hangup.set, signal.SIGHUP)  # the default action would end the process
     service = await _started(lanes, start, stop)
     names = ", ".join(interfaces)
     lanes.reports.flush(_FLUSH_SECONDS)
@@ -117,7 +117,7 @@ async def run_service(
 
 
 def describe_start(role: str, interfaces: Sequence[str], files: Sequence[Path]) -> str:
-    """The line of a log by which a start has succeeded: what runs, and by which files."""
+    """The log line of a successful start: role, interfaces, version, pid, files."""
     by = f", files {', '.join(str(file.absolute()) for file in files)}" if files else ", no files"
     return f"{', '.join(interfaces)}: {role} ready: glb {__version__}, pid {os.getpid()}{by}"
 
@@ -126,7 +126,7 @@ _FLUSH_SECONDS = 1.0
 
 
 async def _started(lanes: Lanes, start: Callable[[Lanes], S], stop: asyncio.Event) -> S:
-    """The service. If the daemon is to stop before it has started, a start that hangs is given up."""
+    """Start the service and return it. If a stop is requested first, a start that hangs is abandoned."""
     starting = asyncio.create_task(lanes.loads.run("start", lambda: start(lanes)))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -135,7 +135,7 @@ async def _started(lanes: Lanes, start: Callable[[Lanes], S], stop: asyncio.Even
     stopping.cancel()
     if not starting.done():
         starting.cancel()
-        raise DaemonError("stopped before the start had ended, which hangs: is a file system unreachable?")
+        raise DaemonError("stopped during a start that hangs: check whether a file system is unreachable")
     return starting.result()
 
 
@@ -148,9 +148,9 @@ async def _reload_at(hangup: asyncio.Event, service: Service, lanes: Lanes, stop
 
 
 async def _end(lanes: Lanes, last: Callable[[], None]) -> None:
-    """Stop loading, do the last thing to the datapath, and write the last report."""
+    """Stop loading, run the last action on the datapath, and write the last report."""
     if not await asyncio.to_thread(lanes.loads.close, _STOP_SECONDS):
         running = lanes.loads.running
-        log.warning("%s is still running and is given up", running.what if running else "a load")
+        log.warning("%s is still running and is abandoned", running.what if running else "a load")
     await lanes.traffic.run("stop", last)
     await asyncio.to_thread(lanes.reports.flush, _FLUSH_SECONDS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The daemons' log: one line an event on standard error, which must never delay the daemon."""
+"""The daemons' log: one line for each event on standard error. Writing never blocks the daemon."""
 
 import json
 import logging
@@ -19,8 +19,8 @@ _WRITE_BYTES = 4096  # what a pipe that polls as writable takes at once (PIPE_BU
 class PatientStream:
     """A text stream on a descriptor whose reader may have stopped reading.
 
-    Lines that the descriptor does not take now are kept, the newest _KEPT_LINES of them, and written before the next
-    one; so a log collector that hangs does not hang the daemon.
+    Lines that cannot be written without blocking are kept, the newest _KEPT_LINES of them, and written before the next
+    line. A log collector that hangs does not hang the daemon.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -35,12 +35,12 @@ class PatientStream:
         return len(text)
 
     def flush(self) -> None:
-        """Write as much as the descriptor takes without waiting."""
+        """Write as much as possible without blocking."""
         while self._kept and self._poll.poll(0):
             data = self._kept.popleft()
             try:
                 written = os.write(self._descriptor, data[:_WRITE_BYTES])
-            except OSError:  # nobody reads any more, or the disk is full: the daemon's work does not depend on it
+            except OSError:  # the reader has gone or the disk is full; the daemon continues
                 return
             if written < len(data):
                 self._kept.appendleft(data[written:])
@@ -54,7 +54,7 @@ class LogFormat(StrEnum):
 
 
 class TextFormatter(logging.Formatter):
-    """Time, level and message in one line, whatever text from elsewhere the message has; a traceback follows it."""
+    """Time, level and message in one line, with control characters escaped; a traceback follows on further lines."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = f"{_time(record)} {record.levelname} {printable_line(record.getMessage())}"
@@ -63,7 +63,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and traceback if there is one; ASCII."""
+    """One JSON object for each line, in ASCII: time, level, logger, message, and traceback if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         facts = {
@@ -77,7 +77,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up_logging(log_format: LogFormat = LogFormat.TEXT) -> None:
-    """One line an event on standard error. A log collector that hangs does not delay the daemon."""
+    """Log to standard error, in the given format."""
     handler = logging.StreamHandler(PatientStream(sys.stderr.fileno()))
     handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else TextFormatter())
     logging.basicConfig(handlers=[handler], level=logging.INFO)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Telling one process from another that has got its number since."""
+"""Processes by pid and start time, since the kernel reuses pids."""
 
 import os
 import signal
@@ -11,14 +11,14 @@ _FIELDS_BEFORE_STARTTIME = 19  # behind the command's name: proc_pid_stat(5), fi
 
 @dataclass(frozen=True, slots=True)
 class ProcessId:
-    """A process by its number and the time of its start, in clock ticks since boot."""
+    """A process. start: its start time in clock ticks since boot."""
 
     pid: int
     start: int
 
     @classmethod
     def of(cls, pid: int) -> "ProcessId":
-        """The process that has this number now; one that has ended already is never alive."""
+        """The process that has this pid now. If there is none, the result is never alive."""
         return cls(pid, _start_of(pid) or 0)
 
     @classmethod
@@ -29,12 +29,12 @@ class ProcessId:
         return _start_of(self.pid) == self.start
 
     def is_stopped(self) -> bool:
-        """Whether it is alive, but suspended: by SIGSTOP, or in a debugger."""
+        """Whether it is alive but suspended, by SIGSTOP or a debugger."""
         found = _stat_of(self.pid)
         return found is not None and int(found[_FIELDS_BEFORE_STARTTIME]) == self.start and found[0] in "Tt"
 
     def send(self, number: signal.Signals) -> bool:
-        """Send a signal; false if the process is gone."""
+        """Send a signal. Returns False if the process has ended."""
         try:
             handle = os.pidfd_open(self.pid)
         except ProcessLookupError:
@@ -49,7 +49,7 @@ class ProcessId:
 
 
 def _start_of(pid: int) -> int | None:
-    """The start time of a process that runs; None for one that has ended, reaped or not."""
+    """The start time of a running process; None for one that has ended, reaped or not."""
     fields = _stat_of(pid)
     return None if fields is None or fields[0] in "ZX" else int(fields[_FIELDS_BEFORE_STARTTIME])
 

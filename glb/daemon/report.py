@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A daemon's report of itself: what `glbctl ... status` shows beside what it finds in the kernel.
+"""A daemon's status file: `glbctl ... status` shows it together with the state of the kernel.
 
-One JSON file a daemon, `<interface>.status.json` in $GLB_RUN_DIR or /run/glb, written anew at each change.
+One JSON file for each interface, `<interface>.status.json` in $GLB_RUN_DIR or /run/glb, rewritten at each change.
 """
 
 import json
@@ -22,12 +22,12 @@ _SUFFIX = ".status.json"
 
 @dataclass(frozen=True, slots=True)
 class TableSummary:
-    """What a loaded forwarding table holds, in numbers a person checks at a glance."""
+    """A loaded forwarding table in short."""
 
     name: str
     binds: tuple[str, ...]
     backends: dict[str, str]
-    """Address to state, with "unhealthy" behind it where that is so."""
+    """State by address; ", unhealthy" follows the state of an unhealthy backend."""
     depth: int
 
     @property
@@ -38,7 +38,7 @@ class TableSummary:
 
 @dataclass(frozen=True, slots=True)
 class HeldBackend:
-    """A backend that is kept in rotation although its health checks fail (hold_share), and what they found last."""
+    """A backend that stays in rotation although its health checks fail (hold_share). reason: their last result."""
 
     table: str
     backend: str
@@ -47,7 +47,7 @@ class HeldBackend:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a daemon says of itself."""
+    """The status of a daemon on one interface."""
 
     role: str
     interface: str
@@ -56,61 +56,59 @@ class Report:
     table_file: str | None = None
     config_file: str | None = None
     socket: str | None = None
-    """Where the daemon's API listens."""
+    """The path of the control socket."""
     digest: str | None = None
-    """SHA-256 of the files as they were last loaded, a director's two or the proxy's one: by it a change is seen."""
+    """SHA-256 of the loaded files, the two of a director or the one of a proxy; shows whether they have changed."""
     tables_digest: str | None = None
-    """The digest of the tables that are loaded, the same on all directors that have the same tables."""
+    """The digest of the loaded tables. It is equal on all directors that have the same tables."""
     loaded: str | None = None
     load_seconds: float | None = None
-    """How long the last load took, from reading the files to the switch."""
+    """Duration of the last load, from reading the files to the switch."""
     load_times: Durations = NONE_YET
-    """The same of each load since the daemon's start."""
+    """Durations of all loads since the daemon's start."""
     health_times: Durations = NONE_YET
-    """How long it took to take over each change of health: to build the rows anew, and to switch."""
+    """Durations of all changes of health: to rebuild the rows, and to switch."""
     rejected_digest: str | None = None
-    """The same of files that were refused since; None once good ones are loaded."""
+    """SHA-256 of files that were refused since; None once valid files are loaded."""
     error: str | None = None
     warnings: tuple[str, ...] = ()
-    """What the files that are loaded cannot do as it seems to be meant."""
+    """Warnings about the loaded files."""
     tables: tuple[TableSummary, ...] = ()
     traffic: tuple[tuple[str, str, str, int], ...] = ()
-    """Which entry of the map `traffic` counts for whom: ("bind" or "backend", table, bind or address, entry)."""
+    """Owners of entries in the map `traffic`: ("bind" or "backend", table, bind or address, entry)."""
     unreachable: Mapping[str, str] = field(default_factory=dict)
-    """Backends to which no next hop is known, and why."""
+    """The reason by backend, for backends without a resolved next hop."""
     new_binds: tuple[tuple[str, str], ...] = ()
-    """Binds, as (table, bind), that were added while this daemon ran, and so have been counted from their first packet
-    on."""
+    """Binds, as (table, bind), that were added while this daemon ran, so that their first packet was counted."""
     mtu: int | None = None
-    """Bytes of outer packet that a director sends at most: the interface's MTU, or as configured."""
+    """The largest outer packet that a director sends, in bytes: the interface's MTU, or as configured."""
     path_mtus: Mapping[str, int] = field(default_factory=dict)
-    """The same for backends whose path takes less, by the route's `mtu` or by what a router said."""
+    """The same by backend, for paths with a smaller MTU by the route's `mtu` or a router's ICMP error."""
     held: tuple[HeldBackend, ...] = ()
-    """Backends that are healthy by `hold_share` alone."""
+    """Backends that are up only because of `hold_share`."""
     cut_off: tuple[str, ...] = ()
-    """Tables whose backends all fail their health checks, so that hold_share alone keeps any up."""
+    """Tables whose backends all fail their health checks and are up only because of `hold_share`."""
     vips: tuple[str, ...] = ()
-    """The addresses and networks that the proxy's tunnel leads to."""
+    """The addresses and networks to which the proxy delivers packets from the tunnel."""
     agent: tuple[str, ...] = ()
-    """Where the proxy's agent answers: addresses with their port."""
+    """The addresses and ports on which the proxy's agent listens."""
     agent_trouble: str | None = None
-    """Why it does not, where it is to."""
+    """The reason why it should listen but does not."""
     return_paths: Mapping[str, str] = field(default_factory=dict)
-    """Of a proxy, by family of its VIPs ("ipv4", "ipv6"): what keeps answers from clients; "" if nothing does."""
+    """Of a proxy, by family of its VIPs ("ipv4", "ipv6"): why answers cannot reach clients; "" if they can."""
     metrics: tuple[str, ...] = ()
-    """Where the metrics exporter answers by TCP: addresses with their port."""
+    """The addresses and ports on which the metrics exporter listens."""
     metrics_trouble: str | None = None
-    """Why it does not, where it is to."""
+    """The reason why it should listen but does not."""
     checks_trouble: str | None = None
-    """What this host lacks or forbids, for which health checks cannot be made and are not counted just now."""
+    """Why this host cannot make health checks at the moment; such checks are not counted."""
     busy: str | None = None
-    """What the daemon has been loading for unusually long; it follows health and the network meanwhile."""
+    """A load that takes unusually long; health and network changes are applied meanwhile."""
     trouble: str | None = None
-    """What keeps the datapath from its work just now, such as that the interface is gone."""
+    """Why the datapath cannot be updated at the moment, such as that the interface does not exist."""
 
     def write(self) -> None:
-        """Replace the daemon's report. A reader sees the old one or the new one. Raises OSError; then the old one
-        stays."""
+        """Replace the status file atomically. Raises OSError; then the old file stays."""
         path = report_path(self.interface)
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
@@ -122,7 +120,7 @@ class Report:
             raise OSError(error.errno, error.strerror, str(path)) from error
 
     def unreached(self) -> tuple[str, ...]:
-        """The tables of which this director reaches no backend: all checks fail, or no next hop is known."""
+        """The tables of which this director reaches no backend: all checks fail, or no next hop is resolved."""
         return tuple(
             table.name
             for table in self.tables
@@ -146,12 +144,12 @@ def report_path(interface: str) -> Path:
 
 
 def now() -> str:
-    """The time as reports give it: UTC, ISO 8601, to the millisecond."""
+    """The time in UTC as ISO 8601, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def read_report(path: Path) -> Report:
-    """A daemon that was started before an upgrade does not tell all that there is. Raises ReportError."""
+    """Read a status file. Fields that an older daemon does not write get their defaults. Raises ReportError."""
     try:
         data = json.loads(path.read_text())
         data["process"] = ProcessId(**data["process"])
@@ -172,8 +170,8 @@ def read_report(path: Path) -> Report:
 
 
 def _causes(data: dict[str, str] | list[str]) -> dict[str, str]:
-    """Earlier versions list the addresses alone."""
-    return data if isinstance(data, dict) else dict.fromkeys(data, "no next hop is known")
+    """Earlier versions list the addresses only."""
+    return data if isinstance(data, dict) else dict.fromkeys(data, "no next hop is resolved")
 
 
 def _durations(data: dict[str, Any] | None) -> Durations:
@@ -181,15 +179,15 @@ def _durations(data: dict[str, Any] | None) -> Durations:
 
 
 def all_reports(role: str | None = None) -> list[Report]:
-    """The reports of this host's daemons, those that have ended without removing theirs included."""
+    """The reports of this host's daemons, including daemons that exited without removing their status file."""
     reports = [read_report(path) for path in sorted(run_dir().glob(f"*{_SUFFIX}"))]
     return [report for report in reports if role in (None, report.role)]
 
 
 def reports_here(interface: str | None = None) -> list[Report]:
-    """The reports of the daemons of this network namespace, or of the one of an interface, there or not.
+    """The reports of the daemons in this network namespace, or of the one on an interface, in any namespace.
 
-    A lab's hosts share a folder of reports, each being a namespace of its own.
+    The hosts of a lab are namespaces that share one directory of status files.
     """
     here = {name for _, name in socket.if_nameindex()}
     return [
@@ -200,9 +198,9 @@ def reports_here(interface: str | None = None) -> list[Report]:
 
 
 def lives_elsewhere(report: Report) -> bool:
-    """Whether the daemon runs in another network namespace, one that shares the directory of reports.
+    """Whether the daemon runs in another network namespace that shares the directory of status files.
 
-    False where this user may not know.
+    False if this user may not read the namespace.
     """
     try:
         return report.process.is_alive() and not _is_in_this_namespace(report.process.pid)
@@ -218,5 +216,5 @@ def _lives_here(report: Report) -> bool:
 
 
 def _is_in_this_namespace(pid: int) -> bool:
-    """Raises OSError if the process has ended, or this user may not look at it."""
+    """Raises OSError if the process has ended, or this user may not inspect it."""
     return Path(f"/proc/{pid}/ns/net").samefile("/proc/self/ns/net")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A daemon's report of itself: in memory always, on disk as far as the disk permits."""
+"""Keeps a daemon's report in memory, and its status file up to date as far as the disk permits."""
 
 import logging
 from contextlib import suppress
@@ -15,9 +15,9 @@ _REMOVE_SECONDS = 1.0
 
 
 class Reporter:
-    """A daemon's report and its file, which a lane of its own writes: traffic does not wait for a disk.
+    """A daemon's report and its status file. The lane `reports` writes it, so that traffic never waits for a disk.
 
-    If the file cannot be written, that is logged once and tried again.
+    A failure to write is logged once, and the file is written later.
     """
 
     def __init__(self, report: Report, lane: Lane) -> None:
@@ -26,30 +26,30 @@ class Reporter:
         self._failure: str | None = None
 
     def change(self, **changes: Any) -> None:
-        """Change fields of the report, and have it written."""
+        """Change fields of the report, and write it."""
         self.report = self.report.changed(**changes)
         self._lane.post_once("status file", self._write)
 
     def note(self, **facts: Any) -> None:
-        """The same, if one of them is another than it was."""
+        """Change fields of the report, and write it if one of them differs."""
         if any(getattr(self.report, name) != fact for name, fact in facts.items()):
             self.change(**facts)
 
     def change_trouble(self, trouble: str | None) -> None:
-        """Report what keeps the datapath from following, or that nothing does any more: once, not at each refresh."""
+        """Log and report why the datapath cannot be updated, or that it can again; once, not at each refresh."""
         if trouble is not None and trouble != self.report.trouble:
-            log.error("%s: the datapath stays as it is: %s", self.report.interface, trouble)
+            log.error("%s: the datapath cannot be updated: %s", self.report.interface, trouble)
         if trouble is None and self.report.trouble is not None:
-            log.warning("%s: all is well again after: %s", self.report.interface, self.report.trouble)
+            log.warning("%s: recovered from: %s", self.report.interface, self.report.trouble)
         if trouble != self.report.trouble:
             self.change(trouble=trouble)
 
     def catch_up(self) -> None:
-        """Write what could not be written before, or is gone."""
+        """Write the file if it is missing, or if the last attempt failed."""
         self._lane.post_once("status file", self._write_missing)
 
     def remove(self) -> None:
-        """Remove the file, after all that is to be written."""
+        """Remove the file after all pending writes."""
         with suppress(TimeoutError, LaneClosedError):
             self._lane.call("status file", self.report.remove, _REMOVE_SECONDS)
 
@@ -63,9 +63,9 @@ class Reporter:
         except OSError as error:
             failure = f"{error.filename}: {error.strerror}"
             if failure != self._failure:
-                log.error("%s: the status is not written, traffic goes on: %s", self.report.interface, failure)
+                log.error("%s: cannot write the status file; forwarding continues: %s", self.report.interface, failure)
             self._failure = failure
         else:
             if self._failure is not None:
-                log.warning("%s: the status is written again", self.report.interface)
+                log.warning("%s: the status file is written again", self.report.interface)
             self._failure = None

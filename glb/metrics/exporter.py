@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 from glb.config.model import Metrics
 from glb.control.api import Api, InBackground
 from glb.control.background import BackgroundRunner
+from glb.control.connection_limits import ConnectionLimits
 from glb.control.routes import ApiRouter, RawResponse
-from glb.control.seats import Limits
 from glb.control.tcp_server import TcpServer
 from glb.daemon.lane import Worker
 from glb.metrics.families import families
@@ -23,7 +23,7 @@ from glb.metrics.sample import read_sample
 MEDIA_TYPE = "text/plain"  # as the API's description has it; answers name the format's version as well
 
 _FAILED = 503
-_LIMITS = Limits()
+_LIMITS = ConnectionLimits()
 _FRESH_SECONDS = 1.0  # for which requests share one look at the maps
 
 

@@ -3,13 +3,13 @@
 
 import asyncio
 
-from glb.control.seats import Limits
+from glb.control.connection_limits import ConnectionLimits
 from glb.control.tcp_server import TcpServer
 from glb.daemon.lane import Worker
 from glb.proxy.agent_api import AgentSettings, create_api
 from glb.proxy.proxy import Proxy
 
-_LIMITS = Limits(line_bytes=1 << 17)  # the first line lists all binds of a table
+_LIMITS = ConnectionLimits(line_bytes=1 << 17)  # the first line lists all binds of a table
 
 
 async def serve_agent(traffic: Worker[Proxy], stop: asyncio.Event) -> None:

@@ -148,7 +148,7 @@ def test_an_interface_that_vanishes_is_told_and_served_again_when_it_is_back_wit
     director.wait_until(lambda report: report.trouble is None and report.error is None and not report.unreachable)
     assert f"{HOST}: attached again: the interface has come back" in director.log.read_text()
     assert (
-        director.log.read_text().count(f"ERROR {HOST}: the datapath stays as it is: no interface {HOST} here") == 1
+        director.log.read_text().count(f"ERROR {HOST}: the datapath cannot be updated: no interface {HOST} here") == 1
     ), "not at each look"
     with Stream(lab, PORTS, CLIENTS) as stream:
         stream.wait_for_rounds(1)
@@ -281,7 +281,7 @@ def test_a_full_disk_stops_the_reports_and_not_the_reloads(director: Director, t
         fill(run_dir / "filler")
         with Stream(director.lab, PORTS, CLIENTS) as stream:
             replace(director.table, *TABLE_B)
-            wait_for(lambda: f"{HOST}: the status is not written" in director.log.read_text(), "it is said")
+            wait_for(lambda: f"{HOST}: cannot write the status file" in director.log.read_text(), "it is said")
             wait_for(lambda: "loaded 1 table (b:" in director.log.read_text(), "the other tables are loaded")
             stream.wait_for_rounds(1)
         as_b = choices(director, stream)

@@ -273,5 +273,5 @@ def test_a_daemon_whose_files_hang_stops_all_the_same(director: Director) -> Non
         began = time.monotonic()
         director.stop(signal.SIGTERM)
         assert time.monotonic() - began < 30
-    assert "is still running and is given up" in director.log.read_text()
+    assert "is still running and is abandoned" in director.log.read_text()
     director.start()

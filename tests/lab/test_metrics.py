@@ -265,7 +265,9 @@ def test_a_port_that_another_program_has_is_told_and_taken_once_it_is_free(lab: 
 
     assert answers(lab, host, place)
     assert ("metrics", "warning") not in faults(lab, host)
-    assert lab.log(host).count(f"the metrics exporter does not answer; packets go on as before: {trouble}") == 1
+    assert (
+        lab.log(host).count(f"the metrics exporter is not available; packets are forwarded as before: {trouble}") == 1
+    )
 
 
 def test_prometheus_is_answered_where_the_file_says_now(lab: Lab) -> None:

@@ -17,8 +17,8 @@ import pytest
 from pydantic import BaseModel, Field
 
 from glb.control.api import Api, InBackground
+from glb.control.connection_limits import ConnectionLimits
 from glb.control.routes import ApiRouter, RawResponse
-from glb.control.seats import Limits
 from glb.control.server import serve_on
 
 LARGE = 32 << 20
@@ -87,7 +87,7 @@ Connect = Callable[..., Awaitable[Connection]]
 
 
 def serving(
-    scenario: Callable[[Connect], Awaitable[None]], limits: Limits, sources: tuple[IPv4Network, ...] = ()
+    scenario: Callable[[Connect], Awaitable[None]], limits: ConnectionLimits, sources: tuple[IPv4Network, ...] = ()
 ) -> None:
     """Run a scenario with a server."""
 
@@ -118,7 +118,7 @@ def test_idle_connections_lock_out_nobody() -> None:
         assert await other.ask() == (200, '"small"')
         assert await idle[0].is_closed()
 
-    serving(scenario, Limits(connections=16, per_source=8))
+    serving(scenario, ConnectionLimits(connections=16, per_source=8))
 
 
 def test_many_sources_lock_out_nobody() -> None:
@@ -127,7 +127,7 @@ def test_many_sources_lock_out_nobody() -> None:
             await connect(f"127.0.1.{number}")
         assert await (await connect("127.0.0.2")).ask() == (200, '"small"')
 
-    serving(scenario, Limits(connections=16, per_source=8))
+    serving(scenario, ConnectionLimits(connections=16, per_source=8))
 
 
 @pytest.mark.parametrize("request_", [GET, b"POST /named/1 HTTP/1.1\r\nContent-Length: 100\r\n\r\n{" + b" " * 99])
@@ -142,7 +142,7 @@ def test_a_request_that_trickles_in_has_an_end(request_: bytes) -> None:
                 break
         assert await closed
 
-    serving(scenario, Limits(request_seconds=1))
+    serving(scenario, ConnectionLimits(request_seconds=1))
 
 
 def test_who_does_not_read_the_answer_is_left() -> None:
@@ -154,7 +154,7 @@ def test_who_does_not_read_the_answer_is_left() -> None:
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await slow.reader.readexactly(LARGE)
 
-    serving(scenario, Limits(answer_seconds=0.5))
+    serving(scenario, ConnectionLimits(answer_seconds=0.5))
 
 
 def test_a_foreign_source_is_refused_before_it_has_sent_anything() -> None:
@@ -162,7 +162,7 @@ def test_a_foreign_source_is_refused_before_it_has_sent_anything() -> None:
         assert await (await connect("127.0.0.9")).is_closed()
         assert await (await connect("127.0.0.2")).ask() == (200, '"small"')
 
-    serving(scenario, Limits(), (IPv4Network("127.0.0.0/30"),))
+    serving(scenario, ConnectionLimits(), (IPv4Network("127.0.0.0/30"),))
 
 
 def test_a_connection_ends_with_its_answer() -> None:
@@ -170,7 +170,7 @@ def test_a_connection_ends_with_its_answer() -> None:
         status, body = await (await connect()).ask(GET * 3)
         assert (status, body) == (200, '"small"')
 
-    serving(scenario, Limits())
+    serving(scenario, ConnectionLimits())
 
 
 def test_without_descriptors_the_server_waits_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -201,7 +201,7 @@ def test_without_descriptors_the_server_waits_and_says_so_once(caplog: pytest.Lo
             assert (await asyncio.get_running_loop().sock_recv(client, 100)).startswith(b"HTTP/1.1 200")
 
     with caplog.at_level(logging.INFO):
-        serving(scenario, Limits())
+        serving(scenario, ConnectionLimits())
 
     assert [record.getMessage().partition(": ")[2] for record in caplog.records] == ["[Errno 24] Too many open files"]
 
@@ -221,7 +221,7 @@ def test_malformed_requests_leave_nothing_in_the_log(request_: bytes, caplog: py
         assert status == 400
 
     with caplog.at_level(logging.DEBUG):
-        serving(scenario, Limits())
+        serving(scenario, ConnectionLimits())
 
     assert not [record for record in caplog.records if record.name != "asyncio"]
 
@@ -253,7 +253,7 @@ def test_refusals_are_json_with_a_reason(request_: bytes, status: int, detail: s
         found, body = await (await connect()).ask(request_)
         assert (found, json.loads(body)) == (status, {"detail": detail})
 
-    serving(scenario, Limits(body_bytes=2000))
+    serving(scenario, ConnectionLimits(body_bytes=2000))
 
 
 def test_a_fault_is_logged_but_not_as_often_as_it_is_caused(caplog: pytest.LogCaptureFixture) -> None:
@@ -262,7 +262,7 @@ def test_a_fault_is_logged_but_not_as_often_as_it_is_caused(caplog: pytest.LogCa
             await (await connect()).ask(GET.replace(b"small", b"fault"))
 
     with caplog.at_level(logging.INFO):
-        serving(scenario, Limits())
+        serving(scenario, ConnectionLimits())
 
     assert [record.getMessage() for record in caplog.records] == ["test: a request failed"]
 
@@ -271,7 +271,7 @@ def test_inputs_are_read_from_path_query_and_body() -> None:
     async def scenario(connect: Connect) -> None:
         assert await (await connect()).ask(post("/named/2?times=2", b'{"name": "ab"}')) == (200, '"abababab"')
 
-    serving(scenario, Limits())
+    serving(scenario, ConnectionLimits())
 
 
 def test_costly_requests_are_answered_in_turn_between_sources() -> None:
@@ -288,4 +288,4 @@ def test_costly_requests_are_answered_in_turn_between_sources() -> None:
         for task in crowd:
             await task
 
-    serving(scenario, Limits())
+    serving(scenario, ConnectionLimits())

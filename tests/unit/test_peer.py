@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 from glb.control.api import Api
 from glb.control.client import Client
+from glb.control.connection_limits import ConnectionLimits
 from glb.control.http import request
 from glb.control.peer import peer_of
 from glb.control.routes import ApiRouter, From
-from glb.control.seats import Limits
 from glb.control.server import ControlSocket, serve, serve_on
 
 router = ApiRouter("peer", prefix="")
@@ -46,7 +46,7 @@ def test_another_socket_does_not() -> None:
         stop = asyncio.Event()
         listener = socket.create_server(("127.0.0.1", 0))
         address = listener.getsockname()
-        serving = asyncio.create_task(serve_on(API, [listener], stop, Limits()))
+        serving = asyncio.create_task(serve_on(API, [listener], stop, ConnectionLimits()))
         answer = await asyncio.to_thread(request, socket.AF_INET, address, "test", "GET", "/peer", None, 10)
         stop.set()
         await serving
