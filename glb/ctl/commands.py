@@ -65,6 +65,7 @@ COMMANDS = (
     Entry("lookup", "glb.ctl.lookup:lookup_command", "Show where a table sends a client's packet.", TABLES),
     Entry("check", "glb.ctl.check:check_command", "Check files as a daemon does at its start.", SETUP),
     Entry("schema", "glb.ctl.schema:schema_command", "Print the JSON Schema of a file.", SETUP),
+    Entry("completion", "glb.ctl.completion:completion_command", "Print the completion script of a shell.", SETUP),
     Entry("stats", "glb.ctl.stats:stats_command", "Show packet counters by verdict, bind and backend.", TRAFFIC),
     Entry("top", "glb.ctl.top:top_command", "Show rates by VIP, backend and verdict, continuously.", TRAFFIC),
     Entry("capture", "glb.ctl.capture:capture_command", "Show packets as they arrive and leave.", TRAFFIC),

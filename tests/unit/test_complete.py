@@ -2,6 +2,8 @@
 """What the shell offers for a word of a command line."""
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from glb.ctl.complete import tables_and_files
+from glb.ctl.completion import Shell, script
 from glb.ctl.main import app
 from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, TableSummary
@@ -68,3 +71,25 @@ def test_where_a_table_or_a_file_may_stand_both_are_offered(run_dir: Path, monke
 
     assert tables_and_files("we") == ["web", "websites/"]
     assert tables_and_files(f"{run_dir}/we") == [f"{run_dir}/websites/"]
+
+
+def test_bash_completes_by_the_script_that_glbctl_prints() -> None:
+    printed = CliRunner().invoke(app, ["completion", "bash"]).stdout
+    line = 'COMP_WORDS=(glbctl comp); COMP_CWORD=1; _glbctl_completion glbctl; echo "${COMPREPLY[@]}"'
+
+    done = subprocess.run(
+        ["bash", "--norc", "-c", f"PATH={Path(sys.executable).parent}:$PATH\n{printed}\n{line}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert (done.stdout, done.stderr) == ("completion\n", "")
+
+
+def test_zsh_completes_when_it_has_loaded_the_script_from_a_folder() -> None:
+    """From a folder of its function path, zsh runs the file for each completion; sourced, it only registers."""
+    found = script(Shell.ZSH)
+
+    assert found.startswith("#compdef glbctl\n")
+    assert 'if [[ $funcstack[1] == _glbctl ]]; then\n  _glbctl_completion "$@"\nelse\n  compdef' in found
