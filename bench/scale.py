@@ -18,6 +18,7 @@ from bench.samples import spread
 from bench.tables import DEPTH, SEED, bar, milliseconds, some_backends
 from glb.config.model import Backend
 from glb.table.builder import RowBuilder
+from glb.table.row_builder import row_builder
 
 _USUAL = 256
 _BAR_BUILD_S = 20.0
@@ -74,7 +75,7 @@ def run(chosen: Plan, progress: Progress) -> dict[str, Any]:
     """Measure everything. Raises BenchError."""
     progress(f"scale: {chosen.backends:,} backends in a table, and {_SMALL_TABLES} tables of {_SMALL_BACKENDS}")
     with on_one_cpu():
-        builder = RowBuilder()
+        builder = row_builder()
         usual, large = some_backends(_USUAL), some_backends(chosen.backends)
         usual_ms = milliseconds(lambda: builder.rows(usual, SEED, DEPTH))
         large_ms = milliseconds(lambda: builder.rows(large, SEED, DEPTH))

@@ -67,10 +67,9 @@ __inline void siphash_absorb(struct siphash *s, __u64 field, __u64 bytes)
 	s->pending = 0;
 }
 
-/* The lower 16 bits of the hash, which are all that anybody needs of it. */
-__inline __u64 siphash_finish(struct siphash *s)
+/* The hash of what has been absorbed, the last block included. */
+__inline __u64 sip_finish(struct siphash *s)
 {
-	sip_block(s, s->pending | s->length << 56);
 	s->v2 ^= 0xff;
 	sip_rest_of_round(s);
 	sip_step_ahead(s);
@@ -79,5 +78,12 @@ __inline __u64 siphash_finish(struct siphash *s)
 	sip_rest_of_round(s);
 	sip_step_ahead(s);
 	sip_rest_of_round(s);
-	return (s->v0 ^ s->v1 ^ s->v2 ^ s->v3) & 0xffff;
+	return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+}
+
+/* The lower 16 bits of the hash: a row's number, and part of the tunnel's source port. */
+__inline __u64 siphash_finish(struct siphash *s)
+{
+	sip_block(s, s->pending | s->length << 56);
+	return sip_finish(s) & 0xffff;
 }

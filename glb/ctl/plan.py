@@ -22,10 +22,10 @@ from glb.files import read_file
 from glb.hashing.rendezvous import ROWS
 from glb.history.store import History
 from glb.table.build import load_bytes
-from glb.table.builder import RowBuilder
 from glb.table.digest import digest_of
 from glb.table.findings import PlanFinding, PlanSeverity
 from glb.table.plan import BackendPlan, Basis, Plan, PlanAction, TableBrief, TablePlan, plan_change
+from glb.table.row_builder import row_builder
 
 _ADDED, _CHANGED, _REMOVED, _KEPT = "green", "yellow", "red", "dim"
 _MARKS = {
@@ -143,7 +143,7 @@ def plan_between(old: bytes, new: bytes, old_name: str, new_name: str, basis: Ba
 
     Raises ConfigError or TableError.
     """
-    builder = RowBuilder()
+    builder = row_builder()
     return plan_change(load_bytes(old, old_name, builder), load_bytes(new, new_name, builder), basis=basis)
 
 

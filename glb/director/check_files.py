@@ -19,6 +19,7 @@ from glb.errors import ConfigError, NetworkError, TableError
 from glb.files import read_file
 from glb.network.host_addresses import host_addresses
 from glb.table.build import build_all
+from glb.table.row_builder import row_builder
 
 _ELSEWHERE = Host(addresses={}, own={}, broadcasts={}, links={})
 """A host of which nothing is known."""
@@ -77,7 +78,7 @@ def _tables(path: Path | None) -> tuple[Parsed, tuple[str, ...]]:
     try:
         parsed = parse(read_file(path), str(path))
         if isinstance(parsed, ForwardingTables):
-            build_all(parsed)
+            build_all(parsed, row_builder())
     except ConfigError as error:
         return (), error.problems
     except TableError as error:

@@ -24,9 +24,9 @@ from glb.history.store import History
 from glb.history.version import LoadCause, Origin, Version
 from glb.network.interface import find_interface
 from glb.network.path_mtu import PathMtus
-from glb.table.builder import RowBuilder
 from glb.table.diff import describe_changes
 from glb.table.model import BuiltTable
+from glb.table.row_builder import row_builder
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Controller:
         self._lanes = lanes
         self._path_mtus = path_mtus
         self._view = HealthView()
-        self._builder = RowBuilder()
+        self._builder = row_builder()
         self._checked: tuple[ForwardingTables, ...] = ()
         self._copies = FileCopies(interfaces[0], sources)
         self._directors: tuple[Director, ...] = ()

@@ -2,7 +2,7 @@
 """The first few candidates of each row of a table, kept so that a change of candidates costs little."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -14,6 +14,7 @@ from glb.hashing.rendezvous import (
     ROWS,
     Candidate,
     Indices,
+    Ranker,
     RowNumbers,
     insert,
     is_weighted,
@@ -36,7 +37,7 @@ class Ranking:
 
     `candidates` are by number, as in the keys. `lowest` is (kept, 65536), sorted by column: of each row, the first
     `wanted` candidates, or all if there are fewer, and as many more as are known. `limit`, 65,536 keys, is how far a
-    row is known: any key below it is in `lowest`.
+    row is known: any key below it is in `lowest`. `ranker` hashes; None stands for numpy.
     """
 
     seed: bytes
@@ -46,9 +47,17 @@ class Ranking:
     seeds: Words
     lowest: Keys
     limit: Words
+    ranker: Ranker | None = None
 
     @classmethod
-    def of(cls, candidates: Sequence[Candidate], seed: bytes, wanted: int, spare: int = 0) -> Self:
+    def of(
+        cls,
+        candidates: Sequence[Candidate],
+        seed: bytes,
+        wanted: int,
+        spare: int = 0,
+        ranker: Ranker | None = None,
+    ) -> Self:
         """Rank the candidates, which must differ, numbered as they stand.
 
         Of each row, `spare` more than wanted are kept. Raises ValueError if the seed is not 16 bytes long.
@@ -56,8 +65,8 @@ class Ranking:
         numbered = dict(enumerate(candidates))
         weighted = is_weighted(candidates)
         seeds = row_seeds(seed)
-        keys = lowest_keys(seeds, numbered, seed, weighted, wanted + spare + 1)
-        return cls(seed, weighted, numbered, wanted, seeds, keys[:-1], keys[-1])
+        keys = lowest_keys(seeds, numbered, seed, weighted, wanted + spare + 1, ranker)
+        return cls(seed, weighted, numbered, wanted, seeds, keys[:-1], keys[-1], ranker)
 
     @property
     def nbytes(self) -> int:
@@ -76,10 +85,10 @@ class Ranking:
         new = _numbered([candidate for candidate in candidates if candidate not in known], numbered)
         lowest, limit = _without(self.lowest, gone), self.limit.copy()
         for number, candidate in new.items():
-            keys = lowest_keys(self.seeds, {number: candidate}, self.seed, self.weighted, 1)[0]
+            keys = lowest_keys(self.seeds, {number: candidate}, self.seed, self.weighted, 1, self.ranker)[0]
             keys[keys >= limit] = NO_KEY
             np.minimum(limit, insert(lowest, keys), out=limit)
-        ranking = Ranking(self.seed, self.weighted, numbered | new, self.wanted, self.seeds, lowest, limit)
+        ranking = replace(self, candidates=numbered | new, lowest=lowest, limit=limit)
         ranking._complete()
         return ranking
 
@@ -87,7 +96,8 @@ class Ranking:
         """Rank anew the rows of which too little is known; only while nobody else has this ranking."""
         rows = np.flatnonzero((self.lowest[self.wanted - 1] == NO_KEY) & (self.limit != NO_KEY))
         if rows.size:
-            keys = lowest_keys(self.seeds[rows], self.candidates, self.seed, self.weighted, len(self.lowest) + 1)
+            best = len(self.lowest) + 1
+            keys = lowest_keys(self.seeds[rows], self.candidates, self.seed, self.weighted, best, self.ranker)
             self.lowest[:, rows], self.limit[rows] = keys[:-1], keys[-1]
 
     def members(self) -> Indices:

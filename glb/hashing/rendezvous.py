@@ -9,15 +9,15 @@ Where all backends weigh the same, the score is the hash, a whole number, as in 
 -ln(1 - hash / 2^64) / weight: each backend then comes first in as many rows as its weight is of all weights. Source:
 Schindelhauer & Schomaker, "Weighted distributed hash tables", 2005.
 
-numpy works on keys instead of scores: a score's upper 48 bits with the backend's number behind them, so that the
-order of keys, a single word each, is the order of backends. Where two scores are too close to be told apart by their
-upper bits, or by floating point at all, plain Python settles the row: see `settle`.
+numpy, and a `Ranker` in its place, work on keys instead of scores: a score's upper 48 bits with the backend's number
+behind them, so that the order of keys, a single word each, is the order of backends. Where two scores differ by less
+than their upper bits or floating point can show, plain Python settles the row: see `settle`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Context, Decimal
 from itertools import pairwise
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -73,14 +73,50 @@ def row_seeds(seed: bytes, rows: RowNumbers | None = None) -> Words:
     return siphash24_many(seed, numbers.view(np.uint8).reshape(-1, 4))
 
 
+class Ranker(Protocol):
+    """What may do numpy's work faster: glb/native/."""
+
+    def insert(
+        self,
+        key: bytes,
+        seeds: Words,
+        numbers: Words,
+        ends: Words,
+        weights: npt.NDArray[np.float64] | None,
+        lowest: npt.NDArray[np.uint64],
+    ) -> None:
+        """Put the keys of n candidates into those of each row: `lowest`, (rows, best), each row sorted, in place.
+
+        seeds: of the rows. numbers: the candidates'. ends: the last words of their messages, (n, words). weights:
+        None where they make no difference. A weighted score has a relative error of 2^-40 at most.
+        """
+
+
 def lowest_keys(
-    seeds: Words, candidates: Mapping[int, Candidate], seed: bytes, weighted: bool, best: int
+    seeds: Words,
+    candidates: Mapping[int, Candidate],
+    seed: bytes,
+    weighted: bool,
+    best: int,
+    ranker: Ranker | None = None,
 ) -> npt.NDArray[np.uint64]:
     """The lowest keys of some rows, given by their seeds.
 
     `candidates` are by number, 0 to 65,534. Returns a (best, rows) array, lowest first, NO_KEY where there are no
-    further candidates.
+    further candidates. ranker: None stands for numpy.
     """
+    if ranker is None:
+        return _lowest_by_numpy(seeds, candidates, seed, weighted, best)
+    lowest = np.full((len(seeds), best), NO_KEY)
+    for batch in _batches(candidates, size=NO_NUMBER):
+        weights = batch.weights[:, 0] if weighted else None
+        ranker.insert(seed, seeds, batch.numbers[:, 0], batch.ends, weights, lowest)
+    return np.ascontiguousarray(lowest.T)
+
+
+def _lowest_by_numpy(
+    seeds: Words, candidates: Mapping[int, Candidate], seed: bytes, weighted: bool, best: int
+) -> npt.NDArray[np.uint64]:
     lowest = np.full((best, len(seeds)), NO_KEY)
     together = max(1, CHUNK // max(1, len(seeds)))
     batches = list(_batches(candidates, together))

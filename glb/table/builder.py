@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from glb.config.model import Backend, State
 from glb.errors import TableError
 from glb.hashing.ranking import Order, Ranking
-from glb.hashing.rendezvous import Candidate, is_weighted
+from glb.hashing.rendezvous import Candidate, Ranker, is_weighted
 from glb.table.cost_cache import CostCache
 from glb.table.model import Rows, narrow, rows_bytes
 from glb.table.rows import arrange, candidates_of, members
@@ -57,7 +57,9 @@ class RowBuilder:
     threads that need the same at the same moment both make it.
     """
 
-    def __init__(self, memory: int = MEMORY) -> None:
+    def __init__(self, memory: int = MEMORY, ranker: Ranker | None = None) -> None:
+        """ranker: what hashes; None stands for numpy."""
+        self._ranker = ranker
         self._memory = memory - memory // _RANKINGS_SHARE
         self._entries: CostCache[_Key, _Entry] = CostCache(self._memory)
         self._rankings: CostCache[_Key, Ranking] = CostCache(memory // _RANKINGS_SHARE)
@@ -124,7 +126,7 @@ class RowBuilder:
         ]
         changes, nearest = min(near, key=lambda pair: pair[0], default=(len(wanted), None))
         if nearest is None or changes > len(wanted) // 2:
-            return Ranking.of(candidates, seed, depth, SPARE)
+            return Ranking.of(candidates, seed, depth, SPARE, self._ranker)
         return nearest.changed(candidates) if changes else nearest
 
     def _that_fit(self, keys: Iterable[_Key]) -> Iterator[_Key]:

@@ -10,6 +10,7 @@ from glb.table import glbd
 from glb.table.build import load_bytes
 from glb.table.builder import RowBuilder
 from glb.table.model import BuiltTable
+from glb.table.row_builder import row_builder
 
 
 def load_built(path: Path, builder: RowBuilder | None = None) -> tuple[BuiltTable, ...]:
@@ -17,7 +18,7 @@ def load_built(path: Path, builder: RowBuilder | None = None) -> tuple[BuiltTabl
 
     Raises ConfigError for a file that cannot be read or a bad source, TableError for a bad binary.
     """
-    return load_bytes(read_file(path), str(path), builder)
+    return load_bytes(read_file(path), str(path), builder or row_builder())
 
 
 def write_glbd(path: Path, tables: ForwardingTables) -> None:
