@@ -80,7 +80,7 @@ def openapi() -> None:
     from glb.health.state import SavedState
 
     health_file = HealthFile(Monitor(SavedState()), Path(os.devnull), Lane("none"))
-    api = create_api(None, None, Announcer((), keep=False), health_file)
+    api = create_api(None, None, Announcer((), keep=lambda: False), health_file)
     typer.echo(json.dumps(api.openapi(), indent=2))
 
 

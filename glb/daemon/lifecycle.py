@@ -2,6 +2,7 @@
 """The life of a daemon: start, readiness, signals, reload, stop. The same for both daemons."""
 
 import asyncio
+import faulthandler
 import logging
 import os
 import signal
@@ -10,31 +11,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import sdnotify
-
 from glb import __version__
 from glb.daemon.descriptors import raise_limit
 from glb.daemon.lane import Lane
+from glb.daemon.service_manager import UNIT_VARIABLE, feed_watchdog, keeps_datapath, notify_ready, notify_stopping
 from glb.errors import DaemonError
 from glb.waiting import wait_for_any
 
 log = logging.getLogger(__name__)
 
 
-def notify_ready(status: str) -> None:
-    """Report readiness to the service manager, if $NOTIFY_SOCKET is set (sd_notify(3))."""
-    sdnotify.SystemdNotifier().notify(f"READY=1\nSTATUS={status}")
+class Ending:
+    """The end of a daemon, which SIGTERM or SIGINT requests.
 
+    stop: set once `keep` is decided. keep: whether the datapath stays attached, which is so if the daemon was started
+    with --keep, or if its service manager restarts it.
+    """
 
-def notify_stopping() -> None:
-    sdnotify.SystemdNotifier().notify("STOPPING=1")
+    def __init__(self, keep: bool) -> None:
+        self.keep = keep
+        self.stop = asyncio.Event()
+        self._decision: asyncio.Task[None] | None = None
 
+    def request(self) -> None:
+        if self._decision is None:
+            self._decision = asyncio.create_task(self._decide())
 
-def stop_event() -> asyncio.Event:
-    """Set by SIGTERM and SIGINT."""
-    stop = asyncio.Event()
-    on_signal(stop.set, signal.SIGTERM, signal.SIGINT)
-    return stop
+    async def _decide(self) -> None:
+        try:
+            self.keep = self.keep or await keeps_datapath(os.environ.get(UNIT_VARIABLE))
+        finally:
+            self.stop.set()
 
 
 def on_signal(action: Callable[[], None], *numbers: signal.Signals) -> None:
@@ -83,17 +90,19 @@ async def run_service(
     role: str,
     interfaces: Sequence[str],
     files: Sequence[Path],
-    keep: bool,
+    ending: Ending,
     start: Callable[[Lanes], S],
     duties: Sequence[Callable[[S, Lanes, asyncio.Event], Coroutine[None, None, None]]],
 ) -> None:
     """Run a daemon: start, run its duties and reload on SIGHUP, until SIGTERM or SIGINT.
 
-    With keep, the datapath stays attached afterwards. It also stays attached if this process fails. A stop does not
-    wait for a load that hangs. Raises what `start` raises.
+    `ending` decides whether the datapath stays attached afterwards. It also stays if this process fails, so that
+    traffic is not affected. A stop does not wait for a load that hangs. Raises what `start` raises.
     """
     raise_limit()
-    stop = stop_event()
+    faulthandler.enable()  # SIGABRT, by which a watchdog ends a daemon that hangs, shows where it hangs
+    stop = ending.stop
+    on_signal(ending.request, signal.SIGTERM, signal.SIGINT)
     lanes = Lanes.start()
     hangup = asyncio.Event()
     on_signal(hangup.set, signal.SIGHUP)  # the default action would end the process
@@ -107,13 +116,14 @@ async def run_service(
             for duty in duties:
                 tasks.create_task(duty(service, lanes, stop))
             tasks.create_task(_reload_at(hangup, service, lanes, stop))
+            tasks.create_task(feed_watchdog(lanes.traffic, stop))
             await stop.wait()
+            notify_stopping()
     except BaseException:
         await _end(lanes, service.leave)
         raise
-    notify_stopping()
-    await _end(lanes, service.leave if keep else service.detach)
-    log.info("%s: %s", names, "stopped; the datapath stays attached" if keep else "detached")
+    await _end(lanes, service.leave if ending.keep else service.detach)
+    log.info("%s: %s", names, "stopped; the datapath stays attached" if ending.keep else "detached")
 
 
 def describe_start(role: str, interfaces: Sequence[str], files: Sequence[Path]) -> str:

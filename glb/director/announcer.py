@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from glb.config.model import Network
 from glb.config.routing import Routing, SpeakerKind
 from glb.daemon.lane import Worker
+from glb.daemon.service_manager import request_stop_time
 from glb.director.forwarding import Forwarding
 from glb.director.quiet import packets_taken, wait_until_quiet
 from glb.errors import GlbError
@@ -25,6 +26,9 @@ _LOOK_SECONDS = 1.0
 _LOOKS_PER_TEST = 3
 _PREFERENCE_SECONDS = 5.0
 """That routers get to turn to other paths at the graceful shutdown's request, before ours is withdrawn."""
+
+_SPEAKER_SECONDS = 15.0
+"""That a stop may take beside the wait for traffic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,8 @@ class Drained:
 class Announcer:
     """Follows the controller, and drives the speaker. All in one event loop; the speaker's calls block in threads."""
 
-    def __init__(self, interfaces: Sequence[str], keep: bool) -> None:
+    def __init__(self, interfaces: Sequence[str], keep: Callable[[], bool]) -> None:
+        """keep: whether the datapath stays attached at the end; called once the daemon stops."""
         self._interfaces = interfaces
         self._keep = keep
         self._turn = asyncio.Lock()
@@ -130,7 +135,7 @@ class Announcer:
                     await asyncio.to_thread(self._follow, situation)
             looks += 1
             await wait_for_any(stop, seconds=_LOOK_SECONDS)
-        if not self._keep:
+        if not self._keep():
             await self._take_leave()
 
     async def drain(self, timeout: float) -> Drained:
@@ -185,6 +190,7 @@ class Announcer:
                 return
             try:
                 if self._announced != _NOTHING or not self._left:
+                    request_stop_time(self._routing.drain_timeout + _SPEAKER_SECONDS)
                     await self._drain(self._routing.drain_timeout)
             except (GlbError, OSError) as error:  # the counters are gone, and perhaps the datapath with them
                 log.error("routing: withdrawn at once, since nothing tells whether packets come: %s", error)

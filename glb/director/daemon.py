@@ -12,7 +12,7 @@ from pathlib import Path
 from glb.control.server import ControlSocket, serve
 from glb.daemon.descriptors import watch_descriptors
 from glb.daemon.lane import Lane, Worker
-from glb.daemon.lifecycle import Lanes, run_service
+from glb.daemon.lifecycle import Ending, Lanes, run_service
 from glb.daemon.report import socket_path
 from glb.director.announcer import Announcer
 from glb.director.api import create_api
@@ -46,7 +46,8 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
     sources = Sources(config, table, tuple(interfaces))
-    announcer = Announcer(interfaces, keep)
+    ending = Ending(keep)
+    announcer = Announcer(interfaces, lambda: ending.keep)
     health_file = state_dir() / f"{interfaces[0]}.health.json"
     monitor = Monitor(await asyncio.to_thread(load, health_file))
     keeper = HealthFile(monitor, health_file, Lane("health file"))
@@ -109,7 +110,7 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
         measure_for_statsd,
     )
     try:
-        await run_service("director", interfaces, (config, table), keep, start, duties)
+        await run_service("director", interfaces, (config, table), ending, start, duties)
     finally:
         await monitor.close()
 

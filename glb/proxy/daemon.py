@@ -5,7 +5,7 @@ import asyncio
 from pathlib import Path
 
 from glb.daemon.lane import Worker
-from glb.daemon.lifecycle import Lanes, run_service
+from glb.daemon.lifecycle import Ending, Lanes, run_service
 from glb.metrics.exporter import serve_metrics
 from glb.network.changes import changes
 from glb.proxy.agent import serve_agent
@@ -30,7 +30,7 @@ async def run(interface: str, config: Path, keep: bool) -> None:
     async def answer(proxy: Proxy, lanes: Lanes, stop: asyncio.Event) -> None:
         await serve_agent(Worker(lanes.traffic, proxy), stop)
 
-    await run_service("proxy", (interface,), (config,), keep, start, (_follow_network, measure, answer))
+    await run_service("proxy", (interface,), (config,), Ending(keep), start, (_follow_network, measure, answer))
 
 
 async def _follow_network(proxy: Proxy, lanes: Lanes, stop: asyncio.Event) -> None:
