@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The duty that announces the VIPs: while the datapath works and a table can serve, and not a moment longer."""
+"""The duty that announces the VIPs, while the datapath works and a table can serve."""
 
 import asyncio
 import logging
@@ -11,8 +11,8 @@ from glb.config.model import Network
 from glb.config.routing import Routing, SpeakerKind
 from glb.daemon.lane import Worker
 from glb.daemon.service_manager import request_stop_time
+from glb.datapath.counters import read_counters
 from glb.director.forwarding import Forwarding
-from glb.director.quiet import packets_taken, wait_until_quiet
 from glb.errors import GlbError
 from glb.paths import run_dir
 from glb.routing.prefixes import last_resorts, not_carried, prefixes_to_announce, unreachable_behind
@@ -22,18 +22,22 @@ from glb.waiting import unless, wait_for_any
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 1.0
-_LOOKS_PER_TEST = 3
+_PERIOD_SECONDS = 1.0
+_PERIODS_PER_TEST = 3
 _PREFERENCE_SECONDS = 5.0
-"""That routers get to turn to other paths at the graceful shutdown's request, before ours is withdrawn."""
+"""How long routers have to select other paths after the graceful shutdown community, before the withdrawal."""
+
+_TAKEN = ("encapsulated", "redirected", "answered_echo", "answered_too_big")
+_POLL_SECONDS = 0.1
+_QUIET_SECONDS = 1.0  # traffic has ended when no packet has arrived for this long
 
 _SPEAKER_SECONDS = 15.0
-"""That a stop may take beside the wait for traffic."""
+"""How long a stop may take in addition to the wait for traffic."""
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What decides about announcing. unreachable: the prefixes of which this director reaches no backend."""
+    """The facts that determine announcements. unreachable: the prefixes of which this director reaches no backend."""
 
     routing: Routing | None
     prefixes: tuple[Network, ...]
@@ -41,13 +45,13 @@ class Situation:
 
     @property
     def is_announced(self) -> bool:
-        """Whether announcing is this daemon's task."""
+        """Whether this daemon announces routes."""
         return self.routing is not None and self.routing.speaker is not SpeakerKind.NONE
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """The prefixes that are announced, and those of them that routers are to use as a last resort."""
+    """The announced prefixes, and those of them that routers use as a last resort."""
 
     prefixes: tuple[Network, ...] = ()
     last_resort: tuple[Network, ...] = ()
@@ -63,24 +67,27 @@ _NOTHING = Announcement()
 
 @dataclass(frozen=True, slots=True)
 class RoutingStatus:
-    """What the daemon says of its routing."""
+    """The status of the daemon's routing."""
 
     speaker: str
     draining: bool
     announced: tuple[str, ...]
     last_resort: tuple[str, ...]
-    """Those of them that have the graceful shutdown community, since no backend behind them can be reached."""
+    """The announced prefixes with the graceful shutdown community, since none of their backends can be reached."""
     not_carried: tuple[str, ...]
-    """Prefixes that no session carries, for want of a peer of their family."""
+    """Prefixes that no session carries, because no peer has their address family."""
     sessions: tuple[Session, ...]
     fault: str | None
-    """Why nothing is announced, or the speaker does not answer."""
+    """Why nothing is announced, or the error of the speaker."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """How a drain went: whether no packet came any more at its end, how many came during it, and its seconds; whether
-    its wait was called off, because the director is to announce again, or to stop."""
+    """The result of a drain.
+
+    quiet: no more packets arrived at its end. packets: the number that arrived during it. called_off: the wait ended
+    early, because the director announces again or stops.
+    """
 
     quiet: bool
     packets: int
@@ -89,24 +96,24 @@ class Drained:
 
 
 class Announcer:
-    """Follows the controller, and drives the speaker. All in one event loop; the speaker's calls block in threads."""
+    """Controls the speaker. Belongs to the event loop; blocking calls of the speaker run in threads."""
 
     def __init__(self, interfaces: Sequence[str], keep: Callable[[], bool]) -> None:
         """keep: whether the datapath stays attached at the end; called once the daemon stops."""
         self._interfaces = interfaces
         self._keep = keep
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._stop = asyncio.Event()
         self._routing: Routing | None = None
         self._speaker: Speaker | None = None
         self._started = False
-        self._announced: Announcement | None = None  # None: not known, as of a speaker that was adopted
+        self._announced: Announcement | None = None  # None: unknown, as for an adopted speaker
         self._last_resorts: dict[Network, float] = {}
         self._sessions: tuple[Session, ...] = ()
         self._draining = False
-        self._left = True  # whether no packet came any more at the end of the last drain
-        self._broken: str | None = None  # what the self-test says
-        self._silent: str | None = None  # what the speaker, or its absence, says
+        self._drained = True  # whether no more packets arrived at the end of the last drain
+        self._test_fault: str | None = None  # of the self-test
+        self._speaker_fault: str | None = None
 
     @property
     def status(self) -> RoutingStatus:
@@ -119,118 +126,118 @@ class Announcer:
             last_resort=tuple(map(str, announced.last_resort)),
             not_carried=tuple(map(str, lost)),
             sessions=self._sessions,
-            fault=self._broken or self._silent,
+            fault=self._test_fault or self._speaker_fault,
         )
 
     async def duty(self, traffic: Worker[Forwarding], stop: asyncio.Event) -> None:
-        """Look each second; at the end, unless the datapath is to stay, withdraw and wait until traffic has gone."""
+        """Update the announcements every second. At the end, unless the datapath stays attached, withdraw and drain."""
         self._stop = stop
-        looks = 0
+        period = 0
         while not stop.is_set():
             situation = _situation(traffic.service)
-            if situation.is_announced and looks % _LOOKS_PER_TEST == 0 and not self._draining:
+            if situation.is_announced and period % _PERIODS_PER_TEST == 0 and not self._draining:
                 await unless(stop, self._test(traffic))
-            async with self._turn:
-                if not stop.is_set():  # a drain, which has held the turn, may have been called off
-                    await asyncio.to_thread(self._follow, situation)
-            looks += 1
-            await wait_for_any(stop, seconds=_LOOK_SECONDS)
+            async with self._lock:
+                if not stop.is_set():  # a drain that held the lock may have been called off
+                    await asyncio.to_thread(self._update, situation)
+            period += 1
+            await wait_for_any(stop, seconds=_PERIOD_SECONDS)
         if not self._keep():
-            await self._take_leave()
+            await self._stop_speaker()
 
     async def drain(self, timeout: float) -> Drained:
-        """Withdraw, the graceful way, and wait until no packet comes; the daemon goes on, and announces nothing.
+        """Withdraw gracefully, and wait until no more packets arrive. Until `end_drain`, nothing is announced.
 
-        timeout: seconds in all.
+        timeout: of the whole drain, in seconds.
         """
-        async with self._turn:
+        async with self._lock:
             self._draining = True
             return await self._drain(timeout, lambda: self._stop.is_set() or not self._draining)
 
     def end_drain(self) -> None:
-        """Announce again, from the next look on. A drain that is still on is called off."""
+        """Announce again, within a second. A drain that is still running is called off."""
         if self._draining:
             self._draining = False
-            self._announced = None  # what is announced may have the community still
+            self._announced = None  # announced prefixes may still have the community
 
     async def _drain(self, timeout: float, called_off: Callable[[], bool] = lambda: False) -> Drained:
         began = time.monotonic()
-        before = packets_taken(self._interfaces)
+        before = _packets_taken(self._interfaces)
         if self._announced is not None and (prefixes := self._announced.prefixes):
             log.info("routing: graceful shutdown of %s", _listed(prefixes))
-            await self._tell(lambda speaker: speaker.announce(prefixes, graceful_shutdown=prefixes))
-            await wait_until_quiet(self._interfaces, min(_PREFERENCE_SECONDS, timeout / 2), called_off)
+            await self._call(lambda speaker: speaker.announce(prefixes, graceful_shutdown=prefixes))
+            await _wait_until_quiet(self._interfaces, min(_PREFERENCE_SECONDS, timeout / 2), called_off)
         if not called_off():
-            self._announced = _NOTHING if await self._tell(lambda speaker: speaker.withdraw()) else None
+            self._announced = _NOTHING if await self._call(lambda speaker: speaker.withdraw()) else None
         left = timeout - (time.monotonic() - began)
-        self._left = await wait_until_quiet(self._interfaces, max(left, 0), called_off)
+        self._drained = await _wait_until_quiet(self._interfaces, max(left, 0), called_off)
         seconds = round(time.monotonic() - began, 3)
-        drained = Drained(self._left, packets_taken(self._interfaces) - before, seconds, called_off())
+        drained = Drained(self._drained, _packets_taken(self._interfaces) - before, seconds, called_off())
         if drained.quiet:
             log.info("routing: drained in %.1f s", seconds)
         elif drained.called_off:
-            log.info("routing: the drain is called off after %.1f s", seconds)
+            log.info("routing: drain called off after %.1f s", seconds)
         else:
-            log.warning("routing: packets still come %.1f s after the withdrawal began", seconds)
+            log.warning("routing: packets still arrive %.1f s after the withdrawal began", seconds)
         return drained
 
-    async def _tell(self, what: Callable[[Speaker], None]) -> bool:
-        """Whether the speaker, if there is one, did what it was told."""
+    async def _call(self, action: Callable[[Speaker], None]) -> bool:
+        """Call the speaker, if there is one. Returns False if that failed."""
         if self._speaker is not None:
             try:
-                await asyncio.to_thread(what, self._speaker)
+                await asyncio.to_thread(action, self._speaker)
             except (GlbError, OSError) as error:
-                self._note_silence(str(error))
+                self._note_speaker_fault(str(error))
                 return False
         return True
 
-    async def _take_leave(self) -> None:
-        async with self._turn:
+    async def _stop_speaker(self) -> None:
+        async with self._lock:
             if self._speaker is None or self._routing is None:
                 return
             try:
-                if self._announced != _NOTHING or not self._left:
+                if self._announced != _NOTHING or not self._drained:
                     request_stop_time(self._routing.drain_timeout + _SPEAKER_SECONDS)
                     await self._drain(self._routing.drain_timeout)
-            except (GlbError, OSError) as error:  # the counters are gone, and perhaps the datapath with them
-                log.error("routing: withdrawn at once, since nothing tells whether packets come: %s", error)
-            await self._tell(lambda speaker: speaker.stop())
+            except (GlbError, OSError) as error:  # the counters are gone, perhaps with the datapath
+                log.error("routing: withdrawn at once, since packets cannot be counted: %s", error)
+            await self._call(lambda speaker: speaker.stop())
 
     async def _test(self, traffic: Worker[Forwarding]) -> None:
         try:
             await traffic.run("self-test", Forwarding.self_test)
         except GlbError as error:
-            self._note_fault(str(error))
+            self._note_test_fault(str(error))
         else:
-            self._note_fault(None)
+            self._note_test_fault(None)
 
-    def _note_fault(self, fault: str | None) -> None:
-        if fault and fault != self._broken:
+    def _note_test_fault(self, fault: str | None) -> None:
+        if fault and fault != self._test_fault:
             log.error("routing: the self-test fails, nothing is announced: %s", fault)
-        elif self._broken and not fault:
+        elif self._test_fault and not fault:
             log.info("routing: the self-test passes again")
-        self._broken = fault
+        self._test_fault = fault
 
-    def _note_silence(self, fault: str | None) -> None:
-        if fault and fault != self._silent:
-            log.error("routing: the speaker is not led, which is tried again: %s", fault)
-        self._silent = fault
+    def _note_speaker_fault(self, fault: str | None) -> None:
+        if fault and fault != self._speaker_fault:
+            log.error("routing: the speaker does not respond, retrying: %s", fault)
+        self._speaker_fault = fault
 
-    def _follow(self, situation: Situation) -> None:
-        """Have the speaker announce what is to be announced now; what goes wrong is tried again at the next look."""
+    def _update(self, situation: Situation) -> None:
+        """Make the speaker announce the present prefixes. Errors are logged and retried in the next period."""
         try:
-            self._follow_configuration(situation)
+            self._update_speaker(situation)
             if self._speaker is not None:
-                nothing = self._broken or self._draining
-                self._follow_prefixes(self._speaker, _NOTHING if nothing else self._announcement(situation))
+                is_withdrawn = self._test_fault or self._draining
+                self._update_prefixes(self._speaker, _NOTHING if is_withdrawn else self._announcement(situation))
                 self._note_sessions(self._speaker.sessions())
         except (GlbError, OSError) as error:
-            self._started = False  # it may have died
-            self._note_silence(str(error))
+            self._started = False  # it may have exited
+            self._note_speaker_fault(str(error))
         else:
-            self._note_silence(None)
+            self._note_speaker_fault(None)
 
-    def _follow_configuration(self, situation: Situation) -> None:
+    def _update_speaker(self, situation: Situation) -> None:
         routing = situation.routing
         if routing == self._routing and self._started:
             return
@@ -249,7 +256,7 @@ class Announcer:
         last = tuple(prefix for prefix in situation.prefixes if prefix in self._last_resorts)
         return Announcement(situation.prefixes, last)
 
-    def _follow_prefixes(self, speaker: Speaker, wanted: Announcement) -> None:
+    def _update_prefixes(self, speaker: Speaker, wanted: Announcement) -> None:
         if wanted == self._announced:
             return
         speaker.announce(wanted.prefixes, graceful_shutdown=wanted.last_resort)
@@ -274,9 +281,33 @@ def _situation(forwarding: Forwarding) -> Situation:
 
 
 def _identity(routing: Routing | None) -> object:
-    """What must be the same for a speaker to be the same process."""
+    """What identifies the process of a speaker."""
     return (routing.speaker, routing.control) if routing else None
 
 
 def _listed(prefixes: Sequence[Network]) -> str:
     return ", ".join(map(str, prefixes)) or "nothing"
+
+
+def _packets_taken(interfaces: Sequence[str]) -> int:
+    """The packets to VIPs that the directors of these interfaces have taken so far, by the datapath's counters."""
+    counts = [read_counters(interface, "director") for interface in interfaces]
+    return sum(count[verdict] for count in counts for verdict in _TAKEN)
+
+
+async def _wait_until_quiet(
+    interfaces: Sequence[str], bound: float, called_off: Callable[[], bool] = lambda: False
+) -> bool:
+    """Wait until no packet has arrived for a while.
+
+    Returns False if packets still arrive after `bound` seconds, or if the wait was called off.
+    """
+    deadline = time.monotonic() + bound
+    last, since = _packets_taken(interfaces), time.monotonic()
+    while (now := time.monotonic()) - since < _QUIET_SECONDS:
+        if now > deadline or called_off():
+            return False
+        await asyncio.sleep(_POLL_SECONDS)
+        if (count := _packets_taken(interfaces)) != last:
+            last, since = count, time.monotonic()
+    return True

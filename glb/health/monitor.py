@@ -166,7 +166,7 @@ class Monitor:
         except TimeoutError:
             return Result(False, TIMEOUT)
         except Exception as error:  # a bug in one check must not end all others
-            log.exception("health: %s of %s: internal error", planned.check.label, planned.check.address)
+            log.exception("health: %s of %s failed unexpectedly", planned.check.label, planned.check.address)
             return replace(failure(error), counts=False)
 
     def _note_local_fault(self, fault: str | None) -> None:
