@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The director's API on its control socket, put together from one router a subject. docs/openapi.json is made of it."""
+"""The director's API on its control socket, with a router for each subject. docs/openapi.json is generated from it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,10 +26,10 @@ def create_api(
     health_file: HealthFile,
     interfaces: Sequence[str] = (),
 ) -> Api:
-    """The API. The health_file's monitor holds the health.
+    """The API. health_file: also gives access to the monitor.
 
-    loads: for changes. plans: for what changes nothing and may take long. None for both: only to be described.
-    interfaces: whose metrics are shown.
+    loads: for changes. plans: for long work that changes nothing. Both are None if the API is only described.
+    interfaces: for metrics.
     """
     state: list[tuple[web.AppKey[Any], Any]] = [
         (api_parameters.LOADS, loads),

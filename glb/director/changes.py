@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Changes of the tables: planned, refused if they may cut connections, and made as a whole or not at all.
+"""Changes of the tables: planned, refused if they may cut connections, and made atomically.
 
-Each is one step: from the look at what is loaded to the load of the new tables nobody else changes the file, whether
-through this daemon, another one that follows the same file, or `glbctl` without a daemon.
+From the plan to the load of the new tables, a lock keeps others from changing the file: this daemon, another daemon
+that follows the same file, and `glbctl` without a daemon.
 """
 
 import logging
@@ -28,11 +28,11 @@ _SET_ASIDE = ".refused"
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What a change may do.
+    """The effects of a change that the caller accepts.
 
-    force: cut connections, and leave out directors that do not follow. may_cut: what may cut older connections, since
-    the caller knows that there are none. expects: the digest of the tables that the caller's plan began with; with
-    other tables loaded, nothing is done.
+    force: the change cuts connections, or not all directors follow. may_cut: the change may cut older connections; the
+    caller knows that there are none. expects: the digest of the tables that the caller's plan is based on; if others
+    are loaded, the change is refused.
     """
 
     force: bool = False
@@ -42,10 +42,10 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """Where the content of a table file is kept that was never loaded, and so is in no history.
+    """A copy of a table file that was never loaded, and so is not in the history.
 
-    fault: why it was refused; None if nothing is wrong with the tables in it: they came just now, or something else
-    kept them from being loaded.
+    fault: the error in the file; None if its tables are valid: it was written just now, or could not be loaded for
+    another reason.
     """
 
     path: str
@@ -54,9 +54,9 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class AppliedChange:
-    """A change that was made. version: under which number it is kept; None if it could not be kept, as the log says.
+    """A change that was made. version: its version; None if it could not be recorded (see the log).
 
-    set_aside: what stood in the file instead of what was loaded; None if that was the same.
+    set_aside: a copy of the file before the change, if it was not what was loaded; otherwise None.
     """
 
     plan: Plan
@@ -67,7 +67,7 @@ class AppliedChange:
 
 @dataclass(frozen=True, slots=True)
 class BackendAction:
-    """What to do to one backend. tables: the names of those in which; None: each that lists it."""
+    """An action on one backend. tables: the names of the tables; None: each table that lists the backend."""
 
     action: Action
     address: str
@@ -76,7 +76,7 @@ class BackendAction:
 
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
-    """What a wish would change, and what becomes of connections."""
+    """The state changes that an action would make, and their effects."""
 
     changes: tuple[StateChange, ...]
     plan: Plan
@@ -84,7 +84,7 @@ class PlannedChange:
 
 @dataclass(frozen=True, slots=True)
 class MadeChange:
-    """A wish that was fulfilled. directors: empty if there was nothing to change."""
+    """An action that was carried out. directors: empty if there was nothing to change."""
 
     changes: tuple[StateChange, ...]
     plan: Plan
@@ -93,7 +93,7 @@ class MadeChange:
 
 
 def plan(controller: Controller, source: str, name: str) -> Plan:
-    """What it would do to load a source in the place of what is loaded; `name` is its file's, for the messages.
+    """The effects of loading a source in place of the present tables. name: its file's name, for messages.
 
     Raises ConfigError or TableError if it cannot be loaded.
     """
@@ -105,10 +105,10 @@ def plan(controller: Controller, source: str, name: str) -> Plan:
 
 
 def apply(controller: Controller, source: str, name: str, origin: Origin, consent: Consent) -> AppliedChange:
-    """Put a source in the place of the table file, and load it.
+    """Replace the table file by a source, and load it.
 
-    Raises ConfigError or TableError if it cannot be loaded; ChangeError if the consent does not cover what it would do,
-    or if the file cannot be replaced or an interface does not take the tables.
+    Raises ConfigError or TableError if it cannot be loaded; ChangeError if the consent does not cover its effects, the
+    file cannot be replaced, or an interface refuses the tables.
     """
     _require_source(controller)
     with locked_for_edit(controller.table):
@@ -120,7 +120,7 @@ def apply(controller: Controller, source: str, name: str, origin: Origin, consen
 
 
 def version_before(controller: Controller) -> VersionContent:
-    """The newest version with other tables than the file has: the loaded ones, if the file is bad or gone.
+    """The newest version whose tables differ from the file; the loaded tables if the file is invalid or missing.
 
     Raises HistoryError if there is none.
     """
@@ -128,9 +128,9 @@ def version_before(controller: Controller) -> VersionContent:
 
 
 def roll_back(controller: Controller, number: int | None, origin: Origin, consent: Consent) -> AppliedChange:
-    """Apply an older version, by the same rules; without a number, the one before that which the file has.
+    """Apply an earlier version, by the same rules. number: None for the version before that of the file.
 
-    Raises HistoryError if there is none, and as `apply` does.
+    Raises HistoryError if there is none, and the errors of `apply`.
     """
     kept = controller.history.read(number) if number is not None else version_before(controller)
     if kept.source is None:
@@ -140,27 +140,27 @@ def roll_back(controller: Controller, number: int | None, origin: Origin, consen
     return apply(controller, kept.source, name, Origin(LoadCause.ROLLBACK, origin.author, note), consent)
 
 
-def plan_backend(controller: Controller, wish: BackendAction, force: bool) -> PlannedChange:
-    """What fulfilling a wish would do. force: the move need not be legal, and need not be followed by all directors.
+def plan_backend(controller: Controller, wanted: BackendAction, force: bool) -> PlannedChange:
+    """The effects of an action. force: also if the transition is not legal, or not all directors follow.
 
     Raises ConfigError or TableError; ChangeError if a director on this host would not follow.
     """
     if not force:
         _require_followers(controller)
-    edit = revise(_loaded_text(controller), controller.table, wish.action, wish.address, wish.tables, force=force)
+    edit = revise(_loaded_text(controller), controller.table, wanted.action, wanted.address, wanted.tables, force=force)
     return PlannedChange(edit.changes, plan(controller, edit.source, str(controller.table)))
 
 
-def change_backend(controller: Controller, wish: BackendAction, origin: Origin, consent: Consent) -> MadeChange:
+def change_backend(controller: Controller, wanted: BackendAction, origin: Origin, consent: Consent) -> MadeChange:
     """Drain, activate, fill, deactivate or remove one backend: edit the table file, and load it.
 
-    Raises ConfigError if the move is not legal or the file is not what is loaded, and as `apply` does.
+    Raises ConfigError if the transition is not legal or the file is not what is loaded, and the errors of `apply`.
     """
     _require_source(controller)
     path = controller.table
     with locked_for_edit(path):
         _catch_up(controller)
-        edit = revise(_loaded_text(controller), path, wish.action, wish.address, wish.tables, force=consent.force)
+        edit = revise(_loaded_text(controller), path, wanted.action, wanted.address, wanted.tables, force=consent.force)
         planned = plan(controller, edit.source, str(path))
         _require_consent(controller, planned, consent)
         if not edit.changed:
@@ -174,23 +174,23 @@ def change_backend(controller: Controller, wish: BackendAction, origin: Origin, 
 def _require_source(controller: Controller) -> None:
     if controller.loaded.source.startswith(GLBD_MAGIC):
         raise ConfigError(
-            f"{controller.table}: the director follows a GLBD binary; replace it by what `glbctl table build` makes"
+            f"{controller.table}: the director follows a GLBD binary; replace it with output of `glbctl table build`"
         )
 
 
 def _catch_up(controller: Controller) -> None:
-    """Load an edit by hand that came just now, so that the plan begins with it."""
+    """Load a recent edit of the file, so that the plan is based on it."""
     controller.reload_if_changed()
 
 
 def _loaded_text(controller: Controller) -> str:
-    """The file's text, which is loaded. Raises ConfigError if it is another: it names the fault if there is one."""
+    """The text of the file, if it is what is loaded. Raises ConfigError if it is not, with the error in the file."""
     text = decode_text(read_regular(controller.table), str(controller.table))
     if text.encode() != controller.loaded.source:
         controller.build(text.encode(), str(controller.table))
         raise ConfigError(
             f"{controller.table}: the file is not what is loaded, and is not changed; `glbctl director status` says "
-            "why; `glbctl table rollback` goes back to what is loaded"
+            "why; `glbctl table rollback` restores what is loaded"
         )
     return text
 
@@ -209,36 +209,36 @@ def _require_consent(controller: Controller, planned: Plan, consent: Consent) ->
 
 
 def _require_followers(controller: Controller) -> None:
-    """Raise ChangeError if a director of this host sends by tables that no daemon replaces any more."""
+    """Raise ChangeError if a director of this host has no daemon that would load the new tables."""
     if left := left_behind(controller.table):
         raise ChangeError(describe_left_behind(left))
 
 
 def _replace(controller: Controller, data: bytes, origin: Origin) -> tuple[list[LoadResult], SetAside | None]:
-    """Replace the table file and load it; if either fails, all is as before.
+    """Replace the table file and load it; if either fails, restore the state before.
 
-    An edit by hand that was never loaded is kept beside it: nobody else may have it.
+    An edit by hand that was never loaded is kept beside the file, since there may be no other copy.
     """
     path = controller.table
     before = _content(path)
     is_loaded = before in (None, controller.loaded.source, data)
     aside = None if is_loaded else _set_aside(path)
-    _announce(controller, data, origin)
+    _declare(controller, data, origin)
     _write(path, data)
     results = controller.reload(origin, whole=True)
     failed = [f"{result.interface}: {result.error}" for result in results if not result.reloaded]
     if not failed:
-        return results, _told(aside, controller, before)
-    _announce(controller, before or b"", replace(origin, note=f"taken back: {failed[0]}"))
+        return results, _set_aside_of(aside, controller, before)
+    _declare(controller, before or b"", replace(origin, note=f"reverted: {failed[0]}"))
     _put_back(path, before)
     if aside is not None:
         aside.unlink(missing_ok=True)
     controller.reload()
-    raise ChangeError("\n".join([f"{path}: not changed, since the new tables are not taken:", *failed]))
+    raise ChangeError("\n".join([f"{path}: not changed, since the new tables were refused:", *failed]))
 
 
-def _announce(controller: Controller, data: bytes, origin: Origin) -> None:
-    """Let the other directors on this host know whose change they are about to see."""
+def _declare(controller: Controller, data: bytes, origin: Origin) -> None:
+    """Declare cause and author of the change to the other directors on this host."""
     try:
         controller.history.declare(data, origin)
     except HistoryError as error:
@@ -255,11 +255,13 @@ def _set_aside(path: Path) -> Path:
         ) from error
 
 
-def _told(aside: Path | None, controller: Controller, content: bytes | None) -> SetAside | None:
+def _set_aside_of(aside: Path | None, controller: Controller, content: bytes | None) -> SetAside | None:
     if aside is None or content is None:
         return None
     fault = _fault(controller, content)
-    log.warning("%s was never loaded, and is kept as %s: %s", controller.table, aside, fault or "another was applied")
+    log.warning(
+        "%s was never loaded, and is kept as %s: %s", controller.table, aside, fault or "another file was applied"
+    )
     return SetAside(str(aside), fault)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a director would find in its files at a start, and a proxy in its own; none is loaded."""
+"""Checks the files of a director and a proxy as a start would, without loading them."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -22,13 +22,15 @@ from glb.table.build import build_all
 from glb.table.row_builder import row_builder
 
 _ELSEWHERE = Host(addresses={}, own={}, broadcasts={}, links={})
-"""A host of which nothing is known."""
+"""A host without any known addresses."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileFindings:
-    """A file and what is wrong with it; with an error, no daemon loads it. tables: the names of those in it; None
-    for a configuration."""
+    """The errors and warnings of a file; a daemon does not load a file with errors.
+
+    tables: the names of its tables; None for a configuration.
+    """
 
     file: str
     errors: tuple[str, ...]
@@ -37,7 +39,7 @@ class FileFindings:
 
 
 def check_proxy(path: Path) -> FileFindings:
-    """A proxy's configuration."""
+    """Check a proxy's configuration."""
     try:
         load_proxy(path)
     except ConfigError as error:
@@ -46,9 +48,9 @@ def check_proxy(path: Path) -> FileFindings:
 
 
 def check_director(config_file: Path | None, table_file: Path | None) -> Iterator[FileFindings]:
-    """A director's configuration, its forwarding tables, or both: then against each other too.
+    """Check a director's configuration, its forwarding tables, or both; both are also checked against each other.
 
-    They are judged against this host if `outbound_src_ip` is an address of it.
+    They are checked against this host if `outbound_src_ip` is one of its addresses.
     """
     config, config_errors = _config(config_file)
     parsed, table_errors = _tables(table_file)
@@ -72,7 +74,7 @@ def _config(path: Path | None) -> tuple[DirectorConfig | None, tuple[str, ...]]:
 
 
 def _tables(path: Path | None) -> tuple[Parsed, tuple[str, ...]]:
-    """And builds their rows, as a director does."""
+    """Parse the tables and build their rows, as a director does."""
     if path is None:
         return (), ()
     try:
@@ -87,7 +89,7 @@ def _tables(path: Path | None) -> tuple[Parsed, tuple[str, ...]]:
 
 
 def _host(config: DirectorConfig | None) -> Host | None:
-    """This host, if it is the director's, or if none is named."""
+    """This host, if `outbound_src_ip` is one of its addresses, or if there is no configuration."""
     with suppress(NetworkError):
         found = {entry.address: entry.interface for entry in host_addresses()}
         if config is None:
@@ -98,7 +100,7 @@ def _host(config: DirectorConfig | None) -> Host | None:
 
 
 def _without_config(tables: Tables) -> Iterator[Note]:
-    """What this host has against the tables is a warning: which host the director runs on is not known."""
+    """Without a configuration, the director's host is unknown: a conflict with this host is only a warning."""
     host = _host(None)
     alone = list(judge_tables(tables))
     yield from alone

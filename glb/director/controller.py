@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The director daemon's loads: files in, tables built and put in force, and an account of it."""
+"""Loads of the director daemon: reads the files, builds the tables, puts them in force, and records the result."""
 
 import logging
 import time
@@ -32,14 +32,14 @@ log = logging.getLogger(__name__)
 
 _STARTED = Origin(LoadCause.START, "the daemon")
 _EDITED = Origin()
-_PAUSE_BY_TRY = 9  # a try that loads a program costs seconds of processor time
+_PAUSE_BY_TRY = 9  # an attempt that loads a program takes seconds of CPU time
 _FLUSH_SECONDS = 1.0
 
 
 class Controller:
     """Loads files for all interfaces of a daemon. Belongs to the lane `loads`: its methods may take long.
 
-    What is in force belongs to `forwarding`, which works in the lane `traffic`.
+    The tables in force belong to `forwarding`, in the lane `traffic`.
     """
 
     def __init__(
@@ -52,14 +52,15 @@ class Controller:
         lanes: Lanes,
         path_mtus: PathMtus,
     ) -> None:
-        """Read the files, fill the tables and attach; nothing is attached if anything is wrong.
+        """Read the files, fill the tables and attach.
 
-        If the files are bad, those that were in force last go on, if there are copies of them. `follow` has the monitor
-        check the tables' backends. Raises ConfigError, TableError, NetworkError or DatapathError.
+        If the files are refused, copies of the files that were in force last are used, if there are any. follow: makes
+        the monitor check the tables' backends. Raises ConfigError, TableError, NetworkError or DatapathError; then
+        nothing is attached.
         """
         started = time.monotonic()
         for interface in interfaces:
-            find_interface(interface)  # before backends are checked: without it there is nothing to do
+            find_interface(interface)  # fails early, before backends are checked
         self._sources = sources
         self._follow = follow
         self._lanes = lanes
@@ -74,8 +75,8 @@ class Controller:
         self._warned: tuple[str, ...] = ()
         loaded, refusal = self._first(sources)
         self._warn(loaded)
-        self._newest = loaded  # the newest good files
-        self._seen: str | None = loaded.digest  # of the files as they were seen last; None: they could not be read
+        self._newest = loaded  # the newest valid files
+        self._seen: str | None = loaded.digest  # of the files when last read; None: they could not be read
         self._retry_at = 0.0  # by time.monotonic()
         self._origin = _STARTED
         self.history = History.of(sources.table)
@@ -90,38 +91,41 @@ class Controller:
         if refusal is None:
             self._remember()
         else:
-            log.error("the files are refused; what was in force last goes on, by %s", self._copies.sources.table.parent)
+            log.error(
+                "the files are refused; starting with copies of the files that were in force last, from %s",
+                self._copies.sources.table.parent,
+            )
             self._seen = self._digest_now()
             self.forwarding.reject(refusal, self._seen)
 
     @property
     def loaded(self) -> Loaded:
-        """What is in force."""
+        """The files in force."""
         return self.forwarding.loaded
 
     @property
     def reports(self) -> list[Report]:
-        """Of each interface."""
+        """The status of each interface."""
         return [director.report for director in self._directors]
 
     @property
     def table(self) -> Path:
-        """The file of the forwarding tables."""
+        """The table file."""
         return self._sources.table
 
     def build(self, data: bytes, name: str) -> tuple[BuiltTable, ...]:
-        """The tables of a source that is not loaded; `name` is its file's, for the messages.
+        """The tables of a source that is not loaded. name: its file's name, for messages.
 
-        Backends that are known are as healthy as they are now. Raises ConfigError or TableError. May be called in any
-        thread: it changes nothing.
+        Known backends have their present health. Changes nothing, and may be called in any thread. Raises ConfigError
+        or TableError.
         """
         return check_tables(data, name, self._builder, self._view)
 
     def reload(self, origin: Origin = _EDITED, whole: bool = False) -> list[LoadResult]:
-        """Put the files as they are now in the place of what is loaded; bad ones change nothing but the reports.
+        """Load the present files. If they are refused, only the status changes.
 
-        origin: what the history says of these tables. whole: the caller takes them back unless every interface has
-        loaded them, so only then are they a version.
+        origin: cause and author for the history. whole: the caller reverts the change unless every interface has loaded
+        it; only then it becomes a version.
         """
         started = time.monotonic()
         self._stamp = self._sources.stamp()
@@ -142,7 +146,7 @@ class Controller:
         return results
 
     def reload_if_changed(self) -> None:
-        """The same, unless the files are as they were seen last."""
+        """Reload if the files have changed since they were last read."""
         stamp = self._sources.stamp()
         if not stamp.may_differ(self._stamp):
             return
@@ -156,7 +160,7 @@ class Controller:
             self.reload()
 
     def retry(self) -> None:
-        """Try again to put the newest good files in force where that was not possible before."""
+        """Retry to put the newest valid files in force at the interfaces where that failed."""
         behind = [director for director in self._directors if director.loaded.digest != self._newest.digest]
         if not behind or time.monotonic() < self._retry_at:
             return
@@ -164,19 +168,19 @@ class Controller:
             self._check_what_is_in_force()
 
     def detach(self) -> None:
-        """Take the programs off the interfaces and remove every trace."""
+        """Detach the programs, and remove all pins and files."""
         self.forwarding.detach()
 
     def leave(self) -> None:
-        """Let the datapaths go on without this process."""
+        """Leave the datapaths attached when this process exits."""
         self.forwarding.leave()
 
     def give_up(self) -> None:
-        """Undo what this process has done: earlier daemons' datapaths stay, new ones go."""
+        """Revert a failed start: leave earlier daemons' datapaths attached, and remove new ones."""
         self.forwarding.give_up()
 
     def _first(self, sources: Sources) -> tuple[Loaded, Exception | None]:
-        """The files, or the copies of those that were in force last, and why the files are refused."""
+        """The files; or copies of the files that were in force last, and why the files are refused."""
         try:
             return read(sources, self._builder, self._followed), None
         except SURVIVED as error:
@@ -193,9 +197,9 @@ class Controller:
     def _put_in_force(
         self, directors: Sequence[Director], started: float, is_first: bool = True, whole: bool = False
     ) -> list[LoadResult]:
-        """Put the newest good files in force at these interfaces, and keep them for later starts.
+        """Put the newest valid files in force at these interfaces, and record them as a version.
 
-        is_first: whether this is the first try. whole: keep them only if every interface has them.
+        is_first: whether this is the first attempt. whole: record them only if every interface has them.
         """
         before = self.loaded
         prepared = [(director, self._prepared(director)) for director in directors]
@@ -215,21 +219,22 @@ class Controller:
             return error
 
     def _warn(self, loaded: Loaded) -> None:
-        """Log what is doubtful about files that are good enough to be loaded: each doubt once, while it lasts."""
+        """Log the warnings about files that are loaded: each warning once, while it applies."""
         for line in loaded.warnings:
             if line not in self._warned:
                 log.warning("loaded, with a warning: %s", line)
         self._warned = loaded.warnings
 
     def _followed(self, newer: Sequence[ForwardingTables], source: IPv4Address, mtu: int | None) -> HealthView:
-        """The health of newer tables' backends. Those in force are checked as well: they may have to go on."""
+        """Follow newer tables and return their health. The tables in force are checked as well: they may stay in
+        force."""
         in_force = self.forwarding.in_force if self._directors else []
         self._checked = without_repetition([*newer, *in_force])
         self._view = self._follow(self._checked, source, mtu)
         return self._view
 
     def _check_what_is_in_force(self) -> None:
-        """Have those backends checked, and no others, to which an interface sends packets now."""
+        """Check only the backends of tables that are in force at an interface."""
         wanted = without_repetition(self.forwarding.in_force)
         if wanted != self._checked:
             self._checked = wanted
@@ -237,18 +242,17 @@ class Controller:
             self._view = self._follow(wanted, config.outbound_src_ip, config.mtu)
 
     def _remember(self) -> None:
-        """Keep what is in force, as a version and for the next start. Traffic does not depend on it: a failure is
-        logged."""
+        """Record the files in force as a version, and keep copies for the next start. A failure is only logged."""
         self._copies.keep(self.loaded.contents)
         try:
             source, digest = self.loaded.source, self.loaded.tables_digest
             self.version = self.history.record(source, digest, self._origin, self._read_at)
         except HistoryError as error:
             self.version = None
-            log.error("history: this version is not kept, traffic goes on: %s", error)
+            log.error("history: this version is not recorded, forwarding continues: %s", error)
 
     def _log_load(self, before: Loaded, is_first: bool) -> None:
-        """Log what was changed, by whom and how; the author of an edit that was announced is known to the history."""
+        """Log the changes, their author and cause. The history knows the author of a change that was declared to it."""
         now = self.loaded
         is_version = self.version is not None and self.version.digest == now.tables_digest != before.tables_digest
         cause = self.version if is_version and self.version else self._origin
@@ -256,7 +260,7 @@ class Controller:
         if before.contents.config != now.contents.config:
             changed += f"; {self._sources.config.name} changed"
         note = f": {cause.note}" if cause.note else ""
-        again = "" if is_first else "at another try, "
+        again = "" if is_first else "at a retry, "
         log.info("loaded (%s%s, %s%s): %s", again, cause.how, cause.author, note, changed)
 
     def _reject(self, error: Exception) -> list[LoadResult]:

@@ -18,7 +18,7 @@ from glb.director.announcer import Announcer
 from glb.director.api import create_api
 from glb.director.controller import Controller
 from glb.director.forwarding import Forwarding
-from glb.director.health_duties import HealthFile, apply_health, follower, remember_health, report_doubts
+from glb.director.health_duties import HealthFile, apply_health, follower, report_faults, save_health
 from glb.director.path_mtu import learn_path_mtus
 from glb.director.sources import Sources
 from glb.health.monitor import Monitor
@@ -33,16 +33,16 @@ from glb.waiting import wait_for_any
 _POLL_SECONDS = 0.25
 _RETRY_SECONDS = 1.0
 _BUSY_SECONDS = 5.0
-"""After which a load is reported as one that takes long."""
-_SWITCH_SECONDS = 0.0005  # Python's 5 ms would hold up each step of a health check while rows are built
+"""The status reports a load that takes longer."""
+_SWITCH_SECONDS = 0.0005  # with Python's 5 ms, building rows delays each step of a check
 _REFRESH_SECONDS = 5.0
 
 
 async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, group: str | None) -> None:
-    """Serve until SIGTERM or SIGINT; reload at SIGHUP and whenever one of the files changes; follow the network; answer
-    on the control socket, which root and the group's members may use.
+    """Run a director until SIGTERM or SIGINT: reload at SIGHUP and when a file changes, follow health and the network,
+    and serve the control socket, which root and members of the group may use.
 
-    Raises what Controller raises, before anything is attached.
+    Raises the errors of Controller, before a program is attached.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
     sources = Sources(config, table, tuple(interfaces))
@@ -50,14 +50,14 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
     announcer = Announcer(interfaces, lambda: ending.keep)
     health_file = state_dir() / f"{interfaces[0]}.health.json"
     monitor = Monitor(await asyncio.to_thread(load, health_file))
-    keeper = HealthFile(monitor, health_file, Lane("health file"))
+    saved_health = HealthFile(monitor, health_file, Lane("health file"))
     plans = Lane("plans")
     follow = follower(monitor)
     mtus = path_mtus()
     listening: list[ControlSocket] = []
 
     def start(lanes: Lanes) -> Controller:
-        """The socket listens before the daemon says that it is ready, and not before the interfaces are its own."""
+        """Opens the control socket after the interfaces are locked, and before the daemon reports that it is ready."""
         controller = Controller(interfaces, sources, socket_path(interfaces[0]), follow, monitor, lanes, mtus)
         try:
             listening.append(ControlSocket(socket_path(interfaces[0]), group))
@@ -68,7 +68,7 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
 
     async def answer(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
         workers = Worker(lanes.loads, controller), Worker(plans, controller)
-        await serve(create_api(*workers, announcer, keeper, interfaces), listening.pop(), stop)
+        await serve(create_api(*workers, announcer, saved_health, interfaces), listening.pop(), stop)
 
     async def announce(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
         await announcer.duty(_traffic(controller, lanes), stop)
@@ -86,11 +86,11 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
     async def follow_health(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
         await apply_health(monitor, _traffic(controller, lanes), stop)
 
-    async def follow_doubts(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
-        await report_doubts(monitor, _traffic(controller, lanes), stop)
+    async def follow_faults(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
+        await report_faults(monitor, _traffic(controller, lanes), stop)
 
     async def keep_health(_: Controller, __: Lanes, stop: asyncio.Event) -> None:
-        await remember_health(keeper, stop)
+        await save_health(saved_health, stop)
 
     async def learn_mtus(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
         await learn_path_mtus(mtus, lambda: controller.loaded, _traffic(controller, lanes), stop)
@@ -103,7 +103,7 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
         answer,
         announce,
         follow_health,
-        follow_doubts,
+        follow_faults,
         keep_health,
         watch_limit,
         measure,
@@ -120,26 +120,26 @@ def _traffic(controller: Controller, lanes: Lanes) -> Worker[Forwarding]:
 
 
 async def _follow_files(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
-    """By polling: inotify has limits that any user's programs use up, and does not see what another host writes."""
+    """Polls the files: inotify has limits that other users exhaust, and does not see changes made by another host."""
     loads = Worker(lanes.loads, controller)
     retry_at = time.monotonic() + _RETRY_SECONDS
     while not stop.is_set():
-        loads.post_once("look for changed files", Controller.reload_if_changed)
+        loads.post_once("check for changed files", Controller.reload_if_changed)
         if time.monotonic() >= retry_at:
-            loads.post_once("another try of refused tables", Controller.retry)
+            loads.post_once("retry of refused tables", Controller.retry)
             retry_at = time.monotonic() + _RETRY_SECONDS
         await wait_for_any(stop, seconds=_POLL_SECONDS)
 
 
 async def _follow_network(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
-    """And refresh from time to time: the kernel forgets neighbours that nobody uses."""
+    """Refresh at changes of the network, and periodically: the kernel drops neighbours that are not used."""
     traffic = _traffic(controller, lanes)
     async for _ in changes(stop, _REFRESH_SECONDS, lambda: controller.forwarding.refresh_seconds):
         traffic.post_once("refresh of the network", Forwarding.refresh)
 
 
 async def _report_long_loads(controller: Controller, lanes: Lanes, stop: asyncio.Event) -> None:
-    """Say in status what the daemon has been loading for long, such as files of a host that does not answer."""
+    """Report in the status a load that takes long, such as of files on a host that does not respond."""
     reported: str | None = None
     while not stop.is_set():
         running = lanes.loads.running

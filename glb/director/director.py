@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One interface's director: what is loaded there, what is attached, and what it has around it."""
+"""The director of one interface: its loaded files, its attached program, and its next hops."""
 
 import logging
 import time
@@ -29,15 +29,15 @@ from glb.table.bind_changes import new_binds
 
 log = logging.getLogger(__name__)
 
-_NEXT_HOP_SECONDS = 1.0  # that a start or a reload waits for neighbours to answer
+_NEXT_HOP_SECONDS = 1.0  # how long a start or a reload waits for neighbours to respond
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """Files that are ready to be put in force at one interface.
 
-    larger: a program that has room for them and holds them already, where the attached one has not; None otherwise.
-    added: binds, as (table, bind), of which no part is in the tables that they replace.
+    larger: a filled program with larger maps, if the tables do not fit into those of the attached one; otherwise None.
+    added: the binds, as (table, bind), that do not overlap any bind of the present tables.
     """
 
     loaded: Loaded
@@ -47,20 +47,20 @@ class Prepared:
 
 
 Renew = Callable[[Loaded], Loaded]
-"""Gives files that were loaded the health of now; of the same files it makes the same object."""
+"""Returns loaded files with the present health. The result for the same files is the same object."""
 
 
 class Director:
-    """The datapath of one interface, and the neighbours that it follows.
+    """The datapath of one interface, and its neighbours.
 
-    It belongs to the lane `traffic`, where each of its methods is short; but for `prepare`, which may take long and
-    belongs to the lane `loads`.
+    Belongs to the lane `traffic`, and its methods are short; except for `prepare`, which may take long and belongs to
+    the lane `loads`.
     """
 
     def __init__(
         self, interface: str, sources: Sources, loaded: Loaded, socket: Path, reports: Lane, path_mtus: PathMtus
     ) -> None:
-        """Load the program, or find that what runs on the interface is the same; nothing is changed yet.
+        """Load the program, or adopt the attached one if it is the same. Changes nothing yet.
 
         Raises NetworkError or DatapathError.
         """
@@ -84,8 +84,8 @@ class Director:
             ),
             reports,
         )
-        # What the maps hold, and the same files with the newest health. They are the same object, unless the kernel, or
-        # the lack of the interface, keeps the latter from being written.
+        # The content of the maps, and the same files with the newest health. They are the same object, unless the
+        # latter could not be written: the kernel refused it, or the interface is gone.
         self._loaded = self._current = loaded
         self._refusal: str | None = None  # why newer files are not in force
         self._surroundings = surroundings
@@ -100,11 +100,11 @@ class Director:
 
     @property
     def loaded(self) -> Loaded:
-        """What is in force."""
+        """The files in force."""
         return self._loaded
 
     def attach(self, started: float) -> None:
-        """Take the interface's packets with the tables, in the place of whatever an earlier daemon left.
+        """Write the tables and attach the program, which replaces that of an earlier daemon.
 
         started: when this load began, by time.monotonic(). Raises DatapathError.
         """
@@ -114,7 +114,7 @@ class Director:
         self._in_use(self._loaded, self._surroundings, started)
 
     def prepare(self, loaded: Loaded) -> Prepared:
-        """Do for new files all that takes long and changes nothing: find their next hops, compile a larger program.
+        """Do the slow part of a load, which changes nothing: find next hops, compile a larger program if needed.
 
         Raises NetworkError or DatapathError.
         """
@@ -123,9 +123,9 @@ class Director:
         return Prepared(loaded, surroundings, larger, new_binds(self._loaded.tables, loaded.tables))
 
     def commit(self, prepared: Prepared, renew: Renew, started: float) -> None:
-        """Put prepared files in force, with the health of now.
+        """Put prepared files in force, with the present health.
 
-        started: when this load began, by time.monotonic(). Raises DatapathError; the old tables then go on.
+        started: when this load began, by time.monotonic(). Raises DatapathError; the old tables then stay in force.
         """
         loaded = renew(prepared.loaded)
         known = self.report.new_binds if prepared.larger is None else ()
@@ -138,12 +138,11 @@ class Director:
             self.refresh()
 
     def apply_health(self, renew: Renew, started: float) -> None:
-        """Put tables that differ by their backends' health only in the place of those that are in use.
+        """Put the present tables in force with the newest health of their backends.
 
-        started: when this began, by time.monotonic().
-
-        It does not wait for neighbours, of whom one may have just died. Where the rows are the same, nothing is
-        written. Raises TableError or DatapathError; the old tables then go on, until a refresh succeeds.
+        started: when this began, by time.monotonic(). Does not wait for neighbours, since one may just have failed. If
+        the rows stay the same, nothing is written. Raises TableError or DatapathError; the old tables then stay in
+        force until a refresh succeeds.
         """
         self._current = renew(self._current)
         self._renew(self._surroundings)
@@ -151,15 +150,15 @@ class Director:
         self._reporter.change(tables=self._loaded.summary(), health_times=times)
 
     def reject(self, error: Exception, digest: str | None) -> None:
-        """Note that files with this digest were refused; None: they cannot be read."""
+        """Report that files with this digest were refused. digest: None if they cannot be read."""
         self._reporter.change(rejected_digest=digest, error=str(error))
         for line in str(error).splitlines():
-            log.error("%s: not reloaded, the old tables go on: %s", self.interface, line)
+            log.error("%s: not reloaded, the old tables stay in force: %s", self.interface, line)
 
     def refuse(self, error: Exception, digest: str, is_first: bool) -> None:
-        """Note why good files with this digest cannot be put in force here for now; they are tried again.
+        """Report why valid files with this digest could not be put in force here. The daemon retries.
 
-        is_first: whether this was the first try.
+        is_first: whether this was the first attempt.
         """
         self._refusal = str(error) or "out of memory"
         if is_first:
@@ -167,8 +166,7 @@ class Director:
         self.refresh()
 
     def refresh(self) -> None:
-        """Follow what has changed around the director: its interface's addresses and MTU, next hops' MACs, or all of
-        the interface, which may vanish and come back."""
+        """Follow the interface's addresses and MTU and the next hops' MACs. The interface may disappear and return."""
         self._reporter.catch_up()
         try:
             self._follow_network()
@@ -178,30 +176,30 @@ class Director:
             self._reporter.change_trouble(self._refusal)
 
     def note(self, **facts: Any) -> None:
-        """Change fields of the report that others know."""
+        """Change fields of the status that the caller determines."""
         self._reporter.note(**facts)
 
     def note_metrics(self, places: tuple[str, ...], trouble: str | None) -> None:
-        """Tell in the report where the metrics exporter answers, or why it does not."""
+        """Record in the status where the metrics exporter listens, or why it does not."""
         self._reporter.note(metrics=places, metrics_trouble=trouble)
 
     def self_test(self) -> None:
-        """Raise DatapathError if what is attached fails a test packet."""
+        """Raise DatapathError if the attached program fails on a test packet."""
         self_test(self._attachment.interface, self._surroundings, self._loaded.tables, self._loaded.config)
 
     def detach(self) -> None:
-        """Take the program off the interface and remove every trace."""
+        """Detach the program, and remove all pins and files."""
         self._attachment.remove()
         self._datapath.close()
         self._reporter.remove()
 
     def leave(self) -> None:
-        """Let the datapath go on without this process."""
+        """Leave the datapath attached when this process exits."""
         self._attachment.leave()
         self._datapath.close()
 
     def give_up(self) -> None:
-        """Undo what this process has done: an earlier daemon's datapath stays, a new one goes."""
+        """Revert a failed start: leave an earlier daemon's datapath attached, and remove a new one."""
         if self._attachment.is_new:
             self.detach()
         else:
@@ -233,14 +231,14 @@ class Director:
             log.warning("%s: attached again: %s", self.interface, cause)
 
     def _renew(self, surroundings: Surroundings) -> None:
-        """Have the files that are in force follow their backends' health and what is around them."""
+        """Write the files in force again, with the newest health and these surroundings."""
         _write(self._datapath, self._current, surroundings)
         self._loaded = self._current
 
     def _replace(self, larger: DirectorDatapath, loaded: Loaded, surroundings: Surroundings) -> None:
-        """Put a larger program in the place of the attached one."""
+        """Attach a larger program in place of the present one."""
         try:
-            _write(larger, loaded, surroundings)  # nothing, unless health has changed meanwhile
+            _write(larger, loaded, surroundings)  # writes nothing unless health has changed meanwhile
             self._attachment.put(larger.program)
         except BaseException:
             larger.close()
@@ -282,13 +280,13 @@ class Director:
         mtus = {str(address): mtu for address, mtu in sorted(surroundings.mtus.items())}
         for address in mtus.keys() - self.report.path_mtus.keys():
             log.warning(
-                "%s: the path to %s takes %d bytes, less than the interface", self.interface, address, mtus[address]
+                "%s: the path MTU to %s is %d bytes, less than the interface's", self.interface, address, mtus[address]
             )
         self._reporter.change(unreachable=refusals, mtu=surroundings.mtu, path_mtus=mtus)
 
 
 def _adopted(attachment: Attachment, layout: Layout) -> DirectorDatapath | None:
-    """What an earlier daemon left at work, if it is the program of this version and has room for the layout."""
+    """The attached program of an earlier daemon, if it is of this version and its maps have room for the layout."""
     running = attachment.running_program()
     datapath = None if running is None else DirectorDatapath.adopt(running)
     if datapath is None or datapath.capacity.holds(layout):
@@ -299,14 +297,14 @@ def _adopted(attachment: Attachment, layout: Layout) -> DirectorDatapath | None:
 
 def _describe_start(is_adopted: bool, written: bool) -> str:
     if not is_adopted:
-        return "a new program"
-    return "the running program goes on, " + ("with other tables" if written else "its tables are as they should be")
+        return "loaded a new program"
+    return "adopted the attached program, " + ("and wrote the tables" if written else "whose tables are up to date")
 
 
 def _new_binds(loaded: Loaded, added: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """The binds whose counters have counted all their packets: of those that were added, the ones that are still there.
+    """The binds whose counters cover all their packets: of the added binds, those that are still in the tables.
 
-    A program that is loaded anew begins at 0 for all binds, which says something of the newest only.
+    The counters of a new program begin at 0 for all binds, but cover only the newest binds completely.
     """
     if not added:
         return ()

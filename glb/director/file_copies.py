@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Copies of the files that were put in force last, for a start that finds bad ones in their place.
+"""Copies of the files that were in force last, for a start at which the files themselves are refused.
 
-$GLB_STATE_DIR/in-force, or /var/lib/glb/in-force, has a folder for each daemon, named by its first interface and by
-where its files are: a daemon that is started with other files does not take these for its own.
+$GLB_STATE_DIR/in-force (/var/lib/glb/in-force) has a folder for each daemon. Its name contains the first interface and
+a digest of the files' paths, so that a daemon with other files does not use these copies.
 """
 
 import logging
@@ -24,10 +24,10 @@ class FileCopies:
         files = "\0".join(str(path.absolute()) for path in (sources.config, sources.table))
         folder = state_dir() / "in-force" / f"{interface}-{sha256(files.encode()).hexdigest()[:12]}"
         self.sources = Sources(folder / "director.conf", folder / "forwarding_table")
-        self._kept: str | None = None  # the digest of what was kept last
+        self._kept: str | None = None  # the digest of the latest copies
 
     def keep(self, contents: Contents) -> None:
-        """Replace the copies. Traffic does not depend on them: a failure is logged."""
+        """Replace the copies. A failure is only logged."""
         if contents.digest == self._kept:
             return
         try:
@@ -35,7 +35,7 @@ class FileCopies:
             _replace(self.sources.config, contents.config)
             _replace(self.sources.table, contents.table)
         except OSError as error:
-            log.error("%s: no copy is kept for the next start: %s", self.sources.table.parent, error.strerror)
+            log.error("%s: no copy for the next start: %s", self.sources.table.parent, error.strerror)
             return
         self._kept = contents.digest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is in force on the daemon's interfaces, and following health and the network there."""
+"""The datapaths of the daemon's interfaces: puts tables in force, and follows health and the network."""
 
 import logging
 import time
@@ -17,12 +17,12 @@ from glb.table.builder import RowBuilder
 log = logging.getLogger(__name__)
 
 SURVIVED = (GlbError, MemoryError)
-"""What an interface survives: its old tables go on."""
+"""Errors after which an interface keeps its old tables."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """Whether an interface's datapath has the files as they are now; if not, why not."""
+    """Whether the present files are in force at an interface; if not, the error."""
 
     interface: str
     reloaded: bool
@@ -32,22 +32,22 @@ class LoadResult:
 class Forwarding:
     """The datapaths of one daemon, all with the same tables. Belongs to the lane `traffic`: its methods are short.
 
-    The attributes that are read elsewhere (`loaded`, `directors`' reports) are replaced as a whole, never changed.
+    Attributes that other lanes read (`loaded`, the reports of `directors`) are replaced, never modified.
     """
 
     def __init__(self, directors: Sequence[Director], builder: RowBuilder, health: Callable[[], HealthView]) -> None:
-        """health: gives the newest health."""
+        """health: returns the newest health."""
         self.directors = tuple(directors)
         self._builder = builder
         self._health = health
-        self._view: HealthView | None = None  # the newest may be newer than what the directors have been loaded with
+        self._view: HealthView | None = None  # the newest that was applied
         self._newest = self.directors[0].loaded.digest
         self.refresh_seconds = 0.0
-        """How long the last refresh took."""
+        """The duration of the latest refresh."""
 
     @property
     def loaded(self) -> Loaded:
-        """What is in force: the newest files, as soon as an interface has them, or else those before."""
+        """The files in force: the newest ones if an interface has them, otherwise the earlier ones."""
         in_force = [director.loaded for director in self.directors]
         return next((loaded for loaded in in_force if loaded.digest == self._newest), in_force[0])
 
@@ -59,10 +59,10 @@ class Forwarding:
     def commit(
         self, prepared: Sequence[tuple[Director, Prepared | Exception]], digest: str, started: float, is_first: bool
     ) -> list[LoadResult]:
-        """Put prepared files in force, each at its interface; or note there why they could not be prepared.
+        """Put prepared files in force, each at its interface, or report there why they could not be prepared.
 
         digest: of these files. started: when this load began, by time.monotonic(). is_first: whether this is the first
-        try to put them in force.
+        attempt to put them in force.
         """
         self._newest = digest
         renew = self._renewal(self._health())
@@ -75,7 +75,7 @@ class Forwarding:
         return results
 
     def apply_health(self) -> None:
-        """Give new connections to the backends that are healthy now."""
+        """Put the newest health in force: new connections go to healthy backends."""
         view = self._health()
         if view is self._view:
             return
@@ -86,48 +86,52 @@ class Forwarding:
             try:
                 director.apply_health(renew, started)
             except SURVIVED as error:
-                log.error("%s: health: the old tables go on: %s", director.interface, error or "out of memory")
+                log.error(
+                    "%s: health: not applied, the old tables stay in force: %s",
+                    director.interface,
+                    error or "out of memory",
+                )
 
     def refresh(self) -> None:
-        """Follow what has changed around the interfaces."""
+        """Follow changes of the network at each interface."""
         began = time.monotonic()
         for director in self.directors:
             director.refresh()
         self.refresh_seconds = time.monotonic() - began
 
     def reject(self, error: Exception, digest: str | None) -> list[LoadResult]:
-        """Note that files with this digest were refused; None: they cannot be read."""
+        """Report that files with this digest were refused. digest: None if they cannot be read."""
         for director in self.directors:
             director.reject(error, digest)
         return [LoadResult(director.interface, False, str(error)) for director in self.directors]
 
     def note(self, **facts: Any) -> None:
-        """Change fields of each interface's report that others know."""
+        """Change fields of each interface's status that the caller determines."""
         for director in self.directors:
             director.note(**facts)
 
     def note_metrics(self, places: tuple[str, ...], trouble: str | None) -> None:
-        """Report where the metrics exporter listens, or why it does not."""
+        """Record in the status where the metrics exporter listens, or why it does not."""
         for director in self.directors:
             director.note_metrics(places, trouble)
 
     def self_test(self) -> None:
-        """Raise DatapathError if an interface's datapath fails a test packet."""
+        """Raise DatapathError if an interface's datapath fails on a test packet."""
         for director in self.directors:
             director.self_test()
 
     def detach(self) -> None:
-        """Take the programs off the interfaces and remove every trace."""
+        """Detach the programs, and remove all pins and files."""
         for director in self.directors:
             director.detach()
 
     def leave(self) -> None:
-        """Let the datapaths go on without this process."""
+        """Leave the datapaths attached when this process exits."""
         for director in self.directors:
             director.leave()
 
     def give_up(self) -> None:
-        """Undo what this process has done: earlier daemons' datapaths stay, new ones go."""
+        """Revert a failed start: leave earlier daemons' datapaths attached, and remove new ones."""
         for director in self.directors:
             director.give_up()
 

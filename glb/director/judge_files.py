@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The director's two files judged together, and against this host."""
+"""Checks the director's two files against each other and against this host."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,16 +18,16 @@ from glb.network.interface import find_interface
 def judge(
     config: DirectorConfig, config_file: Path, tables: Tables, table_file: Path, host: Host | None
 ) -> tuple[str, ...]:
-    """The warnings about both files. Raises ConfigError with every error in one of them.
+    """The warnings about both files. Raises ConfigError with all errors.
 
-    host: where the director is to run; None if that is unknown.
+    host: the host that the director runs on; None if unknown.
     """
     about_config, about_tables = judge_director(config, tables, host), judge_tables(tables, config, host)
     return warnings_of((str(config_file), about_config), (str(table_file), about_tables))
 
 
 def this_host(interfaces: Sequence[str]) -> Host:
-    """What there is here. interfaces: the director's; one that is not there just now is left out.
+    """The addresses and links of this host. interfaces: the director's; a missing interface is left out.
 
     Raises NetworkError.
     """

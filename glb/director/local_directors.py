@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The directors of this host that serve from one table file, whichever process they are of, as they are known by their
-reports and pins."""
+"""The directors of this host that follow one table file, of any process, by their status files and pins."""
 
 import logging
 import os
@@ -17,39 +16,39 @@ log = logging.getLogger(__name__)
 
 
 def directors_of(table: Path) -> list[Report]:
-    """The reports of those that follow the file, by whatever name, or followed it last."""
+    """The status of each director that follows the file, or followed it last. The file may have several names."""
     file = os.path.realpath(table)
     return [report for report in all_reports("director") if os.path.realpath(str(report.table_file)) == file]
 
 
 def left_behind(table: Path) -> list[Report]:
-    """Those whose daemon is gone while their datapath goes on: nobody gives it other tables.
+    """The directors whose datapath is attached without a daemon, so that they do not load other tables.
 
-    Raises DatapathError or NotAllowedError if a datapath cannot be looked at.
+    Raises DatapathError or NotAllowedError if a datapath cannot be examined.
     """
     return [report for report in directors_of(table) if not report.process.is_alive() and is_attached(report.interface)]
 
 
 def describe_left_behind(reports: list[Report]) -> str:
-    """Why nothing should be changed, a line for each."""
+    """Why a change is refused, with a line for each director."""
     lines = [
-        f"{report.interface}: its daemon (pid {report.process.pid}) does not run, but its datapath is attached and "
-        f"sends by the tables loaded at {report.loaded}; start the daemon, or take the program off the interface "
+        f"{report.interface}: its daemon (pid {report.process.pid}) is not running, but its datapath is attached and "
+        f"uses the tables loaded at {report.loaded}; start the daemon, or detach the program from the interface "
         f"(ip link set dev {report.interface} xdp off)"
         for report in reports
     ]
-    return "\n".join(["refused, since not every director would follow (--force does it all the same):", *lines])
+    return "\n".join(["refused, since not every director would follow (override with --force):", *lines])
 
 
 def unmet_binds(table: Path) -> frozenset[BindOf]:
-    """The binds that were added while every director here counted, and for which none has counted a packet.
+    """The recently added binds for which no director of this host has counted a packet.
 
-    None at all if a director's counters cannot be read.
+    Empty if the counters of a director cannot be read.
     """
     try:
         each = list(_unmet(table))
     except GlbError as error:
-        log.info("the binds' counters are not taken into account: %s", error)
+        log.info("the counters of binds are ignored: %s", error)
         return frozenset()
     return frozenset.intersection(*each) if each else frozenset()
 

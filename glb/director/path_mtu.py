@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The duty that takes up what routers say about the size of the tunnel's packets."""
+"""The duty that learns path MTUs from routers' ICMP messages about tunnelled packets."""
 
 import asyncio
 import logging
@@ -16,13 +16,13 @@ from glb.waiting import unless
 log = logging.getLogger(__name__)
 
 _LONGEST_MESSAGE = 2048
-_PAUSE_SECONDS = 0.01  # after each message: a flood of them costs little, and those that are lost come again
+_PAUSE_SECONDS = 0.01  # after each message: bounds the cost of a flood; routers repeat lost messages
 
 
 async def learn_path_mtus(
     path_mtus: PathMtus, loaded: Callable[[], Loaded], traffic: Worker[Forwarding], stop: asyncio.Event
 ) -> None:
-    """loaded: the files that are in force."""
+    """Learn path MTUs until stop is set. loaded: returns the files in force."""
     try:
         messages = open_messages()
     except OSError as error:
@@ -31,12 +31,12 @@ async def learn_path_mtus(
     loop = asyncio.get_running_loop()
     with messages:
         while (packet := await unless(stop, loop.sock_recv(messages, _LONGEST_MESSAGE))) is not None:
-            if _take_up(path_mtus, packet, loaded()):
+            if _learn(path_mtus, packet, loaded()):
                 traffic.post_once("a path MTU", Forwarding.refresh)
             await asyncio.sleep(_PAUSE_SECONDS)
 
 
-def _take_up(path_mtus: PathMtus, packet: bytes, loaded: Loaded) -> bool:
+def _learn(path_mtus: PathMtus, packet: bytes, loaded: Loaded) -> bool:
     message = read_too_big(packet)
     if message is None:
         return False

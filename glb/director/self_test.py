@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The watchdog's question: does what is attached still tunnel a packet of the first bind to the right proxy?
+"""The self-test: does the attached program still tunnel a packet of the first bind to the right proxy?
 
-It runs the program on frames of its own (BPF_PROG_TEST_RUN), with the maps that packets meet. What it sends is counted
-like any packet, and goes nowhere.
+It runs the program on test frames (BPF_PROG_TEST_RUN), with the maps that packets use. Test packets are counted like
+other packets, and are not transmitted.
 """
 
 import os
@@ -24,7 +24,7 @@ from glb.table.lookup import lookup
 from glb.table.model import BuiltTable
 
 _XDP_DROP, _XDP_TX, _XDP_REDIRECT = 1, 3, 4
-_PROBES = 8  # clients tried: the rows of some may lead to a machine that is gone
+_PROBES = 8  # test clients: the first hop of some rows may be down
 _CLIENT_PORT = 4711
 _ETHERTYPE = {4: 0x0800, 6: 0x86DD}
 _OUTER_DESTINATION = slice(30, 34)  # of an Ethernet frame with an IPv4 packet in it
@@ -33,12 +33,12 @@ _OUTER_DESTINATION = slice(30, 34)  # of an Ethernet frame with an IPv4 packet i
 def self_test(
     interface: Interface, surroundings: Surroundings, tables: Sequence[BuiltTable], config: DirectorConfig
 ) -> None:
-    """Raise DatapathError if the interface's datapath is not attached, or fails a packet.
+    """Raise DatapathError if the interface's datapath is not attached, or fails on a packet.
 
-    surroundings: as they were written to the datapath.
+    surroundings: as written to the datapath.
     """
     if not is_attached(interface.name):
-        raise DatapathError(f"{interface.name}: the program is not attached any more")
+        raise DatapathError(f"{interface.name}: the program is no longer attached")
     program = open_pinned(interface.name, "program")
     try:
         try_packets(program, interface.index, surroundings, tables, config)
@@ -55,11 +55,11 @@ def try_packets(
     tables: Sequence[BuiltTable],
     config: DirectorConfig,
 ) -> None:
-    """Raise DatapathError if the program does not tunnel a client's packet to the first bind where it belongs.
+    """Raise DatapathError if the program does not tunnel packets for the first bind to their first hop.
 
-    Tables that cannot serve are left out; without any other there is nothing to test. One client whose packet goes
-    where it belongs is enough; one whose packet goes elsewhere is one too many. A packet to a backend without a known
-    next hop is dropped, and that is no fault of the program: it proves nothing.
+    Tables that cannot serve are left out; if no table is left, nothing is tested. The test fails if any packet goes to
+    a wrong hop, or if none is tunnelled. A packet to a backend without a known next hop is dropped correctly, and is
+    not counted.
     """
     bind = next((table.binds[0] for table in tables if can_serve(table) and table.binds), None)
     if bind is None:
@@ -76,14 +76,14 @@ def try_packets(
         went_to = IPv4Address(left[_OUTER_DESTINATION])
         if found is None or went_to != found.hops[0]:
             belongs = found.hops[0] if found else "the host's stack"
-            raise DatapathError(f"a test packet from {flow.src} to {bind} went to {went_to}, not to {belongs}")
+            raise DatapathError(f"a test packet from {flow.src} to {bind} was sent to {went_to}, not to {belongs}")
         served += 1
     if tested and not served:
-        raise DatapathError(f"none of {tested} test packets to {bind} left by the tunnel")
+        raise DatapathError(f"none of {tested} test packets to {bind} was tunnelled")
 
 
 def _has_next_hop(backend: Address, surroundings: Surroundings, config: DirectorConfig) -> bool:
-    """Whether the program must have one. With "egress": "fib" it asks the kernel for each packet: nobody knows here."""
+    """Whether the maps have the backend's next hop. With "egress": "fib", the program looks it up for each packet."""
     return config.egress is not Egress.FIB and backend in surroundings.next_hops
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The director's two files, read and judged together: nothing is applied unless both are good."""
+"""Reads the director's two files and checks them together: both are loaded, or none."""
 
 import hashlib
 import os
@@ -26,34 +26,34 @@ from glb.table.builder import RowBuilder
 from glb.table.digest import digest_of_binary, digest_of_source
 from glb.table.model import BuiltTable
 
-# What reading takes, in times of the file's size: for JSON its values and the model, for a binary two forms of rows.
+# Memory for reading, in multiples of the file's size: for JSON its values and the model, for a binary the rows twice.
 _TEXT_TIMES, _BINARY_TIMES = 20, 2
-_TICK_SECONDS = 0.1  # of a file's times: a jiffy on local file systems
+_TICK_SECONDS = 0.1  # resolution of file times: a jiffy on local file systems
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the configuration and the forwarding tables come from."""
+    """The paths of the configuration and the forwarding tables."""
 
     config: Path
     table: Path
     interfaces: tuple[str, ...] = ()
-    """Those that the director takes packets from; with none, the files are not judged against this host."""
+    """The director's interfaces. If empty, the files are not checked against this host."""
 
     def contents(self) -> "Contents":
-        """Both files as they are now. Raises ConfigError if one cannot be read."""
+        """The present content of both files. Raises ConfigError if one cannot be read."""
         return Contents(read_regular(self.config), read_regular(self.table))
 
     def stamp(self) -> "Stamp":
-        """What both files look like from outside, without reading them."""
+        """The identity and times of both files, without reading them."""
         return Stamp(_stamp(self.config), _stamp(self.table), time.time())
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Two files from outside: device, inode, size, and times of change in nanoseconds; or why that is not to be had.
+    """Device, inode, size and times of change (ns) of two files; or an error message instead.
 
-    seen: when, in seconds since 1970.
+    seen: when they were read, in seconds since 1970.
     """
 
     config: tuple[int, ...] | str
@@ -61,9 +61,9 @@ class Stamp:
     seen: float
 
     def may_differ(self, earlier: "Stamp | None") -> bool:
-        """Whether the files may have another content than at an earlier look.
+        """Whether the files may have changed since an earlier stamp.
 
-        A file that changed just before that look may have changed once more within the same tick of its clock.
+        A file that changed just before the earlier stamp may have changed again within the same clock tick.
         """
         if earlier is None or (self.config, self.table) != (earlier.config, earlier.table):
             return True
@@ -85,23 +85,23 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Good files, worked out as far as they can be without the kernel."""
+    """Valid files, processed as far as possible without the kernel."""
 
     contents: Contents
     config: DirectorConfig
     tables: tuple[BuiltTable, ...]
     layout: Layout
     given: ForwardingTables | None
-    """The tables as the file has them, with the file's health; None if it is a binary."""
+    """The tables of the file, with the file's health; None for a GLBD binary."""
     view: HealthView | None
-    """The health that `tables` have; None for the file's."""
+    """The health in `tables`; None: the file's."""
     tables_digest: str
-    """The digest of the tables, which directors with the same tables share."""
+    """The digest of the tables: directors with equal tables have equal digests."""
     warnings: tuple[str, ...] = ()
-    """What the files say that a director cannot do as it seems to be meant; a line each."""
+    """Warnings about values that do not have the effect that they suggest; a line each."""
 
     def with_health(self, view: HealthView, builder: RowBuilder) -> "Loaded":
-        """The same files, with other health. Raises TableError."""
+        """The same files with other health. Raises TableError."""
         if self.given is None or self.view is view:
             return self
         tables = build_all(with_health(self.given, view), builder)
@@ -130,16 +130,16 @@ class Loaded:
 
 
 Follow = Callable[[Sequence[ForwardingTables], IPv4Address, int | None], HealthView]
-"""Checks the backends of tables from a director's address from now on, and returns their health. The number is the
-director's `mtu`, which no check's packet exceeds. Of a backend that is in several editions of a table, the first one
-counts."""
+"""Starts the checks of the backends in these tables from a director's address, and returns their health. The number is
+the director's `mtu`, the maximum size of a check's packet. If several editions of a table list a backend, the first
+edition applies."""
 
 
 def read(sources: Sources, builder: RowBuilder | None = None, follow: Follow | None = None) -> Loaded:
-    """Read both files; faster with a builder that has built tables like these.
+    """Read both files. A builder that has built similar tables makes it faster.
 
-    Backends are as healthy as `follow` says, or else as the file does. Raises ConfigError or TableError with every
-    problem found.
+    The backends' health comes from `follow`, or without it from the file. Raises ConfigError or TableError, which lists
+    all problems.
     """
     contents = sources.contents()
     config = parse_director(decode_text(contents.config, str(sources.config)), str(sources.config))
@@ -149,7 +149,7 @@ def read(sources: Sources, builder: RowBuilder | None = None, follow: Follow | N
     given = parsed if isinstance(parsed, ForwardingTables) else None
     if given is not None and builder is not None:
         _require_memory_for_rows(given, str(sources.table), builder)
-        prepare(given, builder)  # before the checks begin: they and Python's lock would slow it down
+        prepare(given, builder)  # before the checks begin, which compete for Python's lock
     view = follow([given or NO_TABLES], config.outbound_src_ip, config.mtu) if follow is not None else None
     if isinstance(parsed, ForwardingTables):
         tables = build_all(parsed if view is None else with_health(parsed, view), builder)
@@ -165,7 +165,7 @@ def _require_memory_for_rows(given: ForwardingTables, name: str, builder: RowBui
 
 
 def _require_memory(needed: int, what: str, name: str) -> None:
-    """Refuse before anything is taken: without memory, a library written in Rust ends the process."""
+    """Refuse before memory is allocated: a library written in Rust aborts the process when an allocation fails."""
     lack = shortage(needed, what)
     if lack is not None:
         raise TableError(f"{name}: {lack}")
@@ -174,9 +174,9 @@ def _require_memory(needed: int, what: str, name: str) -> None:
 def check_tables(
     data: bytes, name: str, builder: RowBuilder | None = None, view: HealthView | None = None
 ) -> tuple[BuiltTable, ...]:
-    """The tables of a file's content that a director can serve; `name` is the file's, for the messages.
+    """The tables of a file's content, if a director can serve them. name: the file's name, for messages.
 
-    Backends that the view knows are as healthy as it says. Raises ConfigError or TableError.
+    Backends in the view have its health. Raises ConfigError or TableError.
     """
     parsed = parse(data, name, builder)
     warnings_of((name, judge_tables(tables_in(parsed))))
@@ -188,11 +188,11 @@ def check_tables(
 
 
 Parsed: TypeAlias = ForwardingTables | tuple[BuiltTable, ...]
-"""A JSON source, or the tables of a binary, which says nothing of checks."""
+"""The tables of a JSON source, or of a GLBD binary, which has no checks."""
 
 
 def parse(data: bytes, name: str, builder: RowBuilder | None = None) -> Parsed:
-    """A table file's content; `name` is the file's, for the messages. Raises ConfigError or TableError."""
+    """Parse a table file's content. name: the file's name, for messages. Raises ConfigError or TableError."""
     is_binary = data.startswith(GLBD_MAGIC)
     times = _BINARY_TIMES if is_binary else _TEXT_TIMES
     _require_memory(times * len(data), f"tables in a file of {len(data):,} bytes", name)

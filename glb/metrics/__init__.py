@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What the daemons tell Prometheus and statsd."""
+"""Metrics of the daemons for Prometheus and statsd."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What Prometheus is answered, and by TCP where it is told to ask."""
+"""The metrics exporter for Prometheus, on TCP and for the control socket."""
 
 import asyncio
 import time
@@ -20,21 +20,21 @@ from glb.daemon.lane import Worker
 from glb.metrics.families import families
 from glb.metrics.sample import read_sample
 
-MEDIA_TYPE = "text/plain"  # as the API's description has it; answers name the format's version as well
+MEDIA_TYPE = "text/plain"  # as in the API's description; responses add the version of the format
 
 _FAILED = 503
 _LIMITS = ConnectionLimits()
-_FRESH_SECONDS = 1.0  # for which requests share one look at the maps
+_FRESH_SECONDS = 1.0  # requests within this time share one reading of the maps
 
 
 class _Datapaths(Collector):
-    """Looks at the interfaces when it is asked, and at no other time."""
+    """Reads the interfaces only when metrics are requested."""
 
     def __init__(self, interfaces: Sequence[str]) -> None:
         self._interfaces = interfaces
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing, so that registering does not look at interfaces that are not attached yet."""
+        """Nothing, so that registering does not read interfaces that are not attached yet."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
@@ -53,8 +53,7 @@ class Exporter:
         self._until = 0.0
 
     async def answer(self, costly: BackgroundRunner) -> RawResponse:
-        """Everything as it is now, at most a second old, in Prometheus' text format. Raises what `sample.take`
-        raises."""
+        """The metrics in Prometheus' text format, at most a second old. Raises the errors of `read_sample`."""
         async with self._turn:
             if self._last is None or time.monotonic() >= self._until:
                 content = await costly(lambda: generate_latest(self._registry))
@@ -64,7 +63,7 @@ class Exporter:
 
 
 class Measured(Protocol):
-    """What the exporter tells of itself to."""
+    """A service that records in its status where the exporter listens."""
 
     def note_metrics(self, places: tuple[str, ...], trouble: str | None) -> None: ...
 
@@ -75,7 +74,7 @@ S = TypeVar("S", bound=Measured)
 async def serve_metrics(
     traffic: Worker[S], configured: Callable[[], Metrics | None], interfaces: Sequence[str], stop: asyncio.Event
 ) -> None:
-    """Answer GET /metrics by TCP until stop is set. configured: where, as it is now; None: nowhere."""
+    """Serve GET /metrics by TCP until stop is set. configured: returns the present address; None: do not serve."""
     shown = Exporter(interfaces)
     router = ApiRouter("metrics", prefix="")
 

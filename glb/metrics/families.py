@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Samples as Prometheus' metric families. Names follow its conventions: base units, `_total` for what only grows."""
+"""Samples as Prometheus' metric families. Names follow its conventions: base units, `_total` for counters."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -14,13 +14,13 @@ from glb.datapath.verdicts import verdicts_of
 from glb.metrics.sample import Sample
 
 _TRAFFIC = {
-    "bind": "that were sent to the backends, by the bind that they matched",
-    "backend": "that were sent to each backend",
+    "bind": "sent to backends, by the bind that they matched",
+    "backend": "sent to each backend",
 }
 
 
 def families(samples: Sequence[Sample]) -> Iterator[Metric]:
-    """All that is known of the interfaces of one daemon, which are of one role."""
+    """The metrics of a daemon's interfaces, which all have the same role."""
     yield InfoMetricFamily("glb_build", "The version that runs.", value={"version": __version__})
     if not samples:
         return
@@ -43,7 +43,7 @@ def families(samples: Sequence[Sample]) -> Iterator[Metric]:
         yield _forwards(samples)
         yield _gauge(
             "glb_proxy_return_path",
-            "Whether answers from VIPs can leave for clients: 0 without a route, or if the next hop does not answer.",
+            "1 if replies from VIPs reach clients; 0 without a route, or if the next hop does not respond.",
             ("interface", "family"),
             (
                 [sample.report.interface, family, float(not fault)]
@@ -56,7 +56,7 @@ def families(samples: Sequence[Sample]) -> Iterator[Metric]:
 def _packets(prefix: str, samples: Sequence[Sample]) -> Metric:
     family = CounterMetricFamily(
         f"{prefix}_packets",
-        "Packets by verdict, each under exactly one. `glbctl explain VERDICT` says what each means.",
+        "Packets by verdict; each packet has exactly one. `glbctl explain VERDICT` describes it.",
         labels=("interface", "verdict", "action"),
     )
     for sample in samples:
@@ -70,7 +70,7 @@ def _loads(prefix: str, samples: Sequence[Sample]) -> Iterator[Metric]:
     reports = [sample.report for sample in samples]
     yield _gauge(
         f"{prefix}_last_load_successful",
-        "Whether the files as they are now are those in force; 0: they were refused.",
+        "1 if the present files are in force, 0 if they were refused.",
         ("interface",),
         ([report.interface, float(report.error is None)] for report in reports),
     )
@@ -82,7 +82,7 @@ def _loads(prefix: str, samples: Sequence[Sample]) -> Iterator[Metric]:
     )
     yield _gauge(
         f"{prefix}_last_load_duration_seconds",
-        "How long the last load took, from reading the files to the switch.",
+        "Duration of the last load, from reading the files to the switch.",
         ("interface",),
         ([report.interface, report.load_seconds] for report in reports if report.load_seconds is not None),
     )
@@ -91,7 +91,7 @@ def _loads(prefix: str, samples: Sequence[Sample]) -> Iterator[Metric]:
 def _load_times(samples: Sequence[Sample]) -> Metric:
     family = HistogramMetricFamily(
         "glb_director_load_duration_seconds",
-        "How long it took to put tables in force since the daemon's start, by what had changed: the files, or health.",
+        "Durations of putting tables in force since the daemon's start, by cause: changed files, or changed health.",
         labels=("interface", "cause"),
     )
     for report in (sample.report for sample in samples):
@@ -106,7 +106,7 @@ def _traffic(samples: Sequence[Sample]) -> Iterator[Metric]:
         labels = ("interface", "table", kind)
         packets = CounterMetricFamily(f"glb_director_{kind}_packets", f"Packets {what}.", labels=labels)
         size = CounterMetricFamily(
-            f"glb_director_{kind}_bytes", f"Bytes {what}; of the clients' packets, without the tunnel.", labels=labels
+            f"glb_director_{kind}_bytes", f"Bytes {what}: of the clients' packets, without the tunnel.", labels=labels
         )
         for sample in samples:
             for (counted, table, name), (number, octets) in sample.traffic.items():
@@ -120,7 +120,7 @@ def _traffic(samples: Sequence[Sample]) -> Iterator[Metric]:
 def _forwards(samples: Sequence[Sample]) -> Metric:
     family = CounterMetricFamily(
         "glb_proxy_second_chance_forwards",
-        "Packets that were sent on, by the address of the hop that they went to.",
+        "Packets forwarded for a second chance, by the address of the next hop.",
         labels=("interface", "next_hop"),
     )
     for sample in samples:
@@ -133,7 +133,7 @@ def _tables(samples: Sequence[Sample]) -> Metric:
     reports = [sample.report for sample in samples]
     return _gauge(
         "glb_director_tables_info",
-        "The digest of the tables in force, on which all directors of a service must agree.",
+        "The digest of the tables in force, which must be equal on all directors of a service.",
         ("interface", "digest"),
         ([report.interface, report.tables_digest, 1.0] for report in reports if report.tables_digest),
     )
@@ -149,13 +149,13 @@ def _backends(samples: Sequence[Sample]) -> Iterator[Metric]:
     ]
     yield _gauge(
         "glb_director_backend_state",
-        "1 for the state that a backend is in.",
+        "1 for the state of a backend.",
         (*labels, "state"),
         ([report.interface, table, address, state, 1.0] for report, table, address, state, _ in states),
     )
     yield _gauge(
         "glb_director_backend_healthy",
-        "Whether a backend is taken for healthy, be it by its checks or because it is held.",
+        "1 if a backend is up, by its checks or because it is held.",
         labels,
         ([report.interface, table, address, float(healthy)] for report, table, address, _, healthy in states),
     )
@@ -181,7 +181,7 @@ def _backends(samples: Sequence[Sample]) -> Iterator[Metric]:
     )
     yield _gauge(
         "glb_director_backend_next_hop_known",
-        "Whether the MAC on the way to a backend is known; packets to one that is not are dropped.",
+        "1 if the MAC of the next hop to a backend is known; otherwise packets to it are dropped.",
         labels,
         (
             [report.interface, table, address, float(address not in report.unreachable)]
@@ -198,7 +198,7 @@ def _path_mtus(samples: Sequence[Sample]) -> Metric:
     reports = [sample.report for sample in samples]
     return _gauge(
         "glb_director_backend_mtu_bytes",
-        "The longest outer packet that the path to a backend takes, as far as routes and routers say.",
+        "The path MTU to a backend for outer packets, as far as routes and routers report it.",
         ("interface", "table", "backend"),
         (
             [report.interface, table.name, address, report.path_mtus.get(address, report.mtu)]
@@ -211,7 +211,7 @@ def _path_mtus(samples: Sequence[Sample]) -> Metric:
 
 
 def _gauge(name: str, documentation: str, labels: Sequence[str], rows: Iterable[Sequence[str | float]]) -> Metric:
-    """A family of gauges; a row is its labels' values, and the value last."""
+    """A family of gauges. A row is the values of its labels, then its value."""
     family = GaugeMetricFamily(name, documentation, labels=labels)
     for *values, number in rows:
         family.add_metric([str(value) for value in values], float(number))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How fast samples grow: packets and bits a second, and their recent past. Pure."""
+"""Rates from two samples, in packets and bits per second; and sparklines. Pure."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ RateKey = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Packets and bits a second."""
+    """Packets and bits per second."""
 
     packets: float
     bits: float = 0.0
@@ -23,8 +23,8 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """verdicts: by role and verdict. binds, backends: by table and name. forwards: of proxies, what they send on as
-    second chances, by next hop. All summed over interfaces."""
+    """verdicts: by role and verdict. binds, backends: by table and name. forwards: packets that proxies forward for a
+    second chance, by next hop. All are sums over the interfaces."""
 
     verdicts: Mapping[RateKey, Rate]
     binds: Mapping[RateKey, Rate]
@@ -33,7 +33,7 @@ class Rates:
 
 
 def rates(before: Sequence[Sample], now: Sequence[Sample], seconds: float) -> Rates:
-    """What has come in between two looks at the same interfaces. What was not there before has not grown yet."""
+    """The rates between two samples of the same interfaces. A counter that is new in the second has rate 0."""
     verdicts: dict[RateKey, float] = defaultdict(float)
     forwards: dict[RateKey, float] = defaultdict(float)
     traffic: dict[str, dict[RateKey, list[float]]] = {"bind": {}, "backend": {}}
@@ -73,5 +73,5 @@ def sparkline(values: Sequence[float], highest: float) -> str:
 
 
 def _grown(before: int, now: int) -> int:
-    """A count that has become smaller began anew."""
+    """The increase of a counter. A counter that has decreased was reset."""
     return now - before if now >= before else now

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What is to be measured of one interface at one moment, read from the pinned maps and the daemon's report.
+"""The counters of one interface at one moment, from the pinned maps and the daemon's status file.
 
-Nothing is counted twice: the datapath counts for itself, and is not disturbed by being read.
+Reading does not affect the datapath.
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from glb.datapath.traffic import Counted
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One interface's datapath. packets: by verdict. traffic: packets and bytes by bind and backend (director).
-    forwards: packets that were sent on, by next hop (proxy)."""
+    """The counters of one interface. packets: by verdict. traffic: packets and bytes by bind and backend (director).
+    forwards: forwarded packets by next hop (proxy)."""
 
     report: Report
     attached: bool

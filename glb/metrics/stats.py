@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The packets of a datapath since it was attached: what `glbctl stats` shows, and what the APIs answer.
+"""The counters of a datapath since it was attached, for `glbctl stats` and the APIs.
 
-Read from the pinned maps, whether a daemon runs or not. Bytes are those of the clients' packets, without the tunnel.
+They are read from the pinned maps, with or without a daemon. Bytes are those of the clients' packets, without the
+tunnel.
 """
 
 from collections import defaultdict
@@ -14,7 +15,7 @@ from glb.datapath.forwards import read_forwards
 
 @dataclass(frozen=True, slots=True)
 class TableTraffic:
-    """What was sent to a table's backends: the sum over its binds."""
+    """Packets sent to a table's backends: the sum over its binds."""
 
     table: str
     packets: int
@@ -23,7 +24,7 @@ class TableTraffic:
 
 @dataclass(frozen=True, slots=True)
 class BindTraffic:
-    """The same of one bind. `table` is "" if it is in no table any more."""
+    """Packets that matched a bind. `table` is "" for a bind that is no longer in a table."""
 
     table: str
     bind: str
@@ -33,7 +34,7 @@ class BindTraffic:
 
 @dataclass(frozen=True, slots=True)
 class BackendTraffic:
-    """What was sent to a backend as the first hop."""
+    """Packets sent to a backend as the first hop."""
 
     table: str
     backend: str
@@ -43,7 +44,7 @@ class BackendTraffic:
 
 @dataclass(frozen=True, slots=True)
 class ForwardTraffic:
-    """Packets that a proxy has sent on to a next hop."""
+    """Packets that a proxy has forwarded to a next hop."""
 
     next_hop: str
     packets: int
@@ -51,7 +52,7 @@ class ForwardTraffic:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """One interface's datapath. program: "director" or "proxy". packets: by verdict.
+    """The counters of one interface. program: "director" or "proxy". packets: by verdict.
 
     tables, binds, backends: of a director. next_hops: of a proxy.
     """
@@ -66,7 +67,7 @@ class Stats:
 
 
 def read_stats(interface: str) -> Stats:
-    """Raises DatapathError where nothing is attached, NotAllowedError, ReportError."""
+    """Raises DatapathError if no program is attached; NotAllowedError; ReportError."""
     program = attached_program(interface)
     packets = read_counters(interface, program)
     if program == "proxy":
@@ -76,7 +77,7 @@ def read_stats(interface: str) -> Stats:
 
 
 def _of_director(interface: str, program: str, packets: dict[str, int]) -> Stats:
-    """Which counter is whose is in the daemon's report."""
+    """The daemon's status file assigns counters to binds and backends."""
     entries = {
         (kind, table, name): entry
         for report in all_reports("director")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The counters of GitHub's glb-director, under its names, for whoever has dashboards of them.
+"""The counters of GitHub's glb-director under their original names, for existing dashboards.
 
-Names, tags and the interval are those of its XDP engine (glb-director-xdp): DogStatsD counts on 127.0.0.1, which
-carry the increase since the last ones. `encapsulated_bytes` are of whole frames, the tunnel's headers included (but
-not the hops of a second row, with `alt_hash_fields`).
+Names, tags and interval are those of its XDP engine (glb-director-xdp): DogStatsD counts to 127.0.0.1, which contain
+the increase since the previous ones. `encapsulated_bytes` counts whole frames, including the tunnel's headers (but not
+the hops of a second row, with `alt_hash_fields`).
 """
 
 import asyncio
@@ -47,11 +47,11 @@ _MATCHED = (
 _NO_MATCHING_BIND = ("pass_no_bind", "pass_fragment", "pass_other_host")
 
 Counts = Mapping[tuple[str, str], int]
-"""By name and further tag ("" where there is none)."""
+"""Counts by name and additional tag ("" if there is none)."""
 
 
 def counts(samples: Sequence[Sample]) -> Counts:
-    """A daemon's counters under the original's names. A packet that is in none of its results is UnknownFormat."""
+    """A daemon's counters under the original names. A packet of no other result counts as UnknownFormat."""
     packets = {name: sum(sample.packets.get(name, 0) for sample in samples) for name in _names(samples)}
     processed = sum(packets.values())
     matched, unmatched = (sum(packets.get(name, 0) for name in names) for names in (_MATCHED, _NO_MATCHING_BIND))
@@ -71,7 +71,7 @@ def counts(samples: Sequence[Sample]) -> Counts:
 
 
 def lines(before: Counts, now: Counts) -> list[str]:
-    """What statsd is told: each count's increase. One that has become smaller began anew, with the datapath."""
+    """The statsd lines with each count's increase. A count that has decreased was reset with the datapath."""
     return [
         f"{_NAMESPACE}.{name}:{_increase(before[name, tag], count)}|c|#{','.join(filter(None, (_ENGINE, tag)))}"
         for (name, tag), count in now.items()
@@ -79,7 +79,7 @@ def lines(before: Counts, now: Counts) -> list[str]:
 
 
 async def send_to_statsd(port: Callable[[], int | None], interfaces: Sequence[str], stop: asyncio.Event) -> None:
-    """Send the increases every 10 seconds until stop is set. port: asked each time; None: nobody listens."""
+    """Send the increases every 10 seconds until stop is set. port: returns the present port; None: do not send."""
     before: Counts | None = None
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         while not stop.is_set():
@@ -95,22 +95,23 @@ async def _counts_now(interfaces: Sequence[str]) -> Counts | None:
     try:
         return counts(await asyncio.to_thread(lambda: [read_sample(interface) for interface in interfaces]))
     except GlbError as error:
-        log.error("statsd is told nothing: %s", error)
+        log.error("statsd: nothing sent: %s", error)
         return None
 
 
-def send(sender: socket.socket, said: Sequence[str], port: int) -> None:
-    """A datagram a count, as the original does. If nobody listens, the kernel says so to the next one: no matter.
+def send(sender: socket.socket, counts: Sequence[str], port: int) -> None:
+    """Send each count in a datagram, as the original does.
 
-    What it refuses otherwise, such as by a firewall's rule, is logged: the daemon has more important things to do.
+    Without a listener, the kernel refuses the next datagram, which is ignored. Other errors, for example from a
+    firewall rule, are logged.
     """
-    for line in said:
+    for line in counts:
         try:
             sender.sendto(line.encode(), ("127.0.0.1", port))
         except ConnectionRefusedError:
             continue
         except OSError as error:
-            log.error("statsd is told nothing: 127.0.0.1:%d: %s", port, error.strerror)
+            log.error("statsd: nothing sent: 127.0.0.1:%d: %s", port, error.strerror)
             return
 
 

@@ -115,7 +115,7 @@ def test_the_next_start_finds_everything_as_it_should_be(director: Director) -> 
     director.start()
 
     assert map_bytes(director.lab) == before
-    assert "the running program goes on, its tables are as they should be" in director.log.read_text()
+    assert "adopted the attached program, whose tables are up to date" in director.log.read_text()
 
 
 def map_bytes(lab: Lab) -> dict[str, bytes]:

@@ -220,7 +220,7 @@ def a_link_to_itself(director: Director) -> Iterator[None]:
 @contextmanager
 def a_hung_file_system_under_the_files(director: Director) -> Iterator[None]:
     with hung(director.table.parent):
-        director.wait_until(lambda report: (report.busy or "").startswith("look for changed files, since "))
+        director.wait_until(lambda report: (report.busy or "").startswith("check for changed files, since "))
         yield
     director.wait_until(lambda report: report.busy is None)
 

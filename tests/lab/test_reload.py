@@ -122,7 +122,7 @@ def test_a_bad_file_at_reload_is_told_and_the_old_table_goes_on_until_a_good_one
     check_stream(stream.tunnelled, stream.passed, as_a)
     assert told in status["error"]
     assert status["tables"][0]["name"] == "a"
-    assert f"not reloaded, the old tables go on: {told}" in director.log.read_text()
+    assert f"not reloaded, the old tables stay in force: {told}" in director.log.read_text()
     assert glbctl(director.lab, HOST, "director", "status").stdout.count("refused") == 1
 
     replace(director.table, *TABLE_B)

@@ -92,7 +92,7 @@ def test_all_directors_are_upgraded_one_after_the_other(lab: Lab, live: LiveConn
         for director in sorted(BOTH):
             lab.stop(director)
             assert lab.announced() == BOTH - {director}
-            assert "packets still come" not in lab.log(director)
+            assert "packets still arrive" not in lab.log(director)
             lab.start_director(director)
             lab.wait_until_announced(BOTH)
 

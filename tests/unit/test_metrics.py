@@ -143,4 +143,4 @@ def test_a_datagram_that_the_kernel_refuses_is_logged(caplog: pytest.LogCaptureF
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         send(sender, ["glb.director.packets.processed:1|c"], 0)  # no port can be 0
 
-    assert "statsd is told nothing: 127.0.0.1:0: Invalid argument" in caplog.text
+    assert "statsd: nothing sent: 127.0.0.1:0: Invalid argument" in caplog.text
