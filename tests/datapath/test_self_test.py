@@ -66,7 +66,7 @@ def test_a_host_without_next_hops_is_no_fault_of_the_datapath(director: MakeDire
     try_on(bench, bench.loaded, NOWHERE)
 
 
-def test_a_table_that_cannot_serve_is_not_asked_for(director: MakeDirector) -> None:
+def test_a_table_that_cannot_serve_is_not_tested(director: MakeDirector) -> None:
     ill = [{"ip": "10.0.0.11", "state": State.ACTIVE, "healthy": False}]
     bench = director(table(backends=ill))
     bench.datapath.write(bench.loaded.layout, bench.loaded.config, NOWHERE)

@@ -133,7 +133,7 @@ def map_memory(pin: Path) -> bytes:
         os.close(fd)
 
 
-def test_an_interface_that_vanishes_is_told_and_served_again_when_it_is_back_with_another_mac(
+def test_an_interface_that_returns_with_another_mac_is_served(
     director: Director,
 ) -> None:
     director.start()

@@ -208,7 +208,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_a_backend_that_fails_gets_no_new_connections_until_it_is_back(lab: Lab, failure: str) -> None:
+def test_a_failing_backend_gets_no_new_connections(lab: Lab, failure: str) -> None:
     fail, told = FAILURES[failure]
 
     with fail(lab, "proxy1"):
@@ -252,7 +252,7 @@ def configured_mtu(lab: Lab, mtu: int) -> Iterator[None]:
         take(before)
 
 
-def test_a_port_that_loses_large_packets_takes_a_backend_down_only_with_gue_size(lab: Lab) -> None:
+def test_lost_large_packets_take_a_backend_down_with_gue_size(lab: Lab) -> None:
     before = json.loads(lab.table_path.read_text())
     sized = json.loads(lab.table_path.read_text())
     sized["tables"][0]["backends"][0]["healthchecks"] = CHECKS | {"gue_size": "full"}
@@ -271,7 +271,7 @@ def test_a_port_that_loses_large_packets_takes_a_backend_down_only_with_gue_size
 
 
 @pytest.mark.parametrize("refused", [refused_by_the_kernel, refused_as_damaged])
-def test_the_tables_in_force_follow_health_while_newer_ones_are_refused(
+def test_tables_in_force_follow_health_while_newer_are_refused(
     lab: Lab, refused: Callable[[Lab], AbstractContextManager[None]]
 ) -> None:
     known = [backend["address"] for backend in backends(lab)]
@@ -298,9 +298,7 @@ def set_down(lab: Lab, proxy: str) -> Iterator[None]:
         api(lab).put(place, {"health": "auto"})
 
 
-def test_what_the_kernel_refused_is_a_version_and_what_plans_begin_with_once_it_is_in_force(
-    lab: Lab, tmp_path: Path
-) -> None:
+def test_a_refused_load_becomes_a_version_once_in_force(lab: Lab, tmp_path: Path) -> None:
     before = tmp_path / "before.json"
     before.write_text(lab.table_path.read_text())
     with refused_by_the_kernel(lab):
@@ -321,7 +319,7 @@ def versions(lab: Lab) -> list[dict[str, Any]]:
     return found
 
 
-def test_if_all_backends_fail_at_once_health_is_held_loudly_until_one_is_back(lab: Lab) -> None:
+def test_health_is_held_while_all_backends_fail(lab: Lab) -> None:
     for proxy in PROXIES:
         signal_server(lab, proxy, signal.SIGSTOP)
     wait_for(lambda: all(backend["source"] == "held" for backend in backends(lab)), "all backends are held")
@@ -337,7 +335,7 @@ def test_if_all_backends_fail_at_once_health_is_held_loudly_until_one_is_back(la
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_health_outlives_the_daemon_and_nothing_of_the_checks_is_left_behind(lab: Lab, end: str) -> None:
+def test_health_survives_a_restart_and_devices_are_removed(lab: Lab, end: str) -> None:
     with stopped(lab, "proxy2"):
         wait_until(lab, "proxy2", healthy=False, reason="http 80: timeout, vip_http 80: timeout")
         before = health(lab, "proxy2")
@@ -371,7 +369,7 @@ def marked_rules(lab: Lab) -> int:
     return lab.within(DIRECTOR, count)
 
 
-def test_what_is_set_from_outside_is_on_disk_before_it_is_answered(lab: Lab) -> None:
+def test_an_override_is_saved_before_the_response(lab: Lab) -> None:
     api, place = Client(lab.run_dir / f"{DIRECTOR}.sock"), f"/v1/tables/web/backends/{address('proxy3')}/health"
     healths: list[str | None] = []
     for wanted in ("down", "up", "auto"):
@@ -382,7 +380,7 @@ def test_what_is_set_from_outside_is_on_disk_before_it_is_answered(lab: Lab) -> 
     assert healths == ["down", "up", None]
 
 
-def test_health_is_set_from_outside_and_left_to_the_checks_again_with_its_history(lab: Lab) -> None:
+def test_an_override_is_set_and_removed_with_its_history(lab: Lab) -> None:
     [told] = facts(lab, DIRECTOR, "backend", "set-health", "web", address("proxy3"), "down", "--reason", "disk change")
     wait_until(lab, "proxy3", healthy=False, source="set", reason="disk change")
     assert "proxy3" not in served(lab)
@@ -418,7 +416,7 @@ def test_a_device_of_the_checks_that_is_deleted_is_set_up_anew(lab: Lab) -> None
     assert "health: checks of VIPs fail" not in lab.log(DIRECTOR)
 
 
-def test_checks_that_are_led_past_the_tunnel_are_answered_by_nobody_and_not_counted(lab: Lab) -> None:
+def test_checks_that_miss_the_tunnel_are_not_counted(lab: Lab) -> None:
     def change(verb: str) -> None:
         with IPRoute() as ip:
             ip.rule(verb, family=socket.AF_INET, fwmark=MARK, table=MAIN_TABLE, priority=100)
@@ -441,14 +439,14 @@ def test_checks_that_are_led_past_the_tunnel_are_answered_by_nobody_and_not_coun
         ("web", "10.77.0.999", 2, "error: address: value is not a valid IPv4 or IPv6 address\n"),
     ],
 )
-def test_what_is_not_there_is_told(lab: Lab, table: str, backend: str, status: int, told: str) -> None:
+def test_unknown_tables_and_backends_are_named(lab: Lab, table: str, backend: str, status: int, told: str) -> None:
     done = glbctl(lab, DIRECTOR, "backend", "set-health", table, backend, "down")
 
     assert done.returncode == status
     assert told in done.stderr
 
 
-def test_a_change_of_health_that_changes_no_row_writes_nothing_to_the_kernel(lab: Lab) -> None:
+def test_health_that_changes_no_row_writes_no_map(lab: Lab) -> None:
     state = lab.pin_dir / DIRECTOR / "state"
     source = json.loads(lab.table_path.read_text())
     draining = json.loads(lab.table_path.read_text())
@@ -467,7 +465,7 @@ def test_a_change_of_health_that_changes_no_row_writes_nothing_to_the_kernel(lab
     assert generation(state) != after
 
 
-def test_a_machine_that_is_gone_with_all_that_was_on_it_gets_no_new_connections(lab: Lab) -> None:
+def test_a_dead_machine_gets_no_new_connections(lab: Lab) -> None:
     lab.remove_proxy("proxy4")
     wait_until(lab, "proxy4", healthy=False, reason="host down: timeout")
 

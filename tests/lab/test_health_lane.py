@@ -255,7 +255,7 @@ DISTURBANCES = [
 
 
 @pytest.mark.parametrize("disturbance", DISTURBANCES, ids=lambda each: each.__name__)
-def test_a_death_reaches_the_rows_whatever_goes_on(
+def test_a_failure_reaches_the_rows_during_any_load(
     director: Director, disturbance: Callable[[Director], AbstractContextManager[None]]
 ) -> None:
     with disturbance(director):

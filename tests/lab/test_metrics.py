@@ -134,7 +134,7 @@ def test_the_control_socket_answers_with_the_same_metrics(lab: Lab) -> None:
     assert "process_cpu_seconds_total" in done.stdout
 
 
-def test_the_apis_answer_what_stats_shows(lab: Lab) -> None:
+def test_the_apis_return_what_stats_shows(lab: Lab) -> None:
     shown = {fact["interface"]: fact for fact in facts(lab, "director1", "stats")}
     director = Client(lab.run_dir / "director1.sock")
     agent = f"http://{lab.host('proxy1').addresses[0].ip}:{AGENT_PORT}/v1"
@@ -159,7 +159,7 @@ def test_a_report_that_was_removed_is_written_again(lab: Lab) -> None:
     wait_for(report.exists, "the report is there again")
 
 
-def test_loads_and_changes_of_health_tell_how_long_they_took(lab: Lab) -> None:
+def test_durations_of_loads_and_health_changes_are_metrics(lab: Lab) -> None:
     client = Client(lab.run_dir / "director1.sock")
     health = "/v1/tables/web/backends/10.77.0.103/health"
 
@@ -177,7 +177,7 @@ def test_loads_and_changes_of_health_tell_how_long_they_took(lab: Lab) -> None:
 
 
 @pytest.mark.usefixtures("_traffic")
-def test_statsd_is_told_the_originals_counters(lab: Lab) -> None:
+def test_statsd_receives_the_original_counters(lab: Lab) -> None:
     config = lab.run_dir / "director2.conf"
     with lab.open_socket("director2", socket.AF_INET, socket.SOCK_DGRAM) as statsd:
         statsd.bind(("127.0.0.1", STATSD_PORT))
@@ -215,7 +215,7 @@ def idle_connections(lab: Lab, host: str, places: Sequence[tuple[str, int]], num
         yield
 
 
-def test_a_thousand_idle_connections_stop_neither_health_nor_scrapes(lab: Lab, prometheus: Prometheus) -> None:
+def test_idle_connections_stop_neither_health_nor_scrapes(lab: Lab, prometheus: Prometheus) -> None:
     client = Client(lab.run_dir / "director1.sock")
     places = [("director1", hosts.METRICS_PORT), ("proxy1", hosts.METRICS_PORT), ("proxy1", AGENT_PORT)]
     before = {host: len(lab.log(host)) for host in ("director1", "proxy1")}
@@ -244,7 +244,7 @@ def answers(lab: Lab, host: str, place: str) -> bool:
 
 
 @pytest.mark.parametrize(("role", "host"), [("director", "director2"), ("proxy", "proxy3")])
-def test_a_port_that_another_program_has_is_told_and_taken_once_it_is_free(lab: Lab, role: str, host: str) -> None:
+def test_an_occupied_port_is_reported_and_used_once_free(lab: Lab, role: str, host: str) -> None:
     address = str(lab.host(host).addresses[0].ip)
     place = f"{address}:{hosts.METRICS_PORT}"
     trouble = f"{place}: Address already in use"

@@ -65,7 +65,7 @@ def test_its_routes_are_announced_and_withdrawn(bird: Path, tmp_path: Path) -> N
     assert "203.0.113.10/32" not in routes(tmp_path)
 
 
-def test_a_bird_that_does_not_run_is_told(tmp_path: Path) -> None:
+def test_a_bird_that_does_not_run_is_reported(tmp_path: Path) -> None:
     speaker = OperatorsBird(tmp_path / "bird.ctl", tmp_path / "eth0.bird.conf")
 
     with pytest.raises(RoutingError, match=r"bird\.ctl: BIRD does not answer: No such file or directory"):

@@ -31,7 +31,7 @@ def answering(lab: Lab, first_client: int) -> set[str]:
     return {finished.proxy for finished in traffic.finished}
 
 
-def test_an_interface_that_vanishes_is_told_and_served_again_when_it_is_back_with_another_mac(lab: Lab) -> None:
+def test_an_interface_that_returns_with_another_mac_is_served(lab: Lab) -> None:
     unplug(lab, PROXY)
     wait_for(lambda: f"no interface {PROXY} here" in (report(lab).trouble or ""), "the proxy's report", _BOUND_S)
     wait_for(lambda: not any(healths(lab)), "the directors' checks", _BOUND_S)

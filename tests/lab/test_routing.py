@@ -61,7 +61,7 @@ def test_directors_announce_each_vip_in_both_families(lab: Lab) -> None:
     assert learned.count("BGP.community: (65001,100)") == 4
 
 
-def test_a_director_is_added_and_dies_with_its_machine_and_bfd_tells(lab: Lab, live: LiveConnections) -> None:
+def test_bfd_detects_the_death_of_a_directors_machine(lab: Lab, live: LiveConnections) -> None:
     with nothing_cut(live):
         lab.add_director()
         lab.wait_until_announced({*BOTH, "director3"})
@@ -108,7 +108,7 @@ def test_a_director_is_drained_and_comes_back(lab: Lab, live: LiveConnections) -
         lab.wait_until_announced(BOTH)
 
 
-def test_a_drain_that_cannot_end_is_called_off_by_an_announcement(lab: Lab, live: LiveConnections) -> None:
+def test_an_announcement_calls_off_an_endless_drain(lab: Lab, live: LiveConnections) -> None:
     """The router has a route of its own to the director, so that packets come whatever it announces."""
     route = [f"{hosts.VIP4}/32", "via", str(lab.host("director2").addresses[0].ip), "metric", "1"]
     with nothing_cut(live), ThreadPoolExecutor() as beside:
@@ -139,9 +139,7 @@ def test_the_router_restarts_gracefully(lab: Lab, live: LiveConnections) -> None
         assert lab.announced() == BOTH
 
 
-def test_a_backend_drains_while_a_director_is_five_seconds_late_and_another_restarts(
-    lab: Lab, live: LiveConnections
-) -> None:
+def test_a_drain_cuts_nothing_while_directors_are_late(lab: Lab, live: LiveConnections) -> None:
     late = lab.process_id("director2")
     proxy1 = str(lab.host("proxy1").addresses[0].ip)
     with nothing_cut(live):
@@ -187,7 +185,7 @@ def add_table(lab: Lab, tables: str, added: dict[str, Any]) -> None:
     replace_text(lab.table_path, json.dumps(document))
 
 
-def test_errors_that_cross_by_another_director_than_their_flow_arrive(lab: Lab) -> None:
+def test_icmp_errors_by_another_director_arrive(lab: Lab) -> None:
     """The way to the clients takes 1300 bytes: the router tells the proxies so, through whichever director it likes."""
     captures = {name: lab.capture("dc", name) for name in sorted(BOTH)}
     arguments = ("--count", "40", "--file", "64k", "--rate", "0", "--in-flight", "8", "--first", "5000")
@@ -219,9 +217,7 @@ def set_mtu(lab: Lab, interface: str, mtu: int) -> None:
     lab.within("router", change)
 
 
-def test_a_director_whose_program_is_taken_off_withdraws_until_it_can_be_attached_again(
-    lab: Lab, live: LiveConnections
-) -> None:
+def test_a_detached_director_withdraws_until_attached_again(lab: Lab, live: LiveConnections) -> None:
     with nothing_cut(live):
         swap_program(lab, "director1")
         lab.wait_until_announced({"director2"})
@@ -244,9 +240,7 @@ def swap_program(lab: Lab, director: str) -> None:
     daemon.send(signal.SIGCONT)
 
 
-def test_a_director_that_reaches_no_backend_is_used_only_while_no_other_reaches_any(
-    lab: Lab, live: LiveConnections
-) -> None:
+def test_a_director_without_backends_is_the_last_resort(lab: Lab, live: LiveConnections) -> None:
     """Last but one, since the directors stay a last resort for a while."""
     vips = [f"{hosts.VIP4}/32", f"{hosts.VIP6}/128"]
     replace_text(lab.table_path, config_files.forwarding_table(lab.proxies))

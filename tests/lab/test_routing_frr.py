@@ -23,7 +23,7 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
-def test_bfd_tells_of_a_dead_director_also_after_frr_was_killed_and_started_again(lab: Lab) -> None:
+def test_bfd_detects_a_dead_director_after_a_restart_of_frr(lab: Lab) -> None:
     with lab.live_connections(20) as live, nothing_cut(live):
         lab.restart_router()
         wait_for(lambda: bfd(lab) == ["up"] * 4, "BFD watches both families of both directors", 60)

@@ -40,7 +40,7 @@ def test_exabgp_announces_to_frr_in_both_families(lab: Lab) -> None:
     assert learned.count("Community: 65001:100") == 2
 
 
-def test_exabgp_goes_on_when_the_daemon_is_killed_and_is_adopted(lab: Lab, live: LiveConnections) -> None:
+def test_exabgp_survives_the_daemon_and_is_adopted(lab: Lab, live: LiveConnections) -> None:
     with nothing_cut(live):
         lab.kill("director1")
         before = counts(lab)["director1"]["encapsulated"]
@@ -81,7 +81,7 @@ def test_a_director_on_exabgp_is_drained_and_stopped(lab: Lab, live: LiveConnect
     assert routing_of(lab, "director2")["speaker"] == "exabgp"
 
 
-def test_a_director_dies_with_its_machine_and_the_hold_time_tells(lab: Lab, live: LiveConnections) -> None:
+def test_the_hold_time_detects_the_death_of_a_machine(lab: Lab, live: LiveConnections) -> None:
     with nothing_cut(live):
         lab.remove_director("director2")
         lab.wait_until_announced({"director1"})

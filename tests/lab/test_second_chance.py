@@ -132,7 +132,7 @@ def ask(opened: socket.socket) -> str:
 
 
 @FAMILIES
-def test_an_established_connection_goes_on_when_its_row_begins_with_another_proxy(lab: Lab, family: int) -> None:
+def test_a_connection_survives_a_change_of_its_first_hop(lab: Lab, family: int) -> None:
     client = silent_client(family, 1)
     kind = socket.AF_INET if family == 4 else socket.AF_INET6
     with lab.open_socket("client", kind, socket.SOCK_STREAM) as opened:
@@ -160,7 +160,7 @@ def test_an_established_connection_goes_on_when_its_row_begins_with_another_prox
 
 
 @FAMILIES
-def test_a_half_open_connection_is_finished_at_the_proxy_that_took_the_syn(lab: Lab, family: int) -> None:
+def test_a_half_open_connection_is_completed_where_it_began(lab: Lab, family: int) -> None:
     with connection(lab, silent_client(family, 2), 40_002) as conn:
         home = route_of(lab, conn.flow)[0]
         conn.send_syn()
@@ -179,9 +179,7 @@ def test_a_half_open_connection_is_finished_at_the_proxy_that_took_the_syn(lab: 
 
 @FAMILIES
 @pytest.mark.parametrize("goes_on_with", ["the first proxy", "the second proxy"])
-def test_a_client_whose_syn_two_proxies_have_answered_goes_on_with_the_one_that_it_acknowledges(
-    lab: Lab, family: int, goes_on_with: str
-) -> None:
+def test_of_two_syn_acks_the_acknowledged_one_wins(lab: Lab, family: int, goes_on_with: str) -> None:
     """The row changed before the client repeated its SYN, since the answer to the first had been lost."""
     with connection(lab, silent_client(family, 20), 40_020) as conn:
         first = route_of(lab, conn.flow)[0]
@@ -215,7 +213,7 @@ def end_connection(lab: Lab, conn: Connection, home: str) -> None:
 
 
 @FAMILIES
-def test_a_late_segment_is_taken_where_the_connection_is_in_time_wait(lab: Lab, family: int) -> None:
+def test_a_late_segment_reaches_the_connection_in_time_wait(lab: Lab, family: int) -> None:
     with connection(lab, silent_client(family, 3), 40_003) as conn:
         home = route_of(lab, conn.flow)[0]
         end_connection(lab, conn, home)
@@ -231,9 +229,7 @@ def test_a_late_segment_is_taken_where_the_connection_is_in_time_wait(lab: Lab, 
 
 
 @FAMILIES
-def test_a_connection_in_time_wait_lets_a_new_one_with_the_same_ports_pass_to_where_it_lives(
-    lab: Lab, family: int
-) -> None:
+def test_time_wait_lets_a_new_connection_of_its_ports_pass(lab: Lab, family: int) -> None:
     """A backend that is drained and is back within a minute still has the ports of what ended there before."""
     with connection(lab, silent_client(family, 21), 40_021) as conn:
         before = route_of(lab, conn.flow)[0]
@@ -278,7 +274,7 @@ def test_the_ack_with_a_syn_cookie_finds_the_proxy_that_made_it(lab: Lab, family
 
 
 @FAMILIES
-def test_a_wrong_cookie_is_taken_by_nobody(lab: Lab, family: int) -> None:
+def test_a_wrong_cookie_is_refused_by_every_proxy(lab: Lab, family: int) -> None:
     with connection(lab, silent_client(family, 5), 40_005) as conn:
         way = route_of(lab, conn.flow)
         with syn_cookies_always(lab, way[0]):
@@ -293,9 +289,7 @@ def test_a_wrong_cookie_is_taken_by_nobody(lab: Lab, family: int) -> None:
 
 @FAMILIES
 @pytest.mark.parametrize("flags", ["A", "FA"])
-def test_a_segment_of_an_unknown_connection_is_answered_with_rst_by_the_last_hop(
-    lab: Lab, family: int, flags: str
-) -> None:
+def test_the_last_hop_answers_an_unknown_connection_with_rst(lab: Lab, family: int, flags: str) -> None:
     with connection(lab, silent_client(family, 6), 40_006) as conn:
         way = route_of(lab, conn.flow)
         witness = Witness(lab)
@@ -329,9 +323,7 @@ def path_mtu(lab: Lab, host: str, to: IPAddress) -> int | None:
 
 @pytest.mark.parametrize("comes_first_to", ["its own proxy", "another proxy"])
 @pytest.mark.parametrize(("family", "mtu"), [(4, 1000), (6, 1300)])
-def test_too_big_reaches_the_proxy_that_holds_the_connection_and_takes_effect(
-    lab: Lab, family: int, mtu: int, comes_first_to: str
-) -> None:
+def test_too_big_reaches_the_proxy_of_the_connection(lab: Lab, family: int, mtu: int, comes_first_to: str) -> None:
     moved = comes_first_to == "another proxy"
     with connection(lab, silent_client(family, 10 + moved), 40_007) as conn, Sender(lab) as router:
         home = route_of(lab, conn.flow)[0]

@@ -23,6 +23,6 @@ def test_only_root_may_say_for_whom_it_acts(peer: str | None, claimed: str | Non
 
 
 @pytest.mark.parametrize("field", ["author", "note"])
-def test_what_is_no_text_does_not_get_into_the_history(field: str) -> None:
+def test_only_valid_text_enters_the_history(field: str) -> None:
     with pytest.raises(ValidationError, match="valid string"):
         WithAuthor.model_validate({field: "\ud800"})

@@ -17,7 +17,7 @@ def end(address: str, port: int, state: TcpState = TcpState.ESTABLISHED) -> Loca
     return LocalEnd(ip_address(address), port, state)
 
 
-def test_a_socket_is_counted_under_the_bind_that_a_director_chooses() -> None:
+def test_a_socket_counts_for_the_bind_that_a_director_chooses() -> None:
     ends = {
         end("203.0.113.10", 80): 1,
         end("203.0.113.10", 81): 2,
@@ -52,7 +52,7 @@ def test_a_bind_for_udp_has_no_connections() -> None:
     assert merged_ports([udp]) == []
 
 
-def test_ports_are_asked_for_in_as_few_ranges_as_possible() -> None:
+def test_ports_are_queried_in_as_few_ranges_as_possible() -> None:
     texts = ("192.0.2.1:443/tcp", "192.0.2.1:80/tcp", "192.0.2.2:70-82/tcp", "192.0.2.1:83-90/tcp", "192.0.2.9:80/tcp")
 
     assert merged_ports([parse_bind(text) for text in texts]) == [(70, 90), (443, 443)]

@@ -57,28 +57,24 @@ def ups_after(start: CheckState, results: str, policy: HealthCheckPolicy = POLIC
         (CheckState(True), "---++", "11001"),
     ],
 )
-def test_only_results_in_a_row_count_and_the_opposite_one_begins_the_count_anew(
-    start: CheckState, results: str, ups: str
-) -> None:
+def test_only_results_in_a_row_change_a_check(start: CheckState, results: str, ups: str) -> None:
     assert ups_after(start, results) == [up == "1" for up in ups]
 
 
-def test_what_was_never_checked_is_down_and_its_first_pass_lifts_it() -> None:
+def test_an_unchecked_backend_is_up_after_its_first_pass() -> None:
     assert not CheckState.unchecked(POLICY).up
     assert ups_after(CheckState.unchecked(POLICY), "+") == [True]
     assert ups_after(CheckState.unchecked(POLICY), "-++") == [False, False, True]
 
 
-def test_what_was_never_checked_may_be_taken_for_up_until_it_has_failed_as_often_as_others() -> None:
+def test_initial_up_lasts_until_enough_failures() -> None:
     trusting = replace(POLICY, initial=Initial.UP)
 
     assert ups_after(CheckState.unchecked(trusting), "---", trusting) == [True, True, False]
 
 
 @given(st.text("+-", max_size=60), st.integers(1, 5), st.integers(1, 5))
-def test_health_changes_with_the_last_of_so_many_equal_results_and_never_else(
-    results: str, rise: int, fall: int
-) -> None:
+def test_health_changes_only_after_enough_equal_results(results: str, rise: int, fall: int) -> None:
     ups = ups_after(CheckState(True), results, HealthCheckPolicy(rise=rise, fall=fall))
 
     before = True
@@ -87,7 +83,7 @@ def test_health_changes_with_the_last_of_so_many_equal_results_and_never_else(
         before = up
 
 
-def test_one_that_stays_down_is_asked_less_and_less_often_and_at_once_again_when_it_passes() -> None:
+def test_the_pause_grows_while_a_check_stays_down() -> None:
     policy = HealthCheckPolicy(interval_ms=400, slow_interval_ms=3000, fall=3)
     health, pauses = CheckState(True), []
     for _ in range(8):
@@ -98,7 +94,7 @@ def test_one_that_stays_down_is_asked_less_and_less_often_and_at_once_again_when
     assert pause(health.after(True, policy), policy, 0) == 0.4
 
 
-def test_a_slow_interval_that_is_shorter_than_the_interval_changes_nothing() -> None:
+def test_a_slow_interval_below_the_interval_has_no_effect() -> None:
     policy = HealthCheckPolicy(interval_ms=400, slow_interval_ms=100, fall=1)
 
     assert pause(CheckState(False, failed=9), policy, 0) == 0.4
@@ -142,7 +138,7 @@ VIP = Check(CheckKind.VIP_TCP, A, 80, ip_address("203.0.113.10"))
         ({GUE: "?", HTTP: "-refused"}, "http 80: refused"),
     ],
 )
-def test_the_reason_tells_what_fails(found: Mapping[Check, str], told: str) -> None:
+def test_the_reason_names_what_fails(found: Mapping[Check, str], told: str) -> None:
     checks = [
         (
             PlannedCheck(check, POLICY),
@@ -209,33 +205,33 @@ def checked(fell: Mapping[IPv4Address, float | None], up: Sequence[IPv4Address])
     return down | {address: CheckedHealth(True, True, "", None) for address in up}
 
 
-def test_if_more_than_the_share_fails_at_once_those_are_kept_up() -> None:
+def test_more_than_the_share_failing_at_once_is_kept_up() -> None:
     held = hold(checked({A: 99.0, B: 99.5, C: 100.0, D: 100.0}, []), 0.75, 2.0, None, 100.0)
 
     assert held == Hold(100.0, frozenset({A, B, C, D}))
 
 
-def test_failures_at_once_are_held_however_late_they_are_judged() -> None:
+def test_failures_at_once_are_held_even_if_judged_late() -> None:
     held = hold(checked({A: 90.0, B: 90.5, C: 90.2}, []), 0.75, 2.0, None, judged=89.0)
 
     assert held == Hold(90.5, frozenset({A, B, C}))
 
 
-def test_if_just_the_share_fails_the_checks_are_believed() -> None:
+def test_the_share_itself_may_fail_without_a_hold() -> None:
     assert hold(checked({A: 100.0, B: 100.0, C: 100.0}, [D]), 0.75, 2.0, None, 100.0) is None
 
 
-def test_what_had_failed_long_before_stays_down() -> None:
+def test_a_hold_keeps_earlier_failures_down() -> None:
     held = hold(checked({A: 10.0, B: 100.0, C: 100.0, D: None}, []), 0.75, 2.0, None, 100.0)
 
     assert held == Hold(100.0, frozenset({B, C}))
 
 
-def test_where_nothing_has_failed_lately_nothing_is_held() -> None:
+def test_without_a_recent_failure_there_is_no_hold() -> None:
     assert hold(checked({A: None, B: 10.0}, []), 0.5, 2.0, None, 100.0) is None
 
 
-def test_health_is_held_until_enough_pass_again_however_long_it_takes() -> None:
+def test_a_hold_lasts_until_enough_backends_pass() -> None:
     before = Hold(100.0, frozenset({A, B, C}))
 
     still = hold(checked({A: 99.0, B: 99.0, C: 99.0, D: 500.0}, []), 0.75, 2.0, before, 501.0)
@@ -294,18 +290,18 @@ def all_up() -> World:
     return world
 
 
-def test_the_same_check_of_several_tables_is_asked_once() -> None:
+def test_the_same_check_of_several_tables_is_made_once() -> None:
     assert len(World().state.checks) == 3
 
 
-def test_the_same_check_by_another_policy_is_one_of_its_own() -> None:
+def test_the_same_check_by_another_policy_is_made_separately() -> None:
     world = World()
     world.follow(tables(healthchecks={"tcp": 80, "interval_ms": 50}))
 
     assert len(world.state.checks) == 4
 
 
-def test_of_several_editions_of_a_table_each_backend_is_checked_once_as_the_first_has_it() -> None:
+def test_the_first_edition_that_lists_a_backend_applies() -> None:
     newer, older = tables(healthchecks={"tcp": 81}), tables(ip=str(D), healthchecks={"tcp": 82})
     made = plan_checks(without_repetition([newer, older, newer]), lambda _: None)
 
@@ -337,14 +333,14 @@ def test_a_backend_without_checks_is_as_healthy_as_the_file_says() -> None:
     assert world.health(A) == (False, HealthSource.FILE)
 
 
-def test_a_check_that_cannot_be_made_here_is_left_out_and_told_of() -> None:
+def test_an_impossible_check_is_left_out_and_reported() -> None:
     made = plan_checks([tables()], lambda check: "no way" if check.address == A else None)
 
     assert made.tables[0].backends[0].checks == ()
     assert made.impossible() == {"one: 10.0.0.1: tcp 80: no way", "two: 10.0.0.1: tcp 80: no way"}
 
 
-def test_health_outlives_a_reload_also_of_a_new_table_and_by_another_policy() -> None:
+def test_health_survives_a_reload_with_another_policy() -> None:
     world = all_up()
     world.result(B, False)
     world.follow(tables(healthchecks={"tcp": 80, "fall": 7}))
@@ -352,7 +348,7 @@ def test_health_outlives_a_reload_also_of_a_new_table_and_by_another_policy() ->
     assert [world.health(address) for address in (A, B)] == [(True, HealthSource.CHECKS), (False, HealthSource.CHECKS)]
 
 
-def test_each_change_is_remembered_with_its_time_and_reason_and_the_oldest_are_forgotten() -> None:
+def test_the_latest_changes_are_kept_with_time_and_reason() -> None:
     world = all_up()
     for number in range(HISTORY):
         world.time += 1
@@ -377,7 +373,7 @@ def test_each_reason_of_a_backend_that_stays_down_is_logged_once(caplog: pytest.
     ]
 
 
-def test_a_backend_that_words_each_answer_anew_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_backend_with_changing_reasons_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
     world = all_up()
     for number in range(100):
         world.result(A, False, f"status {number}")
@@ -386,9 +382,7 @@ def test_a_backend_that_words_each_answer_anew_does_not_fill_the_log(caplog: pyt
 
 
 @pytest.mark.parametrize("initial", ["down", "up"])
-def test_only_backends_that_come_later_are_logged_when_they_are_first_up(
-    initial: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_only_added_backends_are_logged_when_first_up(initial: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     world = all_up()
     assert not caplog.messages
@@ -398,7 +392,7 @@ def test_only_backends_that_come_later_are_logged_when_they_are_first_up(
     assert caplog.messages == ["one: 10.0.0.4 is up: all checks pass"]
 
 
-def test_what_is_set_from_outside_counts_until_it_is_left_to_the_checks_again() -> None:
+def test_an_override_applies_until_it_is_removed() -> None:
     world = all_up()
 
     world.state.set("one", A, False, "disk change")
@@ -418,14 +412,14 @@ def test_what_is_set_from_outside_counts_until_it_is_left_to_the_checks_again() 
         ("one", D, 'table "one" has no backend 10.0.0.4; it has 10.0.0.1, 10.0.0.2, 10.0.0.3'),
     ],
 )
-def test_what_is_not_there_cannot_be_set(table: str, address: IPv4Address, told: str) -> None:
+def test_unknown_tables_and_backends_cannot_be_set(table: str, address: IPv4Address, told: str) -> None:
     with pytest.raises(HealthError) as caught:
         World().state.set(table, address, True, "")
 
     assert str(caught.value) == told
 
 
-def test_a_table_whose_backends_all_fail_is_held_and_let_go_when_one_returns() -> None:
+def test_a_hold_begins_when_all_fail_and_ends_when_one_returns() -> None:
     world = all_up()
     for address in (A, B, C):
         world.result(address, False)
@@ -441,7 +435,7 @@ def test_a_table_whose_backends_all_fail_is_held_and_let_go_when_one_returns() -
     ]
 
 
-def test_a_table_is_cut_off_while_nothing_but_the_hold_keeps_backends_up() -> None:
+def test_a_table_is_cut_off_if_only_the_hold_keeps_it_up() -> None:
     world = all_up()
     for address in (A, B, C):
         assert world.state.cut_off() == frozenset()
@@ -455,7 +449,7 @@ def test_a_table_is_cut_off_while_nothing_but_the_hold_keeps_backends_up() -> No
     assert world.state.cut_off() == frozenset()
 
 
-def test_a_table_that_holds_while_a_backend_passes_is_not_cut_off() -> None:
+def test_a_held_table_with_a_passing_backend_is_not_cut_off() -> None:
     world = all_up()
     world.follow(ForwardingTables(tuple(replace(table, hold_share=0.5) for table in tables().tables)))
     for address in (A, B):
@@ -465,7 +459,7 @@ def test_a_table_that_holds_while_a_backend_passes_is_not_cut_off() -> None:
     assert world.state.cut_off() == frozenset()
 
 
-def test_what_is_set_down_does_not_count_as_failed() -> None:
+def test_an_override_does_not_count_as_failed() -> None:
     world = all_up()
     world.state.set("one", A, False, "disk change")
     world.result(B, False)
@@ -488,7 +482,7 @@ def test_a_copy_for_another_thread_stays_as_it_was() -> None:
     assert copy.saved() == before != world.state.saved()
 
 
-def test_the_account_tells_what_each_check_found_last() -> None:
+def test_the_report_has_the_latest_result_of_each_check() -> None:
     world = all_up()
     world.result(A, False, "timeout")
 
@@ -507,7 +501,7 @@ def test_the_account_tells_what_each_check_found_last() -> None:
 # The overlay
 
 
-def test_the_views_health_takes_the_place_of_the_files() -> None:
+def test_the_health_of_the_view_replaces_that_of_the_file() -> None:
     world = all_up()
     world.result(B, False)
 
@@ -536,7 +530,7 @@ def test_a_backend_that_the_view_does_not_know(changes: dict[str, Any], healthy:
 # Over a restart
 
 
-def test_all_that_is_known_outlives_a_restart(tmp_path: Path) -> None:
+def test_the_whole_state_survives_a_restart(tmp_path: Path) -> None:
     world = all_up()
     for address in (A, B, C):
         world.result(address, False)
@@ -556,7 +550,7 @@ def test_all_that_is_known_outlives_a_restart(tmp_path: Path) -> None:
     "content",
     ["", "{}", "[]", "null", '{"version": 2}', '{"version": 1, "checks": 7, "backends": [], "holds": []}'],
 )
-def test_a_state_that_cannot_be_read_is_left_aside_and_told_of(
+def test_an_unreadable_state_is_ignored_and_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:
     path = tmp_path / "health.json"
@@ -567,7 +561,7 @@ def test_a_state_that_cannot_be_read_is_left_aside_and_told_of(
 
 
 @given(st.data())
-def test_a_half_written_state_is_never_taken_for_a_whole_one(data: st.DataObject) -> None:
+def test_a_half_written_state_is_never_accepted(data: st.DataObject) -> None:
     whole = encode(all_up().state.saved())
     half = whole[: data.draw(st.integers(0, len(whole) - 3))]
 
@@ -575,7 +569,7 @@ def test_a_half_written_state_is_never_taken_for_a_whole_one(data: st.DataObject
         decode(half)
 
 
-def test_no_state_is_no_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_state_is_not_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert load(tmp_path / "none.json") == SavedState()
     assert caplog.text == ""
 
@@ -583,7 +577,7 @@ def test_no_state_is_no_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
 # What is sent
 
 
-def test_an_echo_request_is_well_formed_and_goes_through_the_tunnel_without_hops() -> None:
+def test_an_echo_request_is_well_formed_and_has_no_hops() -> None:
     packet = echo_request(A, B, 4711, 42)
 
     parsed = IP(packet)
@@ -595,7 +589,7 @@ def test_an_echo_request_is_well_formed_and_goes_through_the_tunnel_without_hops
     assert tunnelled(packet) == bytes([0x01, 4, 0, 0, 0, 0, 0, 0]) + packet
 
 
-def test_a_padded_packet_has_its_size_outside_of_the_inner_packet() -> None:
+def test_padding_is_outside_of_the_inner_packet() -> None:
     payload = tunnelled(echo_request(A, B, 4711, 42))
 
     outer = IP(src=str(A), dst=str(B)) / UDP(dport=19523) / padded(payload, 1500)
@@ -605,7 +599,7 @@ def test_a_padded_packet_has_its_size_outside_of_the_inner_packet() -> None:
     assert padded(payload, 20) == payload
 
 
-def test_an_echo_reply_tells_from_whom_and_to_which_request() -> None:
+def test_an_echo_reply_has_its_source_and_request() -> None:
     assert echo_reply(bytes(IP(src=str(B)) / ICMP(type=0, id=4711, seq=42))) == (B, 4711, 42)
     assert echo_reply(bytes(IP(src=str(B)) / ICMP(type=8, id=4711, seq=42))) is None
     assert echo_reply(bytes(IP(src=str(B)) / ICMP(type=0))[:24]) is None
@@ -619,11 +613,11 @@ def test_an_echo_reply_tells_from_whom_and_to_which_request() -> None:
     ],
     ids=["IPv4", "IPv6"],
 )
-def test_a_packet_gets_its_hops_to_live_in_the_tunnel(before: Packet, after: Packet) -> None:
+def test_a_packet_gets_its_usual_ttl_in_the_tunnel(before: Packet, after: Packet) -> None:
     assert with_usual_ttl(bytes(before)) == bytes(after)
 
 
-def test_a_tunnelled_packet_is_known_by_its_tcp_source_port() -> None:
+def test_packets_of_checks_are_identified_by_source_port() -> None:
     assert source_port(bytes(IP() / TCP(sport=4711))) == (4, 4711)
     assert source_port(bytes(IPv6() / TCP(sport=4711))) == (6, 4711)
     assert source_port(bytes(IP() / ICMP())) is None

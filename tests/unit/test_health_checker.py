@@ -85,13 +85,13 @@ def result_of(handler: Handler, **changes: object) -> Result:
         (401, ((200, 299), (401, 401)), True),
     ],
 )
-def test_a_status_passes_if_it_is_one_of_those_wanted_and_no_redirect_is_followed(
+def test_only_configured_statuses_pass_and_redirects_do_not(
     status: int, statuses: tuple[tuple[int, int], ...], passed: bool
 ) -> None:
     assert result_of(answering(status), statuses=statuses) == Result(passed, f"status {status}")
 
 
-def test_path_and_host_are_asked_for_as_configured() -> None:
+def test_path_and_host_are_sent_as_configured() -> None:
     asked = []
 
     async def note(request: web.Request) -> web.Response:
@@ -128,7 +128,7 @@ async def _chatter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, g
     ],
     ids=["closes", "is not HTTP", "is long and has control characters"],
 )
-def test_what_is_no_answer_is_told(
+def test_an_invalid_answer_is_reported(
     serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], told: str
 ) -> None:
     async def run() -> Result:
@@ -192,7 +192,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
     [(False, Result(True, "status 204")), (True, Result(False, "certificate: self-signed certificate"))],
     ids=["any will do", "it must be good"],
 )
-def test_https_looks_at_the_certificate_if_told_to(certificate: ssl.SSLContext, verify: bool, expected: Result) -> None:
+def test_https_verifies_the_certificate_if_configured(
+    certificate: ssl.SSLContext, verify: bool, expected: Result
+) -> None:
     names = []
     certificate.sni_callback = lambda _socket, name, _context: names.append(name)
 
@@ -204,7 +206,7 @@ def test_https_looks_at_the_certificate_if_told_to(certificate: ssl.SSLContext, 
     assert names == ["www.example.com"]
 
 
-def test_tls_where_there_is_none_is_told() -> None:
+def test_missing_tls_is_reported() -> None:
     assert result_of(answering(200), kind=CheckKind.HTTPS).found.startswith("TLS: ")
 
 
@@ -232,11 +234,11 @@ def why_not(check: Check, source: str = "127.0.0.1") -> str | None:
         ),
     ],
 )
-def test_what_cannot_be_checked_from_this_host_is_told(check: Check, source: str, told: str | None) -> None:
+def test_checks_that_this_host_cannot_make_are_reported(check: Check, source: str, told: str | None) -> None:
     assert why_not(check, source) == told
 
 
-def test_a_timeout_counts_only_if_the_daemon_had_the_time_to_look() -> None:
+def test_a_timeout_does_not_count_if_the_daemon_was_busy() -> None:
     async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
 
@@ -305,7 +307,7 @@ def no_descriptors() -> Iterator[None]:
     ],
     ids=errno.errorcode.get,
 )
-def test_what_this_host_lacks_says_nothing_of_a_backend(number: int) -> None:
+def test_a_fault_of_this_host_does_not_count(number: int) -> None:
     assert not failure(OSError(number, os.strerror(number))).counts
     assert failure(OSError(errno.ECONNREFUSED, "")).counts
 

@@ -65,7 +65,7 @@ def test_githubs_trigger_sets_both_counts(
     assert (found.rise, found.fall) == (rise, fall)
 
 
-def test_the_share_from_which_health_is_held_is_the_tables_or_else_the_files() -> None:
+def test_hold_share_of_the_table_precedes_that_of_the_file() -> None:
     assert table({}, {}, {}).hold_share == 0.75
     assert table({"hold_share": 0.5}, {}, {}).hold_share == 0.5
     assert table({"hold_share": 0.5}, {"hold_share": 1}, {}).hold_share == 1
@@ -77,7 +77,7 @@ def test_status_codes_are_single_ones_and_ranges() -> None:
     assert checks.http_status == ((204, 204), (300, 399))
 
 
-def test_a_check_of_the_vip_goes_to_the_first_bind_that_is_one_address_with_this_tcp_port() -> None:
+def test_a_vip_check_uses_the_first_bind_of_one_address_and_port() -> None:
     found = table({}, {}, {"vip_tcp": 80})
 
     assert found.backends[0].healthchecks.vip_tcp == 80

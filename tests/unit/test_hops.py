@@ -16,7 +16,7 @@ def test_a_hop_is_live_as_long_as_packets_are_sent_on_to_it() -> None:
     assert hops.update({SECOND: 2}, 2 * HOP_SECONDS) == set()
 
 
-def test_a_hop_that_was_forgotten_is_live_again_with_its_next_packet() -> None:
+def test_a_forgotten_hop_is_live_again_with_its_next_packet() -> None:
     hops = LiveHops()
     hops.update({FIRST: 5}, 0.0)
     assert hops.update({FIRST: 5}, HOP_SECONDS) == set()

@@ -56,7 +56,7 @@ def shown(*samples: Sample) -> str:
     return generate_latest(registry).decode()
 
 
-def test_counters_and_states_are_told_with_their_labels() -> None:
+def test_counters_and_states_have_their_labels() -> None:
     text = shown(SAMPLE)
 
     for line in (
@@ -80,7 +80,7 @@ def test_counters_and_states_are_told_with_their_labels() -> None:
         assert line in text.splitlines()
 
 
-def test_loads_are_told_as_a_histogram() -> None:
+def test_loads_are_a_histogram() -> None:
     text = shown(SAMPLE)
 
     name, labels = "glb_director_load_duration_seconds", 'cause="files",interface="eth0"'
@@ -96,13 +96,13 @@ def test_loads_are_told_as_a_histogram() -> None:
         assert line in text.splitlines()
 
 
-def test_a_proxys_forwards_are_told_by_hop() -> None:
+def test_a_proxys_forwards_are_counted_by_hop() -> None:
     text = shown(Sample(replace(REPORT, role="proxy"), attached=True, forwards={IPv4Address("10.0.0.2"): 7}))
 
     assert 'glb_proxy_second_chance_forwards_total{interface="eth0",next_hop="10.0.0.2"} 7.0' in text.splitlines()
 
 
-def test_a_proxys_return_paths_are_1_unless_something_breaks_them() -> None:
+def test_a_proxys_return_paths_are_1_unless_broken() -> None:
     paths = {"ipv4": "from 203.0.113.10: no route to clients such as 4.0.0.1", "ipv6": ""}
     text = shown(Sample(replace(REPORT, role="proxy", return_paths=paths), attached=True))
 
@@ -110,14 +110,14 @@ def test_a_proxys_return_paths_are_1_unless_something_breaks_them() -> None:
     assert 'glb_proxy_return_path{family="ipv6",interface="eth0"} 1.0' in text.splitlines()
 
 
-def test_files_that_were_refused_and_a_datapath_that_is_gone_show() -> None:
+def test_refused_files_and_a_missing_datapath_are_shown() -> None:
     text = shown(Sample(replace(REPORT, error="table.json: bad"), attached=False))
 
     assert 'glb_director_last_load_successful{interface="eth0"} 0.0' in text
     assert 'glb_director_attached{interface="eth0"} 0.0' in text
 
 
-def test_statsd_is_told_the_increase_under_the_originals_names() -> None:
+def test_statsd_receives_increases_under_the_original_names() -> None:
     before = counts([SAMPLE])
     more = {"encapsulated": 15, "pass_no_bind": 4, "drop_bad_ip": 1, "drop_no_next_hop": 7}
     after = counts([replace(SAMPLE, packets=more, traffic={("backend", "web", "10.0.0.1"): (15, 1500)})])
@@ -133,7 +133,7 @@ def test_statsd_is_told_the_increase_under_the_originals_names() -> None:
     }
 
 
-def test_a_counter_that_began_anew_is_told_from_zero_on() -> None:
+def test_a_reset_counter_counts_from_zero() -> None:
     fresh = counts([replace(SAMPLE, packets={"encapsulated": 2})])
 
     assert "glb.director.packets.encapsulated:2|c|#glb_engine:xdp" in lines(counts([SAMPLE]), fresh)

@@ -55,7 +55,7 @@ def test_a_routers_message_is_read() -> None:
         *(pytest.param(message()[:length], id=f"cut at {length}") for length in (0, 1, 20, 28, 40)),
     ],
 )
-def test_what_is_no_such_message_is_not_read(packet: bytes) -> None:
+def test_other_messages_are_ignored(packet: bytes) -> None:
     assert read_too_big(packet) is None
 
 
@@ -83,7 +83,7 @@ def test_no_message_pushes_an_mtu_below_the_floor(mtu: int) -> None:
 
 
 @pytest.mark.parametrize(("length", "mtu"), [(1544, 1492), (9000, 8166), (1400, 1006), (1000, FLOOR)])
-def test_where_the_router_names_no_mtu_the_next_usual_one_is_tried(length: int, mtu: int) -> None:
+def test_without_an_mtu_the_next_lower_plateau_is_used(length: int, mtu: int) -> None:
     assert learned(changed(mtu=0, length=length)) == {BACKEND: mtu}
 
 
@@ -100,5 +100,5 @@ def test_where_the_router_names_no_mtu_the_next_usual_one_is_tried(length: int, 
     ],
     ids=str,
 )
-def test_a_message_about_what_the_director_has_not_sent_is_ignored(fields: dict[str, object]) -> None:
+def test_a_message_about_packets_of_others_is_ignored(fields: dict[str, object]) -> None:
     assert learned(changed(**fields)) == {}

@@ -30,7 +30,7 @@ def test_rates_are_summed_over_interfaces() -> None:
     assert found.binds == {BIND[1:]: Rate(200, 160_000)}
 
 
-def test_what_a_proxy_sends_on_is_told_by_next_hop_from_its_first_packet_on() -> None:
+def test_forwards_are_counted_by_next_hop_from_the_first_packet() -> None:
     """A hop that no packet was sent on to yet has no counter."""
     hop = IPv4Address("10.0.0.9")
     proxy = Sample(replace(ONE.report, role="proxy"), attached=True)
@@ -48,7 +48,7 @@ def test_a_counter_that_began_anew_grows_from_zero() -> None:
     assert found.backends == {BACKEND[1:]: Rate(5, 4000)}
 
 
-def test_what_was_not_there_before_has_not_grown() -> None:
+def test_a_new_counter_has_rate_zero() -> None:
     assert rates([], [ONE], seconds=1).backends == {BACKEND[1:]: Rate(0, 0)}
 
 

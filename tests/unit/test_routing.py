@@ -85,7 +85,7 @@ def announced(routing: Routing, *tables: Table) -> list[str]:
         ),
     ],
 )
-def test_a_routing_that_cannot_work_is_refused_by_file_field_and_value(key: Any, said: str) -> None:
+def test_invalid_routing_is_refused_by_file_field_and_value(key: Any, said: str) -> None:
     assert said in refused(key)
     assert refused(key).startswith("director.conf: routing")
 
@@ -116,21 +116,21 @@ def test_a_table_without_a_healthy_backend_is_not_announced() -> None:
     assert announced(routing(), ill, inactive, table("203.0.113.3/32")) == ["203.0.113.3/32"]
 
 
-def test_a_table_whose_backends_all_drain_is_announced_for_their_connections() -> None:
+def test_a_table_of_draining_backends_stays_announced() -> None:
     assert can_serve(table("203.0.113.1/32", state=State.DRAINING))
 
 
-def test_a_vip_of_two_tables_is_announced_while_one_of_them_can_serve() -> None:
+def test_a_vip_is_announced_while_one_of_its_tables_can_serve() -> None:
     assert announced(routing(), table("203.0.113.1/32", healthy=False), table("203.0.113.1/32")) == ["203.0.113.1/32"]
 
 
-def test_configured_prefixes_are_announced_while_they_hold_something_to_serve() -> None:
+def test_configured_prefixes_are_announced_while_they_can_serve() -> None:
     asked = routing(prefixes=["203.0.113.0/24", "198.51.100.0/24", "2001:db8:f::/64"])
 
     assert announced(asked, table("203.0.113.1/32"), table("198.51.100.1/32", healthy=False)) == ["203.0.113.0/24"]
 
 
-def test_a_prefix_is_unreachable_while_no_table_behind_it_reaches_a_backend() -> None:
+def test_a_prefix_is_unreachable_while_all_its_tables_are() -> None:
     asked = routing(prefixes=["203.0.113.0/24", "198.51.100.0/24"])
     tables = table("203.0.113.1/32", name="a"), table("203.0.113.2/32", name="b"), table("198.51.100.1/32", name="c")
 
@@ -144,13 +144,13 @@ def test_a_prefix_is_unreachable_while_no_table_behind_it_reaches_a_backend() ->
     assert unreachable("a", "b", "c") == ["198.51.100.0/24", "203.0.113.0/24"]
 
 
-def test_a_table_that_cannot_serve_is_withdrawn_even_where_others_are_a_last_resort() -> None:
+def test_a_table_without_healthy_backends_is_no_last_resort() -> None:
     tables = table("203.0.113.1/32", name="a"), table("203.0.113.2/32", name="b", healthy=False)
 
     assert unreachable_behind(routing(), tables, {"a", "b"}) == (ip_network("203.0.113.1/32"),)
 
 
-def test_a_prefix_becomes_a_last_resort_at_once_and_stays_one_until_all_is_well_for_a_while() -> None:
+def test_a_prefix_stays_a_last_resort_for_a_while() -> None:
     """A director whose network comes and goes twice a second moves the flows once."""
     prefix = ip_network("203.0.113.1/32")
     seen: dict[Any, float] = {}
@@ -173,7 +173,7 @@ def test_a_prefix_without_a_peer_of_its_family_is_noticed() -> None:
 
 @pytest.mark.skipif(shutil.which("bird") is None, reason="needs bird2, which script/install --dev installs")
 @pytest.mark.parametrize("graceful_shutdown", [0, 1, 2])
-def test_bird_accepts_what_is_written_for_it(tmp_path: Path, graceful_shutdown: int) -> None:
+def test_bird_accepts_the_written_configuration(tmp_path: Path, graceful_shutdown: int) -> None:
     asked = routing(
         peers=[
             PEER4 | {"bfd": True, "password": "s3cret;{}", "next_hop_ipv6": "2001:db8::1"},
@@ -192,7 +192,7 @@ def test_bird_accepts_what_is_written_for_it(tmp_path: Path, graceful_shutdown: 
     assert [line.split()[1] for line in marked] == [str(prefix) for prefix in prefixes[:graceful_shutdown]]
 
 
-def test_exabgp_accepts_what_is_written_for_it(tmp_path: Path) -> None:
+def test_exabgp_accepts_the_written_configuration(tmp_path: Path) -> None:
     asked = routing(
         speaker="exabgp",
         peers=[PEER4 | {"password": "s3cret;{}", "next_hop_ipv6": "2001:db8::1"}, PEER6 | {"multihop": 3}],
@@ -208,7 +208,7 @@ def test_exabgp_accepts_what_is_written_for_it(tmp_path: Path) -> None:
     assert "s3cret;{}" in said
 
 
-def test_exabgp_is_told_each_peers_routes_by_family() -> None:
+def test_exabgp_receives_each_peers_routes_by_family() -> None:
     asked = routing(speaker="exabgp", peers=[PEER4, PEER6], communities=["65001:100", "65001:1:2"])
     prefixes = [ip_network("203.0.113.1/32"), ip_network("2001:db8:f::/64")]
 

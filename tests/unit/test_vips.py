@@ -55,7 +55,7 @@ def test_addresses_that_the_host_holds_for_clients_are_vips(address: str, kind: 
     assert vips(local(*HOST, (address, OTHER, kind))) == expected
 
 
-def test_the_prefixes_of_local_routes_are_vips_except_for_what_the_host_uses() -> None:
+def test_prefixes_of_local_routes_are_vips_unless_used() -> None:
     here = local(*HOST, prefixes=("203.0.113.0/24", "10.0.0.0/8", "2001:db8:f::/64"))
     places = judge_places(here, (), None)
     assert {str(place) for place, is_vip in places.items() if is_vip} == {
@@ -77,7 +77,7 @@ def test_vips_of_other_namespaces_count() -> None:
     assert vips(local(*HOST), other) == {"203.0.113.11/32"}
 
 
-def test_a_list_replaces_what_is_found() -> None:
+def test_a_configured_list_replaces_the_found_vips() -> None:
     here = local(*HOST, ("203.0.113.10/32", LO, "loopback"), ("203.0.113.99/32", LO, "loopback"))
     places = judge_places(here, (), (ip_network("203.0.113.0/28"), ip_network("10.0.0.0/24")))
     assert {str(place) for place, is_vip in places.items() if is_vip} == {"203.0.113.0/28", "10.0.0.0/24"}
@@ -104,7 +104,7 @@ def test_vips_in_proxy_conf() -> None:
 
 
 @pytest.mark.parametrize("vip", ["127.0.0.1", "::1", "224.0.0.1", "fe80::1", "0.0.0.0/0", "203.0.113.10/24", "web", 7])
-def test_what_no_client_sends_to_is_refused_by_its_field(vip: object) -> None:
+def test_invalid_vips_are_refused_by_field(vip: object) -> None:
     text = '{"vips": ["203.0.113.10", %s]}' % (vip if isinstance(vip, int) else f'"{vip}"')
     with pytest.raises(ConfigError, match=r"proxy.conf: vips\[1\]: "):
         parse_proxy(text, "proxy.conf")
