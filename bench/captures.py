@@ -11,7 +11,7 @@ from bench.cases import Case, FrameSource
 from glb.capture.records import NANOSECONDS
 from glb.capture.wish import Wish, packed
 from glb.datapath import libbpf
-from glb.datapath.ring import Rings
+from glb.datapath.maps import Rings
 from glb.datapath.twin import Twin, load_twins
 from glb.datapath.verdicts import verdicts_of
 

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 
-from glb.datapath.program import Program
+from glb.datapath.program import LoadedProgram
 
 FrameSource = Callable[[], bytes]
 
@@ -36,7 +36,7 @@ class Case:
     """
 
     name: str
-    program: Program
+    program: LoadedProgram
     harness: Harness
     frame: FrameSource
     verdict: str

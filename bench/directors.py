@@ -13,8 +13,8 @@ from typing import Any
 
 from bench import frames
 from bench.cases import Case, Flows, Harness
-from glb.datapath.content import Surroundings
 from glb.datapath.director import DirectorDatapath
+from glb.datapath.generation import NetworkView
 from glb.director.sources import Loaded, Sources, read
 
 MANY_TABLES = 256
@@ -136,9 +136,9 @@ def cases(sample: Sample, datapath: DirectorDatapath) -> list[Case]:
     return found
 
 
-def _surroundings(loaded: Loaded) -> Surroundings:
+def _surroundings(loaded: Loaded) -> NetworkView:
     next_hop = frames.mac(frames.PEER_MAC)
-    return Surroundings(
+    return NetworkView(
         frames.mac(frames.HOST_MAC), _MTU, {backend.address: next_hop for backend in loaded.layout.backends}
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from glb.datapath import libbpf
-from glb.datapath.headers import kernel_headers
+from glb.datapath.source import kernel_headers
 
 _FOLDER = Path(__file__).resolve().parent
 _LICENSE = "Dual MIT/GPL"

@@ -12,7 +12,7 @@ from scapy.packet import Packet, Raw
 from bench import frames
 from bench.cases import Case, FrameSource, Harness
 from bench.sockets import CLIENT, SERVER, Sockets, sockets
-from glb.datapath.program import Program
+from glb.datapath.program import LoadedProgram
 from glb.datapath.proxy import ProxyDatapath
 
 ESTABLISHED = "proxy: established"
@@ -43,7 +43,7 @@ def _proxy(*sources: IPv4Network) -> ProxyDatapath:
     return datapath
 
 
-def _cases(there: Sockets, program: Program) -> list[Case]:
+def _cases(there: Sockets, program: LoadedProgram) -> list[Case]:
     found: list[tuple[str, FrameSource, str]] = [
         (ESTABLISHED, _established(there, "A"), "taken_established"),
         (ASKED, _established(there, "FA"), "taken_established"),
@@ -57,7 +57,7 @@ def _cases(there: Sockets, program: Program) -> list[Case]:
     ]
 
 
-def _checked(there: Sockets, program: Program) -> Case:
+def _checked(there: Sockets, program: LoadedProgram) -> Case:
     """A proxy that takes the tunnel's packets from directors only."""
     name = f"{ESTABLISHED}, source checked"
     return Case(name, program, Harness.WHOLE, _established(there, "A"), "taken_established", namespace=there.namespace)

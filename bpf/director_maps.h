@@ -4,7 +4,7 @@
  * Everything that a table consists of exists in two generations. Userspace writes the idle one and then switches
  * `state.generation`, one aligned word; a packet reads that word once, so it sees one table or the other, never a
  * mixture. Before a generation is written again, userspace waits until no packet that read it can still be on its way
- * (glb/datapath/grace.py).
+ * (glb/datapath/rcu.py).
  *
  * The capacities come from the loader. */
 #pragma once

@@ -11,9 +11,8 @@ from glb.capture.place import Place
 from glb.capture.records import NANOSECONDS, Reader, Visit
 from glb.capture.wish import Wish, packed
 from glb.datapath import libbpf
-from glb.datapath.maps import Map
-from glb.datapath.ring import Rings
-from glb.datapath.running import open_running
+from glb.datapath.inspection import open_attached
+from glb.datapath.maps import Map, Rings
 from glb.datapath.twin import Twin, load_twins
 from glb.datapath.verdicts import verdicts_of
 from glb.errors import CaptureError
@@ -36,7 +35,7 @@ class Capture:
         self.interfaces = tuple(interfaces)
         with contextlib.ExitStack() as stack:
             places = [_owned(stack, Place(interface)) for interface in interfaces]  # before it is looked at what runs
-            originals = [_owned(stack, open_running(interface)) for interface in interfaces]
+            originals = [_owned(stack, open_attached(interface)) for interface in interfaces]
             twins = [_owned(stack, twin) for twin in load_twins(originals, {"CAPTURE": libbpf.possible_cpus()})]
             twin_of = {twin.original: twin for twin in twins}
             self._watches = [

@@ -12,7 +12,7 @@ from rich.text import Text as Line
 
 from glb.ctl import complete
 from glb.ctl.output import Format, Output, emit, grid
-from glb.explain.texts import Text, find, texts
+from glb.explain.texts import ExplainText, find, texts
 
 
 def explain_command(
@@ -36,14 +36,14 @@ def explain_command(
     emit(output, [asdict(text) for text in found], _list(found) if name is None else Group(*map(_render, found)))
 
 
-def _list(found: tuple[Text, ...]) -> Table:
+def _list(found: tuple[ExplainText, ...]) -> Table:
     table = grid("of", "name", "meaning")
     for text in found:
         table.add_row(text.subject, text.name, text.meaning)
     return table
 
 
-def _render(text: Text) -> RenderableType:
+def _render(text: ExplainText) -> RenderableType:
     kind = f"{text.subject}, {text.action}" if text.action else "warning"
     lines = grid("", "")
     lines.show_header = False

@@ -16,7 +16,7 @@ from glb.config.model import Bind
 from glb.ctl.output import share
 from glb.ctl.targets import client_of, table_of
 from glb.daemon.report import Report
-from glb.datapath.held import held_tables
+from glb.datapath.inspection import attached_tables_digest
 from glb.errors import ConfigError, GlbError, TableError
 from glb.files import read_file
 from glb.hashing.rendezvous import ROWS
@@ -170,7 +170,7 @@ def tables_held_by(report: Report) -> HeldTables:
 
     Raises GlbError if none is attached, or what it holds is neither a version of the history nor the file.
     """
-    digest = held_tables(report.interface)
+    digest = attached_tables_digest(report.interface)
     instead = "compare with a file by --against FILE"
     if digest is None:
         raise GlbError(

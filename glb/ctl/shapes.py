@@ -20,7 +20,7 @@ from glb.director.announcer import Drained, RoutingStatus
 from glb.director.api_health import HealthHistoryResponse, HealthResponse
 from glb.director.changes import SetAside
 from glb.doctor.finding import Finding
-from glb.explain.texts import Text
+from glb.explain.texts import ExplainText
 from glb.history.store import Listing
 from glb.history.version import Version
 from glb.lab.status import LabStatus
@@ -338,7 +338,7 @@ SHAPES: dict[str, Any] = {
     "director drain": Drained,
     "director status": _list(Daemon),
     "doctor": list[Finding],
-    "explain": list[Text],
+    "explain": list[ExplainText],
     "lab status": LabStatus,
     "lab up": LabStatus,
     "lookup": LookupAnswer | list[LookupAnswer],

@@ -9,10 +9,10 @@ import os
 from enum import StrEnum
 
 from glb.datapath import libbpf
+from glb.datapath.foreign_program import describe_foreign_program
 from glb.datapath.kernel import link_info, object_id, open_program, share_maps
-from glb.datapath.occupant import occupant
 from glb.datapath.pins import PinDir, attached_interfaces, pin_dir
-from glb.datapath.program import Program
+from glb.datapath.program import LoadedProgram
 from glb.errors import DatapathError
 from glb.network.interface import Interface, xdp_attached
 
@@ -30,7 +30,7 @@ def is_attached(interface: str) -> bool:
         os.close(link)
 
 
-class Cause(StrEnum):
+class ReattachCause(StrEnum):
     """Why a program had to be attached again."""
 
     CAME_BACK = "the interface has come back"
@@ -47,12 +47,12 @@ class Attachment:
         self._pins = PinDir(interface.name)
         try:
             self._link = self._inherited_link() or self._link_of_former_name()
-            if self._link is None and (other := occupant(interface)):
+            if self._link is None and (other := describe_foreign_program(interface)):
                 raise DatapathError(other)
         except BaseException:
             self._pins.release()
             raise
-        self._cause = Cause.TAKEN_OFF
+        self._cause = ReattachCause.TAKEN_OFF
         self.is_new = False
         """Whether what is attached was attached by this process, in nobody's place."""
 
@@ -68,7 +68,7 @@ class Attachment:
         os.close(other)
         return ours
 
-    def put(self, program: Program) -> None:
+    def put(self, program: LoadedProgram) -> None:
         """Attach the program, or replace the one that is attached: ours, or what an earlier daemon left.
 
         Raises DatapathError if another tool's XDP program is on the interface; then nothing has changed.
@@ -79,7 +79,7 @@ class Attachment:
             libbpf.update_link(self._link, program.fd)
         self._pins.pin_program(program)
 
-    def follow(self, interface: Interface, program: Program) -> Cause | None:
+    def follow(self, interface: Interface, program: LoadedProgram) -> ReattachCause | None:
         """Attach the program again, by a new link, where the old one holds this interface no more. Returns why it had
         to be; None if it had not. Raises DatapathError as `put`."""
         is_other = interface.index != self.interface.index
@@ -89,9 +89,9 @@ class Attachment:
                 return None
             os.close(self._link)
             self._link = None
-            self._cause = Cause.TAKEN_OFF
+            self._cause = ReattachCause.TAKEN_OFF
         if is_other:
-            self._cause = Cause.CAME_BACK
+            self._cause = ReattachCause.CAME_BACK
         self.put(program)
         return self._cause
 
@@ -146,14 +146,14 @@ class Attachment:
             os.close(link)
         return None
 
-    def _new_link(self, program: Program) -> int:
+    def _new_link(self, program: LoadedProgram) -> int:
         try:
             link = libbpf.create_xdp_link(program.fd, self.interface.index)
         except DatapathError as error:
-            other = occupant(self.interface)
+            other = describe_foreign_program(self.interface)
             if other is None:
                 raise
-            self._cause = Cause.FREED
+            self._cause = ReattachCause.FREED
             raise DatapathError(other) from error
         self.is_new = True
         self._pins.pin("link", link)

@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from glb.datapath.headers import kernel_headers
 from glb.datapath.kernel import btf_data, map_info
-from glb.datapath.map_types import MapTypes, Type
-from glb.datapath.spec import MapSpec, ProgramSpec, with_maps
+from glb.datapath.source import kernel_headers
+from glb.datapath.spec import MapSpec, MapTypes, ProgramSpec, Type, with_maps
 from glb.errors import DatapathError
 
 _PR_SET_PDEATHSIG = 1

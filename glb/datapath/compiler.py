@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from glb.datapath import libbpf
-from glb.datapath.headers import system_headers
 from glb.datapath.identity import compiler_version
 from glb.datapath.program_cache import ProgramCache
-from glb.datapath.source import placeless, read_source
+from glb.datapath.source import read_source, system_headers, without_line_directives
 from glb.datapath.spec import ProgramSpec
 from glb.errors import DatapathError
 
@@ -86,7 +85,7 @@ def _key(name: str, text: str, flags: Sequence[str]) -> str:
     """
     parts = (
         name,
-        placeless(text),
+        without_line_directives(text),
         flags,
         compiler_version(),
         version("glb"),

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""The verdict counters of an attached program, read through their pin without disturbing it."""
+"""The counters of an attached program, read through its pinned maps: verdicts, traffic, packets to peer proxies."""
 
 import os
 import struct
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from ipaddress import IPv4Address
 
 from glb.datapath import libbpf
+from glb.datapath.generation import TrafficOwner
 from glb.datapath.kernel import map_info
-from glb.datapath.pins import open_pinned, pin_dir
-from glb.datapath.program import Program
-from glb.datapath.traffic import Counted
+from glb.datapath.pins import open_pinned
+from glb.datapath.program import LoadedProgram
 from glb.datapath.verdicts import verdicts_of
 from glb.errors import DatapathError
 
@@ -28,17 +31,17 @@ def read_counters(interface: str, program: str) -> dict[str, int]:
         os.close(fd)
 
 
-def counters_of(program: Program) -> Mapping[str, int]:
+def counters_of(program: LoadedProgram) -> Mapping[str, int]:
     """The same, of a program of this process."""
     return _sum(program.maps["counters"].fd, program.name)
 
 
-def read_traffic(program: Program, entries: Mapping[Counted, int]) -> dict[Counted, tuple[int, int]]:
+def read_traffic(program: LoadedProgram, entries: Mapping[TrafficOwner, int]) -> dict[TrafficOwner, tuple[int, int]]:
     """Packets and bytes of each bind and backend, all CPUs summed; entries: who has which entry of the map."""
     return _traffic(program.maps["traffic"].fd, entries)
 
 
-def read_pinned_traffic(interface: str, entries: Mapping[Counted, int]) -> dict[Counted, tuple[int, int]]:
+def read_pinned_traffic(interface: str, entries: Mapping[TrafficOwner, int]) -> dict[TrafficOwner, tuple[int, int]]:
     """The same, of an attached program."""
     fd = open_pinned(interface, "traffic")
     try:
@@ -47,7 +50,7 @@ def read_pinned_traffic(interface: str, entries: Mapping[Counted, int]) -> dict[
         os.close(fd)
 
 
-def _traffic(fd: int, entries: Mapping[Counted, int]) -> dict[Counted, tuple[int, int]]:
+def _traffic(fd: int, entries: Mapping[TrafficOwner, int]) -> dict[TrafficOwner, tuple[int, int]]:
     _require_size(fd, _TRAFFIC.size)
     cpus = libbpf.possible_cpus()
     counts = {}
@@ -78,8 +81,49 @@ def _require_size(fd: int, size: int) -> None:
         )
 
 
-def attached_program(interface: str) -> str:
-    """Whether "director" or "proxy" is attached to the interface, told by its pinned maps. Raises DatapathError where
-    nothing is attached, NotAllowedError."""
-    os.close(open_pinned(interface, "counters"))
-    return "director" if (pin_dir(interface) / "rows").exists() else "proxy"
+NEXT_HOP = struct.Struct("=QQ")
+"""struct next_hop of bpf/proxy_maps.h, on one CPU: the MAC on the way, and packets."""
+
+_KEY_BYTES = 4
+_WANTED = struct.Struct("=Q")  # a value of `wanted_hops`: packets
+
+
+def read_forwards(interface: str) -> dict[IPv4Address, int]:
+    """Packets sent on by next hop, all CPUs summed, in the order of the addresses.
+
+    Nothing of a program that does not count them, because an earlier glb has attached it. Raises DatapathError.
+    """
+    with ExitStack() as opened:
+        fds = [open_pinned(interface, name) for name in ("next_hops", "wanted_hops")]
+        for fd in fds:
+            opened.callback(os.close, fd)
+        if [map_info(fd).value_size for fd in fds] != [NEXT_HOP.size, _WANTED.size]:
+            return {}
+        return _read(*fds)
+
+
+def forwards_of(program: LoadedProgram) -> dict[IPv4Address, int]:
+    """The same, of a program of this process."""
+    return _read(program.maps["next_hops"].fd, program.maps["wanted_hops"].fd)
+
+
+def packets_to(value: bytes) -> list[int]:
+    """What each CPU has counted, of a value of `next_hops`."""
+    return [packets for _, packets in NEXT_HOP.iter_unpack(value)]
+
+
+def _read(known: int, wanted: int) -> dict[IPv4Address, int]:
+    """A hop that was wanted before the way to it was known is in both maps."""
+    found: Counter[IPv4Address] = Counter()
+    for key, value in _entries(known, libbpf.possible_cpus() * NEXT_HOP.size):
+        found[IPv4Address(key)] += sum(packets_to(value))
+    for key, value in _entries(wanted, _WANTED.size):
+        found[IPv4Address(key)] += _WANTED.unpack(value)[0]
+    return {hop: packets for hop, packets in sorted(found.items()) if packets}
+
+
+def _entries(fd: int, size: int) -> Iterator[tuple[bytes, bytes]]:
+    for key in libbpf.keys(fd, _KEY_BYTES):
+        value = libbpf.lookup_if_there(fd, key, size)
+        if value is not None:
+            yield key, value

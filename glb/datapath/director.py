@@ -10,15 +10,13 @@ import numpy as np
 
 from glb.config.model import DirectorConfig, Echo, Egress, HashFields
 from glb.datapath import program as programs
-from glb.datapath.content import Surroundings, content_digest
 from glb.datapath.cuckoo import arrange
-from glb.datapath.grace import wait_for_running_programs
+from glb.datapath.generation import MARK, NetworkView, TrafficOwner, assign, content_digest
 from glb.datapath.layout import Capacity, Layout, Owner, WideBind, capacity_for
-from glb.datapath.mac import mac_word
 from glb.datapath.maps import Map
-from glb.datapath.program import Program
-from glb.datapath.traffic import MARK, Counted, assign
-from glb.datapath.tunnel import checksum_without_length, ethernet_word, gue_word
+from glb.datapath.program import LoadedProgram
+from glb.datapath.rcu import wait_for_grace_period
+from glb.datapath.tunnel import checksum_without_length, ethernet_word, gue_word, mac_word
 from glb.errors import DatapathError
 from glb.hashing.rendezvous import ROWS
 from glb.hashing.siphash import state_ahead
@@ -52,7 +50,7 @@ class DirectorDatapath:
     generation has a record of what it holds, for whoever takes over.
     """
 
-    def __init__(self, program: Program, is_adopted: bool = False) -> None:
+    def __init__(self, program: LoadedProgram, is_adopted: bool = False) -> None:
         self.program = program
         self.is_adopted = is_adopted
         """Whether the program was at work already."""
@@ -62,7 +60,7 @@ class DirectorDatapath:
         self._wide_keys: list[list[Any]] = [[] for _ in range(_GENERATIONS)]
         for key in program.maps["wide_binds"]:
             self._wide_keys[key["generation"]].append(key)
-        self._traffic: Mapping[Counted, int] = {}
+        self._traffic: Mapping[TrafficOwner, int] = {}
         # What each generation's rows hold, as far as this process wrote them: of each 65,536 slots, the rows' digest
         # and which part of them this is.
         self._held_rows: list[list[tuple[str, int] | None]] = [
@@ -82,10 +80,10 @@ class DirectorDatapath:
         program = programs.adopt(fd, "director", _MACROS, _records)
         if program is None:
             return None
-        wait_for_running_programs()  # who wrote it may have died before those with the old tables had ended
+        wait_for_grace_period()  # who wrote it may have died before those with the old tables had ended
         return cls(program, is_adopted=True)
 
-    def write(self, layout: Layout, config: DirectorConfig, surroundings: Surroundings, tables: str = "") -> bool:
+    def write(self, layout: Layout, config: DirectorConfig, network: NetworkView, tables: str = "") -> bool:
         """Put the layout in the place of what the maps hold. Returns whether anything was written: not if they hold
         just that.
 
@@ -94,17 +92,17 @@ class DirectorDatapath:
         Raises DatapathError if it does not fit, if the kernel refuses, or without memory; then the old tables go on.
         """
         try:
-            return self._write(layout, config, surroundings, tables)
+            return self._write(layout, config, network, tables)
         except MemoryError as error:
             raise DatapathError(f"no memory to write {len(layout.tables):,} tables; the old ones go on") from error
 
-    def _write(self, layout: Layout, config: DirectorConfig, surroundings: Surroundings, tables: str) -> bool:
+    def _write(self, layout: Layout, config: DirectorConfig, network: NetworkView, tables: str) -> bool:
         if not self.capacity.holds(layout):
             raise DatapathError("the tables outgrow the maps of the loaded program: load it anew")
-        vlans_written = self._write_vlans(surroundings.vlans)
+        vlans_written = self._write_vlans(network.vlans)
         state = self._views["state"][0]
         in_use = int(state["generation"])
-        digest = content_digest(layout, config, surroundings)
+        digest = content_digest(layout, config, network)
         assignment = assign(_counted(layout), self._contents[in_use]["owners"])
         self._traffic = assignment.entries
         if self._contents[in_use]["digest"].tobytes() == digest:
@@ -114,13 +112,13 @@ class DirectorDatapath:
         self._contents[idle]["digest"] = bytes(len(digest))  # until it is whole
         self._delete_wide_binds(idle)
         self._clear_traffic(assignment.fresh)
-        self._fill(idle, layout, config, surroundings)
+        self._fill(idle, layout, config, network)
         assignment.mark(self._contents[idle]["owners"])
         self._contents[idle]["tables"] = tables.encode()
         self._contents[idle]["digest"] = digest
-        wait_for_running_programs()  # a full memory barrier: whoever reads the word below reads all of the above
+        wait_for_grace_period()  # a full memory barrier: whoever reads the word below reads all of the above
         state["generation"] = idle
-        wait_for_running_programs()
+        wait_for_grace_period()
         self._delete_wide_binds(in_use)
         return True
 
@@ -130,7 +128,7 @@ class DirectorDatapath:
         in_use = int(self._views["state"][0]["generation"])
         return bytes(self._contents[in_use]["tables"]).decode()
 
-    def traffic_entries(self) -> Mapping[Counted, int]:
+    def traffic_entries(self) -> Mapping[TrafficOwner, int]:
         """Which entry of the map `traffic` counts for whom."""
         return self._traffic
 
@@ -155,30 +153,28 @@ class DirectorDatapath:
         for entry in entries:
             counts[entry] = bytes(counts.value.itemsize)
 
-    def _fill(self, generation: int, layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> None:
+    def _fill(self, generation: int, layout: Layout, config: DirectorConfig, network: NetworkView) -> None:
         settings = self._views["state"][0]["settings"][generation]
-        self._write_backends(layout, generation, config, surroundings)
+        self._write_backends(layout, generation, config, network)
         self._write_rows(layout, generation)
         settings["first_bind"] = generation * self.capacity.binds
         settings["bind_multiplier"] = self._write_binds(layout, generation)
-        _write_settings(settings, layout, config, surroundings)
+        _write_settings(settings, layout, config, network)
         self._insert_wide_binds(layout, generation)
 
-    def _write_backends(
-        self, layout: Layout, generation: int, config: DirectorConfig, surroundings: Surroundings
-    ) -> None:
+    def _write_backends(self, layout: Layout, generation: int, config: DirectorConfig, network: NetworkView) -> None:
         start = generation * self.capacity.backends
         state = self._views["state"][0]
         entries = state["backends"].view(state["backend"].dtype)[start : start + len(layout.backends)]
         hops = _hops_in_header(layout, config)
         for entry, backend in zip(entries, layout.backends, strict=True):
-            next_hop = surroundings.next_hops.get(backend.address)
-            entry["macs"] = ethernet_word(next_hop, surroundings.mac) if next_hop else 0
+            next_hop = network.next_hops.get(backend.address)
+            entry["macs"] = ethernet_word(next_hop, network.mac) if next_hop else 0
             entry["source"] = _words(config.outbound_src_ip)[0]
             entry["address"] = _words(backend.address)[0]
             entry["gue"] = gue_word(hops[backend.table_name])
             entry["checksum"] = checksum_without_length(config.outbound_src_ip, backend.address)
-            entry["mtu"] = surroundings.path_mtu(backend.address)
+            entry["mtu"] = network.path_mtu(backend.address)
             entry["traffic"] = self._traffic["backend", backend.table_name, str(backend.address)]
 
     def _write_rows(self, layout: Layout, generation: int) -> None:
@@ -313,19 +309,17 @@ def _hops_in_header(layout: Layout, config: DirectorConfig) -> dict[str, int]:
     return {table.name: rows * table.hops for table in layout.tables}
 
 
-def _counted(layout: Layout) -> list[Counted]:
+def _counted(layout: Layout) -> list[TrafficOwner]:
     return [
         *(("bind", owner.table_name, owner.label) for owner in layout.owners),
         *(("backend", backend.table_name, str(backend.address)) for backend in layout.backends),
     ]
 
 
-def _write_settings(settings: Any, layout: Layout, config: DirectorConfig, surroundings: Surroundings) -> None:
+def _write_settings(settings: Any, layout: Layout, config: DirectorConfig, network: NetworkView) -> None:
     settings["source"] = _words(config.outbound_src_ip)[0]
-    settings["mac"] = mac_word(surroundings.mac)
-    settings["mtu"] = min(
-        (surroundings.path_mtu(backend.address) for backend in layout.backends), default=surroundings.mtu
-    )
+    settings["mac"] = mac_word(network.mac)
+    settings["mtu"] = min((network.path_mtu(backend.address) for backend in layout.backends), default=network.mtu)
     settings["tos_mask"] = _DSCP_AND_ECN if config.copy_dscp else _ECN
     settings["hash_fields"] = _hash_bits(config.hash_fields)
     settings["alt_hash_fields"] = _hash_bits(config.alt_hash_fields) if config.alt_hash_fields else 0

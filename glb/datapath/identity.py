@@ -15,8 +15,8 @@ import numpy as np
 
 from glb.datapath import libbpf
 from glb.datapath.kernel import map_info
-from glb.datapath.map_types import MapTypes, Type, text_of_type, type_of_text
-from glb.datapath.source import placeless, read_source
+from glb.datapath.source import read_source, without_line_directives
+from glb.datapath.spec import MapTypes, Type, text_of_type, type_of_text
 
 MAP_NAME = "identity"
 _KEY = bytes(4)
@@ -75,7 +75,7 @@ class Identity:
 def program_digest(name: str, constants: Mapping[str, int], records: Mapping[str, Type]) -> str:
     """Of all that decides what a program does and what its maps look like: its source, wherever that is installed, the
     constants and the compiler, and the records that userspace keeps beside it. SHA-256, in hex."""
-    source = placeless(read_source(f"xdp_{name}.c"))
+    source = without_line_directives(read_source(f"xdp_{name}.c"))
     beside = sorted((record, text_of_type(kind)) for record, kind in records.items())
     return sha256(repr((source, sorted(constants.items()), compiler_version(), beside)).encode()).hexdigest()
 

@@ -33,7 +33,7 @@ class TablePlace:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Block:
+class RowBlock:
     """A table's rows, and where they lie. hops: of the longest row. digest: of the rows, as hex digits."""
 
     first_slot: int
@@ -123,7 +123,7 @@ class Layout:
     """
 
     tables: tuple[TablePlace, ...]
-    blocks: tuple[Block, ...]
+    blocks: tuple[RowBlock, ...]
     backends: tuple[BackendPlace, ...]
     owners: tuple[Owner, ...]
     exact: tuple[ExactBind, ...]
@@ -222,15 +222,15 @@ def _backends(tables: Sequence[BuiltTable]) -> Iterator[BackendPlace]:
             yield BackendPlace(table.name, backend.address)
 
 
-def _place(tables: Sequence[BuiltTable]) -> tuple[tuple[TablePlace, ...], tuple[Block, ...]]:
+def _place(tables: Sequence[BuiltTable]) -> tuple[tuple[TablePlace, ...], tuple[RowBlock, ...]]:
     """Tables with the same rows, such as many services on the same backends, share them."""
     places = []
-    blocks: dict[str, Block] = {}
+    blocks: dict[str, RowBlock] = {}
     first_slot = first_backend = 0
     for table in tables:
         digest = rows_digest(table.rows)
         if digest not in blocks:
-            blocks[digest] = Block(first_slot, _hops(table.rows), table.rows, digest)
+            blocks[digest] = RowBlock(first_slot, _hops(table.rows), table.rows, digest)
             first_slot += blocks[digest].num_slots
         block = blocks[digest]
         places.append(TablePlace(table.name, table.hash_key, block.first_slot, block.hops, first_backend, digest))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from glb.datapath import libbpf
 from glb.datapath.kernel import object_id
-from glb.datapath.program import Program
+from glb.datapath.program import LoadedProgram
 from glb.errors import DatapathError, LockHeldError
 from glb.locks import acquire
 from glb.paths import run_dir
@@ -89,7 +89,7 @@ class PinDir:
         libbpf.pin(fd, fresh)
         fresh.rename(self.path / name)
 
-    def pin_program(self, program: Program) -> None:
+    def pin_program(self, program: LoadedProgram) -> None:
         """Pin a program and its maps, in the place of an earlier program's."""
         names = {"program", "link", *program.maps}
         for name, table in program.maps.items():

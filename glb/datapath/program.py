@@ -14,9 +14,8 @@ from glb.datapath import libbpf
 from glb.datapath.compiler import compiled
 from glb.datapath.identity import Identity, program_digest
 from glb.datapath.kernel import map_info, open_map, program_info
-from glb.datapath.map_types import MapTypes, Type
 from glb.datapath.maps import Map, entry_bytes
-from glb.datapath.spec import MapSpec, ProgramSpec
+from glb.datapath.spec import MapSpec, MapTypes, ProgramSpec, Type
 from glb.errors import DatapathError
 from glb.memory import shortage
 
@@ -27,7 +26,7 @@ Records = Mapping[str, Type]
 """What userspace keeps beside a program's own maps, as mmapable arrays of one entry: names and types."""
 
 
-class Program:
+class LoadedProgram:
     """An XDP program in the kernel and its maps, by name. Closing it leaves alone what is pinned or attached."""
 
     def __init__(self, fd: int, identity: Identity, maps: Mapping[str, Map]) -> None:
@@ -47,7 +46,7 @@ class Program:
             each.close()
 
 
-def load(name: str, constants: Constants, records: Records) -> Program:
+def load(name: str, constants: Constants, records: Records) -> LoadedProgram:
     """Compile bpf/xdp_<name>.c with the constants as macros, and load its function <name>, with records beside it.
 
     Raises DatapathError with the compiler's messages or the verifier's log.
@@ -68,7 +67,7 @@ def load(name: str, constants: Constants, records: Records) -> Program:
         for fd in fds.values():
             libbpf.bind_map(program, fd)
         opened.pop_all()
-    return Program(program, identity, _maps(fds, identity))
+    return LoadedProgram(program, identity, _maps(fds, identity))
 
 
 def create_maps(opened: ExitStack, spec: ProgramSpec, names: Iterable[str]) -> dict[str, int]:
@@ -85,7 +84,9 @@ def _create(name: str, spec: MapSpec, btf: int) -> int:
     )
 
 
-def adopt(fd: int, name: str, constants: Collection[str], records: Callable[[Constants], Records]) -> Program | None:
+def adopt(
+    fd: int, name: str, constants: Collection[str], records: Callable[[Constants], Records]
+) -> LoadedProgram | None:
     """Take over a program that runs; it then owns `fd`. None, and `fd` is closed, if what `load` would make of the same
     constants is another one, or if it cannot be read what it is.
 
@@ -104,7 +105,7 @@ def adopt(fd: int, name: str, constants: Collection[str], records: Callable[[Con
         if not _agree(fds, identity):
             return None
         opened.pop_all()
-    return Program(fd, identity, _maps(fds, identity))
+    return LoadedProgram(fd, identity, _maps(fds, identity))
 
 
 def _agree(fds: Mapping[str, int], identity: Identity) -> bool:

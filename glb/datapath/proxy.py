@@ -10,18 +10,18 @@ import numpy as np
 from glb.datapath import libbpf
 from glb.datapath import program as programs
 from glb.datapath.btf import member_offset
-from glb.datapath.forwards import NEXT_HOP, packets_to
-from glb.datapath.mac import UNKNOWN_MAC, mac_word
-from glb.datapath.places import (
+from glb.datapath.counters import NEXT_HOP, packets_to
+from glb.datapath.program import Constants, LoadedProgram
+from glb.datapath.proxy_layout import (
+    LocalSettings,
     Places,
-    PlaceSettings,
     address_word,
     first_networks,
     place_key,
     place_of_key,
     word_address,
 )
-from glb.datapath.program import Constants, Program
+from glb.datapath.tunnel import UNKNOWN_MAC, mac_word
 
 # Their names, and of which member of which of the kernel's structs each is the place.
 _CONSTANTS = {
@@ -51,13 +51,13 @@ class ProxyDatapath:
     Only what differs from what the maps hold is written: a program that runs is taken over without a write.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: LoadedProgram) -> None:
         self.program = program
         maps = program.maps
         self._networks = {_network(key) for key in maps["networks"]}
         self._addresses = {word_address(key) for key in maps["addresses"]}
         self._places = {place_of_key(key): bool(maps["places"][key]) for key in maps["places"]}
-        self._place_settings: PlaceSettings | None = None
+        self._place_settings: LocalSettings | None = None
         self._next_hops = {word_address(key): _mac(maps["next_hops"][key]) for key in maps["next_hops"]}
 
     @classmethod
@@ -169,7 +169,7 @@ class ProxyDatapath:
         settings["first_networks"] = first_networks(networks, settings["first_networks"])
         settings["macs"] = [mac_word(mac) for mac in (*macs, *macs)][: len(settings["macs"])]
         if self._place_settings is None or self._place_settings.places != places:
-            self._place_settings = PlaceSettings.of(places, settings)
+            self._place_settings = LocalSettings.of(places, settings)
         settings["first_vips"] = self._place_settings.first_vips
         settings["first_vips6"] = self._place_settings.first_vips6
         settings["filter"] = self._place_settings.filter

@@ -1,7 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The C sources, as bcc can take them."""
+"""The C sources and the headers, as bcc reads them.
 
+An XDP program needs nothing beyond the UAPI headers of linux-libc-dev. bcc requires a kernel source tree: it gets
+bpf/kernel, a few small files, and the compiler finds the system's headers behind them. No file is written, so a daemon
+that is killed during a compile leaves none behind.
+"""
+
+import os
 import re
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from glb.errors import DatapathError
@@ -27,7 +36,7 @@ def read_source(name: str) -> str:
     return "\n".join(_lines(source_dir() / name, set()))
 
 
-def placeless(source: str) -> list[str]:
+def without_line_directives(source: str) -> list[str]:
     """The lines of such a source without those that say where it is installed."""
     return [line for line in source.splitlines() if not line.startswith("#line")]
 
@@ -45,3 +54,33 @@ def _lines(path: Path, seen: set[Path]) -> list[str]:
         elif line.strip() != "#pragma once":
             lines.append(line)
     return lines
+
+
+_SYSTEM = Path("/usr/include")
+_FOLDERS = (_SYSTEM, _SYSTEM / (sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"))
+
+
+def system_headers() -> tuple[Path, Path]:
+    """The folders of the system's headers that the sources need. Raises DatapathError if one is missing."""
+    found = (_FOLDERS[0] / "linux", _FOLDERS[1] / "asm")
+    for needed in found:
+        if not needed.is_dir():
+            raise DatapathError(f"{needed} is missing: install linux-libc-dev")
+    return found
+
+
+@contextmanager
+def kernel_headers() -> Iterator[list[str]]:
+    """Make bcc find the header tree while the context lasts; gives the flags by which it also finds the system's.
+
+    Raises DatapathError if those are missing.
+    """
+    system_headers()
+    before = os.environ.get("BCC_KERNEL_SOURCE")
+    os.environ["BCC_KERNEL_SOURCE"] = str(source_dir() / "kernel")
+    try:
+        yield [flag for folder in _FOLDERS for flag in ("-idirafter", str(folder))]
+    finally:
+        os.environ.pop("BCC_KERNEL_SOURCE")
+        if before is not None:
+            os.environ["BCC_KERNEL_SOURCE"] = before

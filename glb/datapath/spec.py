@@ -1,17 +1,43 @@
 # SPDX-License-Identifier: MIT
-"""A compiled program as pure data: instructions, and the definitions of the maps that these name.
+"""A compiled program as pure data: instructions, and the definitions of its maps.
 
-A spec outlives the process that compiled it: maps are created from it, and its instructions then get their descriptors.
+A spec outlives the process that compiled it: maps are created from it, and their descriptors are written into its
+instructions.
 """
 
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from glb.datapath.map_types import MapTypes, text_of_type, type_of_text
+Type = np.dtype[Any]
+
+
+class MapTypes(NamedTuple):
+    """A map's key and value, as C declares them."""
+
+    key: Type
+    value: Type
+
+
+def text_of_type(dtype: Type) -> Any:
+    """Such as "<u4", or a list of fields: name, type, and shape where it is an array."""
+    return np.lib.format.dtype_to_descr(dtype)
+
+
+def type_of_text(text: Any) -> Type:
+    """The same back out of JSON, which knows no tuples."""
+    found: Type = np.dtype(_field_types(text))
+    return found
+
+
+def _field_types(text: Any) -> Any:
+    if isinstance(text, str):
+        return text
+    return [(name, _field_types(kind), *map(tuple, shape)) for name, kind, *shape in text]
+
 
 # From the kernel's Documentation/bpf/standardization/instruction-set.rst: a 64-bit immediate, and its source register's
 # meaning "the map of this descriptor".

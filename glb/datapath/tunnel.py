@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What no packet changes in the headers that lead to a proxy, put together in advance. Pure.
+"""What the director writes in front of a packet: the words of the headers that no packet changes. Pure.
 
-Words are as the program writes them: their first byte, the lowest, is sent first.
+A word is as the program stores it: its lowest byte is sent first.
 """
 
 from ipaddress import IPv4Address
 
+UNKNOWN_MAC = bytes(6)
 ETHERNET_WORD = 8  # bytes of the header's beginning
 
 _VERSION_AND_TOS, _DONT_FRAGMENT, _TTL_AND_UDP = 0x4500, 0x4000, 64 << 8 | 17
@@ -30,3 +31,8 @@ def checksum_without_length(source: IPv4Address, destination: IPv4Address) -> in
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return 0xFFFF - total
+
+
+def mac_word(mac: bytes) -> int:
+    """In the lower six bytes of a word, in the order in which they are sent (parse.h)."""
+    return int.from_bytes(mac, "little")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from glb.datapath import libbpf
 from glb.datapath.compiler import compiled
 from glb.datapath.maps import Map
-from glb.datapath.program import LICENSE, Program, create_maps
+from glb.datapath.program import LICENSE, LoadedProgram, create_maps
 from glb.datapath.spec import ProgramSpec
 
 
@@ -20,7 +20,7 @@ from glb.datapath.spec import ProgramSpec
 class Twin:
     """A loaded twin, attached to nothing yet. `maps` are those that its original does not have."""
 
-    original: Program
+    original: LoadedProgram
     fd: int
     maps: Mapping[str, Map]
 
@@ -31,12 +31,12 @@ class Twin:
             each.close()
 
 
-def load_twins(originals: Iterable[Program], constants: Mapping[str, int]) -> list[Twin]:
+def load_twins(originals: Iterable[LoadedProgram], constants: Mapping[str, int]) -> list[Twin]:
     """Build each original's source with further constants, and load it over the original's maps.
 
     Those that are alike are compiled once. Raises DatapathError if one does not compile, or the kernel refuses it.
     """
-    alike: dict[tuple[object, ...], list[Program]] = {}
+    alike: dict[tuple[object, ...], list[LoadedProgram]] = {}
     for original in originals:
         alike.setdefault((original.name, *sorted(original.constants.items())), []).append(original)
     with ExitStack() as loaded:
@@ -50,7 +50,7 @@ def load_twins(originals: Iterable[Program], constants: Mapping[str, int]) -> li
     return twins
 
 
-def _load(original: Program, spec: ProgramSpec) -> Twin:
+def _load(original: LoadedProgram, spec: ProgramSpec) -> Twin:
     with ExitStack() as opened:
         own = create_maps(opened, spec, [name for name in spec.maps if name not in original.maps])
         fds = {name: own[name] if name in own else original.maps[name].fd for name in spec.maps}

@@ -9,8 +9,7 @@ from aiohttp import web
 from glb.control.api import InBackground
 from glb.control.routes import ApiRouter, From, RawResponse
 from glb.datapath.pins import attached_interfaces
-from glb.explain.texts import Text as Explanation
-from glb.explain.texts import explained_verdicts
+from glb.explain.texts import ExplainText, explained_verdicts
 from glb.metrics.exporter import MEDIA_TYPE, Exporter
 from glb.metrics.stats import Stats, read_stats
 
@@ -35,7 +34,7 @@ async def stats(interfaces: Annotated[Sequence[str], From(_interfaces)], costly:
 
 
 @router.get("/v1/verdicts")
-async def verdicts() -> list[Explanation]:
+async def verdicts() -> list[ExplainText]:
     """The verdicts of a director: meaning, usual causes and remedy of each."""
     return explained_verdicts("director")
 

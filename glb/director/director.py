@@ -14,8 +14,8 @@ from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, now
 from glb.daemon.reporter import Reporter
 from glb.datapath.attachment import Attachment
-from glb.datapath.content import Surroundings
 from glb.datapath.director import DirectorDatapath
+from glb.datapath.generation import NetworkView
 from glb.datapath.layout import Layout
 from glb.director.self_test import self_test
 from glb.director.sources import Loaded, Sources
@@ -41,7 +41,7 @@ class Prepared:
     """
 
     loaded: Loaded
-    surroundings: Surroundings
+    surroundings: NetworkView
     larger: DirectorDatapath | None
     added: tuple[tuple[str, str], ...]
 
@@ -205,7 +205,7 @@ class Director:
         else:
             self.leave()
 
-    def _find_surroundings(self, loaded: Loaded, wait: float) -> Surroundings:
+    def _find_surroundings(self, loaded: Loaded, wait: float) -> NetworkView:
         interface = find_interface(self._attachment.interface.name)
         backends = {backend.address for backend in loaded.layout.backends}
         gateway = loaded.config.gateway_mac
@@ -219,7 +219,7 @@ class Director:
         learned = self._path_mtus.current(time.monotonic())
         mtus = {backend: min(paths.mtus.get(backend, mtu), learned.get(backend, mtu)) for backend in backends}
         less = {backend: path_mtu for backend, path_mtu in mtus.items() if path_mtu < mtu}
-        return Surroundings(interface.mac, mtu, paths.macs, paths.refusals, vlans, less)
+        return NetworkView(interface.mac, mtu, paths.macs, paths.refusals, vlans, less)
 
     def _follow_network(self) -> None:
         surroundings = self._find_surroundings(self._current, 0)
@@ -230,12 +230,12 @@ class Director:
         if cause := self._attachment.follow(find_interface(self.interface), self._datapath.program):
             log.warning("%s: attached again: %s", self.interface, cause)
 
-    def _renew(self, surroundings: Surroundings) -> None:
+    def _renew(self, surroundings: NetworkView) -> None:
         """Write the files in force again, with the newest health and these surroundings."""
         _write(self._datapath, self._current, surroundings)
         self._loaded = self._current
 
-    def _replace(self, larger: DirectorDatapath, loaded: Loaded, surroundings: Surroundings) -> None:
+    def _replace(self, larger: DirectorDatapath, loaded: Loaded, surroundings: NetworkView) -> None:
         """Attach a larger program in place of the present one."""
         try:
             _write(larger, loaded, surroundings)  # writes nothing unless health has changed meanwhile
@@ -249,7 +249,7 @@ class Director:
     def _in_use(
         self,
         loaded: Loaded,
-        surroundings: Surroundings,
+        surroundings: NetworkView,
         started: float,
         new_binds: tuple[tuple[str, str], ...] = (),
     ) -> None:
@@ -272,7 +272,7 @@ class Director:
         log.info("%s: loaded %s", self.interface, loaded.describe())
         self._note_surroundings(surroundings)
 
-    def _note_surroundings(self, surroundings: Surroundings) -> None:
+    def _note_surroundings(self, surroundings: NetworkView) -> None:
         self._surroundings = surroundings
         refusals = {str(address): str(refusal) for address, refusal in sorted(surroundings.refusals.items())}
         for refused in news(refusals, self.report.unreachable):
@@ -312,7 +312,7 @@ def _new_binds(loaded: Loaded, added: Sequence[tuple[str, str]]) -> tuple[tuple[
     return tuple(dict.fromkeys(bind for bind in added if bind in here))
 
 
-def _filled(loaded: Loaded, surroundings: Surroundings) -> DirectorDatapath:
+def _filled(loaded: Loaded, surroundings: NetworkView) -> DirectorDatapath:
     datapath = DirectorDatapath.load(loaded.layout)
     try:
         _write(datapath, loaded, surroundings)
@@ -322,5 +322,5 @@ def _filled(loaded: Loaded, surroundings: Surroundings) -> DirectorDatapath:
     return datapath
 
 
-def _write(datapath: DirectorDatapath, loaded: Loaded, surroundings: Surroundings) -> bool:
+def _write(datapath: DirectorDatapath, loaded: Loaded, surroundings: NetworkView) -> bool:
     return datapath.write(loaded.layout, loaded.config, surroundings, loaded.tables_digest)

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from glb.config.model import Address, Bind, DirectorConfig, Egress, Network, Proto
 from glb.datapath import libbpf
 from glb.datapath.attachment import is_attached
-from glb.datapath.content import Surroundings
+from glb.datapath.generation import NetworkView
 from glb.datapath.pins import open_pinned
 from glb.errors import DatapathError
 from glb.hashing.flow import Flow
@@ -31,7 +31,7 @@ _OUTER_DESTINATION = slice(30, 34)  # of an Ethernet frame with an IPv4 packet i
 
 
 def self_test(
-    interface: Interface, surroundings: Surroundings, tables: Sequence[BuiltTable], config: DirectorConfig
+    interface: Interface, surroundings: NetworkView, tables: Sequence[BuiltTable], config: DirectorConfig
 ) -> None:
     """Raise DatapathError if the interface's datapath is not attached, or fails on a packet.
 
@@ -51,7 +51,7 @@ def self_test(
 def try_packets(
     program: int,
     ifindex: int | None,
-    surroundings: Surroundings,
+    surroundings: NetworkView,
     tables: Sequence[BuiltTable],
     config: DirectorConfig,
 ) -> None:
@@ -82,7 +82,7 @@ def try_packets(
         raise DatapathError(f"none of {tested} test packets to {bind} was tunnelled")
 
 
-def _has_next_hop(backend: Address, surroundings: Surroundings, config: DirectorConfig) -> bool:
+def _has_next_hop(backend: Address, surroundings: NetworkView, config: DirectorConfig) -> bool:
     """Whether the maps have the backend's next hop. With "egress": "fib", the program looks it up for each packet."""
     return config.egress is not Egress.FIB and backend in surroundings.next_hops
 

@@ -8,7 +8,7 @@ from glb.config.model import Egress
 from glb.daemon.report import TableSummary
 from glb.doctor.facts import DaemonFacts, RoutingFacts
 from glb.doctor.finding import Finding, Level
-from glb.network.refusal import Cause
+from glb.network.refusal import RefusalCause
 
 _TUNNEL = 20 + 8 + 8  # IPv4, UDP, GUE with the first word of private data
 _HOP = 4
@@ -21,17 +21,17 @@ _LOST_REMEDY = (
     " or a firewall drops ICMP errors. Raise it, or set `mtu` in director.conf to what all of them take"
 )
 _REMEDIES = {
-    Cause.NO_ROUTE: _ADD_ROUTE,
-    Cause.BLACKHOLE: "remove the blackhole route or rule, or add a more specific route to the backend",
-    Cause.UNREACHABLE: "remove the unreachable route, or add a more specific route to the backend",
-    Cause.PROHIBITED: "remove the prohibit route or rule: `ip rule`, `ip route show table all type prohibit`",
-    Cause.LOCAL: "a director cannot send through the tunnel to itself: remove the address here, or correct the table",
-    Cause.NOT_UNICAST: "correct the backend's address, or the netmask of this interface",
-    Cause.ENCAPSULATED: "glb does not encapsulate again: add a route to the backend without `encap`",
-    Cause.OTHER_INTERFACE: 'add a route by this interface, or let the kernel choose the interface: `"egress": "fib"`',
-    Cause.NO_NEIGHBOUR: "check that the host is up, its address and its VLAN; if it is gone: `glbctl backend drain`",
-    Cause.NO_MAC: "glb sends Ethernet frames: add a route to the backend by an Ethernet interface",
-    Cause.LOOKUP: _ADD_ROUTE,
+    RefusalCause.NO_ROUTE: _ADD_ROUTE,
+    RefusalCause.BLACKHOLE: "remove the blackhole route or rule, or add a more specific route to the backend",
+    RefusalCause.UNREACHABLE: "remove the unreachable route, or add a more specific route to the backend",
+    RefusalCause.PROHIBITED: "remove the prohibit route or rule: `ip rule`, `ip route show table all type prohibit`",
+    RefusalCause.LOCAL: "a director cannot tunnel to itself: remove the address here, or correct the table",
+    RefusalCause.NOT_UNICAST: "correct the backend's address, or the netmask of this interface",
+    RefusalCause.ENCAPSULATED: "glb does not encapsulate again: add a route to the backend without `encap`",
+    RefusalCause.OTHER_INTERFACE: 'add a route by this interface, or set `"egress": "fib"`: the kernel then chooses it',
+    RefusalCause.NO_NEIGHBOUR: "check that the host is up, its address and VLAN; if it is gone: `glbctl backend drain`",
+    RefusalCause.NO_MAC: "glb sends Ethernet frames: add a route to the backend by an Ethernet interface",
+    RefusalCause.LOOKUP: _ADD_ROUTE,
 }
 _LOOK = "`glbctl backend list` shows what each check found"
 _COMPARE = (

@@ -7,10 +7,10 @@ from ipaddress import IPv4Network, IPv6Network
 
 from glb.config.model import DirectorConfig
 from glb.daemon.report import Report
-from glb.network.listeners import Listener
-from glb.network.refusal import Refusal
+from glb.network.listeners import ListeningSocket
+from glb.network.refusal import PathRefusal
 from glb.network.return_path import ReturnPath
-from glb.network.stack import Fate, LocalNetwork
+from glb.network.stack import LocalNetwork, PacketFate
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,9 @@ class VipFacts:
     is_reached: bool = True
     namespace: str = ""
     local: LocalNetwork | None = None
-    fates: tuple[Fate, ...] = ()
+    fates: tuple[PacketFate, ...] = ()
     paths: tuple[ReturnPath, ...] = ()
-    listeners: tuple[Listener, ...] = ()
+    listeners: tuple[ListeningSocket, ...] = ()
     ports: tuple[PortRange, ...] = ()
 
     def __str__(self) -> str:
@@ -131,7 +131,7 @@ class DaemonFacts:
     sysctls: Mapping[str, int]
     local: tuple[LocalNetwork, ...]
     config: DirectorConfig | None = None
-    next_hops: Mapping[str, Refusal | None] = field(default_factory=dict)
+    next_hops: Mapping[str, PathRefusal | None] = field(default_factory=dict)
     sizes: Mapping[str, SizeFacts] | str = field(default_factory=dict)
     stopped: bool = False
     silent: str | None = None

@@ -17,9 +17,9 @@ from glb.config.json_files import load_director, load_proxy
 from glb.config.model import ANY_IPV4, Bind, DirectorConfig, Egress, ProxyConfig
 from glb.control.client import Client
 from glb.daemon.report import Report
+from glb.datapath.foreign_program import role_of_number
 from glb.datapath.kernel import object_id, open_program, share_maps
 from glb.datapath.libbpf import open_pin_if_there
-from glb.datapath.ownership import role_of_number
 from glb.datapath.pins import BPFFS, pin_dir
 from glb.director.sources import Sources
 from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, RoutingFacts, SizeFacts, VethPeer, VipFacts
@@ -30,7 +30,7 @@ from glb.errors import ControlError, GlbError
 from glb.files import read_file
 from glb.network.interface import Interface, find_interface, xdp_attached
 from glb.network.next_hops import resolve
-from glb.network.refusal import Refusal
+from glb.network.refusal import PathRefusal
 from glb.network.rtnetlink import open_rtnetlink
 from glb.network.stack import LocalNetwork, local_networks
 
@@ -218,7 +218,7 @@ def _routing(report: Report) -> tuple[str | None, RoutingFacts | None]:
     )
 
 
-def _next_hops(interface: Interface, report: Report, config: DirectorConfig) -> Mapping[str, Refusal | None]:
+def _next_hops(interface: Interface, report: Report, config: DirectorConfig) -> Mapping[str, PathRefusal | None]:
     """Of the backends that rows name. With a gateway's MAC none is looked for."""
     if config.gateway_mac is not None:
         return {}
@@ -229,7 +229,7 @@ def _next_hops(interface: Interface, report: Report, config: DirectorConfig) -> 
 
 
 def _sizes(
-    interface: Interface, report: Report, config: DirectorConfig, next_hops: Mapping[str, Refusal | None]
+    interface: Interface, report: Report, config: DirectorConfig, next_hops: Mapping[str, PathRefusal | None]
 ) -> Mapping[str, SizeFacts] | str:
     usual = config.mtu or interface.mtu
     reached = {backend for backend in _backends(report) if next_hops.get(str(backend)) is None}

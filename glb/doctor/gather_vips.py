@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from glb.config.model import Bind, ProxyConfig
 from glb.doctor.facts import PortRange, VipFacts
 from glb.network.interface import Interface
-from glb.network.listeners import Listener, listeners
+from glb.network.listeners import ListeningSocket, listeners
 from glb.network.messages import Address, Network
 from glb.network.namespaces import within
 from glb.network.return_path import CLIENTS, ReturnPath, return_path
@@ -24,7 +24,7 @@ class _Place:
 
     name: str
     local: tuple[LocalNetwork, ...]
-    listeners: tuple[Listener, ...]
+    listeners: tuple[ListeningSocket, ...]
 
 
 def vip_facts(
@@ -87,7 +87,7 @@ def _facts(
     )
 
 
-def _takes(listener: Listener, vip: Address, place: _Place, interface: Interface) -> bool:
+def _takes(listener: ListeningSocket, vip: Address, place: _Place, interface: Interface) -> bool:
     """A namespace of its own has other interfaces: any that a socket is bound to there will do."""
     return listener.takes(vip, interface.ip_index if place.name == _OWN else listener.interface)
 

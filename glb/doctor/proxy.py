@@ -9,7 +9,7 @@ from glb.doctor.facts import DaemonFacts, VipFacts
 from glb.doctor.finding import Finding, Level
 from glb.network.messages import Network
 from glb.network.return_path import Break, ReturnPath
-from glb.network.stack import Fate
+from glb.network.stack import PacketFate
 
 _STRICT, _LOOSE = 1, 2  # rp_filter
 _LEAST_MTU = {4: 576, 6: 1280}  # RFC 791, RFC 8200
@@ -54,7 +54,7 @@ def _local(name: str, facts: DaemonFacts) -> Iterator[Finding]:
             yield Finding(name, "vip", Level.ERROR, what, remedy)
         elif _is_taken(vip):
             taken.append(vip)
-        elif vip.local is None or Fate.REFUSED not in vip.fates:
+        elif vip.local is None or PacketFate.REFUSED not in vip.fates:
             yield _not_taken(name, vip)
     known = ", ".join(f"{vip} ({vip.local.interface})" for vip in taken if vip.local)
     if known and taken[0].is_configured:
@@ -86,7 +86,7 @@ def _overlap(one: Network, other: Network) -> bool:
 
 
 def _is_taken(vip: VipFacts) -> bool:
-    wanted = Fate.FORWARDED if vip.namespace else Fate.LOCAL
+    wanted = PacketFate.FORWARDED if vip.namespace else PacketFate.LOCAL
     return vip.local is not None and all(fate is wanted for fate in vip.fates)
 
 
@@ -104,7 +104,7 @@ def _not_taken(name: str, vip: VipFacts) -> Finding:
 
 def _rp_filter(facts: DaemonFacts) -> Finding:
     name, value = facts.report.interface, facts.sysctls.get("rp_filter", 0)
-    refused = [str(vip) for vip in facts.vips if Fate.REFUSED in vip.fates]
+    refused = [str(vip) for vip in facts.vips if PacketFate.REFUSED in vip.fates]
     if not refused:
         return Finding(name, "rp_filter", Level.OK, f"rp_filter is {value}, and drops no client's packet")
     if value == _LOOSE:

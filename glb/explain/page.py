@@ -4,7 +4,7 @@
 from importlib import resources
 from string import Template
 
-from glb.explain.texts import PROGRAMS, WARNINGS, Text, texts
+from glb.explain.texts import PROGRAMS, WARNINGS, ExplainText, texts
 
 
 def page() -> str:
@@ -17,7 +17,7 @@ def _section(subject: str) -> str:
     return "\n\n".join(_entry(text) for text in texts() if text.subject == subject)
 
 
-def _entry(text: Text) -> str:
+def _entry(text: ExplainText) -> str:
     heading = f"### `{text.name}`"
     meaning = f"{text.meaning[0].upper()}{text.meaning[1:]}."
     said = [f"Its message says: “{text.says}”."] if text.says else []

@@ -16,7 +16,7 @@ WARNINGS = "warnings"
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class ExplainText:
     """What there is to say of a verdict or a warning.
 
     subject: "director", "proxy" or "warnings". action: what XDP does with the packet; None for a warning. says: a piece
@@ -33,7 +33,7 @@ class Text:
 
 
 @cache
-def texts() -> tuple[Text, ...]:
+def texts() -> tuple[ExplainText, ...]:
     """All there are: the verdicts in the order of their counters, then the warnings.
 
     Raises ExplainError if a verdict has no text: a fault of the installation.
@@ -41,12 +41,12 @@ def texts() -> tuple[Text, ...]:
     return tuple(text for subject in PROGRAMS for text in _verdicts(subject)) + tuple(_warnings())
 
 
-def explained_verdicts(program: str) -> list[Text]:
+def explained_verdicts(program: str) -> list[ExplainText]:
     """The verdicts of "director" or "proxy"."""
     return [text for text in texts() if text.subject == program]
 
 
-def find(asked: str) -> tuple[Text, ...]:
+def find(asked: str) -> tuple[ExplainText, ...]:
     """The texts that answer a question: a name, the beginning of names, or a whole line from a log.
 
     Raises ExplainError, with the names that are most alike, if there is none.
@@ -61,19 +61,19 @@ def find(asked: str) -> tuple[Text, ...]:
     return tuple(found)
 
 
-def _verdicts(program: str) -> Iterator[Text]:
+def _verdicts(program: str) -> Iterator[ExplainText]:
     written = _read(program)
     for verdict in verdicts_of(program):
         if verdict.name == "continue":
             continue
         if verdict.name not in written:
             raise ExplainError(f"glb/explain/{program}.toml: {verdict.name}: no text; write causes and remedy for it")
-        yield Text(program, verdict.name, verdict.meaning, action=verdict.action, **written[verdict.name])
+        yield ExplainText(program, verdict.name, verdict.meaning, action=verdict.action, **written[verdict.name])
 
 
-def _warnings() -> Iterator[Text]:
+def _warnings() -> Iterator[ExplainText]:
     for name, entry in _read(WARNINGS).items():
-        yield Text(WARNINGS, name, **entry)
+        yield ExplainText(WARNINGS, name, **entry)
 
 
 def _read(subject: str) -> dict[str, dict[str, str]]:

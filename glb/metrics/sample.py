@@ -10,9 +10,8 @@ from ipaddress import IPv4Address
 
 from glb.daemon.report import Report, read_report, report_path
 from glb.datapath.attachment import is_attached
-from glb.datapath.counters import read_counters, read_pinned_traffic
-from glb.datapath.forwards import read_forwards
-from glb.datapath.traffic import Counted
+from glb.datapath.counters import read_counters, read_forwards, read_pinned_traffic
+from glb.datapath.generation import TrafficOwner
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Sample:
     report: Report
     attached: bool
     packets: Mapping[str, int] = field(default_factory=dict)
-    traffic: Mapping[Counted, tuple[int, int]] = field(default_factory=dict)
+    traffic: Mapping[TrafficOwner, tuple[int, int]] = field(default_factory=dict)
     forwards: Mapping[IPv4Address, int] = field(default_factory=dict)
 
 

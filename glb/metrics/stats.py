@@ -9,8 +9,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from glb.daemon.report import all_reports
-from glb.datapath.counters import attached_program, read_counters, read_pinned_traffic
-from glb.datapath.forwards import read_forwards
+from glb.datapath.counters import read_counters, read_forwards, read_pinned_traffic
+from glb.datapath.inspection import attached_program
 
 
 @dataclass(frozen=True, slots=True)

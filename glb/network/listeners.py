@@ -16,7 +16,7 @@ Address = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class ListeningSocket:
     """protocol: "tcp" or "udp". interface: the index of the one that the socket is bound to; 0 if to none. only_ipv6:
     a socket of IPv6 that takes nothing from IPv4."""
 
@@ -35,7 +35,7 @@ class Listener:
         return self.address == address
 
 
-def listeners(namespace: str | None = None) -> tuple[Listener, ...]:
+def listeners(namespace: str | None = None) -> tuple[ListeningSocket, ...]:
     """Those of a network namespace, as `glb.network.namespaces` names them; of this one if not given.
 
     Raises NetworkError.
@@ -49,10 +49,10 @@ def listeners(namespace: str | None = None) -> tuple[Listener, ...]:
         )
 
 
-def _listener(protocol: str, data: bytes, begin: int, end: int) -> Listener:
+def _listener(protocol: str, data: bytes, begin: int, end: int) -> ListeningSocket:
     family, _, port, raw, interface = MESSAGE.unpack_from(data, begin)
     address: Address = IPv4Address(raw[:4]) if family == socket.AF_INET else IPv6Address(raw)
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     only_ipv6 = any(kind == _SKV6ONLY and value[0] for kind, value in attributes(data, begin, end))
-    return Listener(protocol, address, int.from_bytes(port), interface, only_ipv6)
+    return ListeningSocket(protocol, address, int.from_bytes(port), interface, only_ipv6)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from glb.network.messages import FAMILIES
-from glb.network.routes import Leg
+from glb.network.routes import NextHop
 from glb.network.rtnetlink import ACK, CREATE, EXCL, Message, Rtnetlink, attribute, attributes
 
 _NDMSG = struct.Struct("=BxxxiHBB")  # struct ndmsg: family, ifindex, state, flags, type
@@ -41,7 +41,7 @@ class Neighbour:
         return bool(self.state & _USABLE) and len(self.mac) == _MAC_BYTES and any(self.mac)
 
 
-Neighbours = Mapping[Leg, Neighbour]
+Neighbours = Mapping[NextHop, Neighbour]
 
 
 def known(netlink: Rtnetlink) -> Neighbours:
@@ -51,11 +51,11 @@ def known(netlink: Rtnetlink) -> Neighbours:
         _, ifindex, state, _, _ = _NDMSG.unpack_from(answer)
         values = attributes(answer, _NDMSG.size)
         if _DST in values:
-            found[Leg(ifindex, ip_address(values[_DST]))] = Neighbour(state, values.get(_LLADDR, b""))
+            found[NextHop(ifindex, ip_address(values[_DST]))] = Neighbour(state, values.get(_LLADDR, b""))
     return found
 
 
-def use(netlink: Rtnetlink, leg: Leg, entry: Neighbour | None) -> None:
+def use(netlink: Rtnetlink, leg: NextHop, entry: Neighbour | None) -> None:
     """Have the kernel resolve or confirm a neighbour, unless it does so already or somebody has set its address."""
     if entry is None:
         _create(netlink, leg)
@@ -63,7 +63,7 @@ def use(netlink: Rtnetlink, leg: Leg, entry: Neighbour | None) -> None:
         _send_datagram(leg)
 
 
-def _create(netlink: Rtnetlink, leg: Leg) -> None:
+def _create(netlink: Rtnetlink, leg: NextHop) -> None:
     head = _NDMSG.pack(FAMILIES[leg.neighbour.version], leg.ifindex, 0, _NTF_USE, 0)
     try:
         netlink.request(Message.NEWNEIGH, head + attribute(_DST, leg.neighbour.packed), CREATE | EXCL | ACK)
@@ -76,7 +76,7 @@ def _create(netlink: Rtnetlink, leg: Leg) -> None:
 _LEFT_TO_THE_NEXT_LOOK = {errno.EEXIST, errno.ENOBUFS, errno.ENETDOWN, errno.ENODEV, errno.EINVAL}
 
 
-def _send_datagram(leg: Leg) -> None:
+def _send_datagram(leg: NextHop) -> None:
     """To the next hop itself, which need not be in a network that a route leads to. What the host's firewall refuses is
     left to other packets: until the kernel has forgotten the entry, when it is created anew."""
     version = leg.neighbour.version

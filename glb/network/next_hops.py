@@ -10,8 +10,8 @@ from glb.network.interface import Interface
 from glb.network.links import Links
 from glb.network.messages import ETHERNET
 from glb.network.neighbours import Neighbours, known, use
-from glb.network.refusal import Cause, Refusal
-from glb.network.routes import Leg, Route, Routes, default_legs
+from glb.network.refusal import PathRefusal, RefusalCause
+from glb.network.routes import HostRoute, NextHop, Routes, default_next_hops
 from glb.network.rtnetlink import Rtnetlink, open_rtnetlink
 
 _LOOK_SECONDS = 0.02
@@ -23,7 +23,7 @@ class Paths:
     is none. mtus: bytes of IP packet that a path is limited to, where it is less than the interface's MTU."""
 
     macs: Mapping[IPv4Address, bytes] = field(default_factory=dict)
-    refusals: Mapping[IPv4Address, Refusal] = field(default_factory=dict)
+    refusals: Mapping[IPv4Address, PathRefusal] = field(default_factory=dict)
     mtus: Mapping[IPv4Address, int] = field(default_factory=dict)
 
 
@@ -54,7 +54,7 @@ def resolve_gateway(interface: Interface, wait: float = 0) -> bytes | None:
     no answer within `wait` seconds. Raises NetworkError."""
     deadline = time.monotonic() + wait
     with open_rtnetlink() as netlink:
-        legs = [leg for leg in default_legs(netlink, interface) if leg.ifindex == interface.ip_index]
+        legs = [leg for leg in default_next_hops(netlink, interface) if leg.ifindex == interface.ip_index]
         entries = _in_use(netlink, legs)
         while legs and not _usable(legs, entries) and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
@@ -74,15 +74,15 @@ class _Survey:
         self._any_interface = any_interface
         self._routes = Routes(netlink, interface, source)
         self._links = Links(netlink)
-        self._found: dict[IPv4Address, Route | Refusal] = {}
-        self._legs: dict[IPv4Address, tuple[Leg, ...]] = {}
+        self._found: dict[IPv4Address, HostRoute | PathRefusal] = {}
+        self._legs: dict[IPv4Address, tuple[NextHop, ...]] = {}
         self._entries: Neighbours = {}
 
     def look_up(self, hosts: Iterable[IPv4Address]) -> None:
         """Where the kernel's choice cannot be used, the route's other next hops are candidates too."""
         for host in hosts:
             found = self._found[host] = self._routes.find(host)
-            self._legs[host] = tuple(self._serving((found.leg,))) if isinstance(found, Route) else ()
+            self._legs[host] = tuple(self._serving((found.leg,))) if isinstance(found, HostRoute) else ()
         self._entries = _in_use(self._netlink, self._candidates())
         if more := self._alternatives():
             self._legs |= more
@@ -98,7 +98,7 @@ class _Survey:
         macs, refusals, mtus = {}, {}, {}
         for host, found in self._found.items():
             leg = _usable(self._legs[host], self._entries)
-            if isinstance(found, Refusal):
+            if isinstance(found, PathRefusal):
                 refusals[host] = found
                 continue
             if leg is None:
@@ -109,35 +109,35 @@ class _Survey:
                 mtus[host] = mtu
         return Paths(macs, refusals, mtus)
 
-    def _alternatives(self) -> dict[IPv4Address, tuple[Leg, ...]]:
+    def _alternatives(self) -> dict[IPv4Address, tuple[NextHop, ...]]:
         """All next hops of the routes that have several, where the kernel's choice cannot be used."""
         more = {}
         for host, legs in self._legs.items():
-            if isinstance(self._found[host], Route) and not _usable(legs, self._entries):
+            if isinstance(self._found[host], HostRoute) and not _usable(legs, self._entries):
                 all_legs = tuple(dict.fromkeys((*legs, *self._serving(self._routes.legs(host)))))
                 if all_legs != legs:
                     more[host] = all_legs
         return more
 
-    def _candidates(self) -> list[Leg]:
+    def _candidates(self) -> list[NextHop]:
         return [leg for legs in self._legs.values() for leg in legs]
 
-    def _serving(self, legs: Iterable[Leg]) -> Iterator[Leg]:
+    def _serving(self, legs: Iterable[NextHop]) -> Iterator[NextHop]:
         return (leg for leg in legs if self._is_served(leg))
 
-    def _is_served(self, leg: Leg) -> bool:
+    def _is_served(self, leg: NextHop) -> bool:
         here = leg.ifindex == self._interface.ip_index
         return here or (self._any_interface and self._links[leg.ifindex].type == ETHERNET)
 
-    def _why_not(self, route: Route, legs: tuple[Leg, ...]) -> Refusal:
+    def _why_not(self, route: HostRoute, legs: tuple[NextHop, ...]) -> PathRefusal:
         name = self._links[legs[0].ifindex if legs else route.leg.ifindex].name
         if legs:
-            return Refusal(Cause.NO_NEIGHBOUR, f"{legs[0].neighbour} on {name}")
+            return PathRefusal(RefusalCause.NO_NEIGHBOUR, f"{legs[0].neighbour} on {name}")
         if self._any_interface:
-            return Refusal(Cause.NO_MAC, f"{name} is no Ethernet interface")
-        return Refusal(Cause.OTHER_INTERFACE, name)
+            return PathRefusal(RefusalCause.NO_MAC, f"{name} is no Ethernet interface")
+        return PathRefusal(RefusalCause.OTHER_INTERFACE, name)
 
-    def _mtu(self, route: Route, leg: Leg | None) -> int | None:
+    def _mtu(self, route: HostRoute, leg: NextHop | None) -> int | None:
         """The least of those that limit the path below the interface's own."""
         limits = [route.mtu or self._interface.mtu]
         if leg is not None and leg.ifindex != self._interface.ip_index:
@@ -145,7 +145,7 @@ class _Survey:
         return min(limits) if min(limits) < self._interface.mtu else None
 
 
-def _in_use(netlink: Rtnetlink, legs: Iterable[Leg]) -> Neighbours:
+def _in_use(netlink: Rtnetlink, legs: Iterable[NextHop]) -> Neighbours:
     """The neighbours, each of the legs' being resolved or confirmed where that is needed."""
     entries = known(netlink)
     for leg in dict.fromkeys(legs):
@@ -153,6 +153,6 @@ def _in_use(netlink: Rtnetlink, legs: Iterable[Leg]) -> Neighbours:
     return entries
 
 
-def _usable(legs: Iterable[Leg], entries: Neighbours) -> Leg | None:
+def _usable(legs: Iterable[NextHop], entries: Neighbours) -> NextHop | None:
     """The first whose MAC is known."""
     return next((leg for leg in legs if leg in entries and entries[leg].is_usable), None)

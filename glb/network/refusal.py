@@ -8,7 +8,7 @@ from enum import StrEnum
 _MOST_LINES = 16
 
 
-class Cause(StrEnum):
+class RefusalCause(StrEnum):
     """What the kernel's routes and neighbours have against it. Each has its remedy in glb/doctor/director.py."""
 
     NO_ROUTE = "no route"
@@ -25,10 +25,10 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class PathRefusal:
     """detail: what exactly, such as the interface or the next hop; "" if the cause says it all."""
 
-    cause: Cause
+    cause: RefusalCause
     detail: str = ""
 
     def __str__(self) -> str:

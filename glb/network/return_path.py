@@ -18,7 +18,7 @@ from glb.network.messages import (
     routes,
 )
 from glb.network.neighbours import known, use
-from glb.network.routes import Leg
+from glb.network.routes import NextHop
 from glb.network.rtnetlink import Rtnetlink
 
 CLIENTS: dict[int, tuple[Address, Address]] = {
@@ -82,7 +82,7 @@ def return_path(netlink: Rtnetlink, vip: Address, client: Address, wait: float =
     out = link(netlink, route.interface)
     next_hop = route.router or client
     answers = bool(out.flags & (IFF_NOARP | IFF_POINTOPOINT | IFF_LOOPBACK)) or _answers(
-        netlink, Leg(out.index, next_hop), wait
+        netlink, NextHop(out.index, next_hop), wait
     )
     return ReturnPath(vip, client, None if answers else Break.NO_NEIGHBOUR, out.name, next_hop, route.mtu or out.mtu)
 
@@ -91,7 +91,7 @@ def _has_router(netlink: Rtnetlink, version: int) -> bool:
     return sum(route.has_routers for route in routes(netlink, version)) > 0  # read to their end
 
 
-def _answers(netlink: Rtnetlink, leg: Leg, wait: float) -> bool:
+def _answers(netlink: Rtnetlink, leg: NextHop, wait: float) -> bool:
     """Whether the kernel knows the neighbour's address, or without a wait has not tried to resolve it."""
     deadline = time.monotonic() + wait
     entry = known(netlink).get(leg)

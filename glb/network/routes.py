@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from glb.network.interface import Interface
 from glb.network.messages import RTMSG, RTN_LOCAL, RTN_UNICAST, route_to
-from glb.network.refusal import Cause, Refusal
+from glb.network.refusal import PathRefusal, RefusalCause
 from glb.network.rtnetlink import Attributes, Message, Rtnetlink, attribute, attributes, number
 
 TUNNEL_PORT = 19523
@@ -27,10 +27,10 @@ _DST, _SRC, _OIF, _GATEWAY, _PRIORITY, _METRICS, _MULTIPATH, _TABLE = 1, 2, 4, 5
 _VIA, _ENCAP_TYPE, _IP_PROTO, _DPORT = 18, 21, 27, 29
 _MTU = 2  # RTAX_MTU
 _REFUSED = {
-    errno.ENETUNREACH: Cause.NO_ROUTE,
-    errno.EHOSTUNREACH: Cause.UNREACHABLE,
-    errno.EACCES: Cause.PROHIBITED,
-    errno.EINVAL: Cause.BLACKHOLE,
+    errno.ENETUNREACH: RefusalCause.NO_ROUTE,
+    errno.EHOSTUNREACH: RefusalCause.UNREACHABLE,
+    errno.EACCES: RefusalCause.PROHIBITED,
+    errno.EINVAL: RefusalCause.BLACKHOLE,
 }
 _ENCAPSULATIONS = ("none", "mpls", "ip", "ila", "ip6", "seg6", "bpf", "seg6local", "rpl", "ioam6", "xfrm")
 _ON_LINK = IPv4Address(0)  # in the place of the host, where a route is not looked up for one
@@ -39,7 +39,7 @@ NextHopAddress = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
+class NextHop:
     """A next hop of a route: the interface's index, and the router's address, or the host's own.
 
     An IPv4 route may have a router of IPv6 (RFC 8950).
@@ -50,11 +50,11 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class HostRoute:
     """What the kernel chose for the packet. mtu: what the route's `mtu` or a message of a router on the path limits
     IP packets to, in bytes; None if neither does."""
 
-    leg: Leg
+    leg: NextHop
     mtu: int | None
 
 
@@ -68,22 +68,22 @@ class Routes:
         if source is not None and is_local(netlink, source):  # the kernel refuses a source that is not its own
             self._source = attribute(_SRC, source.packed)
 
-    def find(self, host: IPv4Address) -> Route | Refusal:
+    def find(self, host: IPv4Address) -> HostRoute | PathRefusal:
         """The next hop that the kernel chooses."""
         try:
             answer = self._ask(host, 0)
         except OSError as error:
-            cause = _REFUSED.get(error.errno or 0, Cause.LOOKUP)
-            return Refusal(cause, "" if cause is not Cause.LOOKUP else str(error.strerror))
+            cause = _REFUSED.get(error.errno or 0, RefusalCause.LOOKUP)
+            return PathRefusal(cause, "" if cause is not RefusalCause.LOOKUP else str(error.strerror))
         found = attributes(answer, RTMSG.size)
         if (kind := _type(answer)) != RTN_UNICAST:
-            return Refusal(Cause.LOCAL if kind == RTN_LOCAL else Cause.NOT_UNICAST)
+            return PathRefusal(RefusalCause.LOCAL if kind == RTN_LOCAL else RefusalCause.NOT_UNICAST)
         if refusal := _encapsulation(found):
             return refusal
         mtu = attributes(found.get(_METRICS, b""), 0).get(_MTU)
-        return Route(_leg(number(found[_OIF]), found, host), number(mtu) if mtu else None)
+        return HostRoute(_leg(number(found[_OIF]), found, host), number(mtu) if mtu else None)
 
-    def legs(self, host: IPv4Address) -> tuple[Leg, ...]:
+    def legs(self, host: IPv4Address) -> tuple[NextHop, ...]:
         """The next hops of a route that has several, without those that are down; of any other route, none."""
         try:
             answer = self._ask(host, _FIB_MATCH)
@@ -108,7 +108,7 @@ def is_local(netlink: Rtnetlink, address: NextHopAddress) -> bool:
         return False
 
 
-def default_legs(netlink: Rtnetlink, interface: Interface) -> tuple[Leg, ...]:
+def default_next_hops(netlink: Rtnetlink, interface: Interface) -> tuple[NextHop, ...]:
     """The routers of the IPv4 default routes in the interface's routing table, the most preferred route's first."""
     found: list[tuple[int, Attributes]] = []
     for answer in netlink.dump(Message.GETROUTE, RTMSG.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)):
@@ -119,7 +119,7 @@ def default_legs(netlink: Rtnetlink, interface: Interface) -> tuple[Leg, ...]:
     return tuple(leg for _, values in preferred for leg in _all_legs(values) if leg.neighbour != _ON_LINK)
 
 
-def _all_legs(values: Attributes) -> Iterator[Leg]:
+def _all_legs(values: Attributes) -> Iterator[NextHop]:
     """Those of a route with one next hop or several."""
     if _OIF not in values:
         yield from _legs(values.get(_MULTIPATH, b""), _ON_LINK)
@@ -132,14 +132,16 @@ def _type(answer: bytes) -> int:
     return kind
 
 
-def _encapsulation(values: Attributes) -> Refusal | None:
+def _encapsulation(values: Attributes) -> PathRefusal | None:
     if _ENCAP_TYPE not in values:
         return None
     kind = number(values[_ENCAP_TYPE])
-    return Refusal(Cause.ENCAPSULATED, _ENCAPSULATIONS[kind] if kind < len(_ENCAPSULATIONS) else f"type {kind}")
+    return PathRefusal(
+        RefusalCause.ENCAPSULATED, _ENCAPSULATIONS[kind] if kind < len(_ENCAPSULATIONS) else f"type {kind}"
+    )
 
 
-def _legs(multipath: bytes, host: IPv4Address) -> Iterator[Leg]:
+def _legs(multipath: bytes, host: IPv4Address) -> Iterator[NextHop]:
     at = 0
     while at + _RTNEXTHOP.size <= len(multipath):
         length, flags, _, ifindex = _RTNEXTHOP.unpack_from(multipath, at)
@@ -149,9 +151,9 @@ def _legs(multipath: bytes, host: IPv4Address) -> Iterator[Leg]:
         at += (length + 3) & ~3
 
 
-def _leg(ifindex: int, values: Attributes, host: IPv4Address) -> Leg:
+def _leg(ifindex: int, values: Attributes, host: IPv4Address) -> NextHop:
     if _VIA in values:
-        return Leg(ifindex, IPv6Address(values[_VIA][2:]))
+        return NextHop(ifindex, IPv6Address(values[_VIA][2:]))
     if _GATEWAY in values:
-        return Leg(ifindex, IPv4Address(values[_GATEWAY]))
-    return Leg(ifindex, host)
+        return NextHop(ifindex, IPv4Address(values[_GATEWAY]))
+    return NextHop(ifindex, host)

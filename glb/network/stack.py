@@ -21,7 +21,7 @@ from glb.network.messages import (
 from glb.network.rtnetlink import Rtnetlink
 
 
-class Fate(StrEnum):
+class PacketFate(StrEnum):
     """What becomes of a packet.
 
     refused: the kernel drops it for its source address (reverse-path filter, or a martian source).
@@ -59,7 +59,7 @@ def overlapping(network: Network, others: Iterable[Network]) -> list[Network]:
     return [other for other in others if other.version == network.version and network.overlaps(other)]
 
 
-def fate(netlink: Rtnetlink, destination: Address, source: Address, interface: int) -> Fate:
+def fate(netlink: Rtnetlink, destination: Address, source: Address, interface: int) -> PacketFate:
     """What becomes of a packet that comes in by the interface with this index.
 
     The kernel applies its routes, rules and reverse-path filter (RTM_GETROUTE with an input interface); no packet is
@@ -68,8 +68,8 @@ def fate(netlink: Rtnetlink, destination: Address, source: Address, interface: i
     try:
         route = route_to(netlink, destination, source, incoming=interface)
     except OSError as error:
-        return Fate.REFUSED if error.errno in (errno.EINVAL, errno.EXDEV) else Fate.NO_ROUTE
-    return Fate.LOCAL if route.type == RTN_LOCAL else Fate.FORWARDED
+        return PacketFate.REFUSED if error.errno in (errno.EINVAL, errno.EXDEV) else PacketFate.NO_ROUTE
+    return PacketFate.LOCAL if route.type == RTN_LOCAL else PacketFate.FORWARDED
 
 
 def _is_of_every_host(network: Network) -> bool:

@@ -17,7 +17,7 @@ from glb.daemon.report import Report, read_report, report_path
 from glb.datapath.counters import read_counters
 from glb.datapath.pins import attached_interfaces
 from glb.errors import ConfigError
-from glb.explain.texts import Text, explained_verdicts
+from glb.explain.texts import ExplainText, explained_verdicts
 from glb.metrics.stats import Stats, read_stats
 from glb.proxy.connections import count_connections
 
@@ -86,7 +86,7 @@ async def stats(settings: CurrentSettings, costly: InBackground) -> list[Stats]:
 
 
 @router.get("/verdicts")
-async def verdicts() -> list[Text]:
+async def verdicts() -> list[ExplainText]:
     """The verdicts of a proxy: meaning, usual causes and remedy of each."""
     return explained_verdicts("proxy")
 

@@ -13,9 +13,9 @@ from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, now
 from glb.daemon.reporter import Reporter
 from glb.datapath.attachment import Attachment
-from glb.datapath.forwards import forwards_of
-from glb.datapath.mac import UNKNOWN_MAC
+from glb.datapath.counters import forwards_of
 from glb.datapath.proxy import ProxyDatapath
+from glb.datapath.tunnel import UNKNOWN_MAC
 from glb.errors import GlbError, NetworkError
 from glb.files import read_regular
 from glb.network.interface import addresses_of, find_interface, frame_macs, ipv4_addresses

@@ -13,11 +13,11 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from glb.datapath import libbpf
-from glb.datapath.content import Surroundings
 from glb.datapath.counters import counters_of
 from glb.datapath.director import DirectorDatapath
+from glb.datapath.generation import NetworkView
 from glb.datapath.layout import Capacity, capacity_for
-from glb.datapath.program import Program
+from glb.datapath.program import LoadedProgram
 from glb.datapath.proxy import ProxyDatapath
 from glb.director.sources import Loaded, Sources, read
 from glb.network.vlans import Vlan
@@ -78,7 +78,7 @@ class Outcome:
 class Bench:
     """A loaded program to run frames through."""
 
-    program: Program
+    program: LoadedProgram
 
     def run(self, frame: Packet | bytes) -> Outcome:
         before = counters_of(self.program)
@@ -100,7 +100,7 @@ class DirectorBench(Bench):
         gateway = bytes.fromhex(GATEWAY_MAC.replace(":", ""))
         next_hops = {backend.address: gateway for backend in loaded.layout.backends}
         mac = bytes.fromhex(DIRECTOR_MAC.replace(":", ""))
-        surroundings = Surroundings(mac, loaded.config.mtu or MTU, next_hops, vlans=vlans or {})
+        surroundings = NetworkView(mac, loaded.config.mtu or MTU, next_hops, vlans=vlans or {})
         self.datapath.write(loaded.layout, loaded.config, surroundings)
         self.loaded = loaded
 

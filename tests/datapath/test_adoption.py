@@ -18,19 +18,19 @@ import pytest
 from scapy.layers.inet import IP, TCP
 
 from glb.datapath import libbpf, source
-from glb.datapath.content import Surroundings
 from glb.datapath.counters import read_traffic
 from glb.datapath.director import DirectorDatapath
-from glb.datapath.grace import wait_for_running_programs
-from glb.datapath.program import Program
+from glb.datapath.generation import NetworkView
+from glb.datapath.program import LoadedProgram
 from glb.datapath.proxy import ProxyDatapath
+from glb.datapath.rcu import wait_for_grace_period
 from glb.director.sources import Loaded
 
 from .conftest import Bench, load_files, table
 from .test_director import frame
 
 VIP, NETWORK = "203.0.113.10", "198.51.100.0/24"
-SURROUNDINGS = Surroundings(
+SURROUNDINGS = NetworkView(
     mac=bytes.fromhex("020000000001"),
     mtu=9000,
     next_hops={IPv4Address(f"10.0.0.{n}"): bytes.fromhex("0200000000fe") for n in (11, 12, 13)},
@@ -42,7 +42,7 @@ PROBES = [
 ]
 MMAPPED = ("state", "rows", "ranges", "binds", "contents")
 
-WRITERS = ("glb.datapath.director", "glb.datapath.traffic", "glb.datapath.maps", "glb.datapath.grace")
+WRITERS = ("glb.datapath.director", "glb.datapath.generation", "glb.datapath.maps", "glb.datapath.rcu")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def tables(own_port: int, last_port: int, seed: str) -> list[dict[str, Any]]:
     return [table("web", binds=exact, seed=seed), table("wide", binds=wide, seed=seed)]
 
 
-def outcomes(program: Program) -> list[tuple[str, bytes]]:
+def outcomes(program: LoadedProgram) -> list[tuple[str, bytes]]:
     bench = Bench(program)
     return [(outcome.verdict, outcome.frame) for outcome in map(bench.run, PROBES)]
 
@@ -69,13 +69,13 @@ def write(datapath: DirectorDatapath, content: Loaded) -> bool:
     return datapath.write(content.layout, content.config, SURROUNDINGS)
 
 
-def adopted(program: Program) -> DirectorDatapath:
+def adopted(program: LoadedProgram) -> DirectorDatapath:
     datapath = DirectorDatapath.adopt(os.dup(program.fd))
     assert datapath is not None
     return datapath
 
 
-def bytes_of(program: Program) -> dict[str, Any]:
+def bytes_of(program: LoadedProgram) -> dict[str, Any]:
     """Everything that the maps hold."""
     return {
         name: each.view().tobytes()
@@ -145,7 +145,7 @@ def test_a_change_of_the_surroundings_is_written_too(
 ) -> None:
     with closing(adopted(running.program)) as datapath:
         write(datapath, contents[0].loaded)
-    moved = Surroundings(SURROUNDINGS.mac, SURROUNDINGS.mtu, {IPv4Address("10.0.0.11"): bytes.fromhex("0200000000aa")})
+    moved = NetworkView(SURROUNDINGS.mac, SURROUNDINGS.mtu, {IPv4Address("10.0.0.11"): bytes.fromhex("0200000000aa")})
 
     with closing(adopted(running.program)) as datapath:
         assert datapath.write(contents[0].loaded.layout, contents[0].loaded.config, moved)
@@ -230,10 +230,10 @@ def test_a_barrier_stands_between_the_last_write_and_the_switch(
         seen: list[tuple[int, dict[str, bytes]]] = []
 
         def wait_and_look() -> None:
-            wait_for_running_programs()
+            wait_for_grace_period()
             seen.append((in_use(datapath), mmapped_but_generation(datapath)))
 
-        monkeypatch.setattr("glb.datapath.director.wait_for_running_programs", wait_and_look)
+        monkeypatch.setattr("glb.datapath.director.wait_for_grace_period", wait_and_look)
         write(datapath, new.loaded)
 
         assert [generation for generation, _ in seen] == [before, 1 - before]

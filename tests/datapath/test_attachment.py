@@ -13,8 +13,7 @@ from pyroute2 import IPRoute
 from glb.daemon.process import ProcessId
 from glb.daemon.report import Report, lives_elsewhere
 from glb.datapath.attachment import Attachment
-from glb.datapath.occupant import occupant
-from glb.datapath.ownership import role_of
+from glb.datapath.foreign_program import describe_foreign_program, role_of
 from glb.datapath.pins import BPFFS, PinDir, mount_bpffs
 from glb.datapath.proxy import ProxyDatapath
 from glb.errors import DatapathError, LockError
@@ -76,7 +75,7 @@ def test_after_a_crash_and_a_rename_the_next_daemon_takes_its_program_over(
     assert not (pins / BEFORE).exists()
     assert {"link", "program"} <= {path.name for path in (pins / AFTER).iterdir()}
     after.remove()
-    assert occupant(find_interface(AFTER)) is None
+    assert describe_foreign_program(find_interface(AFTER)) is None
 
 
 def test_a_daemon_that_runs_keeps_its_interface_when_it_is_renamed(
@@ -148,7 +147,7 @@ def test_pins_of_an_interface_of_another_namespace_are_left_alone(
     with pytest.raises(DatapathError, match=r"works on another interface \(index .*GLB_PIN_DIR"):
         Attachment(find_interface(f"{BEFORE}p"))
 
-    assert occupant(interface) is not None
+    assert describe_foreign_program(interface) is not None
     assert (pins / f"{BEFORE}p" / "link").exists()
 
 

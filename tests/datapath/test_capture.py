@@ -14,7 +14,7 @@ from glb.capture.records import NANOSECONDS, Reader, Visit
 from glb.capture.wish import Wish, packed, parse
 from glb.datapath import libbpf
 from glb.datapath.counters import counters_of
-from glb.datapath.ring import Rings
+from glb.datapath.maps import Rings
 from glb.datapath.spec import with_maps
 from glb.datapath.twin import Twin, load_twins
 from glb.datapath.verdicts import verdicts_of

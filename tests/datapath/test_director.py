@@ -32,7 +32,7 @@ from scapy.packet import Packet, Raw
 
 from glb.config.model import HashFields
 from glb.datapath.counters import read_traffic
-from glb.datapath.director import Surroundings
+from glb.datapath.generation import NetworkView
 from glb.hashing.flow import Flow
 from glb.lab import netns
 from glb.network.namespaces import within
@@ -444,9 +444,7 @@ def test_ecn_is_copied_to_the_outer_header_and_dscp_on_request(director: MakeDir
 
 def test_packets_are_dropped_while_the_next_hop_is_not_known(director: MakeDirector) -> None:
     bench = director()
-    bench.datapath.write(
-        bench.loaded.layout, bench.loaded.config, Surroundings(bytes.fromhex("020000000001"), 9000, {})
-    )
+    bench.datapath.write(bench.loaded.layout, bench.loaded.config, NetworkView(bytes.fromhex("020000000001"), 9000, {}))
     assert bench.run(TCP4).verdict == "drop_no_next_hop"
 
 
@@ -670,7 +668,7 @@ def test_a_packet_beyond_the_mtu_of_its_route_is_too_big(director: MakeDirector,
 
 def test_vlan_devices_that_come_and_go_are_followed(director: MakeDirector) -> None:
     bench = director(egress="fib")
-    surroundings = Surroundings(bytes.fromhex("020000000001"), 9000, {})
+    surroundings = NetworkView(bytes.fromhex("020000000001"), 9000, {})
 
     def write(vlans: dict[int, Vlan]) -> bool:
         return bench.datapath.write(bench.loaded.layout, bench.loaded.config, replace(surroundings, vlans=vlans))

@@ -18,7 +18,7 @@ from glb.datapath.counters import counters_of, read_traffic
 from glb.datapath.director import DirectorDatapath
 from glb.datapath.identity import MAP_NAME, Identity
 from glb.datapath.maps import Map
-from glb.datapath.program import LICENSE, Program
+from glb.datapath.program import LICENSE, LoadedProgram
 from glb.datapath.proxy import ProxyDatapath
 from glb.datapath.verdicts import verdicts_of
 from glb.errors import DatapathError
@@ -168,7 +168,7 @@ def test_counters_of_another_version_are_not_read_as_this_ones(verdicts: int) ->
     size = 8 * (len(verdicts_of("director")) + verdicts)
     other = libbpf.create_map("counters", BPF_MAP_TYPE_PERCPU_ARRAY, size, 1)
     counters = Map(other, np.dtype(np.uint32), np.dtype((np.void, size * libbpf.possible_cpus())))
-    program = Program(other, Identity("director", "", {}, {}), {"counters": counters, "traffic": counters})
+    program = LoadedProgram(other, Identity("director", "", {}, {}), {"counters": counters, "traffic": counters})
     try:
         with pytest.raises(DatapathError, match="another version of glb"):
             counters_of(program)

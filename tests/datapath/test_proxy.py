@@ -14,7 +14,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from glb.datapath import libbpf
-from glb.datapath.forwards import forwards_of
+from glb.datapath.counters import forwards_of
 from glb.errors import NetworkError
 from glb.lab import netns
 from glb.network.namespaces import namespace_ids, within

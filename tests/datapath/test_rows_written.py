@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from glb.datapath.layout import Block, Layout
+from glb.datapath.layout import Layout, RowBlock
 
 from .conftest import DirectorBench, load_files, table
 
@@ -54,8 +54,8 @@ def test_each_generation_holds_the_rows_of_its_layout(
 ) -> None:
     bench = director(*STEPS[0])
     filled: list[str] = []
-    fill = Block.fill
-    monkeypatch.setattr(Block, "fill", lambda block, slots: (filled.append(block.digest), fill(block, slots)))
+    fill = RowBlock.fill
+    monkeypatch.setattr(RowBlock, "fill", lambda block, slots: (filled.append(block.digest), fill(block, slots)))
     writes = []
     for step in (*STEPS, *STEPS):
         filled.clear()
@@ -63,7 +63,7 @@ def test_each_generation_holds_the_rows_of_its_layout(
         writes.append(len(filled))
         monkeypatch.undo()
         assert (held_rows(bench) == written(bench.loaded.layout)).all()
-        monkeypatch.setattr(Block, "fill", lambda block, slots: (filled.append(block.digest), fill(block, slots)))
+        monkeypatch.setattr(RowBlock, "fill", lambda block, slots: (filled.append(block.digest), fill(block, slots)))
 
     assert 0 in writes[2:4], "the rows of two writes ago are there"
     assert max(writes) == 2

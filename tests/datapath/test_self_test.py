@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from glb.config.model import State
-from glb.datapath.content import Surroundings
+from glb.datapath.generation import NetworkView
 from glb.director.self_test import try_packets
 from glb.director.sources import Loaded
 from glb.errors import DatapathError
@@ -23,13 +23,13 @@ BINDS = (
 )
 
 
-NOWHERE = Surroundings(MAC, MTU, {})
+NOWHERE = NetworkView(MAC, MTU, {})
 
 
-def try_on(bench: DirectorBench, loaded: Loaded, surroundings: Surroundings | None = None) -> None:
+def try_on(bench: DirectorBench, loaded: Loaded, surroundings: NetworkView | None = None) -> None:
     """surroundings: None for those in which every backend has a next hop."""
     everywhere = {backend.address: MAC for backend in loaded.layout.backends}
-    around = surroundings or Surroundings(MAC, MTU, everywhere)
+    around = surroundings or NetworkView(MAC, MTU, everywhere)
     try_packets(bench.program.fd, None, around, loaded.tables, loaded.config)
 
 

@@ -16,7 +16,7 @@ from scapy.utils import PcapNgReader
 
 from glb.capture.place import Place
 from glb.datapath import libbpf
-from glb.datapath.running import open_running
+from glb.datapath.inspection import open_attached
 from glb.datapath.twin import load_twins
 from glb.errors import CaptureError
 from glb.lab import Lab, hosts
@@ -179,7 +179,7 @@ def test_a_daemon_that_is_started_anew_takes_over_from_a_capture_that_was_killed
 
 def test_a_program_that_came_while_the_twin_was_built_stays(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GLB_PIN_DIR", str(lab.pin_dir))
-    with closing(Place("proxy1")) as place, closing(open_running("proxy1")) as program:
+    with closing(Place("proxy1")) as place, closing(open_attached("proxy1")) as program:
         [twin] = load_twins([program], {"CAPTURE": libbpf.possible_cpus()})
         with closing(twin), running(lab, "capture", "--iface", "proxy1"):
             there = xdp_program(lab, "proxy1")

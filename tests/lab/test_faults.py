@@ -65,8 +65,8 @@ KILLED_IN_A_RELOAD = [
     "before:glb.director.sources:plan",  # tables are read and built, and not laid out yet
     "before:glb.datapath.director:DirectorDatapath._fill",
     "after:glb.datapath.director:DirectorDatapath._write_rows",
-    "after:glb.datapath.traffic:Assignment.mark",  # all is written, and not switched yet
-    "before:glb.datapath.director:wait_for_running_programs",  # just switched
+    "after:glb.datapath.generation:Assignment.mark",  # all is written, and not switched yet
+    "before:glb.datapath.director:wait_for_grace_period",  # just switched
     "before:glb.director.director:Director._in_use",  # the report tells of the table before
 ]
 KILLED_IN_A_START = [

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from glb.control.client import Client
-from glb.datapath.running import open_running
+from glb.datapath.inspection import open_attached
 from glb.lab import Lab
 from tests.conftest import unique_name
 from tests.lab.helpers.commands import glbctl
@@ -91,7 +91,7 @@ def takers(lab: Lab) -> set[int]:
     """The backends of the first table that are the first hop of a row, by their place in it, as the kernel has it."""
 
     def look() -> set[int]:
-        program = open_running(HOST)
+        program = open_attached(HOST)
         try:
             generation = int(program.view("state")[0]["generation"])
             start = generation * program.constants["MAX_SLOTS"]

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from glb.datapath import libbpf
-from glb.datapath.content import Surroundings
 from glb.datapath.counters import counters_of
 from glb.datapath.director import DirectorDatapath
+from glb.datapath.generation import NetworkView
 from glb.datapath.layout import Capacity, capacity_for
-from glb.datapath.program import Program
+from glb.datapath.program import LoadedProgram
 from glb.datapath.proxy import ProxyDatapath
 from glb.director.sources import Loaded, Sources, read
 
@@ -41,7 +41,7 @@ class Outcome:
 class Kernel:
     """A loaded program."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: LoadedProgram) -> None:
         self.program = program
         self.counters = dict(counters_of(program))
 
@@ -83,14 +83,14 @@ class DirectorsOfAllSizes:
             datapath.close()
 
 
-def surroundings(model: Director) -> Surroundings:
+def surroundings(model: Director) -> NetworkView:
     """What a director's daemon would have found out, put together from what the model is given."""
     next_hops = {IPv4Address(hop): mac for hop, mac in model.next_hops.items()}
     if "outbound_gateway_mac" in model.config:
         gateway = packed_mac(model.config["outbound_gateway_mac"])
         next_hops = {IPv4Address(backend["ip"]): gateway for table in model.tables for backend in table["backends"]}
     mtus = {IPv4Address(hop): mtu for hop, mtu in model.mtus.items()}
-    return Surroundings(model.mac, model.way_mtu, next_hops, mtus=mtus)
+    return NetworkView(model.mac, model.way_mtu, next_hops, mtus=mtus)
 
 
 def action_of(verdict: str) -> int:

@@ -14,10 +14,10 @@ from glb.doctor.examine import judge_daemon, judge_daemons
 from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, PortRange, RoutingFacts, SizeFacts, VethPeer, VipFacts
 from glb.doctor.finding import Finding, Level
 from glb.doctor.host import judge_host
-from glb.network.listeners import Listener
-from glb.network.refusal import Cause, Refusal
+from glb.network.listeners import ListeningSocket
+from glb.network.refusal import PathRefusal, RefusalCause
 from glb.network.return_path import CLIENTS, Break, ReturnPath
-from glb.network.stack import Fate, LocalNetwork
+from glb.network.stack import LocalNetwork, PacketFate
 from glb.proxy.return_paths import faults_of
 
 HOST = HostFacts(release=(6, 1), jit=True, btf=True, bpffs=True)
@@ -60,9 +60,9 @@ def vip(address: IPv4Address | IPv6Address, **changes: Any) -> VipFacts:
         ip_network(address),
         is_configured=True,
         local=on_lo(address),
-        fates=(Fate.LOCAL, Fate.LOCAL),
+        fates=(PacketFate.LOCAL, PacketFate.LOCAL),
         paths=paths(address),
-        listeners=(Listener("tcp", IPv6Address("::"), 80), Listener("udp", address, 53)),
+        listeners=(ListeningSocket("tcp", IPv6Address("::"), 80), ListeningSocket("udp", address, 53)),
         ports=(PortRange("tcp", 80, 80), PortRange("udp", 53, 53)),
     )
     return replace(there, **changes)
@@ -202,7 +202,7 @@ def test_a_director_without_a_fault(changes: dict[str, Any]) -> None:
         ({"report": replace(REPORT, path_mtus={"10.0.0.1": 1400})}, ("mtu", Level.WARNING)),
         ({"report": replace(REPORT, path_mtus={"10.0.0.1": 1300}, tables=V6)}, ("mtu", Level.ERROR)),
         ({"sizes": {"10.0.0.1": SizeFacts(1500, small=True, full=False)}}, ("mtu", Level.ERROR)),
-        *(({"next_hops": {"10.0.0.1": Refusal(cause)}}, ("backend", Level.ERROR)) for cause in Cause),
+        *(({"next_hops": {"10.0.0.1": PathRefusal(cause)}}, ("backend", Level.ERROR)) for cause in RefusalCause),
         ({"stopped": True}, ("daemon", Level.ERROR)),
         ({"silent": "eth0.sock: no answer"}, ("control", Level.ERROR)),
         ({"local": (*DIRECTOR.local, on_lo(VIP4))}, ("vip", Level.WARNING)),
@@ -240,8 +240,8 @@ def test_faults_of_a_director(changes: dict[str, Any], fault: tuple[str, Level])
 
 
 PUBLIC = IPv4Address("192.0.0.9")  # globally reachable, RFC 7723
-NOT_LOCAL = vip(VIP6, local=None, fates=(Fate.NO_ROUTE, Fate.NO_ROUTE), paths=(), listeners=())
-REFUSED = vip(VIP4, fates=(Fate.LOCAL, Fate.REFUSED))
+NOT_LOCAL = vip(VIP6, local=None, fates=(PacketFate.NO_ROUTE, PacketFate.NO_ROUTE), paths=(), listeners=())
+REFUSED = vip(VIP4, fates=(PacketFate.LOCAL, PacketFate.REFUSED))
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ REFUSED = vip(VIP4, fates=(Fate.LOCAL, Fate.REFUSED))
     [
         {"vips": (vip(VIP4, local=LocalNetwork(ip_network("203.0.113.0/24"), "lo", is_quiet=True)),)},
         {"vips": (vip(VIP4, local=LocalNetwork(ip_network(VIP4), "tunl0", is_quiet=True)),)},
-        {"vips": (vip(VIP4, namespace="web", fates=(Fate.FORWARDED, Fate.FORWARDED)),)},
+        {"vips": (vip(VIP4, namespace="web", fates=(PacketFate.FORWARDED, PacketFate.FORWARDED)),)},
         {"vips": (vip(VIP6),), "sysctls": {"arp_ignore": 0, "arp_announce": 0}},
         {"sysctls": {**PROXY.sysctls, "rp_filter": 1}},
     ],
@@ -277,16 +277,16 @@ def test_what_a_proxy_reports_of_its_return_paths(broken: tuple[ReturnPath, ...]
 @pytest.mark.parametrize(
     ("listener", "takes"),
     [
-        (Listener("tcp", VIP4, 80), True),
-        (Listener("tcp", IPv4Address("0.0.0.0"), 80), True),
-        (Listener("tcp", IPv6Address("::"), 80), True),
-        (Listener("tcp", IPv6Address("::"), 80, only_ipv6=True), False),
-        (Listener("tcp", IPv4Address("127.0.0.1"), 80), False),
-        (Listener("tcp", VIP4, 80, interface=7), True),
-        (Listener("tcp", VIP4, 80, interface=8), False),
+        (ListeningSocket("tcp", VIP4, 80), True),
+        (ListeningSocket("tcp", IPv4Address("0.0.0.0"), 80), True),
+        (ListeningSocket("tcp", IPv6Address("::"), 80), True),
+        (ListeningSocket("tcp", IPv6Address("::"), 80, only_ipv6=True), False),
+        (ListeningSocket("tcp", IPv4Address("127.0.0.1"), 80), False),
+        (ListeningSocket("tcp", VIP4, 80, interface=7), True),
+        (ListeningSocket("tcp", VIP4, 80, interface=8), False),
     ],
 )
-def test_which_sockets_take_a_packet(listener: Listener, takes: bool) -> None:
+def test_which_sockets_take_a_packet(listener: ListeningSocket, takes: bool) -> None:
     assert listener.takes(VIP4, 7) is takes
 
 
@@ -302,12 +302,12 @@ def test_which_sockets_take_a_packet(listener: Listener, takes: bool) -> None:
         ({"sysctls": {**PROXY.sysctls, "disable_ipv6": 1}}, ("vip", Level.ERROR)),
         ({"vips": (vip(VIP4), NOT_LOCAL)}, ("vip", Level.ERROR)),
         ({"vips": (vip(VIP4, is_reached=False),)}, ("vip", Level.ERROR)),
-        ({"vips": (vip(VIP4, namespace="web", fates=(Fate.NO_ROUTE,) * 2),)}, ("vip", Level.ERROR)),
+        ({"vips": (vip(VIP4, namespace="web", fates=(PacketFate.NO_ROUTE,) * 2),)}, ("vip", Level.ERROR)),
         ({"vips": (REFUSED,), "sysctls": {**PROXY.sysctls, "rp_filter": 1}}, ("rp_filter", Level.ERROR)),
         ({"vips": (REFUSED,), "sysctls": {**PROXY.sysctls, "rp_filter": 2}}, ("rp_filter", Level.ERROR)),
         ({"vips": (REFUSED,)}, ("rp_filter", Level.ERROR)),
         ({"vips": (vip(VIP4, listeners=()),)}, ("listener", Level.ERROR)),
-        ({"vips": (vip(VIP4, listeners=(Listener("tcp", VIP4, 80),)),)}, ("listener", Level.ERROR)),
+        ({"vips": (vip(VIP4, listeners=(ListeningSocket("tcp", VIP4, 80),)),)}, ("listener", Level.ERROR)),
         ({"vips": (vip(VIP4, listeners=(), ports=(), is_configured=False),)}, ("listener", Level.ERROR)),
         ({"vips": (vip(VIP4, paths=paths(VIP4, Break.NO_ROUTE, has_router=False)),)}, ("return", Level.ERROR)),
         ({"vips": (vip(VIP4, paths=paths(VIP4, Break.NO_ROUTE)),)}, ("return", Level.WARNING)),

@@ -13,7 +13,7 @@ from glb.ctl.main import app
 from glb.datapath.verdicts import verdicts_of
 from glb.errors import ExplainError
 from glb.explain.page import page
-from glb.explain.texts import PROGRAMS, WARNINGS, Text, find, texts
+from glb.explain.texts import PROGRAMS, WARNINGS, ExplainText, find, texts
 
 ROOT = Path(glb.__file__).parents[1]
 SOURCES = "".join(path.read_text() for path in (ROOT / "glb").rglob("*.py"))
@@ -43,7 +43,7 @@ def test_every_verdict_has_its_text_and_no_text_is_of_a_verdict_that_is_gone(pro
 
 
 @pytest.mark.parametrize("text", [text for text in texts() if text.subject == WARNINGS], ids=lambda text: text.name)
-def test_a_warning_is_recognized_by_words_that_glb_says(text: Text) -> None:
+def test_a_warning_is_recognized_by_words_that_glb_says(text: ExplainText) -> None:
     assert text.says is not None
     assert text.says in SOURCES
 
@@ -56,7 +56,7 @@ def test_every_warning_in_a_log_has_its_text(message: str) -> None:
 
 
 @pytest.mark.parametrize("text", texts(), ids=lambda text: f"{text.subject}-{text.name}")
-def test_the_commands_that_a_text_names_are_there(text: Text) -> None:
+def test_the_commands_that_a_text_names_are_there(text: ExplainText) -> None:
     for words in re.findall(r"`glbctl ([a-z -]+)", f"{text.causes} {text.remedy}"):
         command = typer.main.get_command(app)
         for word in words.split():

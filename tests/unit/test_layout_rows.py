@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, ip_address, ip_network
 import numpy as np
 
 from glb.config.model import Backend, Bind, DirectorConfig, Proto
-from glb.datapath.layout import Block, plan, plan_again
+from glb.datapath.layout import RowBlock, plan, plan_again
 from glb.table.model import NO_HOP, BuiltTable, Rows, rows_digest
 
 ROWS = 65536
@@ -27,7 +27,7 @@ def table(name: str, content: Rows, backends: int = 9) -> BuiltTable:
     )
 
 
-def filled(block: Block) -> list[list[int]]:
+def filled(block: RowBlock) -> list[list[int]]:
     slots = np.full((block.num_slots, 4), 77, np.uint16)
     block.fill(slots)
     assert (slots.reshape(ROWS, -1) == slots[: block.slots_per_row].reshape(-1)).all()

@@ -4,13 +4,13 @@
 import numpy as np
 import pytest
 
-from glb.datapath.traffic import MARK, Counted, Marks, assign
+from glb.datapath.generation import MARK, Marks, TrafficOwner, assign
 from glb.errors import DatapathError
 
-OWNERS: list[Counted] = [("bind", "web", f"203.0.113.10:{port}/tcp") for port in range(4)]
+OWNERS: list[TrafficOwner] = [("bind", "web", f"203.0.113.10:{port}/tcp") for port in range(4)]
 
 
-def marks_of(*owners: Counted, size: int = 8, before: Marks | None = None) -> Marks:
+def marks_of(*owners: TrafficOwner, size: int = 8, before: Marks | None = None) -> Marks:
     """The marks of a generation with these owners, which follows another one."""
     marks = np.zeros(size, MARK)
     assign(owners, marks if before is None else before).mark(marks)

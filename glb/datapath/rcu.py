@@ -9,7 +9,7 @@ from glb.datapath import libbpf
 _KEY = struct.pack("=I", 0)
 
 
-def wait_for_running_programs() -> None:
+def wait_for_grace_period() -> None:
     """Return once every XDP program that was running at the call has ended (an RCU grace period, some milliseconds).
 
     The kernel promises this of an update of a map of maps (maybe_wait_bpf_programs in kernel/bpf/syscall.c), also with

@@ -54,7 +54,7 @@ def first_networks(networks: Sequence[IPv4Network], room: "npt.NDArray[Any]") ->
 
 
 @dataclass(frozen=True)
-class PlaceSettings:
+class LocalSettings:
     """What the program's settings hold of the places, so that few packets need the map."""
 
     places: Places
@@ -67,7 +67,7 @@ class PlaceSettings:
     address within it may have any hash."""
 
     @classmethod
-    def of(cls, places: Places, settings: "npt.NDArray[Any]") -> "PlaceSettings":
+    def of(cls, places: Places, settings: "npt.NDArray[Any]") -> "LocalSettings":
         """settings: a struct proxy_settings, for its types and sizes."""
         quick = {family: _quick_vips(places, family, len(settings["first_vips"])) for family in (4, 6)}
         return cls(
