@@ -43,7 +43,7 @@ class Case:
     flows: Flows | None = None
     namespace: str | None = None
     """Where the sockets are that the program asks about."""
-    twin: int | None = None
+    capture_program: int | None = None
     """What runs in the program's place, by its descriptor; it counts in the program's maps."""
     beside: Callable[[], AbstractContextManager[None]] = nullcontext
     """What goes on while it is measured."""
@@ -51,4 +51,4 @@ class Case:
     @property
     def fd(self) -> int:
         """Of what runs."""
-        return self.program.fd if self.twin is None else self.twin
+        return self.program.fd if self.capture_program is None else self.capture_program

@@ -17,7 +17,7 @@
 #endif
 
 /* What is wanted. A flow's words are compared under the masks; 0 as a port, protocol or family stands for any. */
-struct capture_wish {
+struct capture_filter {
 	__u64 until; /* when the watcher is taken for dead, on the clock of bpf_ktime_get_ns() */
 	__u64 src[2], src_mask[2];
 	__u64 dst[2], dst_mask[2];
@@ -45,56 +45,56 @@ struct capture_record {
 #define CAPTURE_HEAD offsetof(struct capture_record, bytes)
 
 /* A packet's visit, between its first look and its end. */
-struct capture_visit {
+struct capture_state {
 	__u64 kept; /* whether the frame as it came is in the record */
 	__u64 seen; /* whether its flow was looked at */
 	__u64 lost; /* records for which the ring had no room, ever */
 	struct capture_record record;
 };
 
-BPF_ARRAY(capture_wish, struct capture_wish, 1);
-BPF_ARRAY(capture_visit, struct capture_visit, CAPTURE); /* one for each CPU: no visit is interrupted by another there */
+BPF_ARRAY(capture_filter, struct capture_filter, 1);
+BPF_ARRAY(capture_state, struct capture_state, CAPTURE); /* one for each CPU: no visit is interrupted by another there */
 BPF_RINGBUF_OUTPUT(capture_ring, CAPTURE_PAGES);
 
-__inline struct capture_wish *the_wish(void)
+__inline struct capture_filter *current_filter(void)
 {
 	int zero = 0;
 
-	return capture_wish.lookup(&zero);
+	return capture_filter.lookup(&zero);
 }
 
-__inline struct capture_visit *this_visit(void)
+__inline struct capture_state *this_cpu_state(void)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
 
-	return capture_visit.lookup(&cpu);
+	return capture_state.lookup(&cpu);
 }
 
-__inline bool is_wanted(const struct capture_wish *wish, const struct flow *flow)
+__inline bool matches(const struct capture_filter *filter, const struct flow *flow)
 {
-	__u64 other = ((flow->src[0] ^ wish->src[0]) & wish->src_mask[0]) |
-		      ((flow->src[1] ^ wish->src[1]) & wish->src_mask[1]) |
-		      ((flow->dst[0] ^ wish->dst[0]) & wish->dst_mask[0]) |
-		      ((flow->dst[1] ^ wish->dst[1]) & wish->dst_mask[1]);
+	__u64 other = ((flow->src[0] ^ filter->src[0]) & filter->src_mask[0]) |
+		      ((flow->src[1] ^ filter->src[1]) & filter->src_mask[1]) |
+		      ((flow->dst[0] ^ filter->dst[0]) & filter->dst_mask[0]) |
+		      ((flow->dst[1] ^ filter->dst[1]) & filter->dst_mask[1]);
 
-	return !other && (!wish->family || wish->family == flow->family) &&
-	       (!wish->protocol || wish->protocol == flow->protocol) &&
-	       (!wish->src_port || wish->src_port == flow->src_port) &&
-	       (!wish->dst_port || wish->dst_port == flow->dst_port);
+	return !other && (!filter->family || filter->family == flow->family) &&
+	       (!filter->protocol || filter->protocol == flow->protocol) &&
+	       (!filter->src_port || filter->src_port == flow->src_port) &&
+	       (!filter->dst_port || filter->dst_port == flow->dst_port);
 }
 
-__inline bool is_chosen(const struct capture_wish *wish)
+__inline bool is_chosen(const struct capture_filter *filter)
 {
-	return wish->one_in < 2 || bpf_get_prandom_u32() % wish->one_in == 0;
+	return filter->one_in < 2 || bpf_get_prandom_u32() % filter->one_in == 0;
 }
 
 /* Copies the frame's head to bytes[at]; returns how much. */
-__inline __u32 keep_bytes(struct xdp_md *ctx, const struct capture_wish *wish, struct capture_record *record, __u64 at)
+__inline __u32 keep_bytes(struct xdp_md *ctx, const struct capture_filter *filter, struct capture_record *record, __u64 at)
 {
 	__u64 len = frame_length(ctx);
 
-	if (len > wish->bytes)
-		len = wish->bytes;
+	if (len > filter->bytes)
+		len = filter->bytes;
 	barrier_var(len);
 	barrier_var(at);
 	len = ((len - 1) & (CAPTURE_BYTES - 1)) + 1; /* not 0, as verifiers before 6.8 would not believe a test */
@@ -105,27 +105,27 @@ __inline __u32 keep_bytes(struct xdp_md *ctx, const struct capture_wish *wish, s
 /* Called where a packet's flow is known and nothing of it is changed yet. */
 __inline void capture_before(struct xdp_md *ctx, const struct flow *flow)
 {
-	struct capture_visit *visit = this_visit();
-	struct capture_wish *wish = the_wish();
+	struct capture_state *mine = this_cpu_state();
+	struct capture_filter *filter = current_filter();
 
-	if (!wish || !visit)
+	if (!filter || !mine)
 		return;
-	visit->seen = 1;
-	if (bpf_ktime_get_ns() > wish->until || !is_wanted(wish, flow) || !is_chosen(wish))
+	mine->seen = 1;
+	if (bpf_ktime_get_ns() > filter->until || !matches(filter, flow) || !is_chosen(filter))
 		return;
-	visit->record.before_len = frame_length(ctx);
-	visit->record.before_kept = keep_bytes(ctx, wish, &visit->record, 0);
-	visit->kept = 1;
+	mine->record.before_len = frame_length(ctx);
+	mine->record.before_kept = keep_bytes(ctx, filter, &mine->record, 0);
+	mine->kept = 1;
 }
 
 /* A packet whose flow nobody looked at is as it came. */
-__inline void capture_unseen(struct xdp_md *ctx, const struct capture_wish *wish, struct capture_visit *visit)
+__inline void capture_unseen(struct xdp_md *ctx, const struct capture_filter *filter, struct capture_state *mine)
 {
-	if (visit->seen || wish->flows_only || bpf_ktime_get_ns() > wish->until || !is_chosen(wish))
+	if (mine->seen || filter->flows_only || bpf_ktime_get_ns() > filter->until || !is_chosen(filter))
 		return;
-	visit->record.before_len = frame_length(ctx);
-	visit->record.before_kept = keep_bytes(ctx, wish, &visit->record, 0);
-	visit->kept = 1;
+	mine->record.before_len = frame_length(ctx);
+	mine->record.before_kept = keep_bytes(ctx, filter, &mine->record, 0);
+	mine->kept = 1;
 }
 
 /* Called at the end of a packet's visit. */
@@ -133,30 +133,30 @@ __inline void capture_after(struct xdp_md *ctx, enum verdict verdict)
 {
 	__u32 index = (__u32)verdict >> ACTION_BITS;
 	__u64 size;
-	struct capture_visit *visit = this_visit();
-	struct capture_wish *wish = the_wish();
+	struct capture_state *mine = this_cpu_state();
+	struct capture_filter *filter = current_filter();
 	struct capture_record *record;
 
-	if (!wish || !visit)
+	if (!filter || !mine)
 		return;
-	capture_unseen(ctx, wish, visit);
-	visit->seen = 0;
-	if (!visit->kept)
+	capture_unseen(ctx, filter, mine);
+	mine->seen = 0;
+	if (!mine->kept)
 		return;
-	visit->kept = 0;
-	if (!(wish->verdicts >> (index & 63) & 1))
+	mine->kept = 0;
+	if (!(filter->verdicts >> (index & 63) & 1))
 		return;
-	record = &visit->record;
+	record = &mine->record;
 	record->time = bpf_ktime_get_ns();
 	record->verdict = index;
 	record->ifindex = ctx->ingress_ifindex;
 	record->after_len = frame_length(ctx);
-	record->after_kept = keep_bytes(ctx, wish, record, record->before_kept);
+	record->after_kept = keep_bytes(ctx, filter, record, record->before_kept);
 	size = record->before_kept + record->after_kept;
 	barrier_var(size);
 	size &= 2 * CAPTURE_BYTES - 1;
 	if (capture_ring.ringbuf_output(record, CAPTURE_HEAD + size, 0))
-		visit->lost++;
+		mine->lost++;
 }
 
 #else

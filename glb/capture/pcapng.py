@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Visits as a file that Wireshark opens: each frame as it came, and as it left, with the verdict as its comment."""
+"""Captured packets as a pcapng file: each frame as received and as it left, with the verdict as its comment."""
 
 from pathlib import Path
 from types import TracebackType
 
 from scapy.utils import PcapNgWriter
 
-from glb.capture.records import NANOSECONDS, Frame, Visit
-from glb.capture.story import dissected
+from glb.capture.dissect import dissected
+from glb.capture.records import NANOSECONDS, CapturedFrame, CapturedPacket
 from glb.errors import CaptureError
 
 _IN, _OUT = 1, 2  # of pcapng's epb_flags
 
 
 class CaptureFile:
-    """A pcapng file that grows with each visit."""
+    """A pcapng file that is extended by each packet."""
 
     def __init__(self, path: Path) -> None:
         """Raises CaptureError if the file cannot be written."""
@@ -36,20 +36,23 @@ class CaptureFile:
             if error is None:  # what failed before fails here again
                 raise self._unwritable(fault) from fault
 
-    def add(self, visit: Visit) -> None:
+    def add(self, captured: CapturedPacket) -> None:
         """Raises CaptureError if there is no room for it."""
-        verdict = f"{visit.program} {visit.interface}: {visit.verdict.name}: {visit.verdict.meaning}"
-        self._write(visit, visit.before, _IN, verdict)
-        if visit.leaves:
+        verdict = f"{captured.program} {captured.interface}: {captured.verdict.name}: {captured.verdict.meaning}"
+        self._write(captured, captured.before, _IN, verdict)
+        if captured.leaves:
             self._write(
-                visit, visit.after, _OUT, f"{visit.program} {visit.interface}: {visit.verdict.name}, as it left"
+                captured,
+                captured.after,
+                _OUT,
+                f"{captured.program} {captured.interface}: {captured.verdict.name}, as it left",
             )
 
-    def _write(self, visit: Visit, frame: Frame, direction: int, comment: str) -> None:
+    def _write(self, captured: CapturedPacket, frame: CapturedFrame, direction: int, comment: str) -> None:
         packet = dissected(frame.data)
-        packet.time = visit.time / NANOSECONDS
+        packet.time = captured.time / NANOSECONDS
         packet.wirelen = frame.length
-        packet.sniffed_on = visit.interface
+        packet.sniffed_on = captured.interface
         packet.direction = direction
         packet.comments = [comment]
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the capturing program tells of a packet's visit."""
+"""The records that a capture program writes to its ring, one for each captured packet."""
 
 import time
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class CapturedFrame:
     """A frame, or its beginning: `length` is that of the whole."""
 
     data: bytes
@@ -21,26 +21,26 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """A packet's visit to a datapath. time: of its end, in ns since 1970."""
+class CapturedPacket:
+    """A packet as a program received it and as it left it. time: when the program ended, in ns since 1970."""
 
     interface: str
     program: str
     time: int
     verdict: Verdict
-    before: Frame
-    after: Frame
+    before: CapturedFrame
+    after: CapturedFrame
 
     @property
     def leaves(self) -> bool:
-        """Whether the frame goes on at all, to the wire or to the host's stack."""
+        """Whether the frame was sent, or passed to the host's stack."""
         return self.verdict.action in ("tx", "pass")
 
 
-class Reader:
-    """Makes visits of one interface's records.
+class RecordReader:
+    """Reads one interface's records.
 
-    dtype: of struct capture_record in bpf/capture.h, whose last field is cut to what was kept.
+    dtype: of struct capture_record in bpf/capture.h; its last field ends after the bytes that were kept.
     """
 
     def __init__(self, interface: str, program: str, dtype: "np.dtype[Any]") -> None:
@@ -51,15 +51,15 @@ class Reader:
         self._dtype = np.dtype([(name, dtype[name]) for name in dtype.names or () if name != "bytes"])
         self._boot = time.time_ns() - time.monotonic_ns()
 
-    def read(self, raw: bytes) -> Visit:
+    def read(self, raw: bytes) -> CapturedPacket:
         head = np.frombuffer(raw, self._dtype, count=1)[0]
         before, after = int(head["before_kept"]), int(head["after_kept"])
         data = raw[self._head :]
-        return Visit(
+        return CapturedPacket(
             self._interface,
             self._program,
             int(head["time"]) + self._boot,
             self._verdicts[int(head["verdict"])],
-            Frame(data[:before], int(head["before_len"])),
-            Frame(data[before : before + after], int(head["after_len"])),
+            CapturedFrame(data[:before], int(head["before_len"])),
+            CapturedFrame(data[before : before + after], int(head["after_len"])),
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A capture: as long as it lasts, a twin that tells of packets stands in the place of each attached program."""
+"""A capture session: while it lasts, a capture program that reports packets replaces each attached program."""
 
 import contextlib
 import time
@@ -7,48 +7,51 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-from glb.capture.place import Place
-from glb.capture.records import NANOSECONDS, Reader, Visit
-from glb.capture.wish import Wish, packed
+from glb.capture.filter import CaptureFilter, packed
+from glb.capture.program import AttachPoint, CaptureProgram, load_capture_programs
+from glb.capture.records import NANOSECONDS, CapturedPacket, RecordReader
 from glb.datapath import libbpf
 from glb.datapath.inspection import open_attached
 from glb.datapath.maps import Map, Rings
-from glb.datapath.twin import Twin, load_twins
 from glb.datapath.verdicts import verdicts_of
 from glb.errors import CaptureError
 
-_LEASE_SECONDS = 5  # after which the twin of a watcher that died falls silent
+_LEASE_SECONDS = 5  # after which the capture program of a killed session reports nothing more
 _POLL_SECONDS = 0.2
 _KEY = 0
 
 
-class Capture:
-    """Watches attached datapaths within a `with` block; no packet is lost at its beginning or end.
+class CaptureSession:
+    """Captures on attached datapaths within a `with` block; no packet is lost at its start or end.
 
-    Two captures of one interface follow one another: the later takes the earlier's place, which ends.
+    A later session on the same interface replaces an earlier one, which then ends.
     """
 
-    def __init__(self, interfaces: Sequence[str], wish: Wish, show: Callable[[Visit], None]) -> None:
-        """show: is called with each visit, in `poll`. Raises DatapathError, CaptureError."""
+    def __init__(
+        self, interfaces: Sequence[str], wanted: CaptureFilter, show: Callable[[CapturedPacket], None]
+    ) -> None:
+        """show: is called in `poll` for each packet. Raises DatapathError, CaptureError."""
         if not interfaces:
             raise CaptureError("no datapath is attached on this host: there is nothing to capture")
         self.interfaces = tuple(interfaces)
         with contextlib.ExitStack() as stack:
-            places = [_owned(stack, Place(interface)) for interface in interfaces]  # before it is looked at what runs
+            points = [_owned(stack, AttachPoint(interface)) for interface in interfaces]  # before the programs are read
             originals = [_owned(stack, open_attached(interface)) for interface in interfaces]
-            twins = [_owned(stack, twin) for twin in load_twins(originals, {"CAPTURE": libbpf.possible_cpus()})]
-            twin_of = {twin.original: twin for twin in twins}
-            self._watches = [
-                _Watch(place, twin_of[original], wish) for place, original in zip(places, originals, strict=True)
+            programs = [_owned(stack, program) for program in load_capture_programs(originals)]
+            program_of = {program.original: program for program in programs}
+            self._reporters = [
+                _Reporter(point, program_of[original], wanted)
+                for point, original in zip(points, originals, strict=True)
             ]
-            self._rings = _owned(stack, Rings([(watch.ring, _hand_on(watch.reader, show)) for watch in self._watches]))
-            for watch in self._watches:
-                stack.enter_context(watch)
-            for watch in sorted(self._watches, key=lambda watch: watch.is_first):
-                watch.renew()
+            rings = [(reporter.ring, _read_and_show(reporter.reader, show)) for reporter in self._reporters]
+            self._rings = _owned(stack, Rings(rings))
+            for reporter in self._reporters:
+                stack.enter_context(reporter)
+            for reporter in sorted(self._reporters, key=lambda reporter: reporter.is_director):
+                reporter.renew()
             self._stack = stack.pop_all()
 
-    def __enter__(self) -> "Capture":
+    def __enter__(self) -> "CaptureSession":
         return self
 
     def __exit__(
@@ -57,20 +60,20 @@ class Capture:
         self._stack.close()
 
     def poll(self) -> None:
-        """Show what has come; waits for a moment at most. To be called again and again.
+        """Show the packets that were reported, and wait a moment for more. To be called repeatedly.
 
-        Raises CaptureError if another program has taken a twin's place.
+        Raises CaptureError if another program has replaced a capture program.
         """
-        for watch in self._watches:
-            watch.renew()
+        for reporter in self._reporters:
+            reporter.renew()
         self._rings.poll(_POLL_SECONDS)
 
     def lost(self) -> int:
-        """Visits that were to be shown, and for which the ring had no room."""
-        return sum(watch.lost() for watch in self._watches)
+        """Packets that matched the filter while the ring was full."""
+        return sum(reporter.lost() for reporter in self._reporters)
 
 
-def _hand_on(reader: Reader, show: Callable[[Visit], None]) -> Callable[[bytes], None]:
+def _read_and_show(reader: RecordReader, show: Callable[[CapturedPacket], None]) -> Callable[[bytes], None]:
     return lambda raw: show(reader.read(raw))
 
 
@@ -87,47 +90,44 @@ def _owned(stack: contextlib.ExitStack, thing: C) -> C:
     return thing
 
 
-class _Watch:
-    """One interface's twin, in the program's place within the `with` block.
+class _Reporter:
+    """One interface's capture program, attached within the `with` block.
 
-    It is silent until it is told the wish: when all twins are there, those that packets come to first as the last, so
-    that each packet is followed to its end.
+    It reports nothing before `renew` has written the filter. That is done once all programs are attached, and on
+    directors last, so that each packet is captured on its whole path.
     """
 
-    def __init__(self, place: Place, twin: Twin, wish: Wish) -> None:
-        self._place = place
-        self._twin = twin
-        self._wish = wish
-        self.reader = Reader(place.interface, twin.original.name, self._visits.value["record"])
-        self.ring = twin.maps["capture_ring"].fd
-        self.is_first = twin.original.name == "director"
+    def __init__(self, point: AttachPoint, program: CaptureProgram, wanted: CaptureFilter) -> None:
+        self._point = point
+        self._program = program
+        self._filter = wanted
+        self.reader = RecordReader(point.interface, program.original.name, self._state.value["record"])
+        self.ring = program.maps["capture_ring"].fd
+        self.is_director = program.original.name == "director"
 
-    def __enter__(self) -> "_Watch":
-        self._place.put(self._twin)
+    def __enter__(self) -> "_Reporter":
+        self._point.attach(self._program)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._place.put_back(self._twin)
+        self._point.restore(self._program)
 
     def renew(self) -> None:
-        if not self._place.holds(self._twin):
+        """Write the filter with a new lease. Raises CaptureError if the program is not attached any more."""
+        if not self._point.holds(self._program):
             raise CaptureError(
-                f"{self._place.interface}: the capture has ended: the daemon has detached its program or put one in, "
-                "or another capture has begun"
+                f"{self._point.interface}: the capture has ended: the daemon has detached or replaced its program, or "
+                "another capture has started"
             )
-        self._write_wish()
+        table = self._program.maps["capture_filter"]
+        until = time.monotonic_ns() + _LEASE_SECONDS * NANOSECONDS
+        table[_KEY] = packed(self._filter, table.value, verdicts_of(self._program.original.name), until)
 
     def lost(self) -> int:
-        return sum(int(self._visits[cpu]["lost"]) for cpu in range(libbpf.possible_cpus()))
+        return sum(int(self._state[cpu]["lost"]) for cpu in range(libbpf.possible_cpus()))
 
     @property
-    def _visits(self) -> Map:
-        return self._twin.maps["capture_visit"]
-
-    def _write_wish(self) -> None:
-        """With a lease from now on: the twin of a watcher that has died tells nothing more."""
-        table = self._twin.maps["capture_wish"]
-        until = time.monotonic_ns() + _LEASE_SECONDS * NANOSECONDS
-        table[_KEY] = packed(self._wish, table.value, verdicts_of(self._twin.original.name), until)
+    def _state(self) -> Map:
+        return self._program.maps["capture_state"]

@@ -5,18 +5,16 @@ import socket
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from glb.capture.told import to_line
-from glb.capture.wish import MAX_BYTES, parse
+from glb.capture.event import to_line
+from glb.capture.filter import MAX_BYTES, parse_filter
+from glb.capture.records import CapturedPacket
 from glb.ctl.output import Format, Output, console
 from glb.ctl.watch import Count, Interfaces, Seconds, decision, heading, nobody_reads, watch
-
-if TYPE_CHECKING:  # at run time where it is needed: it brings in scapy, which is slow to come
-    from glb.capture.story import Story
 
 
 def capture_command(
@@ -48,20 +46,21 @@ def capture_command(
 
     glbctl capture "client 198.51.100.0/24 and verdict drop" --count 20
     """
+    from glb.capture.dissect import event_of  # scapy is slow to import
     from glb.capture.pcapng import CaptureFile
 
-    wish = replace(parse(words or ()), one_in=sample, bytes=size)
+    wanted = replace(parse_filter(words or ()), one_in=sample, bytes=size)
     host = socket.gethostname()
     with CaptureFile(write) if write else nullcontext() as file:
 
-        def show(story: "Story") -> None:
+        def show(captured: CapturedPacket) -> None:
             if file is not None:
-                file.add(story.visit)
+                file.add(captured)
                 return
-            told = story.told(host)
+            event = event_of(captured, host)
             if output is Format.JSON:
-                typer.echo(to_line(told))
+                typer.echo(to_line(event))
             else:
-                console.print(Text.assemble(heading(told), "  ", decision(told)), soft_wrap=True)
+                console.print(Text.assemble(heading(event), "  ", decision(event)), soft_wrap=True)
 
-        watch(wish, iface, count, seconds, show, lambda: file is None and nobody_reads())
+        watch(wanted, iface, count, seconds, show, lambda: file is None and nobody_reads())

@@ -8,15 +8,15 @@ import asyncio
 import re
 import shlex
 import sys
+import threading
 import time
 from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
-from threading import Event
 
+from glb.capture.event import Event, of_line
 from glb.capture.merge import Merge
-from glb.capture.told import Told, of_line
 from glb.ctl.output import complain, errors, plain
 from glb.ctl.watch import BEGUN, until_signal
 from glb.errors import CaptureError
@@ -54,7 +54,7 @@ class HostTrace:
         self._is_to_end = False
         self._was_stopped = False
 
-    async def follow(self, tell: Callable[[Told], None], seconds: float | None) -> None:
+    async def follow(self, tell: Callable[[Event], None], seconds: float | None) -> None:
         """Hand on what is seen until the trace has ended, by `end` or after so many seconds.
 
         Raises CaptureError if it ends in another way; the message names the host, and what it said.
@@ -96,7 +96,7 @@ class HostTrace:
             self._was_stopped = True
             self._process.terminate()
 
-    async def _read_visits(self, output: asyncio.StreamReader, tell: Callable[[Told], None]) -> None:
+    async def _read_visits(self, output: asyncio.StreamReader, tell: Callable[[Event], None]) -> None:
         async for line in _lines(output):
             if line.startswith(b"{"):
                 tell(replace(of_line(line), host=self.host))
@@ -156,7 +156,7 @@ def on(host: str, arguments: Sequence[str], ssh: Sequence[str], glbctl: str) -> 
 
 def tell_all(
     traces: Sequence[HostTrace],
-    show: Callable[[Told], None],
+    show: Callable[[Event], None],
     count: int | None,
     seconds: float | None,
     is_over: Callable[[], bool],
@@ -172,7 +172,7 @@ def tell_all(
 class _Shown:
     """Shows visits in their order, as many as are wanted."""
 
-    def __init__(self, show: Callable[[Told], None], count: int | None) -> None:
+    def __init__(self, show: Callable[[Event], None], count: int | None) -> None:
         self._show = show
         self._left = float("inf") if count is None else count
         self._merge = Merge()
@@ -181,7 +181,7 @@ class _Shown:
     def is_enough(self) -> bool:
         return self._left <= 0
 
-    def add(self, told: Told) -> None:
+    def add(self, told: Event) -> None:
         self._merge.add(told, time.monotonic())
 
     def show(self, now: float) -> None:
@@ -192,7 +192,11 @@ class _Shown:
 
 
 async def _tell_all(
-    traces: Sequence[HostTrace], shown: _Shown, seconds: float | None, stop: Event, is_over: Callable[[], bool]
+    traces: Sequence[HostTrace],
+    shown: _Shown,
+    seconds: float | None,
+    stop: threading.Event,
+    is_over: Callable[[], bool],
 ) -> bool:
     errors.print(f"asking {', '.join(trace.host for trace in traces)}; Ctrl-C ends it", style="dim")
     followed = [asyncio.create_task(_follow(trace, shown, seconds)) for trace in traces]

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 
-from glb.capture.told import Told
+from glb.capture.event import Event
 from glb.control.openapi import ErrorResponse
 from glb.ctl.reload import ReloadResult
 from glb.daemon.report import Report
@@ -332,7 +332,7 @@ SHAPES: dict[str, Any] = {
     "backend list": list[DirectorHealth],
     "backend remove": EditedBackend,
     "backend set-health": list[BackendHealthHistory],
-    "capture": Told,
+    "capture": Event,
     "check": list[CheckedFile],
     "director announce": RoutingStatus,
     "director drain": Drained,
@@ -354,7 +354,7 @@ SHAPES: dict[str, Any] = {
     "table rollback": Applied,
     "table show": list[ShownTable],
     "top": TopRates,
-    "trace": Told,
+    "trace": Event,
 }
 """By command. `capture` and `trace` print one object a line."""
 

@@ -4,14 +4,16 @@
 import shlex
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from glb.capture.told import Inner, Row, Told, to_line
-from glb.capture.wish import Wish, parse
+from glb.capture.event import ClientPacket, Event, Row, to_line
+from glb.capture.filter import CaptureFilter, parse_filter
+from glb.capture.records import CapturedPacket
 from glb.config.model import Proto
 from glb.ctl.arguments import parse_endpoint
 from glb.ctl.host_traces import HostTrace, here, on, tell_all
@@ -22,9 +24,6 @@ from glb.datapath.pins import attached_interfaces
 from glb.director.sources import Loaded, Sources, read
 from glb.hashing.flow import Flow
 from glb.table.lookup import ICMP, lookup
-
-if TYPE_CHECKING:  # at run time where it is needed: it brings in scapy, which is slow to come
-    from glb.capture.story import Story
 
 
 def trace_command(
@@ -71,13 +70,13 @@ def trace_command(
     ends = [_words("client", "client-port", source)]
     if destination is not None:
         ends.append(_words("vip", "port", destination))
-    wish = parse([word for words in ends for word in words])
+    wanted = parse_filter([word for words in ends for word in words])
 
     def is_over() -> bool:
         return nobody_reads() or (until_eof and input_has_ended())
 
     if not hosts:
-        _trace_here(wish, iface, count, seconds, _printer(output, with_host=False), is_over)
+        _trace_here(wanted, iface, count, seconds, _printer(output, with_host=False), is_over)
         return
     arguments = ["trace", source, *([destination] if destination else []), "--output", Format.JSON, "--until-eof"]
     arguments += [word for name in iface or () for word in ("--iface", name)]
@@ -88,29 +87,31 @@ def trace_command(
 
 
 def _trace_here(
-    wish: Wish,
+    wanted: CaptureFilter,
     interfaces: list[str] | None,
     count: int | None,
     seconds: float | None,
-    show: Callable[[Told], None],
+    show: Callable[[Event], None],
     is_over: Callable[[], bool],
 ) -> None:
+    from glb.capture.dissect import event_of  # scapy is slow to import
 
     rows = TableRows()
     host = socket.gethostname()
 
-    def tell(story: "Story") -> None:
-        show(story.told(host, rows.of(story)))
+    def show_with_row(captured: CapturedPacket) -> None:
+        event = event_of(captured, host)
+        show(replace(event, row=rows.of(event)))
 
-    watch(wish, interfaces, count, seconds, tell, is_over)
+    watch(wanted, interfaces, count, seconds, show_with_row, is_over)
 
 
-def _printer(output: Format, *, with_host: bool) -> Callable[[Told], None]:
-    def show(told: Told) -> None:
+def _printer(output: Format, *, with_host: bool) -> Callable[[Event], None]:
+    def show(event: Event) -> None:
         if output is Format.JSON:
-            typer.echo(to_line(told))
+            typer.echo(to_line(event))
             return
-        for line in paragraph(told, with_host=with_host):
+        for line in paragraph(event, with_host=with_host):
             for part in fitted(line, console):
                 console.print(part, soft_wrap=True)
 
@@ -147,15 +148,14 @@ class TableRows:
     def __init__(self) -> None:
         self._loaded: dict[str, Loaded | None] = {}
 
-    def of(self, story: "Story") -> Row | None:
-        """None for a proxy's visit, and for a packet that matches no bind."""
-        visit = story.visit
-        if visit.program != "director" or story.inner is None or story.inner.protocol == "other":
+    def of(self, event: Event) -> Row | None:
+        """None for a proxy's event, and for a packet that matches no bind."""
+        if event.program != "director" or event.packet is None or event.packet.protocol == "other":
             return None
-        if visit.interface not in self._loaded:
-            self._loaded[visit.interface] = _files_of(visit.interface)
-        loaded = self._loaded[visit.interface]
-        return _row(loaded, story.inner) if loaded else None
+        if event.interface not in self._loaded:
+            self._loaded[event.interface] = _files_of(event.interface)
+        loaded = self._loaded[event.interface]
+        return _row(loaded, event.packet) if loaded else None
 
 
 def _files_of(interface: str) -> Loaded | None:
@@ -167,13 +167,13 @@ def _files_of(interface: str) -> Loaded | None:
     return read(Sources(Path(str(report.config_file)), Path(str(report.table_file))))
 
 
-def _row(loaded: Loaded, inner: Inner) -> Row | None:
+def _row(loaded: Loaded, packet: ClientPacket) -> Row | None:
     config = loaded.config
-    flow = Flow(ip_address(inner.src), ip_address(inner.dst), inner.src_port or 0, inner.dst_port or 0)
+    flow = Flow(ip_address(packet.src), ip_address(packet.dst), packet.src_port or 0, packet.dst_port or 0)
     found = lookup(
         loaded.tables,
         flow,
-        ICMP if inner.protocol == ICMP else Proto(inner.protocol),
+        ICMP if packet.protocol == ICMP else Proto(packet.protocol),
         config.hash_fields,
         config.alt_hash_fields,
     )

@@ -4,28 +4,25 @@
 import os
 import select
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from threading import Event
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from glb.capture.records import NANOSECONDS, Visit
-from glb.capture.session import Capture
-from glb.capture.told import Told
-from glb.capture.wish import Wish
+from glb.capture.event import Event
+from glb.capture.filter import CaptureFilter
+from glb.capture.records import NANOSECONDS, CapturedPacket
+from glb.capture.session import CaptureSession
 from glb.ctl import complete
 from glb.ctl.output import errors
 from glb.datapath.pins import attached_interfaces
 from glb.printable import printable_line
-
-if TYPE_CHECKING:  # at run time where it is needed: it brings in scapy, which is slow to come
-    from glb.capture.story import Story
 
 BEGUN = "capturing on "
 """What standard error is told when packets begin to be seen; the interfaces follow."""
@@ -46,46 +43,44 @@ Seconds = Annotated[float | None, typer.Option("--seconds", min=0, help="Stop af
 
 
 def watch(
-    wish: Wish,
+    wanted: CaptureFilter,
     interfaces: list[str] | None,
     count: int | None,
     seconds: float | None,
-    show: Callable[["Story"], None],
+    show: Callable[[CapturedPacket], None],
     is_over: Callable[[], bool],
 ) -> None:
-    """Show visits as they come, then those left over.
+    """Show captured packets as they are reported, then those left over.
 
     It ends when enough are shown, the time is up, Ctrl-C is pressed, or is_over says so: asked several times a second.
     """
-    from glb.capture.story import tell
-
-    waiting: list[Visit] = []
+    waiting: list[CapturedPacket] = []
     left = count if count is not None else float("inf")
     shown = 0
 
     def show_until(moment: float) -> None:
         nonlocal shown
-        for visit in _in_order(waiting, moment):
+        for captured in _in_order(waiting, moment):
             if shown < left:
-                show(tell(visit))
+                show(captured)
                 shown += 1
 
-    with until_signal() as stop, Capture(interfaces or attached_interfaces(), wish, waiting.append) as capture:
-        errors.print(f"{BEGUN}{', '.join(capture.interfaces)}; Ctrl-C ends it", style="dim")
+    with until_signal() as stop, CaptureSession(interfaces or attached_interfaces(), wanted, waiting.append) as session:
+        errors.print(f"{BEGUN}{', '.join(session.interfaces)}; Ctrl-C ends it", style="dim")
         deadline = time.monotonic() + (seconds if seconds is not None else float("inf"))
         while shown < left and time.monotonic() < deadline and not stop.is_set() and not is_over():
-            capture.poll()
+            session.poll()
             show_until(time.time() - _ORDER_SECONDS)
-        lost = capture.lost()
+        lost = session.lost()
     show_until(float("inf"))
     errors.print(f"{shown:,} packets" + (f", {lost:,} more for which there was no room" if lost else ""), style="dim")
 
 
 @contextmanager
-def until_signal() -> Iterator[Event]:
+def until_signal() -> Iterator[threading.Event]:
     """An event that SIGINT, SIGTERM and a terminal's end set: a KeyboardInterrupt might come within libbpf's callbacks,
     and be lost."""
-    stop = Event()
+    stop = threading.Event()
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
         numbers.append(signal.SIGHUP)
@@ -110,9 +105,9 @@ def input_has_ended() -> bool:
     return bool(ready) and not os.read(_STDIN, _ANY_BYTES)
 
 
-def _in_order(waiting: list[Visit], until: float) -> Iterator[Visit]:
+def _in_order(waiting: list[CapturedPacket], until: float) -> Iterator[CapturedPacket]:
     """Take out what ended before a moment, in seconds since 1970; nothing earlier can still come."""
-    waiting.sort(key=lambda visit: visit.time)
+    waiting.sort(key=lambda captured: captured.time)
     while waiting and waiting[0].time < until * NANOSECONDS:
         yield waiting.pop(0)
 
@@ -121,11 +116,11 @@ _FURTHER = " " * 8
 _STYLES = {"drop": "red", "tx": "green"}
 
 
-def heading(told: Told, *, with_host: bool = False) -> Text:
+def heading(event: Event, *, with_host: bool = False) -> Text:
     """When and where it was, and the packet."""
-    stamp = datetime.fromtimestamp(told.time).strftime("%H:%M:%S.%f")
-    place = f"{told.host} {told.interface}" if with_host else told.interface
-    packet = str(told.packet) if told.packet else f"{told.length} bytes that are no IP packet"
+    stamp = datetime.fromtimestamp(event.time).strftime("%H:%M:%S.%f")
+    place = f"{event.host} {event.interface}" if with_host else event.interface
+    packet = str(event.packet) if event.packet else f"{event.length} bytes that are no IP packet"
     return Text.assemble((stamp, "dim"), f" {printable_line(place)}  ", (printable_line(packet), "bold"))
 
 
@@ -139,11 +134,11 @@ def fitted(line: Text, console: Console) -> list[Text]:
     return [first, *(Text(_FURTHER).append_text(part) for part in rest.wrap(console, console.width - len(_FURTHER)))]
 
 
-def decision(told: Told) -> Text:
-    return Text(printable_line(told.decision), _STYLES.get(told.action, ""))
+def decision(event: Event) -> Text:
+    return Text(printable_line(event.decision), _STYLES.get(event.action, ""))
 
 
-def paragraph(told: Told, *, with_host: bool = False) -> list[Text]:
-    """A visit with all that is known of the decision, a line each."""
-    lines = [Text(printable_line(str(told.row)))] * (told.row is not None) + [decision(told)]
-    return [heading(told, with_host=with_host), *(Text("    ").append_text(line) for line in lines)]
+def paragraph(event: Event, *, with_host: bool = False) -> list[Text]:
+    """An event in lines: the heading, the row if it is known, the decision."""
+    lines = [Text(printable_line(str(event.row)))] * (event.row is not None) + [decision(event)]
+    return [heading(event, with_host=with_host), *(Text("    ").append_text(line) for line in lines)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A twin that captures does what the program does that it stands in for, over the same maps, and tells of it."""
+"""A capture program does what its original does, over the same maps, and reports each packet."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,13 +10,13 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
 
-from glb.capture.records import NANOSECONDS, Reader, Visit
-from glb.capture.wish import Wish, packed, parse
+from glb.capture.filter import CaptureFilter, packed, parse_filter
+from glb.capture.program import CaptureProgram, load_capture_programs
+from glb.capture.records import NANOSECONDS, CapturedPacket, RecordReader
 from glb.datapath import libbpf
 from glb.datapath.counters import counters_of
 from glb.datapath.maps import Rings
 from glb.datapath.spec import with_maps
-from glb.datapath.twin import Twin, load_twins
 from glb.datapath.verdicts import verdicts_of
 from glb.scapy import GLBGUE
 
@@ -37,65 +37,67 @@ FRAMES = {
 
 
 class Watched(Bench):
-    """A twin of a program, and the visits that it told of."""
+    """A capture program, and the packets that it reported."""
 
-    def __init__(self, original: Bench, twin: Twin) -> None:
+    def __init__(self, original: Bench, capturing: CaptureProgram) -> None:
         super().__init__(original.program)
         self.original = original
-        self.twin = twin
-        self.visits: list[Visit] = []
-        reader = Reader("lo", self.program.name, twin.maps["capture_visit"].value["record"])
-        self._rings = Rings([(twin.maps["capture_ring"].fd, lambda raw: self.visits.append(reader.read(raw)))])
+        self.capturing = capturing
+        self.captured: list[CapturedPacket] = []
+        reader = RecordReader("lo", self.program.name, capturing.maps["capture_state"].value["record"])
+        self._rings = Rings([(capturing.maps["capture_ring"].fd, lambda raw: self.captured.append(reader.read(raw)))])
 
-    def wish(self, wish: Wish, until: int | None = None) -> None:
+    def show(self, wanted: CaptureFilter, until: int | None = None) -> None:
         ends = time.monotonic_ns() + 60 * NANOSECONDS if until is None else until
-        table = self.twin.maps["capture_wish"]
-        table[0] = packed(wish, table.value, verdicts_of(self.program.name), ends)
+        table = self.capturing.maps["capture_filter"]
+        table[0] = packed(wanted, table.value, verdicts_of(self.program.name), ends)
 
     def pass_through(self, data: bytes) -> tuple[str, bytes]:
-        action, out = libbpf.run_on_frame(self.twin.fd, data)
+        action, out = libbpf.run_on_frame(self.capturing.fd, data)
         self._rings.poll(0)
         return ACTIONS[action], out
 
 
 @pytest.fixture(scope="module")
 def watch() -> Iterator[Callable[[Bench], Watched]]:
-    """Watches a program by its twin, of which each is loaded once; everything is shown, to begin with."""
-    twins: dict[int, Twin] = {}
+    """Loads each program's capture program once; its filter is empty to begin with."""
+    loaded: dict[int, CaptureProgram] = {}
 
     def make(bench: Bench) -> Watched:
         fd = bench.program.fd
-        if fd not in twins:
-            [twins[fd]] = load_twins([bench.program], {"CAPTURE": libbpf.possible_cpus()})
-        watched = Watched(bench, twins[fd])
-        watched.wish(Wish())
+        if fd not in loaded:
+            [loaded[fd]] = load_capture_programs([bench.program])
+        watched = Watched(bench, loaded[fd])
+        watched.show(CaptureFilter())
         return watched
 
     yield make
-    for twin in twins.values():
-        twin.close()
+    for program in loaded.values():
+        program.close()
 
 
 @pytest.fixture
-def director_twin(director: Callable[..., DirectorBench], watch: Callable[[Bench], Watched]) -> Watched:
+def capturing_director(director: Callable[..., DirectorBench], watch: Callable[[Bench], Watched]) -> Watched:
     return watch(director())
 
 
-def test_a_twin_does_with_each_packet_what_the_program_does_and_shows_it(director_twin: Watched) -> None:
+def test_a_capture_program_does_what_its_original_does(capturing_director: Watched) -> None:
     for name, packet in FRAMES.items():
         data = bytes(packet)
-        outcome = director_twin.original.run(data)
-        before = counters_of(director_twin.program)
+        outcome = capturing_director.original.run(data)
+        before = counters_of(capturing_director.program)
 
-        action, out = director_twin.pass_through(data)
+        action, out = capturing_director.pass_through(data)
 
         assert (action, out) == (outcome.action, outcome.frame), name
-        assert counters_of(director_twin.program)[outcome.verdict] == before[outcome.verdict] + 1, "counters are shared"
-        visit = director_twin.visits.pop()
-        assert visit.verdict.name == outcome.verdict, name
-        assert (visit.before.data, visit.before.length) == (data, len(data)), name
-        assert (visit.after.data, visit.after.length) == (out, len(out)), name
-        assert not director_twin.visits
+        assert counters_of(capturing_director.program)[outcome.verdict] == before[outcome.verdict] + 1, (
+            "counters are shared"
+        )
+        captured = capturing_director.captured.pop()
+        assert captured.verdict.name == outcome.verdict, name
+        assert (captured.before.data, captured.before.length) == (data, len(data)), name
+        assert (captured.after.data, captured.after.length) == (out, len(out)), name
+        assert not capturing_director.captured
 
 
 @pytest.mark.parametrize(
@@ -113,58 +115,58 @@ def test_a_twin_does_with_each_packet_what_the_program_does_and_shows_it(directo
         ("verdict pass", {"no bind", "not IP"}),
     ],
 )
-def test_only_what_the_filter_names_is_shown(director_twin: Watched, words: str, shown: set[str]) -> None:
-    director_twin.wish(parse([words]))
+def test_only_packets_that_match_the_filter_are_shown(capturing_director: Watched, words: str, shown: set[str]) -> None:
+    capturing_director.show(parse_filter([words]))
     seen = set()
     for name, packet in FRAMES.items():
-        director_twin.pass_through(bytes(packet))
-        if director_twin.visits:
+        capturing_director.pass_through(bytes(packet))
+        if capturing_director.captured:
             seen.add(name)
-            director_twin.visits.clear()
+            capturing_director.captured.clear()
     assert seen == shown
 
 
-def test_of_a_frame_only_so_many_bytes_are_kept(director_twin: Watched) -> None:
-    director_twin.wish(Wish(bytes=100))
+def test_frames_are_kept_up_to_the_filters_length(capturing_director: Watched) -> None:
+    capturing_director.show(CaptureFilter(bytes=100))
     data = bytes(FRAMES["encapsulated, IPv6"])
 
-    _, out = director_twin.pass_through(data)
+    _, out = capturing_director.pass_through(data)
 
-    [visit] = director_twin.visits
-    assert (visit.before.data, visit.before.length) == (data[:100], len(data))
-    assert (visit.after.data, visit.after.length) == (out[:100], len(out))
+    [captured] = capturing_director.captured
+    assert (captured.before.data, captured.before.length) == (data[:100], len(data))
+    assert (captured.after.data, captured.after.length) == (out[:100], len(out))
 
 
-def test_a_jumbo_frame_is_shown_to_the_limit(director_twin: Watched) -> None:
+def test_a_jumbo_frame_is_shown_to_the_limit(capturing_director: Watched) -> None:
     data = bytes(frame(IP(src=CLIENT, dst=VIP) / UDP(sport=4711, dport=53) / Raw(b"x" * 8000)))
 
-    _, out = director_twin.pass_through(data)
+    _, out = capturing_director.pass_through(data)
 
-    [visit] = director_twin.visits
-    assert (visit.before.data, visit.before.length) == (data[:2047], len(data))
-    assert (visit.after.data, visit.after.length) == (out[:2047], len(out))
+    [captured] = capturing_director.captured
+    assert (captured.before.data, captured.before.length) == (data[:2047], len(data))
+    assert (captured.after.data, captured.after.length) == (out[:2047], len(out))
 
 
-def test_of_many_packets_a_share_is_shown(director_twin: Watched) -> None:
-    director_twin.wish(Wish(one_in=10))
+def test_of_many_packets_a_share_is_shown(capturing_director: Watched) -> None:
+    capturing_director.show(CaptureFilter(one_in=10))
     data = bytes(FRAMES["encapsulated"])
 
     for _ in range(5000):
-        director_twin.pass_through(data)
+        capturing_director.pass_through(data)
 
-    assert 300 < len(director_twin.visits) < 800  # 500 expected; further off than 9 standard deviations is no chance
+    assert (
+        300 < len(capturing_director.captured) < 800
+    )  # 500 expected; further off than 9 standard deviations is no chance
 
 
-def test_a_watcher_that_has_died_is_told_nothing_more(director_twin: Watched) -> None:
-    director_twin.wish(Wish(), until=time.monotonic_ns() - 1)
+def test_no_packet_is_reported_after_the_lease(capturing_director: Watched) -> None:
+    capturing_director.show(CaptureFilter(), until=time.monotonic_ns() - 1)
     for packet in FRAMES.values():
-        director_twin.pass_through(bytes(packet))
-    assert director_twin.visits == []
+        capturing_director.pass_through(bytes(packet))
+    assert capturing_director.captured == []
 
 
-def test_a_proxys_twin_shows_the_tunnel_and_what_was_in_it(
-    proxy: ProxyBench, watch: Callable[[Bench], Watched]
-) -> None:
+def test_a_proxys_capture_shows_the_tunnel_and_the_packet(proxy: ProxyBench, watch: Callable[[Bench], Watched]) -> None:
     inner = IP(src=CLIENT, dst=VIP) / UDP(sport=4711, dport=53) / Raw(b"question")
     data = bytes(
         Ether(dst=PROXY_MAC)
@@ -174,18 +176,18 @@ def test_a_proxys_twin_shows_the_tunnel_and_what_was_in_it(
         / inner
     )
     bench = watch(proxy)
-    bench.wish(parse([f"client {CLIENT} and vip {VIP} and port 53"]))
+    bench.show(parse_filter([f"client {CLIENT} and vip {VIP} and port 53"]))
 
     action, out = bench.pass_through(data)
 
-    [visit] = bench.visits
-    assert (action, visit.verdict.name) == ("pass", "taken_connectionless")
-    assert visit.before.data == data
-    assert visit.after.data == out
-    assert visit.after.data.endswith(b"question")
+    [captured] = bench.captured
+    assert (action, captured.verdict.name) == ("pass", "taken_connectionless")
+    assert captured.before.data == data
+    assert captured.after.data == out
+    assert captured.after.data.endswith(b"question")
 
 
-def test_maps_are_changed_in_the_instructions_that_load_them_alone() -> None:
+def test_only_instructions_that_load_a_map_are_changed() -> None:
     load_map = bytes.fromhex("1811000007000000") + bytes(8)
     load_number = bytes.fromhex("1801000007000000") + bytes(8)
     other_map = bytes.fromhex("1812000008000000") + bytes(8)

@@ -14,10 +14,8 @@ from typing import Any
 import pytest
 from scapy.utils import PcapNgReader
 
-from glb.capture.place import Place
-from glb.datapath import libbpf
+from glb.capture.program import AttachPoint, load_capture_programs
 from glb.datapath.inspection import open_attached
-from glb.datapath.twin import load_twins
 from glb.errors import CaptureError
 from glb.lab import Lab, hosts
 from glb.lab.events import Finished, Opened
@@ -149,7 +147,7 @@ def test_capturing_begins_and_ends_without_a_packet_lost(lab: Lab) -> None:
     assert plain(lab)
 
 
-def test_a_capture_that_is_killed_disturbs_nothing_and_the_next_takes_its_place(lab: Lab) -> None:
+def test_a_killed_capture_disturbs_nothing(lab: Lab) -> None:
     with running(lab, "capture", "-o", "json", "--iface", "proxy1") as process:
         process.kill()
         process.wait(BOUND_S)
@@ -177,15 +175,15 @@ def test_a_daemon_that_is_started_anew_takes_over_from_a_capture_that_was_killed
     assert counts(lab)["proxy1"]["taken_established"] >= taken > 0
 
 
-def test_a_program_that_came_while_the_twin_was_built_stays(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_attached_during_the_compile_stays(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GLB_PIN_DIR", str(lab.pin_dir))
-    with closing(Place("proxy1")) as place, closing(open_attached("proxy1")) as program:
-        [twin] = load_twins([program], {"CAPTURE": libbpf.possible_cpus()})
-        with closing(twin), running(lab, "capture", "--iface", "proxy1"):
+    with closing(AttachPoint("proxy1")) as point, closing(open_attached("proxy1")) as program:
+        [capturing] = load_capture_programs([program])
+        with closing(capturing), running(lab, "capture", "--iface", "proxy1"):
             there = xdp_program(lab, "proxy1")
             with pytest.raises(CaptureError, match="begin again"):
-                place.put(twin)
-            place.put_back(twin)
+                point.attach(capturing)
+            point.restore(capturing)
             assert xdp_program(lab, "proxy1") == there
     assert plain(lab)
 

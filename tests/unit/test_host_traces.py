@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from glb.capture.told import Told
+from glb.capture.event import Event
 from glb.ctl.host_traces import HostTrace, tell_all
 
 VISIT = (
@@ -23,13 +23,13 @@ def host(name: str, program: str) -> HostTrace:
 def test_a_line_that_is_too_long_is_reported_and_the_other_hosts_go_on(
     stream: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    seen: list[Told] = []
+    seen: list[Event] = []
     faulty = host("faulty", f"print('x' * {LONG}, file=sys.{stream}, flush=True)")
     sound = host("sound", f"import time; time.sleep(1); print('{VISIT}', flush=True)")
 
     assert not tell_all([faulty, sound], seen.append, count=1, seconds=None, is_over=lambda: False)
 
-    assert [told.host for told in seen] == ["sound"]
+    assert [event.host for event in seen] == ["sound"]
     said = capfd.readouterr().err
     assert "error: faulty: a line of more than 65536 bytes" in said
     assert "Traceback" not in said

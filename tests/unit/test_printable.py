@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.text import Text
 
-from glb.capture.told import Told, to_line
+from glb.capture.event import Event, to_line
 from glb.ctl import history
 from glb.ctl.output import SafeConsole, grid
 from glb.ctl.watch import paragraph
@@ -16,7 +16,7 @@ from glb.history.version import LoadCause, Version
 
 ESCAPES = ("\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\x1b[1A\r", "\u202e")
 FORGED = "none\n00:00:00.000000 proxy1 eth0  forged"
-VISIT = Told("here", 0.0, "eth0", "proxy", "PASS", "pass", 60, "passed", None, None, None)
+VISIT = Event("here", 0.0, "eth0", "proxy", "PASS", "pass", 60, "passed", None, None, None)
 
 
 def shown(*renderables: object, terminal: bool = True) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is told of a packet's visit, by this host's datapaths or by another host's trace: a line of JSON each."""
+"""Events: what a capture reports of each packet, on this host or from another host's trace, as a line of JSON."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from glb.errors import CaptureError
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """A tunnel's header: whom it is addressed to, and the list of hops of which `next_hop` is the next to be asked."""
+    """A tunnel's headers: outer source and destination, and the list of hops. next_hop: index of the first hop in the
+    list that has not had the packet."""
 
     source: IPv4Address
     target: IPv4Address
@@ -21,15 +22,15 @@ class Tunnel:
 
     @property
     def rest(self) -> tuple[IPv4Address, ...]:
-        """Who is still to be asked."""
+        """The hops that have not had the packet."""
         return self.hops[self.next_hop :]
 
 
 @dataclass(frozen=True, slots=True)
-class Inner:
+class ClientPacket:
     """A client's packet. Ports are None where it has none; what: flags or kind; size: bytes of payload.
 
-    digest: of its headers and what is behind them, which no datapath changes: it is the same wherever the packet is.
+    digest: over its headers and the start of its payload, which no datapath changes: the same on every host.
     """
 
     src: str
@@ -47,7 +48,7 @@ class Inner:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Where a packet's flow is in the tables."""
+    """The bind, table and row of a packet's flow."""
 
     table: str
     bind: str
@@ -58,12 +59,12 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A packet's visit to a host's datapath.
+class Event:
+    """What one host's datapath did with one packet.
 
-    time: of its end, in seconds since 1970 by that host's clock. action: the XDP action. length: of the frame as it
-    came, in bytes. packet, came_in, left_in: None if there was no IP packet, or no tunnel. row: of a director's visit,
-    if a trace tells it.
+    time: when the program ended, in seconds since 1970 by that host's clock. action: the XDP action. length: of the
+    frame as received, in bytes. packet, came_in, left_in: the client's packet, the tunnel it was received in and the
+    one it was sent in; None if it was no IP packet or there was no tunnel. row: set by a director's trace.
     """
 
     host: str
@@ -74,33 +75,33 @@ class Told:
     action: str
     length: int
     decision: str
-    packet: Inner | None
+    packet: ClientPacket | None
     came_in: Tunnel | None
     left_in: Tunnel | None
     row: Row | None = None
 
     @property
     def step(self) -> int:
-        """Where on the packet's way it was: 0 at a director, 1 at its row's first hop, and so on."""
+        """The position on the packet's path: 0 at a director, 1 at its row's first hop, and so on."""
         return 0 if self.came_in is None else 1 + self.came_in.next_hop
 
 
-_LINE = TypeAdapter(Told)
+_LINE = TypeAdapter(Event)
 
 
-def to_line(told: Told) -> str:
+def to_line(event: Event) -> str:
     """As JSON in ASCII, without the line's end."""
-    return json.dumps(_LINE.dump_python(told, mode="json"))
+    return json.dumps(_LINE.dump_python(event, mode="json"))
 
 
-def of_line(line: str | bytes) -> Told:
-    """Raises CaptureError if the line is no visit's."""
+def of_line(line: str | bytes) -> Event:
+    """Raises CaptureError if the line is not an event."""
     try:
         return _LINE.validate_json(line)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
-        raise CaptureError(f"this is not what a trace tells: {where + ': ' if where else ''}{problem['msg']}") from None
+        raise CaptureError(f"not an event of a trace: {where + ': ' if where else ''}{problem['msg']}") from None
 
 
 def _endpoint(address: str, port: int | None) -> str:

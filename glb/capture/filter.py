@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a capture is to show: a filter in words, as people type it."""
+"""Capture filters: as text, and as struct capture_filter of the capture program."""
 
 import socket
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ GRAMMAR = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class CaptureFilter:
     """Which packets: all that is given must hold; None, or no verdict: any. Ports of ICMP are 0.
 
     client, client_port, vip, port: of the connection as the client's packets show it, in the tunnel as well.
@@ -52,9 +52,9 @@ class Wish:
             raise CaptureError(f"client {self.client} and vip {self.vip} are of two families: nothing can be both")
 
 
-def parse(words: Sequence[str]) -> Wish:
+def parse_filter(words: Sequence[str]) -> CaptureFilter:
     """Read a filter such as `client 198.51.100.0/24 and port 443`. Raises CaptureError that says what is allowed."""
-    wish = Wish()
+    wanted = CaptureFilter()
     seen: set[str] = set()
     rest = [word for text in words for word in text.split() if word != "and"]
     while rest:
@@ -67,59 +67,59 @@ def parse(words: Sequence[str]) -> Wish:
             raise CaptureError(f'"{keyword}" is there twice, and a packet has one')
         seen.add(keyword)
         value, *rest = rest
-        wish = _KEYWORDS[keyword](wish, value)
-    return wish
+        wanted = _KEYWORDS[keyword](wanted, value)
+    return wanted
 
 
-def _client(wish: Wish, value: str) -> Wish:
-    return replace(wish, client=_network("client", value))
+def _client(wanted: CaptureFilter, value: str) -> CaptureFilter:
+    return replace(wanted, client=_network("client", value))
 
 
-def _vip(wish: Wish, value: str) -> Wish:
-    return replace(wish, vip=_network("vip", value))
+def _vip(wanted: CaptureFilter, value: str) -> CaptureFilter:
+    return replace(wanted, vip=_network("vip", value))
 
 
-def _port(wish: Wish, value: str) -> Wish:
-    return replace(wish, port=_number("port", value))
+def _port(wanted: CaptureFilter, value: str) -> CaptureFilter:
+    return replace(wanted, port=_number("port", value))
 
 
-def _client_port(wish: Wish, value: str) -> Wish:
-    return replace(wish, client_port=_number("client-port", value))
+def _client_port(wanted: CaptureFilter, value: str) -> CaptureFilter:
+    return replace(wanted, client_port=_number("client-port", value))
 
 
-def _proto(wish: Wish, value: str) -> Wish:
+def _proto(wanted: CaptureFilter, value: str) -> CaptureFilter:
     if value not in PROTOCOLS:
         raise CaptureError(f'proto "{value}" is not one of {", ".join(PROTOCOLS)}')
-    return replace(wish, protocol=PROTOCOLS[value])
+    return replace(wanted, protocol=PROTOCOLS[value])
 
 
-def _verdict(wish: Wish, value: str) -> Wish:
+def _verdict(wanted: CaptureFilter, value: str) -> CaptureFilter:
     names = {verdict.name for program in PROGRAMS for verdict in verdicts_of(program)}
     meant = {value} if value in names else {name for name in names if name.startswith(f"{value}_")}
     if not meant:
         raise CaptureError(f'verdict "{value}" is neither a name nor the beginning of one: see `glbctl explain`')
-    return replace(wish, verdicts=wish.verdicts | meant)
+    return replace(wanted, verdicts=wanted.verdicts | meant)
 
 
-def packed(wish: Wish, dtype: "np.dtype[Any]", verdicts: Sequence[Verdict], until: int) -> Any:
-    """The wish as struct capture_wish in bpf/capture.h, which dtype describes.
+def packed(wanted: CaptureFilter, dtype: "np.dtype[Any]", verdicts: Sequence[Verdict], until: int) -> Any:
+    """The filter as struct capture_filter in bpf/capture.h, which dtype describes.
 
     verdicts: those of the program, in the order of their numbers. until: when it ends, in ns of the monotonic clock.
     """
-    told = np.zeros((), dtype)
-    told["until"] = until
-    for side, network in (("src", wish.client), ("dst", wish.vip)):
+    entry = np.zeros((), dtype)
+    entry["until"] = until
+    for side, network in (("src", wanted.client), ("dst", wanted.vip)):
         if network is not None:
-            told[side], told[f"{side}_mask"] = _words(network.network_address), _words(network.netmask)
-            told["family"] = network.version
-    told["src_port"], told["dst_port"] = socket.htons(wish.client_port or 0), socket.htons(wish.port or 0)
-    told["protocol"] = wish.protocol or 0
-    told["flows_only"] = wish.is_of_flows
-    told["verdicts"] = sum(
-        1 << number for number, verdict in enumerate(verdicts) if not wish.verdicts or verdict.name in wish.verdicts
+            entry[side], entry[f"{side}_mask"] = _words(network.network_address), _words(network.netmask)
+            entry["family"] = network.version
+    entry["src_port"], entry["dst_port"] = socket.htons(wanted.client_port or 0), socket.htons(wanted.port or 0)
+    entry["protocol"] = wanted.protocol or 0
+    entry["flows_only"] = wanted.is_of_flows
+    entry["verdicts"] = sum(
+        1 << number for number, verdict in enumerate(verdicts) if not wanted.verdicts or verdict.name in wanted.verdicts
     )
-    told["one_in"], told["bytes"] = wish.one_in, wish.bytes
-    return told
+    entry["one_in"], entry["bytes"] = wanted.one_in, wanted.bytes
+    return entry
 
 
 def _words(address: IPv4Address | IPv6Address) -> "np.ndarray[Any, Any]":
@@ -127,7 +127,7 @@ def _words(address: IPv4Address | IPv6Address) -> "np.ndarray[Any, Any]":
     return np.frombuffer(address.packed.ljust(16, b"\0"), np.uint64)
 
 
-_KEYWORDS: dict[str, Callable[[Wish, str], Wish]] = {
+_KEYWORDS: dict[str, Callable[[CaptureFilter, str], CaptureFilter]] = {
     "client": _client,
     "client-port": _client_port,
     "vip": _vip,
