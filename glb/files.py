@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Files as wholes: read with an error that names them, or replaced so that a reader sees the old or the new content.
+"""Reading files, with errors that name them, and replacing files atomically.
 
-A replaced file is complete after a crash as well.
+A reader of a replaced file sees the old or the new content, also after a crash.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _KINDS = {
 
 
 def read_file(path: Path) -> bytes:
-    """A file's bytes; ConfigError with the system's reason if there are none to be had."""
+    """A file's bytes. Raises ConfigError with the system's reason if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -36,8 +36,8 @@ def read_file(path: Path) -> bytes:
 def read_regular(path: Path) -> bytes:
     """A regular file's bytes.
 
-    An open of a FIFO, or of a device, could wait for ever (open(2), O_NONBLOCK). Raises ConfigError that names the
-    file and the system's reason, or what is in its place.
+    Opening a FIFO or a device could block for ever (open(2), O_NONBLOCK). Raises ConfigError with the file and the
+    system's reason, or the kind of the file.
     """
     try:
         with open(os.open(path, _FLAGS), "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
@@ -50,16 +50,16 @@ def read_regular(path: Path) -> bytes:
 def _require_regular(descriptor: int, path: Path) -> None:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "no regular file")
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "not a regular file")
         raise ConfigError(f"{path}: this is {kind}; a regular file, or a link to one, is needed")
     if found.st_size > MAX_BYTES:
         raise ConfigError(f"{path}: {found.st_size} bytes; at most {MAX_BYTES} are read")
 
 
 def replace_file(path: Path, data: bytes, mode: int = 0o666) -> None:
-    """Write `data` in the place of `path`, keeping the mode and owner of a file that is there.
+    """Replace the content of `path` by `data`, keeping the mode and owner of an existing file.
 
-    mode: of a new file, less the umask. A symlink stays, and its target is replaced. Raises OSError.
+    mode: of a new file, before the umask. If the path is a symlink, its target is replaced. Raises OSError.
     """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
@@ -74,9 +74,9 @@ def replace_file(path: Path, data: bytes, mode: int = 0o666) -> None:
 
 
 def link_beside(path: Path, suffix: str) -> Path:
-    """Give a file that is about to be replaced a second name, by which it stays beside it with its owner and mode.
+    """Link a file that is about to be replaced under a second name, in the same folder.
 
-    Whatever had that name goes. Of a symlink, its target gets the name. Raises OSError.
+    A file that has that name is removed. If the path is a symlink, its target is linked. Raises OSError.
     """
     target = Path(os.path.realpath(path))
     beside = target.with_name(target.name + suffix)

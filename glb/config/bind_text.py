@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Binds as text: what `str` makes of one, read again."""
+"""Binds as text: the inverse of `str(bind)`."""
 
 import re
 from ipaddress import ip_network
@@ -21,7 +21,7 @@ def parse_bind(text: str) -> Bind:
         raise ConfigError(f'"{text}" is not a bind such as 203.0.113.10:80/tcp or [2001:db8::/64]:8000-8099/udp')
     first, last = int(found["first"]), int(found["last"] or found["first"])
     if not 1 <= first <= last <= 65535:
-        raise ConfigError(f'"{text}": ports are 1 to 65535, and the first of a range is not above the last')
+        raise ConfigError(f'"{text}": ports are 1 to 65535, and a range begins with the lower one')
     try:
         network = ip_network(found["four"] or found["six"])
     except ValueError as error:

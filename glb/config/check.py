@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What must hold between the values of a file, each of them being well-formed."""
+"""Contradictions between the values of a file, each of which is well-formed."""
 
 from collections.abc import Hashable, Iterable, Iterator
 
@@ -11,13 +11,13 @@ from glb.config.special_addresses import around
 
 
 def find_problems(tables: ForwardingTables) -> Iterator[Problem]:
-    """Every contradiction in the source, as its place and what is wrong there; sizes alone, if these are too large."""
+    """Every contradiction in a table file, with its field; only the sizes if they exceed the limits."""
     too_large = list(_excesses(tables))
     if too_large:
         yield from too_large
         return
     if not tables.tables:
-        yield ("tables",), "no table; without one there is nothing to forward"
+        yield ("tables",), "no table; add at least one"
     places = [("tables", index) for index in range(len(tables.tables))]
     both = list(zip(places, tables.tables, strict=True))
     yield from repeated(((*place, "name"), f'"{table.name}"') for place, table in both)
@@ -30,7 +30,7 @@ def find_problems(tables: ForwardingTables) -> Iterator[Problem]:
 
 
 def _excesses(tables: ForwardingTables) -> Iterator[Problem]:
-    """docs/tables.md: what is supported."""
+    """The limits of docs/tables.md."""
     place = ("tables",)
     sizes = [len(table.backends) for table in tables.tables]
     backends, binds = sum(sizes), sum(len(table.binds) for table in tables.tables)
@@ -68,7 +68,7 @@ def _impossible_sources(config: ProxyConfig) -> Iterator[Problem]:
     for index, source in enumerate(config.sources):
         block = around(source)
         if block is not None and not source.is_link_local:
-            yield ("sources", index), f"{source} is {block.kind}: no packet comes from it"
+            yield ("sources", index), f"{source} is {block.kind}: no packet has this source"
 
 
 def _agent_problems(config: ProxyConfig) -> Iterator[Problem]:
@@ -81,12 +81,12 @@ def _agent_problems(config: ProxyConfig) -> Iterator[Problem]:
     if not agent.listen or metrics.listen.address.is_unspecified or metrics.listen.address in agent.listen:
         yield (
             ("metrics", "listen"),
-            f"{metrics.listen} is the place of the agent, whose port is {agent.port}; give one of them another port",
+            f"{metrics.listen} is the address of the agent, whose port is {agent.port}; change one of them",
         )
 
 
 def repeated(entries: Iterable[tuple[FieldPath, Hashable]], *key: str) -> Iterator[Problem]:
-    """The entries that stood at an earlier place already. key: of the field, below an entry's place, that is named."""
+    """The entries that are equal to an earlier one. key: the field below an entry's place that the problem names."""
     first: dict[Hashable, FieldPath] = {}
     for place, entry in entries:
         earlier = first.setdefault(entry, place)
@@ -104,11 +104,11 @@ def _backends(place: FieldPath, table: Table) -> Iterator[tuple[FieldPath, Addre
 
 def _unusable(place: FieldPath, table: Table) -> Iterator[Problem]:
     if not table.binds:
-        yield (*place, "binds"), "no bind; no packet would belong to this table"
+        yield (*place, "binds"), "no bind; no packet belongs to this table"
     if not table.backends:
-        yield (*place, "backends"), "no backend; there is nowhere to forward to"
+        yield (*place, "backends"), "no backend; packets cannot be forwarded"
     elif all(backend.state is State.INACTIVE for backend in table.backends):
-        yield (*place, "backends"), "every backend is inactive; there is nowhere to forward to"
+        yield (*place, "backends"), "every backend is inactive; packets cannot be forwarded"
 
 
 def _routing_problems(routing: Routing) -> Iterator[Problem]:
@@ -116,7 +116,7 @@ def _routing_problems(routing: Routing) -> Iterator[Problem]:
     yield from repeated(((place, peer.address) for place, peer in peers), "address")
     for place, peer in peers:
         if peer.bfd and routing.speaker is SpeakerKind.EXABGP:
-            yield (*place, "bfd"), "ExaBGP has no BFD; leave it out, or use BIRD"
+            yield (*place, "bfd"), "ExaBGP does not support BFD; remove the key, or use BIRD"
     prefixes = routing.prefixes or ()
     yield from repeated((("routing", "prefixes", index), prefix) for index, prefix in enumerate(prefixes))
 
@@ -129,7 +129,7 @@ def _unknown_vips(place: FieldPath, table: Table) -> Iterator[Problem]:
             if port is not None and port not in ports:
                 yield (
                     (*place, position, "healthchecks", key),
-                    f"{port}, but no bind of this table is a single address with this TCP port alone",
+                    f"{port}, but no bind of this table is a single address with only this TCP port",
                 )
 
 
@@ -139,5 +139,5 @@ def _sizes_without_gue(place: FieldPath, table: Table) -> Iterator[Problem]:
         if checks.gue_size is not None and checks.gue is None:
             yield (
                 (*place, position, "healthchecks", "gue_size"),
-                "is the size of a `gue` check, which is not there; add `gue`, the port of the tunnel",
+                "sets the size of a `gue` check, but there is none; add `gue`, the port of the tunnel",
             )

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Edits of a forwarding table's JSON source by commands: whole or not at all, only by legal moves to a valid result.
+"""Edits of a table file's text: whole or not at all, only by allowed transitions to a valid result. Pure.
 
-Two edits at once follow one another: each holds the file's lock (glb/locks.py) from its reading to its writing.
-The file keeps its indentation and the order of its keys.
+The text keeps its indentation and the order of its keys.
 """
 
 import json
@@ -25,7 +24,7 @@ Raw = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """What an edit does to a backend in one table; None for a backend that is not in it before, or after."""
+    """A backend's state in one table before and after an edit; None: the table does not list it."""
 
     table: str
     address: Address
@@ -38,7 +37,7 @@ class StateChange:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What an edit did, table by table, or would do. before, source: the file's text before and afterwards."""
+    """An edit and its effect on each table. before, source: the file's text before and after it."""
 
     path: Path
     changes: tuple[StateChange, ...]
@@ -47,13 +46,13 @@ class Edit:
 
     @property
     def changed(self) -> bool:
-        """Whether the file had to be written anew."""
+        """Whether the edit changes the file."""
         return any(change.before != change.after for change in self.changes)
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """One table of a source: its values, its JSON object, which edits change, and where it stands."""
+    """One table of a file: its values, its JSON object, which edits change, and its field for messages."""
 
     table: Table
     raw: Raw
@@ -71,13 +70,13 @@ class _Place:
 
 
 def dict_of(raw: Any) -> Raw:
-    """A JSON value that validation has shown to be an object."""
+    """A JSON value that has been validated as an object."""
     assert isinstance(raw, dict)
     return raw
 
 
 class Action(StrEnum):
-    """What an edit does to one backend."""
+    """An operation on one backend."""
 
     DRAIN = "drain"
     ACTIVATE = "activate"
@@ -103,12 +102,12 @@ def revise(
     *,
     force: bool = False,
 ) -> Edit:
-    """What an action on a backend makes of a source's text; `path` is its file's, which is not touched.
+    """Apply an action to a backend in a table file's text. path: the file's, for messages; it is not touched.
 
-    tables: the names of those that it is for; None: every table that lists the address, or, to fill a new one, the only
-    table there is. A new backend takes over its siblings' health checks if they all agree. With `force`, the move from
-    its state to the new one need not be legal. Raises ConfigError: move not legal, address or table unknown, no backend
-    left that could serve, or source not valid.
+    tables: the names of the tables to change; None: every table that lists the address, or, to fill a new backend, the
+    only table. A new backend gets the health checks of the table's other backends if these are all equal. With `force`,
+    any transition is allowed. Raises ConfigError: transition not allowed, address or table unknown, no backend left
+    that can serve, or source not valid.
     """
     backend = _parse_address(address)
     raw = parse_json(text, str(path))
@@ -142,7 +141,7 @@ def _change(old: _Place, new: _Place, address: Address) -> StateChange:
 
 def _require_legal(edit: Edit) -> None:
     problems = [
-        f'{edit.path}: table "{change.table}": {change.address} {found.reason}; {found.remedy}, or insist with --force'
+        f'{edit.path}: table "{change.table}": {change.address} {found.reason}; {found.remedy}, or use --force'
         for change in edit.changes
         if (found := objection(change.before, change.after)) is not None
     ]
@@ -168,30 +167,30 @@ def _places(path: Path, text: str, raw: Raw) -> list[_Place]:
 def _choose(
     path: Path, places: list[_Place], address: Address, tables: Collection[str] | None, may_add: bool
 ) -> list[_Place]:
-    """The tables that an edit is about."""
+    """The tables that an edit changes."""
     names = ", ".join(place.table.name for place in places)
     if tables is not None:
         unknown = sorted(set(tables) - {place.table.name for place in places})
         if unknown:
-            raise ConfigError(f'{path}: no table "{unknown[0]}"; there are {names}')
+            raise ConfigError(f'{path}: no table "{unknown[0]}"; known are {names}')
         places = [place for place in places if place.table.name in tables]
     listing = [place for place in places if place.entry(address) is not None]
     if listing:
         return listing
     if not may_add:
         known = sorted({str(backend.address) for place in places for backend in place.table.backends})
-        raise ConfigError(f"{path}: no backend {address}; there are {', '.join(known)}")
+        raise ConfigError(f"{path}: no backend {address}; known are {', '.join(known)}")
     if len(places) > 1:
-        raise ConfigError(f"{path}: {address} is new, so say which table it goes to: {names}")
+        raise ConfigError(f"{path}: {address} is new; name its table: {names}")
     return places
 
 
 def _require_another(place: _Place, address: Address) -> None:
-    """Refuse to lose the last backend that takes new connections."""
+    """Refuse to remove the last backend that takes new connections."""
     state = place.state(address)
     others = [backend for backend in place.table.backends if backend.address != address]
     if state is not None and state.takes_new and not any(backend.state.takes_new for backend in others):
-        raise ConfigError(f"{place.where}: {address} is the last that could serve; activate another first")
+        raise ConfigError(f"{place.where}: {address} is the last backend that can serve; activate another first")
 
 
 def _new_backend(siblings: list[Raw], address: Address) -> Raw:
@@ -203,7 +202,7 @@ def _new_backend(siblings: list[Raw], address: Address) -> Raw:
 
 
 def _dump(raw: Raw, like: str) -> str:
-    """`raw` as JSON that is laid out like the text `like`."""
+    """`raw` as JSON with the layout of the text `like`."""
     indent = re.search(r"^[ \t]+(?=\S)", like, re.MULTILINE)
     spaced = indent or '": ' in like
     end = like[len(like.rstrip()) :]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fields of a file as people write them, and problems as lines that name them. Pure."""
+"""Fields of a file as text, and problems as lines that name them. Pure."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -11,11 +11,11 @@ Problem = tuple[FieldPath, str]
 
 SHOWN_LENGTH = 60
 MAX_PROBLEMS = 100
-"""Lines that problems take at most: a report and a log keep them."""
+"""The most lines of problems, since a report and a log keep them."""
 
 
 def shown(value: object) -> str:
-    """A wrong value as the file has it, cut to what a line can bear."""
+    """A wrong value as in the file, shortened to fit a line."""
     text = json.dumps(value, ensure_ascii=False)
     if not text.isprintable():
         text = json.dumps(value)
@@ -23,7 +23,7 @@ def shown(value: object) -> str:
 
 
 def field_text(place: FieldPath) -> str:
-    """("tables", 0, "backends") as people write it: tables[0].backends."""
+    """("tables", 0, "backends") as text: tables[0].backends."""
     path = ""
     for step in place:
         if isinstance(step, int):
@@ -34,9 +34,9 @@ def field_text(place: FieldPath) -> str:
 
 
 def raise_any(name: str, problems: Iterable[Problem], unshown: int = 0) -> None:
-    """Raise a ConfigError, a line for each problem of the file called `name`, unless there is none.
+    """Raise a ConfigError, with a line for each problem of the file `name`, if there is one.
 
-    unshown: how many problems there are beside these.
+    unshown: the number of further problems.
     """
     lines = [line(name, problem) for problem in problems]
     if lines:
@@ -44,7 +44,7 @@ def raise_any(name: str, problems: Iterable[Problem], unshown: int = 0) -> None:
 
 
 def bounded(lines: Sequence[str], unshown: int = 0) -> tuple[str, ...]:
-    """As many lines as a report and a log can bear, and how many there are besides."""
+    """The first MAX_PROBLEMS lines, and the number of the others."""
     unshown += len(lines[MAX_PROBLEMS:])
     further = (f"and {unshown} further problems",) if unshown else ()
     return (*lines[:MAX_PROBLEMS], *further)
@@ -57,5 +57,5 @@ def line(name: str, problem: Problem) -> str:
 
 
 def _key(key: str) -> str:
-    """A key that would not print, or not fit on a line, as JSON has it."""
+    """A key; as JSON if it is not printable or too long for a line."""
     return key if key.isprintable() and len(key) <= SHOWN_LENGTH else shown(key)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the forwarding table's source says about health checks, as immutable values."""
+"""The health checks of a table file, as immutable values."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ StatusRange = tuple[int, int]
 
 
 class Initial(StrEnum):
-    """What a backend is taken for that has never been checked."""
+    """The health of a backend before its first check."""
 
     UP = "up"
     DOWN = "down"
@@ -19,8 +19,8 @@ class Initial(StrEnum):
 class HealthCheckPolicy:
     """How often a backend is checked, and how many equal results in a row change its health.
 
-    A check begins every `interval_ms`, spread by `jitter` (a share of the interval) to either side; one of a backend
-    that stays down is made less and less often, down to every `slow_interval_ms`.
+    A check begins every `interval_ms`, varied by `jitter` (a share of the interval) in both directions. For a
+    backend that stays down, the interval grows up to `slow_interval_ms`.
     """
 
     interval_ms: int = 400
@@ -33,23 +33,23 @@ class HealthCheckPolicy:
 
     @property
     def seconds_to_fall(self) -> float:
-        """The longest that a backend which has died, without a word, stays up."""
+        """The longest time that a backend stays up after it stopped responding."""
         return self.fall * max(self.interval_ms * (1 + self.jitter), self.timeout_ms) / 1000 + self.timeout_ms / 1000
 
 
 DEFAULT_POLICY = HealthCheckPolicy()
 DEFAULT_HOLD_SHARE = 0.75
 FULL_SIZE = 0xFFFF
-"""Of `gue_size`: the largest IPv4 packet, so that the path's own MTU is what limits it."""
+"""Of `gue_size`: the largest IPv4 packet; the path's MTU then limits the size."""
 DEFAULT_STATUSES: tuple[StatusRange, ...] = ((200, 399),)
 
 
 @dataclass(frozen=True, slots=True)
 class HealthChecks:
-    """How a backend's health is found out. Ports; None means that a check is not made.
+    """The checks of a backend. Values are ports; None: the check is not made.
 
-    gue_size: the size of the outer packet of a further `gue` check, in bytes.
-    The checks named vip_* are made of the VIP itself, inside the tunnel. `fou` is GitHub's and is not made.
+    gue_size: the size of the outer packet of a second `gue` check, in bytes.
+    The checks named vip_* connect to the VIP through the tunnel. `fou` is a key of GitHub's format; it is not made.
     """
 
     http: int | None = None

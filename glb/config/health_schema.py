@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The shape of `healthchecks` in a forwarding table's source: for all tables, for one, and for one backend.
 
-Each level says what differs from the one above, key by key.
+Each level contains the keys that differ from the level above.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ Port = Annotated[int, kinds.PORT]
 
 
 class PolicySource(BaseModel):
-    """The keys that may stand at each level. Those that are left out follow the level above."""
+    """The keys of each level. A key that is not given has the value of the level above."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,7 +39,7 @@ class PolicySource(BaseModel):
     initial: Annotated[Initial, kinds.one_of(Initial)] | None = None
 
     def said(self) -> dict[str, Any]:
-        """The fields of HealthCheckPolicy that this level decides. `trigger` is GitHub's key for both counts."""
+        """The fields of HealthCheckPolicy that this level sets. `trigger` is GitHub's key for both counts."""
         keys = ("interval_ms", "timeout_ms", "rise", "fall", "jitter", "slow_interval_ms", "initial")
         counts = {} if self.trigger is None else {"rise": self.trigger, "fall": self.trigger}
         return counts | {key: value for key in keys if (value := getattr(self, key)) is not None}
@@ -52,7 +52,7 @@ class HealthCheckDefaultsSource(PolicySource):
 
 
 class HealthChecksSource(PolicySource):
-    """`healthchecks` of a backend: what is checked, and keys that differ from the table's."""
+    """`healthchecks` of a backend: its checks, and keys that differ from the table's."""
 
     http: Port | None = None
     http_uri: Annotated[str, kinds.URI_PATH] | None = None
@@ -85,11 +85,11 @@ class HealthChecksSource(PolicySource):
 
 
 def policy(*levels: Mapping[str, Any]) -> HealthCheckPolicy:
-    """One policy of what the levels say, the widest first."""
+    """The policy that results from the levels, the outermost first."""
     return HealthCheckPolicy(**{key: value for level in levels for key, value in level.items()})
 
 
 def hold_share(*levels: HealthCheckDefaultsSource) -> float:
-    """The share of failed backends from which health is held, by the narrowest level that says one."""
+    """The hold_share of the innermost level that sets one."""
     said = [level.hold_share for level in levels if level.hold_share is not None]
     return said[-1] if said else DEFAULT_HOLD_SHARE

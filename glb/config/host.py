@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What files are judged against: the host that a director runs on, as values."""
+"""The host that a director runs on, as values: files are checked against it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ class Link:
 class Host:
     """A host's addresses and interfaces.
 
-    addresses: all of them, each with its interface. own: those of them that the host itself uses to talk to others.
-    A VIP that only makes the host answer ARP or echoes is none: it is on lo or a dummy interface, or has the length /32
-    or /128, or is secondary. broadcasts: the broadcast addresses of the IPv4 networks around, each with its interface.
-    links: the interfaces that the director takes packets from.
+    addresses: all of them, each with its interface. own: those that the host uses for its own traffic, which does not
+    include addresses on lo or a dummy interface, /32, /128 and secondary addresses: these may be VIPs.
+    broadcasts: the broadcast addresses of connected IPv4 networks, each with its interface.
+    links: the interfaces on which the director receives packets.
     """
 
     addresses: Mapping[Address, str]

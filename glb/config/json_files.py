@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The JSON files on disk: read, loaded and edited.
 
-Two edits of a file follow one another: each holds the file's lock (glb/locks.py) from its reading to its writing.
+Edits of one file are serialized: each holds the file's lock (glb/locks.py) from reading to writing.
 """
 
 from collections.abc import Callable, Collection
@@ -45,10 +45,10 @@ def edit_file(
     force: bool = False,
     before_write: Callable[[Edit], None] = lambda _: None,
 ) -> Edit:
-    """Make the edit in a file that no director is to load at once, whole or not at all.
+    """Edit a file, whole or not at all.
 
-    before_write: called with the edit when nothing but the writing is left to do; what it raises leaves the file as it
-    is. Raises ConfigError as `revise`, or if the file cannot be read or replaced.
+    before_write: called with the edit just before the file is written; if it raises, the file does not change.
+    Raises ConfigError as `revise`, or if the file cannot be read or replaced.
     """
     with locked_for_edit(path):
         edit = revise(read_text(path), path, action, address, tables, force=force)
@@ -66,5 +66,5 @@ def _replace(path: Path, text: str) -> None:
 
 
 def locked_for_edit(path: Path) -> AbstractContextManager[None]:
-    """Let no other edit of the file come between. Raises LockError."""
+    """Hold the file's lock, so that no other edit runs. Raises LockError."""
     return locked(path, f"edits of {path}")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """JSON text to Python values, strictly, in time proportional to the text. Source: RFC 8259.
 
-An object may not have a key twice (RFC 8259 leaves open which one counts), a number must be one that a field can hold,
-a text must be Unicode, and nesting is bounded. Each fault is reported with its line and column, or with its field.
+Errors are: a repeated key (RFC 8259 does not define which one counts), a number that no field can hold, a string that
+is not Unicode, and too deep nesting. Each is reported with its line and column, or with its field.
 """
 
 import json
@@ -16,9 +16,9 @@ from glb.config.field import FieldPath, Problem, raise_any, shown
 from glb.errors import ConfigError
 
 MAX_DEPTH = 64
-"""Levels of objects and lists; the deepest field of a file of glb's is at 6."""
+"""Levels of objects and lists; the deepest field of glb's files is at level 6."""
 
-_MAX_DIGITS = 100  # far beyond each field's range, and Python would refuse 4,300 in words of its own
+_MAX_DIGITS = 100  # far beyond the range of all fields; Python itself refuses 4,300
 
 _FAULTS = {
     "Expecting value": "a value is expected here: an object, a list, a text, a number, true, false or null",
@@ -34,18 +34,18 @@ _FAULTS = {
     "Invalid \\uXXXX escape": r"\u needs 4 hex digits after it",
     "Extra data": "the document has ended before this; a file holds one object",
 }
-"""What Python's parser calls a fault, and what it is in JSON's terms."""
+"""Messages of Python's parser, and the same in JSON's terms."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Unfit:
-    """What stands in the place of a value that no field can take. reason: why not."""
+    """A placeholder for a value that no field accepts. reason: why not."""
 
     reason: str
 
 
 class _Object(dict[str, Any]):
-    """A JSON object that knows which of its keys were written more than once."""
+    """A JSON object, and the keys that it contains more than once."""
 
     repeated: tuple[str, ...] = ()
 
@@ -84,7 +84,7 @@ def _object(pairs: list[tuple[str, Any]]) -> _Object:
 
 def _integer(text: str) -> int | _Unfit:
     if len(text) > _MAX_DIGITS:
-        return _Unfit(f"a number of {len(text)} digits; no field takes one so large")
+        return _Unfit(f"a number of {len(text)} digits; no field accepts one so large")
     return int(text)
 
 
@@ -94,7 +94,7 @@ def _float(text: str) -> float | _Unfit:
 
 
 def _faults(raw: object, name: str) -> Iterator[Problem]:
-    """What the parser lets pass, in the order of the text. Without recursion, which deep nesting would exhaust."""
+    """Faults that the parser accepts, in the order of the text. Not recursive, since nesting may be deep."""
     waiting: list[tuple[FieldPath, object]] = [((), raw)]
     while waiting:
         place, value = waiting.pop()
@@ -113,7 +113,7 @@ def _faults(raw: object, name: str) -> Iterator[Problem]:
 
 def _faulty_keys(value: _Object, place: FieldPath) -> Iterator[Problem]:
     for key in value.repeated:
-        yield (*place, key), "the key is there more than once"
+        yield (*place, key), "the key occurs more than once"
     for key in value:
         if not _is_unicode(key):
             yield (*place, key), "the key has half of a surrogate pair, which is no character"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Whether a director's configuration that is well-formed works: its values against each other, against the tables, and
-against its host. Pure.
+"""Checks of a well-formed director configuration: its values against each other, against the tables, and against its
+host. Pure.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from glb.config.routing import Routing, SpeakerKind
 from glb.config.special_addresses import around
 
 IPV6_MIN_MTU = 1280
-"""Bytes that each link carries (RFC 8200, 5): no sender of IPv6 makes smaller packets when it is told a smaller MTU."""
+"""Bytes that each link carries (RFC 8200, 5): IPv6 senders make no smaller packets, whatever ICMP reports."""
 
 _HEADERS = 20 + 8 + 4 + 4
 _HOP = 4
@@ -21,14 +21,14 @@ _HOP = 4
 
 
 def judge_director(config: DirectorConfig, tables: Tables = (), host: Host | None = None) -> Iterator[Note]:
-    """What keeps the configuration from working, or from working as it seems to be meant.
+    """Errors, and values that are likely not to have the intended effect.
 
-    tables: those that it is used with. host: what it runs on, as far as it is known.
+    tables: those that it is used with. host: the director's; None if it is not known.
     """
     yield from _source(config, host)
     yield from _mtu(config, tables, host)
     if config.alt_hash_fields == config.hash_fields:
-        yield warning(("alt_hash_fields",), "the same as `hash_fields`: each packet names its hops twice; leave it out")
+        yield warning(("alt_hash_fields",), "the same as `hash_fields`: each packet names its hops twice; remove it")
     if host is not None:
         yield from _gateway(config, host)
         yield from _metrics(config, host)
@@ -41,7 +41,7 @@ def _source(config: DirectorConfig, host: Host | None) -> Iterator[Note]:
     source = config.outbound_src_ip
     block = around(source)
     if block is not None and not source.is_link_local:
-        yield error(("outbound_src_ip",), f"{source} is {block.kind}: {block.why}; give this director's address")
+        yield error(("outbound_src_ip",), f"{source} is {block.kind}: {block.why}; use this director's address")
     elif block is not None:
         yield warning(("outbound_src_ip",), f"{source} is {block.kind}: {block.why}: proxies must be on its link")
     if host is not None and source not in host.addresses:
@@ -66,17 +66,17 @@ def _mtu(config: DirectorConfig, tables: Tables, host: Host | None) -> Iterator[
     headers = _HEADERS + _HOP * (_most_hops(config, tables) - 1)
     needs = (
         f"minus {headers} for the tunnel's headers is less than the {IPV6_MIN_MTU} that IPv6 needs (RFC 8200, 5), and "
-        f"{bind} is IPv6: large requests would be lost; {IPV6_MIN_MTU + headers} is the least"
+        f"{bind} is IPv6: large requests would be lost; the minimum is {IPV6_MIN_MTU + headers}"
     )
     if config.mtu is not None and config.mtu - headers < IPV6_MIN_MTU:
         yield error(("mtu",), f"{config.mtu} {needs}")
     for name, mtu in mtus.items() if config.mtu is None else ():
         if mtu - headers < IPV6_MIN_MTU:
-            yield warning(("mtu",), f"not given, so that of {name} counts: {mtu} {needs}")
+            yield warning(("mtu",), f"not given, so the MTU of {name} applies: {mtu} {needs}")
 
 
 def _most_hops(config: DirectorConfig, tables: Tables) -> int:
-    """Of the tables' rows, the alternative ones included."""
+    """The most hops that a packet names, alternative rows included."""
     listed = [sum(backend.state is not State.INACTIVE for backend in table.backends) for table in tables]
     rows = 1 if config.alt_hash_fields is None else 2
     return rows * max(min(table.depth, max(count, 1)) for table, count in zip(tables, listed, strict=True))
@@ -85,12 +85,12 @@ def _most_hops(config: DirectorConfig, tables: Tables) -> int:
 def _gateway(config: DirectorConfig, host: Host) -> Iterator[Note]:
     own = next((name for name, link in host.links.items() if link.mac == config.gateway_mac), None)
     if own is not None:
-        what = f"{config.outbound_gateway_mac} is the MAC address of {own} itself; give the router's, or leave it out"
+        what = f"{config.outbound_gateway_mac} is the MAC address of {own} itself; use the router's, or remove the key"
         yield error(("outbound_gateway_mac",), what)
 
 
 def _metrics(config: DirectorConfig, host: Host) -> Iterator[Note]:
-    is_here = config.outbound_src_ip in host.addresses  # else one warning says so
+    is_here = config.outbound_src_ip in host.addresses  # otherwise another warning reports it
     address = config.metrics.listen.address if config.metrics is not None and is_here else None
     if address is not None and not address.is_unspecified and not address.is_loopback and address not in host.addresses:
         yield warning(("metrics", "listen"), f"{address} is not an address of this host")
@@ -105,7 +105,7 @@ def _peers(config: DirectorConfig, routing: Routing, host: Host | None) -> Itera
 
 
 def _announced(routing: Routing, tables: Tables) -> Iterator[Note]:
-    """VIPs that no router hears of, and prefixes that are never announced."""
+    """VIPs that are not announced to any router, and prefixes that are never announced."""
     networks = list(dict.fromkeys(bind.network for table in tables for bind in table.binds))
     if not networks:
         return
@@ -135,8 +135,8 @@ def _prefixes(prefixes: Sequence[Network], networks: Sequence[Network]) -> Itera
             bare.append(network)
     for index, (prefix, key) in enumerate(zip(prefixes, keys, strict=True)):
         if key not in around_some:
-            what = f"{prefix} holds no bind of the tables, so it is never announced"
+            what = f"{prefix} contains no bind of the tables, so it is never announced"
             yield warning(("routing", "prefixes", index), what)
     if bare:
         others = f" and {len(bare) - 1} further networks of binds" if len(bare) > 1 else ""
-        yield warning(("routing", "prefixes"), f"no prefix holds {bare[0]}{others}: not announced")
+        yield warning(("routing", "prefixes"), f"no prefix contains {bare[0]}{others}: not announced")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Whether a director can serve forwarding tables that are well-formed: their values against each other, against the
-director's configuration, and against its host. Pure.
+"""Checks of well-formed forwarding tables: their values against each other, against a director's configuration, and
+against its host. Pure.
 
-The tables may come from a JSON source or from a binary. The places that notes name are those of a JSON source.
+The tables may come from a JSON source or from a binary. Notes name the fields of a JSON source.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,11 +22,11 @@ EXAMPLE_KEYS = {
     bytes(16): "all zero",
 }
 TUNNEL_PORT = 19523
-"""The UDP port that proxies take tunnelled packets on."""
+"""The UDP port on which proxies receive tunnelled packets."""
 
 
 class Judged(Protocol):
-    """A table of either kind. seed: None where a binary does not have it."""
+    """A table from a JSON source or a binary. seed: None for a binary, which does not contain it."""
 
     @property
     def name(self) -> str: ...
@@ -51,9 +51,9 @@ Tables = Sequence[Judged]
 
 
 def judge_tables(tables: Tables, config: DirectorConfig | None = None, host: Host | None = None) -> Iterator[Note]:
-    """What keeps a director from serving the tables, or from serving them as they seem to be meant.
+    """Errors, and values that are likely not to have the intended effect.
 
-    config, host: the director's, as far as they are known.
+    config, host: the director's; None if they are not known.
     """
     used = addresses_in_use(config, host)
     yield from _binds(tables, used, host)
@@ -67,7 +67,7 @@ def judge_tables(tables: Tables, config: DirectorConfig | None = None, host: Hos
 
 
 def addresses_in_use(config: DirectorConfig | None, host: Host | None) -> Mapping[Address, str]:
-    """The addresses by which the director talks to others, and what each is."""
+    """The addresses of the director's own traffic, and what each is."""
     used: dict[Address, str] = {}
     if config is not None:
         used[config.outbound_src_ip] = "this director's `outbound_src_ip`"
@@ -94,18 +94,18 @@ def _binds(tables: Tables, used: Mapping[Address, str], host: Host | None) -> It
 def _objection_to_bind(network: Network, used: Mapping[Address, str], host: Host | None) -> str | None:
     if network.prefixlen == 0:
         return (
-            "holds every address, this director's own among them: answers to its health checks, its BGP sessions and "
-            "SSH would go to backends; give the networks of the VIPs alone"
+            "contains every address, this director's own included: answers to its health checks, its BGP sessions and "
+            "SSH would be tunnelled to backends; use only the networks of the VIPs"
         )
     block = around(network)
     if block is not None:
-        return f"is {block.kind}: {block.why}; a VIP is an address that routers forward"
+        return f"is {block.kind}: {block.why}; a VIP must be an address that routers forward"
     address = next((address for address in used if address in network), None)
     if address is not None:
-        whose = f"is {used[address]}" if network.num_addresses == 1 else f"holds {address}, {used[address]}"
+        whose = f"is {used[address]}" if network.num_addresses == 1 else f"contains {address}, {used[address]}"
         return (
-            f"{whose}: packets to it, such as answers to health checks, BGP and SSH, would go to backends; give the "
-            "VIPs addresses of their own"
+            f"{whose}: packets to it, such as answers to health checks, BGP and SSH, would be tunnelled to backends; "
+            "use other addresses for the VIPs"
         )
     interface = _broadcast_interface(network, host)
     return f"is the broadcast address of the network on {interface}; a VIP is one host's address" if interface else None
@@ -119,7 +119,7 @@ def _broadcast_interface(network: Network, host: Host | None) -> str | None:
 
 
 def _shadowed(tables: Tables) -> Iterator[Note]:
-    """Binds to ports of a network each of which a narrower range of the same network takes."""
+    """Binds of which each port belongs to a narrower range of the same network."""
     by_network: dict[tuple[Network, str], list[tuple[FieldPath, Bind]]] = {}
     for place, bind in _all_binds(tables):
         by_network.setdefault((bind.network, bind.proto), []).append((place, bind))
@@ -132,7 +132,7 @@ def _shadowed_in_network(binds: list[tuple[FieldPath, Bind]]) -> Iterator[Note]:
     taken = _Ports()
     for place, bind in sorted(binds, key=lambda entry: entry[1].precedence):  # stable: else the first in the file
         if not taken.add(bind.port_start, bind.port_end):
-            yield warning(place, f"{bind} matches no packet: narrower ranges of ports take each of its ports")
+            yield warning(place, f"{bind} matches no packet: each of its ports belongs to a narrower range")
 
 
 class _Ports:
@@ -156,25 +156,25 @@ def _backends(place: FieldPath, table: Judged, used: Mapping[Address, str], host
         if objection is not None:
             yield error(here, f"{backend.address} {objection}")
         elif (block := around(backend.address)) is not None:
-            yield warning(here, f"{backend.address} is {block.kind}: {block.why}, so it is reached on one link alone")
+            yield warning(here, f"{backend.address} is {block.kind}: {block.why}, so it is reachable on one link only")
 
 
 def _objection_to_backend(address: Address, used: Mapping[Address, str], host: Host | None) -> str | None:
     block = around(address)
     if block is not None and not address.is_link_local:
-        return f"is {block.kind}: {block.why}; a backend's address is one that the tunnel's packets reach"
+        return f"is {block.kind}: {block.why}; a backend needs an address that the tunnel's packets can reach"
     if address in used:
-        return f"is {used[address]}: the tunnel's packets would not leave this host; give a proxy's address"
+        return f"is {used[address]}: the tunnel's packets would not leave this host; use a proxy's address"
     if host is not None and address in host.addresses:
         interface = host.addresses[address]
         return f"is an address of this host, on {interface}: the tunnel's packets would not leave it"
     if host is not None and isinstance(address, IPv4Address) and address in host.broadcasts:
-        return f"is the broadcast address of the network on {host.broadcasts[address]}; give a proxy's address"
+        return f"is the broadcast address of the network on {host.broadcasts[address]}; use a proxy's address"
     return None
 
 
 def _vips_of_proxies(place: FieldPath, table: Judged) -> Iterator[Note]:
-    """Binds that hold an address of a backend."""
+    """Binds that contain an address of a backend."""
     lengths = {(bind.family, bind.network.prefixlen) for bind in table.binds}
     held = {
         prefix_key(backend.address, length)
@@ -187,15 +187,15 @@ def _vips_of_proxies(place: FieldPath, table: Judged) -> Iterator[Note]:
             continue
         here = (*place, "binds", position, "ip")
         if bind.network.num_addresses == 1:
-            what = "is a backend's own address; a VIP is one that all proxies of the table have beside their own"
+            what = "is a backend's own address; a VIP is an additional address, which all proxies of the table have"
             yield error(here, f"{_text(bind.network)} {what}")
         else:
-            what = "holds addresses of backends: packets to a backend itself that pass this director go to its table"
+            what = "contains addresses of backends: packets to these that pass this director are sent to its table"
             yield warning(here, f"{bind.network} {what}")
 
 
 def prefix_key(address: Address, length: int) -> tuple[int, int, int]:
-    """The same for all addresses of one prefix, and for no others."""
+    """A key that all addresses of one prefix share, and no others."""
     return address.version, length, int(address) >> address.max_prefixlen - length
 
 
@@ -204,13 +204,14 @@ def _keys(place: FieldPath, table: Judged) -> Iterator[Note]:
         if value in EXAMPLE_KEYS:
             yield warning(
                 (*place, key),
-                f"{value.hex()} is {EXAMPLE_KEYS[value]}: whoever knows it can aim all his connections at one backend; "
-                "make your own by `openssl rand -hex 16` (for a table in use, another key moves its connections)",
+                f"{value.hex()} is {EXAMPLE_KEYS[value]}: with a known key, an attacker can aim all connections "
+                "at one backend; generate a key with `openssl rand -hex 16` (in a table in use, a new key moves its "
+                "connections)",
             )
 
 
 def _checks(place: FieldPath, table: Judged) -> Iterator[Note]:
-    """Each kind of doubt once a table, at the first backend that it concerns."""
+    """Each kind of doubt once per table, at the first backend that it concerns."""
     kinds: dict[str, list[tuple[FieldPath, str]]] = {}
     for position, backend in enumerate(table.backends):
         for key, what in _doubts(backend):
@@ -225,13 +226,13 @@ def _doubts(backend: Backend) -> Iterator[tuple[str, str]]:
     if _is_checked(checks) and policy.timeout_ms > policy.interval_ms:
         yield (
             "timeout_ms",
-            f"{policy.timeout_ms} is above `interval_ms`, {policy.interval_ms}: each check waits for the one before: a "
-            f"backend that does not answer gets new connections for up to {policy.seconds_to_fall:g} s",
+            f"{policy.timeout_ms} is above `interval_ms`, {policy.interval_ms}: each check waits for the previous one: "
+            f"a backend that does not answer gets new connections for up to {policy.seconds_to_fall:g} s",
         )
     if checks.gue not in (None, TUNNEL_PORT):
-        yield "gue", f"{checks.gue}, but proxies of glb take tunnelled packets on port {TUNNEL_PORT} alone"
+        yield "gue", f"{checks.gue}, but proxies of glb receive tunnelled packets on port {TUNNEL_PORT} only"
     if checks.fou is not None and not _is_checked(checks):
-        yield "fou", "is accepted and not made, and no other check is there: `healthy` alone decides"
+        yield "fou", "is accepted but not made, and there is no other check: only `healthy` decides"
 
 
 def _is_checked(checks: HealthChecks) -> bool:
@@ -246,7 +247,7 @@ def _all_binds(tables: Tables) -> Iterator[tuple[FieldPath, Bind]]:
 
 
 def first_bind_of(family: int, tables: Tables) -> str | None:
-    """Where the first bind of an IP version stands, as people write it."""
+    """The field of the first bind of an IP version, as text; None if there is none."""
     return next((field_text(place) for place, bind in _all_binds(tables) if bind.family == family), None)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kinds of single values in the JSON files: how each is checked, and what JSON Schema says of it.
+"""The kinds of single values in the JSON files: the check of each, and its JSON Schema.
 
 A schema's pattern is as strict as a regular expression can be; the check decides.
 """

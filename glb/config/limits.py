@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How large forwarding tables may be. docs/tables.md says what the largest cost."""
+"""How large forwarding tables may be. Their cost is in docs/tables.md."""
 
 MAX_NAMESPACES = 8
 """Whose sockets a proxy searches beside its own."""

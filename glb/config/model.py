@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the JSON files say, as immutable values. `schema.py` turns the files into these, and checks them."""
+"""The content of the JSON files as immutable values; `schema.py` makes them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,10 +19,10 @@ AGENT_PORT = 19523
 
 
 class State(StrEnum):
-    """What a backend may be sent.
+    """Which connections a backend gets.
 
-    active: everything. filling: as active, while it warms up. draining: its existing connections go on, new
-    ones go to the next in the row. inactive: not in the table at all.
+    active: all. filling: as active; marks a new backend. draining: it keeps its connections, new ones go to the next
+    hop of the row. inactive: it is in no row.
     """
 
     FILLING = "filling"
@@ -69,8 +69,10 @@ class Bind:
 
     @property
     def precedence(self) -> tuple[int, int]:
-        """Of the binds that match a packet the one that sorts first by this is chosen, of equals the first in the file:
-        the longest prefix, then the narrowest range of ports. So an exact bind beats all others."""
+        """Sort key of the binds that match a packet: the first one is chosen, of equals the first in the file.
+
+        The longest prefix comes first, then the narrowest range of ports; so an exact bind precedes all others.
+        """
         return -self.network.prefixlen, self.port_end - self.port_start
 
     def __str__(self) -> str:
@@ -88,8 +90,8 @@ class Bind:
 class Backend:
     """A proxy that may receive a table's packets.
 
-    `weight` is its share of the rows, relative to the other backends'. `zone` is what it may fail together with, such
-    as a rack; None: with no other backend. `policy` is what its table's and the whole file's keys make of it.
+    `weight` is its share of the rows, relative to the other backends'. `zone` is shared by backends that may fail
+    together, such as those of a rack; None: none does. `policy` includes the keys of its table and of the file.
     """
 
     address: Address
@@ -110,7 +112,7 @@ class Backend:
 class Table:
     """One forwarding table's source: `hash_key` and `seed` are 16 bytes each, `depth` is hops a row.
 
-    If more than `hold_share` of the checked backends fail, it is not believed.
+    If more than `hold_share` of the checked backends fail, newly failed backends stay up.
     """
 
     name: str
@@ -122,14 +124,14 @@ class Table:
     hold_share: float = DEFAULT_HOLD_SHARE
 
     def vip(self, port: int) -> Address | None:
-        """The address of the first bind to one address and this one TCP port."""
+        """The address of the first bind that is one address with only this TCP port."""
         exact = (bind for bind in self.binds if bind.is_exact and bind.proto is Proto.TCP)
         return next((bind.network.network_address for bind in exact if bind.port_start == port), None)
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardingTables:
-    """The whole of a forwarding table source."""
+    """The content of a table file."""
 
     tables: tuple[Table, ...]
 
@@ -142,7 +144,7 @@ NO_TABLES = ForwardingTables(())
 
 
 class HasBackends(Protocol):
-    """A table of either kind: a source, or one that is built."""
+    """A table of a source, or a built one."""
 
     @property
     def backends(self) -> tuple[Backend, ...]: ...
@@ -151,8 +153,7 @@ class HasBackends(Protocol):
 def require_ipv4_backends(tables: Iterable[HasBackends], name: str) -> None:
     """Raise ConfigError that names each backend with an IPv6 address.
 
-    The format allows such backends, so this is no fault of the file: it is asked by what loads one to
-    forward.
+    The format allows such backends, so parsing accepts them; a director that loads the file does not.
     """
     problems = [
         f"{name}: tables[{i}].backends[{j}].ip: {backend.address} is not IPv4; the datapath tunnels over IPv4"
@@ -179,9 +180,9 @@ class HashFields:
 
 
 class Echo(StrEnum):
-    """What becomes of an ICMP echo request to a bound address.
+    """What the director does with an ICMP echo request to a bound address.
 
-    forward: it goes to a proxy. answer: the director answers it. pass: it goes to this host's stack.
+    forward: send it to a proxy. answer: answer it. pass: pass it to this host's stack.
     """
 
     FORWARD = "forward"
@@ -190,9 +191,9 @@ class Echo(StrEnum):
 
 
 class Egress(StrEnum):
-    """Where a director's packets leave.
+    """The interface by which a director's packets leave.
 
-    same: by the interface they came in on. fib: where the kernel's routes say.
+    same: the one on which they arrived. fib: the one that the kernel's routes select.
     """
 
     SAME = "same"
@@ -201,7 +202,7 @@ class Egress(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Where a daemon accepts TCP connections."""
+    """The address and port on which a daemon accepts TCP connections."""
 
     address: Address
     port: int
@@ -212,7 +213,7 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Where Prometheus scrapes by TCP, and the networks that may connect; none: any."""
+    """The TCP address that Prometheus scrapes, and the networks that may connect; if empty, any may."""
 
     listen: Listen
     sources: tuple[Network, ...] = ()
@@ -223,8 +224,8 @@ class DirectorConfig:
     """A director's own configuration.
 
     `outbound_gateway_mac` is lower case with colons; None: next hops come from the kernel's routes and neighbours.
-    `mtu` is that of the way to the proxies, in bytes of IP packet; None: the interface's. `metrics` is where
-    Prometheus may ask by TCP; None: nowhere. `statsd_port` is where statsd listens on 127.0.0.1; None: it does not.
+    `mtu` is that of the path to the proxies, in bytes of IP packet; None: the interface's. `metrics` is the TCP
+    listener for Prometheus; None: there is none. `statsd_port` is statsd's on 127.0.0.1; None: nothing is sent.
     """
 
     outbound_src_ip: IPv4Address
@@ -248,7 +249,7 @@ class DirectorConfig:
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
-    """Where a proxy's agent answers: a TCP port, and this host's addresses; none: those of the proxy's interface."""
+    """The listener of a proxy's agent: TCP port, and addresses of this host; if empty, those of its interface."""
 
     port: int = AGENT_PORT
     listen: tuple[IPv4Address, ...] = ()
@@ -261,12 +262,11 @@ ANY_IPV4 = IPv4Network("0.0.0.0/0")
 class ProxyConfig:
     """A proxy's own configuration.
 
-    `sources` are the networks that tunnelled packets are taken from, that they are sent on to, and that the agent
-    answers to. `vips` are the addresses that the
-    tunnel leads to; None: what glb/proxy/vips.py makes of the host's addresses.
-    `namespaces` are the network namespaces, beside the proxy's own, whose sockets take packets: names under
-    /run/netns, or absolute paths. `agent` is None where none is to run. `metrics` is where Prometheus may ask by TCP;
-    None: nowhere.
+    `sources` are the networks from which tunnelled packets are accepted, to which they are sent on, and which the agent
+    answers. `vips` are the addresses for which packets are accepted from the tunnel; None: glb/proxy/vips.py derives
+    them from the host's addresses. `namespaces` are further network namespaces whose sockets receive packets: names
+    under /run/netns, or absolute paths. `agent` is None if no agent runs. `metrics` is the TCP listener for Prometheus;
+    None: there is none.
     """
 
     sources: tuple[IPv4Network, ...]

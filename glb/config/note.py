@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is noted of a file's values beyond their form: errors and warnings."""
+"""Errors and warnings about a file's well-formed values."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from glb.errors import ConfigError
 
 
 class Severity(StrEnum):
-    """error: the file is refused. warning: it is loaded, and does not do all that it seems to do."""
+    """error: the file is refused. warning: it is loaded; a value may not have the intended effect."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -18,7 +18,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """place: the field. what: its value, what is wrong with it, and what to do."""
+    """place: the field. what: its value, the fault, and the remedy."""
 
     severity: Severity
     place: FieldPath

@@ -20,11 +20,11 @@ from glb.errors import ConfigError
 GLBD_MAGIC = b"GLBD"
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
-# How alike a key must be to a known one to be taken for a slip of the pen (difflib's ratio, 0 to 1).
+# The similarity to a known key from which on an unknown one is reported as a typo (difflib's ratio, 0 to 1).
 LIKENESS = 0.8
 
-_TOLD_BY = {"tables": "a source of forwarding tables", "outbound_src_ip": "a director's configuration"}
-"""Keys that only one kind of file has, and what that kind is called."""
+_DISTINCTIVE = {"tables": "a source of forwarding tables", "outbound_src_ip": "a director's configuration"}
+"""Keys that only one kind of file has, and the name of that kind."""
 
 AnySource = TypeVar("AnySource", bound=BaseModel)
 
@@ -65,7 +65,7 @@ def decode_text(data: bytes, name: str) -> str:
 
 
 def likely_typos(raw: object) -> Iterator[Problem]:
-    """The unknown keys of a director's configuration that look like a known one: all others are ignored."""
+    """The unknown keys of a director's configuration that resemble a known one; others are ignored."""
     known = _known_keys(DirectorSource, ())
     for key in raw if isinstance(raw, dict) else ():
         if key not in known and get_close_matches(key, known, n=1, cutoff=LIKENESS):
@@ -73,13 +73,13 @@ def likely_typos(raw: object) -> Iterator[Problem]:
 
 
 def validate(source: type[AnySource], raw: object, name: str, further: Iterable[Problem] = ()) -> AnySource:
-    """What pydantic makes of parsed JSON; ConfigError with its problems, and the further ones."""
+    """Parsed JSON validated by a schema. Raises ConfigError with its problems and the further ones."""
     try:
         valid = source.model_validate(raw)
     except ValidationError as error:
         raise_any(name, _another_kind(source, raw))
         found = error.errors(include_url=False)
-        problems = [_problem(source, details) for details in found[:MAX_PROBLEMS]]  # each looks for the key meant
+        problems = [_problem(source, details) for details in found[:MAX_PROBLEMS]]  # each searches for the intended key
         raise_any(name, [*problems, *further], unshown=len(found) - len(problems))
         raise
     raise_any(name, further)
@@ -87,10 +87,10 @@ def validate(source: type[AnySource], raw: object, name: str, further: Iterable[
 
 
 def _another_kind(source: type[BaseModel], raw: object) -> Iterator[Problem]:
-    """Where a file of one kind was given in the place of another: that alone, instead of each key that is wrong."""
-    for key, what in _TOLD_BY.items():
+    """If the file is of another kind: only that, instead of each wrong key."""
+    for key, what in _DISTINCTIVE.items():
         if isinstance(raw, dict) and key in raw and key not in source.model_fields:
-            yield (), f"this is {what}, as its key {shown(key)} tells; another kind of file belongs here"
+            yield (), f"this is {what}, which its key {shown(key)} shows; another kind of file is needed here"
 
 
 def _problem(source: type[BaseModel], details: ErrorDetails) -> Problem:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How a director's VIPs are announced: the key `routing` of its configuration, as immutable values."""
+"""The key `routing` of a director's configuration, as immutable values."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class SpeakerKind(StrEnum):
-    """The BGP speaker that a director drives. none: the operator sees to the routes."""
+    """The BGP speaker that a director controls. none: the operator manages the routes."""
 
     BIRD = "bird"
     EXABGP = "exabgp"
@@ -19,9 +19,9 @@ class SpeakerKind(StrEnum):
 class BgpPeer:
     """A router that the VIPs are announced to.
 
-    `multihop` is the most hops to it; None: it is a neighbour. `local_address` is this end of the session; None: as
-    the system chooses. A session carries the prefixes of its own family; those of the other one too if the next hop of
-    that family is given.
+    `multihop` is the maximum number of hops to it; None: it is a neighbour. `local_address` is the local address of the
+    session; None: the system chooses it. A session carries the prefixes of its address family, and those of the other
+    family if a next hop of that family is given.
     """
 
     address: IPv4Address | IPv6Address
@@ -34,7 +34,7 @@ class BgpPeer:
     next_hop_ipv6: IPv6Address | None = None
 
     def next_hop(self, family: int) -> IPv4Address | IPv6Address | None:
-        """The next hop to give for prefixes of IP version 4 or 6; None: this end of the session."""
+        """The next hop to announce for prefixes of IP version 4 or 6; None: the session's local address."""
         return self.next_hop_ipv4 if family == 4 else self.next_hop_ipv6
 
     def carries(self, family: int) -> bool:
@@ -44,10 +44,10 @@ class BgpPeer:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """What is announced, by which speaker, to whom.
+    """The prefixes to announce, the speaker, and its peers.
 
     `prefixes` None: the networks of the binds. `hold_time` and `drain_timeout` are in seconds. `control` is the control
-    socket of a BIRD that is the operator's; its sessions are then the operator's as well.
+    socket of the operator's BIRD, if that is used; its sessions are then the operator's as well.
     """
 
     speaker: SpeakerKind

@@ -87,7 +87,7 @@ class RoutingSource(BaseModel):
 
     @model_validator(mode="after")
     def _whose_sessions(self) -> Self:
-        """The sessions are either glb's or, with "control", those of an operator's BIRD."""
+        """The sessions are glb's or, with "control", those of the operator's BIRD."""
         if self.speaker is SpeakerKind.NONE:
             return self
         if self.control is None:
@@ -95,17 +95,17 @@ class RoutingSource(BaseModel):
         elif self.speaker is not SpeakerKind.BIRD:
             raise values.problem('"control" is the control socket of a BIRD; the speaker is "exabgp"')
         elif self.peers or self.local_as is not None:
-            raise values.problem('with "control" the sessions are that BIRD\'s own; leave out "peers" and "local_as"')
+            raise values.problem('with "control" the sessions are those of that BIRD; remove "peers" and "local_as"')
         return self
 
     def _require_sessions(self) -> None:
         if self.local_as is None:
             raise values.problem('"local_as" is missing')
         if not self.peers:
-            raise values.problem('"peers" is missing or empty; there is nobody to announce to')
+            raise values.problem('"peers" is missing or empty; list at least one router')
 
     def to_model(self, router_id: IPv4Address) -> Routing:
-        """`router_id` is taken where the file has none."""
+        """router_id: used if the file has none."""
         return Routing(
             speaker=self.speaker,
             local_as=self.local_as or 0,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The JSON files' shape, key by key as people write them; `to_model()` makes `model.py`'s values of them.
+"""The structure of the JSON files, key by key; `to_model()` converts it to the values of `model.py`.
 
-Types are strict: "true" is no boolean, 1 is not true, 80.0 is no port.
+Types are strict: "true" is not a boolean, 1 is not true, 80.0 is not a port.
 """
 
 from ipaddress import IPv4Address, IPv4Network
@@ -43,9 +43,9 @@ Name = Annotated[str, kinds.NAME]
 
 
 NOT_EMPTY = Field(json_schema_extra={"minItems": 1})
-"""For the schema; glb/config/check.py has the reasons for people."""
+"""For the JSON Schema; the messages are in glb/config/check.py."""
 EditorSchema = Annotated[Annotated[str, kinds.TEXT] | None, Field(alias="$schema")]
-"""The JSON Schema by which an editor checks the file; glb itself does not read it."""
+"""The JSON Schema by which an editor checks the file; glb does not read it."""
 
 
 class JsonObject(BaseModel):
@@ -92,7 +92,7 @@ class BindSource(JsonObject):
 
 
 class BackendSource(JsonObject):
-    """`healthy` may be left out here and is then true; GitHub's compiler takes a missing one for false."""
+    """`healthy` is optional and then true; GitHub's compiler treats a missing one as false."""
 
     ip: Annotated[Address, kinds.UNICAST]
     state: Annotated[State, kinds.one_of(State)]
@@ -133,7 +133,7 @@ class ForwardingTablesSource(JsonObject):
 
 
 class HashFieldsSource(JsonObject):
-    """In an object that is there, a field that is left out is not hashed: as in GitHub's director."""
+    """A field that the object does not contain is not hashed, as in GitHub's director."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -188,11 +188,11 @@ class DirectorSource(BaseModel):
 
     @model_validator(mode="after")
     def _one_rule_for_echoes(self) -> Self:
-        """GitHub's key only says whether echoes are forwarded, so `false` goes with both other choices."""
+        """GitHub's key only says whether echoes are forwarded, so `false` is compatible with both other choices."""
         forward, echo = self.forward_icmp_ping_responses, self.icmp_echo
         if None not in (forward, echo) and forward != (echo is Echo.FORWARD):
             raise values.problem(
-                f'"icmp_echo" is "{echo}", but "forward_icmp_ping_responses" is {shown(forward)}; leave one out'
+                f'"icmp_echo" is "{echo}", but "forward_icmp_ping_responses" is {shown(forward)}; remove one'
             )
         return self
 

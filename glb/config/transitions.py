@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Which changes of a backend's state keep its connections: the legal moves of the state machine.
+"""The transitions of a backend's state that keep its connections.
 
-    not there ──> filling ──> active ──> draining ──> inactive, or not there any more
+    not listed ──> filling ──> active ──> draining ──> inactive, or not listed
 
-A backend is in the rows of its table as long as it is filling, active or draining. So it leaves them, to be inactive
-or removed, only from draining, when its connections have come to their end. It may turn back from draining any time.
+A backend is in the rows of its table while it is filling, active or draining. It leaves them, to be inactive or
+removed, only from draining, once its connections have closed. It may return from draining at any time.
 """
 
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ LEGAL: dict[ListedState, frozenset[ListedState]] = {
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """Why a move is not legal, as the end of a sentence that begins with the backend, and what to do instead."""
+    """Why a transition is not allowed, as a predicate of the backend, and what to do instead."""
 
     reason: str
     remedy: str
 
 
 def objection(before: ListedState, after: ListedState) -> Objection | None:
-    """What speaks against a move; None if it is legal, or no move at all."""
+    """Why a transition is not allowed; None if it is, or if the state does not change."""
     if before == after or after in LEGAL[before]:
         return None
     if after is State.DRAINING:
-        return Objection("is in no row, so it has no connection that could be drained", "fill it, or leave it")
+        return Objection("is in no row, so it has no connection to drain", "fill it, or leave it as it is")
     if after is State.FILLING:
-        return Objection("is active, and only a backend that comes is filling", "drain it first, or leave it")
+        return Objection("is active, and only a new backend can be filling", "drain it first, or leave it as it is")
     leave = "removed" if after is None else "inactive"
-    return Objection(f"is {before}, and {leave} at once its connections would be cut", "drain it first")
+    return Objection(f"is {before}; if it were {leave} now, its connections would be cut", "drain it first")

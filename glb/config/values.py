@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The single values of the JSON files: each function takes one as JSON gave it and returns it checked.
+"""Checks of single values of the JSON files: each function takes a JSON value and returns the checked one.
 
-Each raises PydanticCustomError with the wrong value and what is allowed; pydantic adds the field's place.
+Each raises PydanticCustomError with the wrong value and what is allowed; pydantic adds the field.
 """
 
 import re
@@ -18,7 +18,7 @@ from glb.config.health import FULL_SIZE
 from glb.config.model import Address, Listen, Network
 
 MAX_WEIGHT = 1000
-MIN_PACKET_SIZE = 576  # what each IPv4 host takes: RFC 791
+MIN_PACKET_SIZE = 576  # every IPv4 host accepts this size: RFC 791
 
 AnyEnum = TypeVar("AnyEnum", bound=StrEnum)
 

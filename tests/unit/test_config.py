@@ -130,7 +130,7 @@ def test_two_keys_that_say_different_things_about_echoes_are_both_named(forward:
     keys = {"forward_icmp_ping_responses": forward, "icmp_echo": echo}
 
     assert problems_in_director(json.dumps(sources.director() | keys)) == [
-        f'director.json: "icmp_echo" is "{echo}", but "forward_icmp_ping_responses" is {said}; leave one out'
+        f'director.json: "icmp_echo" is "{echo}", but "forward_icmp_ping_responses" is {said}; remove one'
     ]
 
 
@@ -267,10 +267,10 @@ MALFORMED_TABLES = [
      'tables[0].backends[0]: "10.0.0.1" is not an object'),
     ("backends that are an object", "tables.0.backends", {}, "tables[0].backends: {} is not a list"),
     ("no backends", "tables.0.backends", [],
-     "tables[0].backends: no backend; there is nowhere to forward to"),
+     "tables[0].backends: no backend; packets cannot be forwarded"),
     ("only inactive backends", "tables.0.backends", [{"ip": "10.0.0.1", "state": "inactive"}],
-     "tables[0].backends: every backend is inactive; there is nowhere to forward to"),
-    ("no binds", "tables.0.binds", [], "tables[0].binds: no bind; no packet would belong to this table"),
+     "tables[0].backends: every backend is inactive; packets cannot be forwarded"),
+    ("no binds", "tables.0.binds", [], "tables[0].binds: no bind; no packet belongs to this table"),
     ("host bits", "tables.1.binds.0.ip", "198.51.100.7/24",
      'tables[1].binds[0].ip: "198.51.100.7/24" has host bits set; did you mean "198.51.100.0/24"?'),
     ("a netmask", "tables.1.binds.0.ip", "198.51.100.0/255.255.255.0",
@@ -335,7 +335,7 @@ MALFORMED_TABLES = [
        f"tables[0].backends[0].healthchecks.gue_size: {shown} is not a whole number of bytes from 576 to 65535, or "
        '"full"') for size, shown in ((575, "575"), (65536, "65536"), (True, "true"), ("all", '"all"'))),
     ("a size without the gue check", "tables.0.backends.0.healthchecks", {"http": 80, "gue_size": 1500},
-     "tables[0].backends[0].healthchecks.gue_size: is the size of a `gue` check, which is not there; add `gue`, the "
+     "tables[0].backends[0].healthchecks.gue_size: sets the size of a `gue` check, but there is none; add `gue`, the "
      "port of the tunnel"),
     ("a status that is none", "tables.0.backends.0.healthchecks.http_status", ["200-299", 600],
      'tables[0].backends[0].healthchecks.http_status: 600 is not a status code from 100 to 599, or a range such as '
@@ -346,9 +346,9 @@ MALFORMED_TABLES = [
     ("a host that is none", "tables.0.backends.0.healthchecks.http_host", "a b",
      'tables[0].backends[0].healthchecks.http_host: "a b" is not a host\'s name or address'),
     ("a check of a VIP that is not there", "tables.0.backends.0.healthchecks.vip_http", 8000,
-     "tables[0].backends[0].healthchecks.vip_http: 8000, but no bind of this table is a single address with this TCP "
-     "port alone"),
-    ("no tables", "tables", [], "tables: no table; without one there is nothing to forward"),
+     "tables[0].backends[0].healthchecks.vip_http: 8000, but no bind of this table is a single address with only this "
+     "TCP port"),
+    ("no tables", "tables", [], "tables: no table; add at least one"),
     ("no key for tables", "tables", MISSING, "tables: missing"),
     ("an unknown key at the top", "table", [], 'table: unknown key; did you mean "tables"?'),
     ("a long value is cut", "tables.0.name", ["x" * 100],
@@ -458,13 +458,13 @@ def test_a_misspelt_key_explains_the_missing_one() -> None:
 def test_a_file_in_the_place_of_one_of_another_kind_is_told_by_its_kind() -> None:
     tables, director = json.dumps(sources.tables()), json.dumps(sources.director())
 
-    belongs = "tells; another kind of file belongs here"
+    belongs = "shows; another kind of file is needed here"
     assert problems_in_director(tables) == [
-        f'director.json: this is a source of forwarding tables, as its key "tables" {belongs}'
+        f'director.json: this is a source of forwarding tables, which its key "tables" {belongs}'
     ]
     for problems, name in ((problems_in_tables, "ft.json"), (problems_in_proxy, "proxy.conf")):
         assert problems(director) == [
-            f'{name}: this is a director\'s configuration, as its key "outbound_src_ip" {belongs}'
+            f'{name}: this is a director\'s configuration, which its key "outbound_src_ip" {belongs}'
         ]
 
 
@@ -490,7 +490,7 @@ def test_all_problems_are_told_at_once() -> None:
          "true, false or null"),
         ("[]", "[] is not an object"),
         ('{"tables": NaN}', "tables: NaN is not JSON"),
-        ('{"tables": [{"seed": 1, "seed": 1}]}', "tables[0].seed: the key is there more than once"),
+        ('{"tables": [{"seed": 1, "seed": 1}]}', "tables[0].seed: the key occurs more than once"),
         ("[" * 100_000, "nested too deeply; at most 64 levels are read"),
     ],
     ids=["empty", "blank", "syntax", "a-list", "not-a-number", "a-key-twice", "deep"],

@@ -168,25 +168,25 @@ def test_a_backend_that_still_serves_is_removed_if_one_insists(path: Path) -> No
 
 REFUSALS = [
     ("an unknown address", lambda path: edited(path, "activate", "10.0.0.8"),
-     "no backend 10.0.0.8; there are 10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4"),
+     "no backend 10.0.0.8; known are 10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4"),
     ("an address of another table", lambda path: edited(path, "remove", "10.0.0.1", "dns"),
-     "no backend 10.0.0.1; there are 10.0.0.2, 10.0.0.4"),
+     "no backend 10.0.0.1; known are 10.0.0.2, 10.0.0.4"),
     ("an unknown table", lambda path: edited(path, "remove", "10.0.0.1", "wbe"),
-     'no table "wbe"; there are web, dns'),
+     'no table "wbe"; known are web, dns'),
     ("a new address for either table", lambda path: edited(path, "fill", "10.0.0.9"),
-     "10.0.0.9 is new, so say which table it goes to: web, dns"),
+     "10.0.0.9 is new; name its table: web, dns"),
     ("a new address that no backend can have", lambda path: edited(path, "fill", "224.0.0.1", "web"),
      'tables[0].backends[3].ip: "224.0.0.1" is not the address of one host'),
     ("the last that serves, to be removed", lambda path: edited(path, "remove", "10.0.0.2", "dns"),
-     "tables[1].backends: 10.0.0.2 is the last that could serve; activate another first"),
+     "tables[1].backends: 10.0.0.2 is the last backend that can serve; activate another first"),
     ("the last that serves, to be inactive", lambda path: edited(path, "deactivate", "10.0.0.2"),
-     "tables[1].backends: 10.0.0.2 is the last that could serve; activate another first"),
+     "tables[1].backends: 10.0.0.2 is the last backend that can serve; activate another first"),
     ("one that serves, to be removed", lambda path: edited(path, "remove", "10.0.0.2", "web"),
-     'table "web": 10.0.0.2 is active, and removed at once its connections would be cut; '
-     "drain it first, or insist with --force"),
+     'table "web": 10.0.0.2 is active; if it were removed now, its connections would be cut; '
+     "drain it first, or use --force"),
     ("one that is in no row, to be drained", lambda path: edited(path, "drain", "10.0.0.4"),
-     'table "dns": 10.0.0.4 is in no row, so it has no connection that could be drained; '
-     "fill it, or leave it, or insist with --force"),
+     'table "dns": 10.0.0.4 is in no row, so it has no connection to drain; '
+     "fill it, or leave it as it is, or use --force"),
 ]  # fmt: skip
 
 

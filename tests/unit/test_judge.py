@@ -57,8 +57,8 @@ def test_files_that_are_right_have_neither_errors_nor_warnings() -> None:
 
 
 BAD_BINDS = [
-    ("0.0.0.0/0", "holds every address"),
-    ("::/0", "holds every address"),
+    ("0.0.0.0/0", "contains every address"),
+    ("::/0", "contains every address"),
     ("10.0.0.100", "`outbound_src_ip`"),
     ("10.0.0.0/24", "`outbound_src_ip`"),
     ("10.9.9.9", "this host's address on eth1"),
@@ -175,7 +175,7 @@ def test_an_mtu_that_ipv6_does_not_fit_through_is_an_error(
     notes = about_director(config)
 
     assert found(notes) == ([(ERROR, "mtu")] if least else [])
-    assert least is None or f"{least} is the least" in notes[0].what
+    assert least is None or f"the minimum is {least}" in notes[0].what
     without_ipv6 = put(sources.tables(), "tables.0.binds.1", MISSING)
     assert about_director(config, source=without_ipv6) == []
 
@@ -229,12 +229,12 @@ def test_routing_that_announces_every_vip_is_right() -> None:
     ("source", "line"),
     [
         ({"sources": ["10.0.0.0/24", "224.0.0.0/8"]},
-         "sources[1]: 224.0.0.0/8 is a multicast address: no packet comes from it"),
-        ({"sources": ["127.0.0.1"]}, "sources[0]: 127.0.0.1/32 is a loopback address: no packet comes from it"),
+         "sources[1]: 224.0.0.0/8 is a multicast address: no packet has this source"),
+        ({"sources": ["127.0.0.1"]}, "sources[0]: 127.0.0.1/32 is a loopback address: no packet has this source"),
         ({"metrics": {"listen": "0.0.0.0:19523"}},
-         "metrics.listen: 0.0.0.0:19523 is the place of the agent, whose port is 19523; give one of them another port"),
+         "metrics.listen: 0.0.0.0:19523 is the address of the agent, whose port is 19523; change one of them"),
         ({"metrics": {"listen": "10.0.0.11:80"}, "agent": {"port": 80, "listen": ["10.0.0.11"]}},
-         "metrics.listen: 10.0.0.11:80 is the place of the agent, whose port is 80; give one of them another port"),
+         "metrics.listen: 10.0.0.11:80 is the address of the agent, whose port is 80; change one of them"),
         ({"agent": {"listen": ["10.0.0.11", "10.0.0.11"]}},
          "agent.listen[1]: 10.0.0.11 is already agent.listen[0]"),
         ({"metrics": {"listen": "224.0.0.1:9480"}},

@@ -57,14 +57,14 @@ def announced(routing: Routing, *tables: Table) -> list[str]:
     [
         ({"speaker": "quagga"}, 'routing.speaker: "quagga" is not one of bird, exabgp, none'),
         ({"speaker": "bird"}, 'routing: "local_as" is missing'),
-        ({"speaker": "bird", "local_as": 1}, 'routing: "peers" is missing or empty; there is nobody to announce to'),
+        ({"speaker": "bird", "local_as": 1}, 'routing: "peers" is missing or empty; list at least one router'),
         ({"speaker": "bird", "local_as": 0, "peers": [PEER4]}, "routing.local_as: 0 is not a whole number from 1 to"),
         ({"speaker": "bird", "local_as": 1, "peers": [PEER4, PEER4]}, "10.0.0.254 is already routing.peers[0]"),
         ({"speaker": "bird", "local_as": 1, "peers": [{"address": "10.0.0.254"}]}, "routing.peers[0].as: missing"),
         ({"speaker": "bird", "local_as": 1, "peers": [PEER4 | {"asn": 1}]}, "routing.peers[0].asn: unknown key"),
         (
             {"speaker": "exabgp", "local_as": 1, "peers": [PEER4 | {"bfd": True}]},
-            "routing.peers[0].bfd: ExaBGP has no BFD; leave it out, or use BIRD",
+            "routing.peers[0].bfd: ExaBGP does not support BFD; remove the key, or use BIRD",
         ),
         (
             {"speaker": "bird", "local_as": 1, "peers": [PEER4 | {"local_address": "2001:db8::1"}]},
@@ -81,7 +81,7 @@ def announced(routing: Routing, *tables: Table) -> list[str]:
         ({"speaker": "exabgp", "control": "/run/bird.ctl"}, 'routing: "control" is the control socket of a BIRD'),
         (
             {"speaker": "bird", "control": "/b", "local_as": 1},
-            'routing: with "control" the sessions are that BIRD\'s own',
+            'routing: with "control" the sessions are those of that BIRD',
         ),
     ],
 )

@@ -38,7 +38,7 @@ def test_a_backend_leaves_the_rows_only_by_a_drain(before: State, after: ListedS
     found = objection(before, after)
 
     assert found is not None
-    assert found.reason.startswith(f"is {before}, and {'removed' if after is None else 'inactive'}")
+    assert found.reason.startswith(f"is {before}; if it were {'removed' if after is None else 'inactive'} now")
     assert found.remedy == "drain it first"
 
 
@@ -47,11 +47,11 @@ def test_what_is_in_no_row_cannot_drain(before: ListedState) -> None:
     found = objection(before, DRAINING)
 
     assert found is not None
-    assert "no connection that could be drained" in found.reason
+    assert "no connection to drain" in found.reason
 
 
 def test_a_full_member_does_not_become_a_new_one() -> None:
     found = objection(ACTIVE, FILLING)
 
     assert found is not None
-    assert "only a backend that comes is filling" in found.reason
+    assert "only a new backend can be filling" in found.reason
