@@ -16,6 +16,7 @@ from glb.daemon.descriptors import raise_limit
 from glb.daemon.lane import Lane
 from glb.daemon.service_manager import UNIT_VARIABLE, feed_watchdog, keeps_datapath, notify_ready, notify_stopping
 from glb.errors import DaemonError
+from glb.memory import give_back, share_heap
 from glb.waiting import wait_for_any
 
 log = logging.getLogger(__name__)
@@ -100,6 +101,7 @@ async def run_service(
     traffic is not affected. A stop does not wait for a load that hangs. Raises what `start` raises.
     """
     raise_limit()
+    share_heap()
     faulthandler.enable()  # SIGABRT, by which a watchdog ends a daemon that hangs, shows where it hangs
     stop = ending.stop
     on_signal(ending.request, signal.SIGTERM, signal.SIGINT)
@@ -107,6 +109,7 @@ async def run_service(
     hangup = asyncio.Event()
     on_signal(hangup.set, signal.SIGHUP)  # the default action would end the process
     service = await _started(lanes, start, stop)
+    give_back()
     names = ", ".join(interfaces)
     lanes.reports.flush(_FLUSH_SECONDS)
     notify_ready(f"attached to {names}")

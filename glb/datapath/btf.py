@@ -6,7 +6,7 @@ XDP program, so it gets their places as constants.
 """
 
 import ctypes as ct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from glb.datapath.libbpf import check, lib
@@ -39,16 +39,20 @@ lib.btf__name_by_offset.argtypes = (ct.c_void_p, ct.c_uint32)
 lib.btf__name_by_offset.restype = ct.c_char_p
 
 
-def member_offset(struct: str, member: str) -> int:
-    """Bytes from the start of a struct of the running kernel to one of its own members, those of unnamed structs and
-    unions in it among them.
+def member_offsets(members: Mapping[str, tuple[str, str]]) -> dict[str, int]:
+    """Bytes from the start of a struct of the running kernel to one of its own members, for each name.
 
-    Raises DatapathError where the kernel does not describe its types, or not these.
+    members: struct and member by name; a member of an unnamed struct or union in the struct counts as its own. Raises
+    DatapathError where the kernel does not describe its types, or not these.
     """
-    with _kernel_types() as types:
-        number = lib.btf__find_by_name_kind(types, struct.encode(), _KIND_STRUCT)
-        check(number, f"search for the kernel's struct {struct}")
-        bits = dict(_named_members(types, number)).get(member)
+    with _kernel_types() as types:  # several MiB, which are read once for all
+        return {name: _offset(types, struct, member) for name, (struct, member) in members.items()}
+
+
+def _offset(types: int, struct: str, member: str) -> int:
+    number = lib.btf__find_by_name_kind(types, struct.encode(), _KIND_STRUCT)
+    check(number, f"search for the kernel's struct {struct}")
+    bits = dict(_named_members(types, number)).get(member)
     if bits is None:
         raise DatapathError(f"the kernel's struct {struct} has no member {member}")
     return bits // 8

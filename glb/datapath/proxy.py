@@ -9,7 +9,7 @@ import numpy as np
 
 from glb.datapath import libbpf
 from glb.datapath import program as programs
-from glb.datapath.btf import member_offset
+from glb.datapath.btf import member_offsets
 from glb.datapath.counters import NEXT_HOP, packets_to
 from glb.datapath.program import Constants, LoadedProgram
 from glb.datapath.proxy_layout import (
@@ -42,7 +42,7 @@ def constants() -> Constants:
 
     Raises DatapathError where the kernel does not tell.
     """
-    return {name: member_offset(*member) for name, member in _CONSTANTS.items()}
+    return member_offsets(_CONSTANTS)
 
 
 class ProxyDatapath:
