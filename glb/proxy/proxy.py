@@ -4,6 +4,7 @@
 import logging
 import time
 from hashlib import sha256
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from glb.config.model import ProxyConfig
@@ -46,6 +47,7 @@ class Proxy:
         self._lanes = lanes
         self._vip_reader = VipReader()
         self._live_hops = LiveHops()
+        self._resolved_hops: frozenset[IPv4Address] = frozenset()
         self._return_paths = ReturnPaths(interface)
         self._attachment = Attachment(find_interface(interface))
         try:
@@ -97,6 +99,11 @@ class Proxy:
         else:
             self._reporter.change_trouble(None)
 
+    def resolve_new_hops(self) -> None:
+        """Refresh if packets are forwarded to a hop that is not resolved yet; otherwise this takes one system call."""
+        if not self._datapath.wanted_hops() <= self._resolved_hops:
+            self.refresh()
+
     def agent_settings(self) -> AgentSettings | None:
         """The agent's settings; None if it is not configured. Raises NetworkError if the interface is gone, or has no
         address."""
@@ -144,6 +151,7 @@ class Proxy:
         source = next(iter(addresses_of(interface)), None)
         paths = resolve(interface, hops | named, source=source)
         self._datapath.write_next_hops(paths.macs)
+        self._resolved_hops = frozenset(paths.macs)
         refusals = {str(host): str(refusal) for host, refusal in sorted(paths.refusals.items()) if host in named}
         for refused in news(refusals, self.report.unreachable):
             log.warning("%s: no next hop to %s", self._interface, refused)
