@@ -66,7 +66,7 @@ __inline struct ethhdr *step_over_link(struct cursor *c, const struct link *link
 {
 	struct ethhdr *eth = advance(c, sizeof(*eth));
 
-	return eth && advance_by_told(c, link->len - sizeof(*eth), 15) ? eth : NULL;
+	return eth && advance_bounded(c, link->len - sizeof(*eth), 15) ? eth : NULL;
 }
 
 __inline enum verdict answer_echo_ipv4(struct cursor *c, const struct packet *pkt)
@@ -209,7 +209,7 @@ __inline bool write_ipv6_error(struct cursor *c, const struct packet *pkt, __u32
 /* Whether an error may be sent about an IPv4 packet that is longer than any header: it must not be fragmented, it is no
  * later piece, its header is not damaged, and its source is no address of network 0 or class E (RFC 1122, section 3.2.2;
  * RFC 1812, section 4.3.2.7). Martians were dropped before. */
-__inline bool may_be_told_ipv4(struct cursor *c)
+__inline bool may_report_ipv4(struct cursor *c)
 {
 	struct iphdr *ip = advance(c, IPV4_LONGEST_HEADER);
 	__u8 first;
@@ -229,11 +229,11 @@ __inline bool may_be_told_ipv4(struct cursor *c)
 }
 
 /* In IPv6 about any piece, since only the sender can fragment, but not about an ICMP error (RFC 4443, section 2.4). */
-__inline bool may_be_told(struct cursor *c, const struct packet *pkt)
+__inline bool may_report_error(struct cursor *c, const struct packet *pkt)
 {
 	if (pkt->kind == KIND_ICMP_ERROR)
 		return false;
-	return pkt->flow.family == 6 || may_be_told_ipv4(c);
+	return pkt->flow.family == 6 || may_report_ipv4(c);
 }
 
 /* Tells the client what fits through the tunnel: mtu, bytes of its own packet (RFC 1191, RFC 8201). The packet becomes the quote in the error. */
@@ -248,7 +248,7 @@ __inline enum verdict answer_too_big(struct xdp_md *ctx, const struct settings *
 	__u64 sender;
 	int surplus = (int)frame_length(ctx) - (int)link->len - quote;
 
-	if (!eth || !may_be_told(&c, pkt))
+	if (!eth || !may_report_error(&c, pkt))
 		return DROP_TOO_BIG;
 	sender = source_mac(eth);
 	if (!is_host_mac(settings, sender))

@@ -102,7 +102,7 @@ __inline enum verdict parse_tunnel(struct xdp_md *ctx, const struct proxy_settin
 	end->address = t->ip.daddr;
 	end->protocol = t->gue.protocol;
 	end->tos = t->ip.tos;
-	if (!advance_by_told(c, hops_len, 127))
+	if (!advance_bounded(c, hops_len, 127))
 		return DROP_BAD_HOPS;
 	return is_from_configured_source(settings, t) ? CONTINUE : DROP_FOREIGN_SOURCE;
 }
@@ -169,7 +169,7 @@ __inline enum verdict decapsulate(struct xdp_md *ctx, const struct link *link, c
 	struct ethhdr *eth, *old = advance(&c, sizeof(*old));
 	enum verdict verdict;
 
-	if (!old || !advance_by_told(&to, end->len, 127))
+	if (!old || !advance_bounded(&to, end->len, 127))
 		return DROP_NO_ROOM;
 	eth = write_link(&to, cursor_of(ctx), 0, link, protocol);
 	if (!eth)
@@ -180,7 +180,7 @@ __inline enum verdict decapsulate(struct xdp_md *ctx, const struct link *link, c
 	if (likely(!(end->tos & ECN_ECT_1))) /* neither ECT(1) nor CE: nothing to carry over */
 		return taken;
 	c = cursor_of(ctx);
-	if (!advance_by_told(&c, link->len, 31))
+	if (!advance_bounded(&c, link->len, 31))
 		return DROP_NO_ROOM;
 	verdict = end->protocol == IPPROTO_IPIP ? set_ipv4_ecn(&c, end->tos) : set_ipv6_ecn(&c, end->tos);
 	return verdict ? verdict : taken;

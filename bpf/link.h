@@ -42,7 +42,7 @@ __inline struct ethhdr *write_link(struct cursor *to, struct cursor from, __u64 
 	set_ethertype(eth, protocol);
 	if (likely(link->len == sizeof(*eth)))
 		return eth;
-	if (!advance_by_told(&from, moved, 127))
+	if (!advance_bounded(&from, moved, 127))
 		return NULL;
 	old = advance(&from, sizeof(*old));
 	if (!old || !copy_tags(to, &from, link, protocol))

@@ -38,7 +38,7 @@ __inline void *advance(struct cursor *c, __u64 len)
 }
 
 /* The same for a length that the packet tells, which is at most `most`: one less than a power of two. */
-__inline void *advance_by_told(struct cursor *c, __u64 len, __u64 most)
+__inline void *advance_bounded(struct cursor *c, __u64 len, __u64 most)
 {
 	barrier_var(len);
 	return advance(c, len & most);
@@ -128,7 +128,7 @@ __inline struct iphdr *parse_ipv4(struct cursor *c)
 		return NULL;
 	if (likely(*(const __u8 *)ip == IPV4_WITHOUT_OPTIONS))
 		return ip;
-	if (ip->version != 4 || ip->ihl < 5 || !advance_by_told(c, (ip->ihl - 5) * 4, 63))
+	if (ip->version != 4 || ip->ihl < 5 || !advance_bounded(c, (ip->ihl - 5) * 4, 63))
 		return NULL;
 	return ip;
 }
@@ -210,7 +210,7 @@ __inline enum extensions skip_extensions(struct cursor *c, __u8 *protocol, __be1
 		if (!ext)
 			return EXTENSIONS_CUT_OFF;
 		*protocol = ext->nexthdr;
-		if (now != IPPROTO_FRAGMENT && !advance_by_told(c, ext->len * 8, EXTENSION_MASK))
+		if (now != IPPROTO_FRAGMENT && !advance_bounded(c, ext->len * 8, EXTENSION_MASK))
 			return EXTENSIONS_CUT_OFF;
 		if (now == IPPROTO_FRAGMENT && ext->offset_and_more & fragmented)
 			return ext->offset_and_more & IPV6_FRAGMENT_OFFSET ? AT_LATER_FRAGMENT : AT_FIRST_FRAGMENT;

@@ -123,7 +123,7 @@ __inline enum verdict send_on(struct xdp_md *ctx, const struct proxy_settings *s
 	int zero = 0;
 	__be32 hop;
 
-	if (!eth || !advance_by_told(&c, link->len - sizeof(*eth), 15))
+	if (!eth || !advance_bounded(&c, link->len - sizeof(*eth), 15))
 		return DROP_BAD_TUNNEL;
 	tunnel = advance(&c, sizeof(*tunnel));
 	if (!tunnel)

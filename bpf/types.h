@@ -27,7 +27,7 @@
 
 /* The verifier of Linux 6.18 fails where ways through the program meet of which one has used more of the stack ("verifier
  * bug: stack slot 26, total slots 26"). So every way uses all of it: its last word is written at the start. */
-#define take_whole_stack() asm volatile("*(u64 *)(r10 - 512) = %0" : : "r"(0ULL))
+#define use_full_stack() asm volatile("*(u64 *)(r10 - 512) = %0" : : "r"(0ULL))
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "headers are read and written a word at a time, put together for little-endian machines"

@@ -30,12 +30,12 @@ __inline enum verdict verdict_of(enum fault fault)
 
 /* The verifier follows each way through the parser on its own, for as long as it can tell the ways apart by a value it
  * knows: ten times all that comes now. Adding a zero that it does not know as such makes it forget. */
-__inline void forget_the_way(struct packet *pkt, __u32 zero)
+__inline void hide_kind(struct packet *pkt, __u32 zero)
 {
 	pkt->kind = (pkt->kind + zero) & 7;
 }
 
-__inline bool is_piece(const struct packet *pkt)
+__inline bool is_fragment_packet(const struct packet *pkt)
 {
 	return pkt->kind == KIND_FRAGMENT || pkt->kind == KIND_ICMP_FRAGMENT;
 }
@@ -80,10 +80,10 @@ __inline enum verdict serve(struct xdp_md *ctx, const struct state *now, const s
 	if (pkt->kind == KIND_STRANGE_FRAGMENT)
 		return PASS_FRAGMENT;
 	selector = selector_of(pkt);
-	forget_the_way(pkt, settings->zero);
+	hide_kind(pkt, settings->zero);
 	bind = find_bind(settings, pkt, selector);
 	if (!bind)
-		return is_piece(pkt) ? PASS_FRAGMENT : pass_unbound(ctx, settings, link, pkt);
+		return is_fragment_packet(pkt) ? PASS_FRAGMENT : pass_unbound(ctx, settings, link, pkt);
 	if (unlikely(!bind->hops))
 		return PASS_FRAGMENT;
 	if (unlikely(is_martian(&pkt->flow)))
@@ -110,7 +110,7 @@ __inline enum verdict direct(struct xdp_md *ctx)
 	enum fault fault;
 	int zero = 0;
 
-	take_whole_stack();
+	use_full_stack();
 	now = state.lookup(&zero);
 	if (!now)
 		return DROP_NO_STATE;

@@ -47,7 +47,7 @@ __inline enum verdict receive(struct xdp_md *ctx)
 	struct link link;
 	int zero = 0;
 
-	take_whole_stack();
+	use_full_stack();
 	settings = proxy_settings.lookup(&zero);
 	if (!settings)
 		return DROP_NO_STATE;
