@@ -55,18 +55,18 @@ def known(netlink: Rtnetlink) -> Neighbours:
     return found
 
 
-def use(netlink: Rtnetlink, leg: NextHop, entry: Neighbour | None) -> None:
+def use(netlink: Rtnetlink, next_hop: NextHop, entry: Neighbour | None) -> None:
     """Have the kernel resolve or confirm a neighbour, unless it does so already or somebody has set its address."""
     if entry is None:
-        _create(netlink, leg)
+        _create(netlink, next_hop)
     elif not entry.state & _AT_REST:
-        _send_datagram(leg)
+        _send_datagram(next_hop)
 
 
-def _create(netlink: Rtnetlink, leg: NextHop) -> None:
-    head = _NDMSG.pack(FAMILIES[leg.neighbour.version], leg.ifindex, 0, _NTF_USE, 0)
+def _create(netlink: Rtnetlink, next_hop: NextHop) -> None:
+    head = _NDMSG.pack(FAMILIES[next_hop.neighbour.version], next_hop.ifindex, 0, _NTF_USE, 0)
     try:
-        netlink.request(Message.NEWNEIGH, head + attribute(_DST, leg.neighbour.packed), CREATE | EXCL | ACK)
+        netlink.request(Message.NEWNEIGH, head + attribute(_DST, next_hop.neighbour.packed), CREATE | EXCL | ACK)
     except OSError as error:
         if error.errno not in _LEFT_TO_THE_NEXT_LOOK:
             raise
@@ -76,14 +76,16 @@ def _create(netlink: Rtnetlink, leg: NextHop) -> None:
 _LEFT_TO_THE_NEXT_LOOK = {errno.EEXIST, errno.ENOBUFS, errno.ENETDOWN, errno.ENODEV, errno.EINVAL}
 
 
-def _send_datagram(leg: NextHop) -> None:
+def _send_datagram(next_hop: NextHop) -> None:
     """To the next hop itself, which need not be in a network that a route leads to. What the host's firewall refuses is
     left to other packets: until the kernel has forgotten the entry, when it is created anew."""
-    version = leg.neighbour.version
+    version = next_hop.neighbour.version
     address = (
-        (str(leg.neighbour), _DISCARD_PORT) if version == 4 else (str(leg.neighbour), _DISCARD_PORT, 0, leg.ifindex)
+        (str(next_hop.neighbour), _DISCARD_PORT)
+        if version == 4
+        else (str(next_hop.neighbour), _DISCARD_PORT, 0, next_hop.ifindex)
     )
     with suppress(OSError), socket.socket(FAMILIES[version], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as out:
-        out.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, socket.if_indextoname(leg.ifindex).encode())
+        out.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, socket.if_indextoname(next_hop.ifindex).encode())
         out.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, 1)
         out.sendto(b"", address)

@@ -54,13 +54,15 @@ def resolve_gateway(interface: Interface, wait: float = 0) -> bytes | None:
     no answer within `wait` seconds. Raises NetworkError."""
     deadline = time.monotonic() + wait
     with open_rtnetlink() as netlink:
-        legs = [leg for leg in default_next_hops(netlink, interface) if leg.ifindex == interface.ip_index]
-        entries = _in_use(netlink, legs)
-        while legs and not _usable(legs, entries) and time.monotonic() < deadline:
+        next_hops = [
+            next_hop for next_hop in default_next_hops(netlink, interface) if next_hop.ifindex == interface.ip_index
+        ]
+        entries = _in_use(netlink, next_hops)
+        while next_hops and not _usable(next_hops, entries) and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
             entries = known(netlink)
-        leg = _usable(legs, entries)
-        return entries[leg].mac if leg else None
+        next_hop = _usable(next_hops, entries)
+        return entries[next_hop].mac if next_hop else None
 
 
 class _Survey:
@@ -75,84 +77,84 @@ class _Survey:
         self._routes = Routes(netlink, interface, source)
         self._links = Links(netlink)
         self._found: dict[IPv4Address, HostRoute | PathRefusal] = {}
-        self._legs: dict[IPv4Address, tuple[NextHop, ...]] = {}
+        self._next_hops: dict[IPv4Address, tuple[NextHop, ...]] = {}
         self._entries: Neighbours = {}
 
     def look_up(self, hosts: Iterable[IPv4Address]) -> None:
         """Where the kernel's choice cannot be used, the route's other next hops are candidates too."""
         for host in hosts:
             found = self._found[host] = self._routes.find(host)
-            self._legs[host] = tuple(self._serving((found.leg,))) if isinstance(found, HostRoute) else ()
+            self._next_hops[host] = tuple(self._serving((found.next_hop,))) if isinstance(found, HostRoute) else ()
         self._entries = _in_use(self._netlink, self._candidates())
         if more := self._alternatives():
-            self._legs |= more
+            self._next_hops |= more
             self._entries = _in_use(self._netlink, self._candidates())
 
     def read_neighbours(self) -> None:
         self._entries = known(self._netlink)
 
     def is_complete(self) -> bool:
-        return all(_usable(legs, self._entries) for legs in self._legs.values() if legs)
+        return all(_usable(next_hops, self._entries) for next_hops in self._next_hops.values() if next_hops)
 
     def paths(self) -> Paths:
         macs, refusals, mtus = {}, {}, {}
         for host, found in self._found.items():
-            leg = _usable(self._legs[host], self._entries)
+            next_hop = _usable(self._next_hops[host], self._entries)
             if isinstance(found, PathRefusal):
                 refusals[host] = found
                 continue
-            if leg is None:
-                refusals[host] = self._why_not(found, self._legs[host])
+            if next_hop is None:
+                refusals[host] = self._why_not(found, self._next_hops[host])
             else:
-                macs[host] = self._entries[leg].mac
-            if mtu := self._mtu(found, leg):
+                macs[host] = self._entries[next_hop].mac
+            if mtu := self._mtu(found, next_hop):
                 mtus[host] = mtu
         return Paths(macs, refusals, mtus)
 
     def _alternatives(self) -> dict[IPv4Address, tuple[NextHop, ...]]:
         """All next hops of the routes that have several, where the kernel's choice cannot be used."""
         more = {}
-        for host, legs in self._legs.items():
-            if isinstance(self._found[host], HostRoute) and not _usable(legs, self._entries):
-                all_legs = tuple(dict.fromkeys((*legs, *self._serving(self._routes.legs(host)))))
-                if all_legs != legs:
-                    more[host] = all_legs
+        for host, next_hops in self._next_hops.items():
+            if isinstance(self._found[host], HostRoute) and not _usable(next_hops, self._entries):
+                all_next_hops = tuple(dict.fromkeys((*next_hops, *self._serving(self._routes.next_hops(host)))))
+                if all_next_hops != next_hops:
+                    more[host] = all_next_hops
         return more
 
     def _candidates(self) -> list[NextHop]:
-        return [leg for legs in self._legs.values() for leg in legs]
+        return [next_hop for next_hops in self._next_hops.values() for next_hop in next_hops]
 
-    def _serving(self, legs: Iterable[NextHop]) -> Iterator[NextHop]:
-        return (leg for leg in legs if self._is_served(leg))
+    def _serving(self, next_hops: Iterable[NextHop]) -> Iterator[NextHop]:
+        return (next_hop for next_hop in next_hops if self._is_served(next_hop))
 
-    def _is_served(self, leg: NextHop) -> bool:
-        here = leg.ifindex == self._interface.ip_index
-        return here or (self._any_interface and self._links[leg.ifindex].type == ETHERNET)
+    def _is_served(self, next_hop: NextHop) -> bool:
+        here = next_hop.ifindex == self._interface.ip_index
+        return here or (self._any_interface and self._links[next_hop.ifindex].type == ETHERNET)
 
-    def _why_not(self, route: HostRoute, legs: tuple[NextHop, ...]) -> PathRefusal:
-        name = self._links[legs[0].ifindex if legs else route.leg.ifindex].name
-        if legs:
-            return PathRefusal(RefusalCause.NO_NEIGHBOUR, f"{legs[0].neighbour} on {name}")
+    def _why_not(self, route: HostRoute, next_hops: tuple[NextHop, ...]) -> PathRefusal:
+        name = self._links[next_hops[0].ifindex if next_hops else route.next_hop.ifindex].name
+        if next_hops:
+            return PathRefusal(RefusalCause.NO_NEIGHBOUR, f"{next_hops[0].neighbour} on {name}")
         if self._any_interface:
             return PathRefusal(RefusalCause.NO_MAC, f"{name} is no Ethernet interface")
         return PathRefusal(RefusalCause.OTHER_INTERFACE, name)
 
-    def _mtu(self, route: HostRoute, leg: NextHop | None) -> int | None:
+    def _mtu(self, route: HostRoute, next_hop: NextHop | None) -> int | None:
         """The least of those that limit the path below the interface's own."""
         limits = [route.mtu or self._interface.mtu]
-        if leg is not None and leg.ifindex != self._interface.ip_index:
-            limits.append(self._links[leg.ifindex].mtu)
+        if next_hop is not None and next_hop.ifindex != self._interface.ip_index:
+            limits.append(self._links[next_hop.ifindex].mtu)
         return min(limits) if min(limits) < self._interface.mtu else None
 
 
-def _in_use(netlink: Rtnetlink, legs: Iterable[NextHop]) -> Neighbours:
-    """The neighbours, each of the legs' being resolved or confirmed where that is needed."""
+def _in_use(netlink: Rtnetlink, next_hops: Iterable[NextHop]) -> Neighbours:
+    """The neighbours, each of the next_hops' being resolved or confirmed where that is needed."""
     entries = known(netlink)
-    for leg in dict.fromkeys(legs):
-        use(netlink, leg, entries.get(leg))
+    for next_hop in dict.fromkeys(next_hops):
+        use(netlink, next_hop, entries.get(next_hop))
     return entries
 
 
-def _usable(legs: Iterable[NextHop], entries: Neighbours) -> NextHop | None:
+def _usable(next_hops: Iterable[NextHop], entries: Neighbours) -> NextHop | None:
     """The first whose MAC is known."""
-    return next((leg for leg in legs if leg in entries and entries[leg].is_usable), None)
+    return next((next_hop for next_hop in next_hops if next_hop in entries and entries[next_hop].is_usable), None)

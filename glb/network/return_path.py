@@ -91,14 +91,14 @@ def _has_router(netlink: Rtnetlink, version: int) -> bool:
     return sum(route.has_routers for route in routes(netlink, version)) > 0  # read to their end
 
 
-def _answers(netlink: Rtnetlink, leg: NextHop, wait: float) -> bool:
+def _answers(netlink: Rtnetlink, next_hop: NextHop, wait: float) -> bool:
     """Whether the kernel knows the neighbour's address, or without a wait has not tried to resolve it."""
     deadline = time.monotonic() + wait
-    entry = known(netlink).get(leg)
+    entry = known(netlink).get(next_hop)
     if not wait:
         return entry is None or entry.is_usable
-    use(netlink, leg, entry)
-    while not ((entry := known(netlink).get(leg)) and entry.is_usable):
+    use(netlink, next_hop, entry)
+    while not ((entry := known(netlink).get(next_hop)) and entry.is_usable):
         if time.monotonic() > deadline:
             return False
         time.sleep(_LOOK_SECONDS)

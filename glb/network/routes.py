@@ -54,7 +54,7 @@ class HostRoute:
     """What the kernel chose for the packet. mtu: what the route's `mtu` or a message of a router on the path limits
     IP packets to, in bytes; None if neither does."""
 
-    leg: NextHop
+    next_hop: NextHop
     mtu: int | None
 
 
@@ -81,15 +81,15 @@ class Routes:
         if refusal := _encapsulation(found):
             return refusal
         mtu = attributes(found.get(_METRICS, b""), 0).get(_MTU)
-        return HostRoute(_leg(number(found[_OIF]), found, host), number(mtu) if mtu else None)
+        return HostRoute(_next_hop(number(found[_OIF]), found, host), number(mtu) if mtu else None)
 
-    def legs(self, host: IPv4Address) -> tuple[NextHop, ...]:
+    def next_hops(self, host: IPv4Address) -> tuple[NextHop, ...]:
         """The next hops of a route that has several, without those that are down; of any other route, none."""
         try:
             answer = self._ask(host, _FIB_MATCH)
         except OSError:
             return ()
-        return tuple(_legs(attributes(answer, RTMSG.size).get(_MULTIPATH, b""), host))
+        return tuple(_next_hops(attributes(answer, RTMSG.size).get(_MULTIPATH, b""), host))
 
     def _ask(self, host: IPv4Address, flags: int) -> bytes:
         source_length = 8 * len(host.packed) if self._source else 0
@@ -116,15 +116,17 @@ def default_next_hops(netlink: Rtnetlink, interface: Interface) -> tuple[NextHop
         if not length and _type(answer) == RTN_UNICAST and number(values.get(_TABLE, b"")) == interface.table:
             found.append((number(values.get(_PRIORITY, b"")), values))
     preferred = sorted(found, key=lambda route: route[0])
-    return tuple(leg for _, values in preferred for leg in _all_legs(values) if leg.neighbour != _ON_LINK)
+    return tuple(
+        next_hop for _, values in preferred for next_hop in _all_next_hops(values) if next_hop.neighbour != _ON_LINK
+    )
 
 
-def _all_legs(values: Attributes) -> Iterator[NextHop]:
+def _all_next_hops(values: Attributes) -> Iterator[NextHop]:
     """Those of a route with one next hop or several."""
     if _OIF not in values:
-        yield from _legs(values.get(_MULTIPATH, b""), _ON_LINK)
+        yield from _next_hops(values.get(_MULTIPATH, b""), _ON_LINK)
     elif not _encapsulation(values):
-        yield _leg(number(values[_OIF]), values, _ON_LINK)
+        yield _next_hop(number(values[_OIF]), values, _ON_LINK)
 
 
 def _type(answer: bytes) -> int:
@@ -141,17 +143,17 @@ def _encapsulation(values: Attributes) -> PathRefusal | None:
     )
 
 
-def _legs(multipath: bytes, host: IPv4Address) -> Iterator[NextHop]:
+def _next_hops(multipath: bytes, host: IPv4Address) -> Iterator[NextHop]:
     at = 0
     while at + _RTNEXTHOP.size <= len(multipath):
         length, flags, _, ifindex = _RTNEXTHOP.unpack_from(multipath, at)
         values = attributes(multipath[at : at + length], _RTNEXTHOP.size)
         if not flags & _DEAD_OR_DOWN and not _encapsulation(values):
-            yield _leg(ifindex, values, host)
+            yield _next_hop(ifindex, values, host)
         at += (length + 3) & ~3
 
 
-def _leg(ifindex: int, values: Attributes, host: IPv4Address) -> NextHop:
+def _next_hop(ifindex: int, values: Attributes, host: IPv4Address) -> NextHop:
     if _VIA in values:
         return NextHop(ifindex, IPv6Address(values[_VIA][2:]))
     if _GATEWAY in values:

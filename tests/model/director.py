@@ -234,7 +234,7 @@ class Director:
         return link.header(mac, self.mac, ETHERTYPE_IPV4) + outer
 
     def too_big(self, link: Link, packet: Packet, choice: Choice) -> Result:
-        if not may_be_told(packet):
+        if not may_report_error(packet):
             return Result("drop_too_big", None)
         self.check_answer(link)
         mtu = self.path_mtu(choice) - choice.tunnel_length
@@ -260,7 +260,7 @@ def is_plain(packet: Packet) -> bool:
     return packet.l4 == {4: 20, 6: 40}[packet.version]
 
 
-def may_be_told(packet: Packet) -> bool:
+def may_report_error(packet: Packet) -> bool:
     """Whether an ICMP error may be sent about a packet (RFC 1122, 3.2.2; RFC 1812, 4.3.2.7; RFC 4443, 2.4)."""
     if packet.kind is Kind.ERROR:
         return False
