@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Locks between glb's processes, in files that only root can open, so that no other user can hold them.
+"""Locks between glb's processes, on files that only root can open, so that no other user can hold them.
 
-The kernel drops a lock with the process that holds it (flock(2)).
+The kernel releases a lock when the process that holds it ends (flock(2)).
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from glb.errors import LockError, LockHeldError
 from glb.paths import run_dir
 
 WAIT_SECONDS = 10.0
-"""That a lock is waited for, unless said otherwise."""
+"""The default time to wait for a lock."""
 
 _RETRY_SECONDS = 0.02
 _ROOT = 0
@@ -27,7 +27,7 @@ _ROOT = 0
 def locked(path: Path, what: str, seconds: float = WAIT_SECONDS) -> Iterator[None]:
     """Hold the lock for a path, which need not exist. what: a noun phrase for messages, such as "edits of FILE".
 
-    Root's locks are files in `<run dir>/locks`. Another user, who edits files of their own, locks the path's directory.
+    For root the lock is a file in `<run dir>/locks`. Other users, who edit their own files, lock the path's directory.
     Raises LockError after `seconds`.
     """
     descriptor = acquire(path, what, seconds)
@@ -38,7 +38,7 @@ def locked(path: Path, what: str, seconds: float = WAIT_SECONDS) -> Iterator[Non
 
 
 def acquire(path: Path, what: str, seconds: float = WAIT_SECONDS) -> int:
-    """The same, until the returned descriptor is closed."""
+    """Take the lock for a path; it is held until the returned descriptor is closed. Raises LockError."""
     real = Path(os.path.realpath(path))
     try:
         descriptor = _open(real)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How much memory is to be had, before much of it is taken: a refusal with numbers is better than the OOM killer."""
+"""Available memory, checked before large allocations: a refusal with numbers is better than the OOM killer."""
 
 import ctypes
 import resource
@@ -12,12 +12,12 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def available_bytes() -> int:
-    """What the host, the control groups of this process (version 2), and its RLIMIT_AS leave; the least of these."""
+    """The least of what the host, the process's control groups (version 2) and RLIMIT_AS leave, in bytes."""
     return max(0, min((_of_host(), *_of_cgroups(), *_of_limit())))
 
 
 def shortage(needed: int, what: str) -> str | None:
-    """Why so many bytes are not to be had, as a sentence about `what`; None if they are."""
+    """A sentence about `what` if fewer bytes than `needed` are available; otherwise None."""
     available = available_bytes()
     if needed <= available:
         return None
@@ -25,7 +25,7 @@ def shortage(needed: int, what: str) -> str | None:
 
 
 def in_words(count: int) -> str:
-    """Such as "1.5 GiB"."""
+    """For example "1.5 GiB"."""
     value, unit = float(count), 0
     while value >= 1024 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1
@@ -41,17 +41,17 @@ def share_heap() -> None:
 
 
 def give_back() -> None:
-    """Give memory that was freed back to the kernel (malloc_trim(3)): after much work, little of it is needed again."""
+    """Return freed memory to the kernel (malloc_trim(3)), after work that needed much of it."""
     ctypes.CDLL(None).malloc_trim(0)
 
 
 def _of_host() -> int:
-    """proc_meminfo(5)."""
+    """MemAvailable of proc_meminfo(5)."""
     return 1024 * int(_fields(Path("/proc/meminfo"))["MemAvailable:"])
 
 
 def _of_cgroups() -> Iterator[int]:
-    """The kernel's Documentation/admin-guide/cgroup-v2.rst: each group above counts as well."""
+    """The kernel's Documentation/admin-guide/cgroup-v2.rst: the limits of parent groups apply, too."""
     lines = Path("/proc/self/cgroup").read_text().splitlines()
     own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
     group = _CGROUPS / own
@@ -73,6 +73,6 @@ def _of_limit() -> Iterator[int]:
 
 
 def _fields(path: Path) -> dict[str, str]:
-    """The first two words of each line."""
+    """The first two words of each line of a file, as key and value."""
     lines = (line.split() for line in path.read_text().splitlines())
     return {line[0]: line[1] for line in lines if len(line) > 1}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where glb keeps its files on a host. Each place may be changed by an environment variable."""
+"""The directories in which glb keeps its files. Environment variables override them."""
 
 import os
 from pathlib import Path
@@ -26,10 +26,10 @@ def forwarding_table() -> Path:
 
 
 def run_dir() -> Path:
-    """What lives as long as the host is up: status, sockets, locks. $GLB_RUN_DIR, or /run/glb."""
+    """Files that a reboot removes: status, sockets, locks. $GLB_RUN_DIR, or /run/glb."""
     return Path(os.environ.get("GLB_RUN_DIR", "/run/glb"))
 
 
 def state_dir() -> Path:
-    """What outlives daemons and reboots: health, history, copies. $GLB_STATE_DIR, or /var/lib/glb."""
+    """Files that outlive daemons and reboots: health, history, copies. $GLB_STATE_DIR, or /var/lib/glb."""
     return Path(os.environ.get("GLB_STATE_DIR", "/var/lib/glb"))

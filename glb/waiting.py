@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Waiting: in an event loop for whatever comes first, and for the end of a process."""
+"""Wait in an event loop for the first of several events, and for the end of a process."""
 
 import asyncio
 import select
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 async def wait_for_any(*events: asyncio.Event, seconds: float | None = None) -> None:
-    """Until one of the events is set, or the time is over."""
+    """Wait until one of the events is set, or the time has passed."""
     waits = [asyncio.create_task(event.wait()) for event in events]
     try:
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -20,7 +20,7 @@ async def wait_for_any(*events: asyncio.Event, seconds: float | None = None) -> 
 
 
 async def unless(stop: asyncio.Event, wanted: Awaitable[T]) -> T | None:
-    """What is wanted, or None once stop is set: it is cancelled then, as nobody may be there who would answer it."""
+    """The result of `wanted`, or None if stop is set first; then `wanted` is cancelled, since it may never return."""
     working, stopping = asyncio.ensure_future(wanted), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -31,7 +31,7 @@ async def unless(stop: asyncio.Event, wanted: Awaitable[T]) -> T | None:
 
 
 def has_ended(pidfd: int, seconds: float) -> bool:
-    """Whether a process ends within the time: its descriptor is readable then, reaped or not (pidfd_open(2))."""
+    """Whether a process ends within the time: then its pidfd becomes readable, reaped or not (pidfd_open(2))."""
     ended = select.poll()
     ended.register(pidfd, select.POLLIN)
     return bool(ended.poll(seconds * 1000))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl table plan`, `apply` and `rollback`: changes of the tables, seen before they are made."""
+"""`glbctl table plan`, `apply` and `rollback`: changes of the tables that are planned before they are made."""
 
 import sys
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ from rich.text import Text
 from glb.config.json_files import read_text
 from glb.config.model import AGENT_PORT
 from glb.config.parse import parse_tables
-from glb.ctl.connections import AgentPort, Clearance, ConnectionCheck, MayCut, Wait, clear, print_cleared
+from glb.ctl.connections import AgentPort, Clearance, ConnectionCheck, MayCut, Wait, check_connections, print_cleared
 from glb.ctl.edits import author_fields
 from glb.ctl.history import DirectorHistory
 from glb.ctl.output import Format, Output, console, emit, errors, warn
@@ -32,17 +32,16 @@ EXIT_CUTS = 4
 EXIT_MAY_CUT = 5
 _CHANGE_SECONDS = 30.0
 
-Source = Annotated[Path, typer.Argument(metavar="FILE", help="The tables as they are to be: their source (JSON).")]
-Force = Annotated[bool, typer.Option("--force", help="Also if that cuts established connections.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Note = Annotated[str, typer.Option("--note", "-m", help="What the change is for; kept with the version.")]
+Source = Annotated[Path, typer.Argument(metavar="FILE", help="The new tables (JSON).")]
+Force = Annotated[bool, typer.Option("--force", help="Make the change even if it cuts established connections.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not prompt for confirmation.")]
+Note = Annotated[str, typer.Option("--note", "-m", help="The purpose of the change; recorded with the version.")]
 Timeout = Annotated[
     float | None,
     typer.Option(
         "--timeout",
         min=0,
-        help="Seconds to wait: for the directors (30 if not given); with --wait, for connections (no end if not "
-        "given).",
+        help="Seconds to wait: for the directors (default 30); with --wait, for connections (default: no limit).",
     ),
 ]
 
@@ -51,22 +50,22 @@ def plan_command(
     file: Source,
     against: Annotated[
         Path | None,
-        typer.Option("--against", metavar="FILE", help="The tables as they are, in the place of a director's."),
+        typer.Option("--against", metavar="FILE", help="The old tables, instead of those of a director."),
     ] = None,
     iface: Iface = None,
     detailed_exitcode: Annotated[
         bool,
         typer.Option(
             "--detailed-exitcode",
-            help="Exit status 0: nothing to do; 3: changes; 4: they cut connections; 5: they may cut older ones.",
+            help="Exit status 0: no changes; 3: changes; 4: changes that cut connections; 5: that may cut older ones.",
         ),
     ] = False,
     output: Output = Format.TEXT,
 ) -> None:
-    """Show what a change would do, and change nothing.
+    """Show the effects of a change, without making it.
 
-    The file is compared with what this host's director has loaded, by its control socket. Where no daemon runs but a
-    datapath is attached, it is compared with the version in the history which that datapath holds.
+    The file is compared with the tables that this host's director has loaded. If no daemon runs but a datapath is
+    attached, the file is compared with the version in the history that the datapath holds.
 
     glbctl table plan new.json
     """
@@ -88,11 +87,11 @@ def apply_command(
     may_cut: MayCut = False,
     output: Output = Format.TEXT,
 ) -> None:
-    """Put the tables in the place of those that this host's director follows.
+    """Replace the tables that this host's director follows.
 
-    Shows the plan first, and asks on a terminal. What would cut established connections is refused, and so is what may
-    cut older ones while the proxies still hold any. The director replaces its table file and loads it, as a whole or
-    not at all; others on this host that follow the file do so, too.
+    Shows the plan and, on a terminal, prompts for confirmation. A change that would cut established connections is
+    refused; so is one that may cut older connections while the proxies still hold any. The director replaces its table
+    file and loads it, completely or not at all; other directors on this host that follow the file load it, too.
 
     glbctl table apply new.json --note "a new disk in proxy1"
     """
@@ -106,7 +105,7 @@ def apply_command(
 
 def rollback_command(
     version: Annotated[
-        int | None, typer.Argument(help="Its number in the history; without one, the last other.")
+        int | None, typer.Argument(help="The version's number; default: the last version with other tables.")
     ] = None,
     force: Force = False,
     yes: Yes = False,
@@ -120,7 +119,7 @@ def rollback_command(
 ) -> None:
     """Apply an older version of the tables, by the rules of `apply`.
 
-    A bind that was added may be taken back as long as the directors of this host have counted no packet for it.
+    A bind that was added can be rolled back as long as the directors of this host have counted no packet for it.
 
     glbctl table rollback 3
     """
@@ -128,7 +127,7 @@ def rollback_command(
     past = DirectorHistory(client_of(report, _CHANGE_SECONDS))
     kept = past.read(version) if version is not None else past.before()
     if kept.source is None:
-        raise GlbError(f"version {kept.version.number} was a GLBD binary, of which only the digest is kept")
+        raise GlbError(f"version {kept.version.number} was a GLBD binary, for which only the digest is stored")
     number = kept.version.number
     question = f"Go back to version {number} of {kept.version.time}"
     change = _Change(report, question, yes, force, ConnectionCheck(may_cut, wait, timeout, agent_port, output))
@@ -138,7 +137,7 @@ def rollback_command(
 
 @dataclass(frozen=True, slots=True)
 class _SetAside:
-    """Where what stood in the file is kept, if it was never loaded, and why it was refused, if it was."""
+    """The copy of file content that was never loaded. fault: why it was refused, if it was."""
 
     path: str
     fault: str | None
@@ -146,7 +145,7 @@ class _SetAside:
 
 @dataclass(frozen=True, slots=True)
 class _Applied:
-    """What the API answers to a change."""
+    """The API's answer to a change."""
 
     plan: Plan
     version: Version | None
@@ -159,7 +158,7 @@ _applied = TypeAdapter(_Applied)
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """How the tables of a director are to be changed: the question on a terminal, and what the user has answered."""
+    """A change of a director's tables. question: the prompt on a terminal."""
 
     report: Report
     question: str
@@ -169,20 +168,20 @@ class _Change:
 
     @property
     def seconds(self) -> float:
-        """That the director's answers may take."""
+        """The time limit of the director's answers."""
         given = None if self.check.wait else self.check.timeout
         return _CHANGE_SECONDS if given is None else given
 
     def make(self, plan: Plan, path: str, body: dict[str, Any]) -> None:
-        """Show the plan, have it agreed on and cleared, have the director do it, and tell what came of it.
+        """Show the plan, get the user's consent, check the proxies, make the change, and print the result.
 
-        Raises GlbError, with nothing changed, as long as the director has not begun.
+        Until the request to the director, a GlbError means that nothing was changed.
         """
         _consent(plan, self.question, self.yes, self.force, self.check.output)
         cleared: tuple[Clearance, ...] = ()
-        if not self.force and not plan.cuts:  # which the director refuses
+        if not self.force and not plan.cuts:  # otherwise the director refuses
             require_agreement(table_of(self.report))
-            cleared = clear(plan, binds_of(self.report), self.check)
+            cleared = check_connections(plan, binds_of(self.report), self.check)
             print_cleared(cleared, self.check.output)
         consent = {
             "force": self.force,
@@ -205,20 +204,20 @@ def _plan(file: Path, against: Path | None, iface: str | None) -> Plan:
 
 
 def _source(file: Path) -> str:
-    """The text of a file that is valid as far as can be told without a director. Raises ConfigError."""
+    """The text of a valid file, as far as can be checked without a director. Raises ConfigError."""
     text = read_text(file)
     parse_tables(text, str(file))
     return text
 
 
 def _consent(plan: Plan, question: str, yes: bool, force: bool, output: Format) -> None:
-    """Show the plan, and ask on a terminal; not about what will be refused, or changes nothing."""
-    asks = not yes and sys.stdin.isatty() and plan.changes and (force or not plan.cuts)
+    """Show the plan. On a terminal, prompt for consent unless the change will be refused or is empty."""
+    prompts = not yes and sys.stdin.isatty() and plan.changes and (force or not plan.cuts)
     if output is Format.TEXT:
         console.print(render_plan(plan))
-    elif asks:
+    elif prompts:
         errors.print(render_plan(plan))
-    if asks:
+    if prompts:
         typer.confirm(f"{question}?", abort=True, err=True)
 
 
@@ -235,16 +234,16 @@ def _finish(report: Report, answer: Any, cleared: tuple[Clearance, ...], timeout
     }
     emit(output, facts, _render_done(done, outcomes))
     if done.set_aside is not None:
-        warn(_what_was_there(report, done.set_aside))
+        warn(_describe_set_aside(report, done.set_aside))
     if done.version is None:
-        warn("the version could not be kept in the history: the director's log says why")
+        warn("the version could not be saved in the history; see the director's log")
     if not all(outcome.reloaded for outcome in outcomes):
-        raise GlbError(f"{report.table_file} is changed, but not every director has taken it over")
+        raise GlbError(f"{report.table_file} is changed, but not every director has loaded it")
 
 
-def _what_was_there(report: Report, aside: _SetAside) -> str:
+def _describe_set_aside(report: Report, aside: _SetAside) -> str:
     why = f"it was refused: {aside.fault}" if aside.fault else "no director had loaded it"
-    return f"what stood in {report.table_file} is kept as {aside.path}; {why}"
+    return f"the previous content of {report.table_file} is kept as {aside.path}; {why}"
 
 
 def _render_done(done: _Applied, outcomes: list[ReloadResult]) -> Group:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl backend`: edit a table's source, and see that the directors have taken it over."""
+"""`glbctl backend`: edit a backend in a table file, and wait until the directors have loaded the file."""
 
 import signal
 import time
@@ -29,15 +29,15 @@ Timeout = Annotated[
     typer.Option(
         "--timeout",
         min=0,
-        help="Seconds to wait: for the directors to reload (30 if not given); with --wait, for connections (no end if "
-        "not given).",
+        help="Seconds to wait: for the directors to reload (default 30); with --wait, for connections (default: no "
+        "limit).",
     ),
 ]
-_TAKEOVER_SECONDS = 30.0
+_RELOAD_SECONDS = 30.0
 
 
 def _verb(action: Action, lesson: str) -> None:
-    """Add a command that makes the edit."""
+    """Add the command of an edit."""
 
     def command(
         path: Source,
@@ -52,19 +52,19 @@ def _verb(action: Action, lesson: str) -> None:
     ) -> None:
         file, only = table_file(path, table)
         check = ConnectionCheck(may_cut, wait, timeout, agent_port, output)
-        wish = BackendEdit(action, file, address, None if only is None else (only,), force)
-        made = make_edit(wish, check, _TAKEOVER_SECONDS if timeout is None or wait else timeout)
+        edit = BackendEdit(action, file, address, None if only is None else (only,), force)
+        made = make_edit(edit, check, _RELOAD_SECONDS if timeout is None or wait else timeout)
         emit(output, made.facts(), made.render())
-        made.require_takeover()
+        made.require_reload()
 
     app.command(str(action), help=lesson)(command)
 
 
-_BETWEEN_LOOKS = 1.0
+_POLL_SECONDS = 1.0
 
 
 class Then(StrEnum):
-    """What becomes of a backend without connections."""
+    """The change of a backend after its last connection."""
 
     REMOVE = "remove"
     INACTIVE = "inactive"
@@ -72,8 +72,8 @@ class Then(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WaitResult:
-    """How a wait has ended. agent: who was asked; None if there was nothing to ask for, as no table has a tcp bind.
-    seconds: how long the whole took. moves: what others have made of the backend meanwhile, if that has ended it."""
+    """The end of a wait. agent: where connections were counted; None if no table has a tcp bind. seconds: duration of
+    the command. moves: changes of the backend by other users, if they ended the wait."""
 
     agent: str | None
     progress: DrainProgress
@@ -107,34 +107,33 @@ def drain_command(
     address: Address,
     table: TableName = None,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Show how many connections it still has, until there is none.")
+        bool, typer.Option("--wait", help="Wait until its last connection has closed, and show the progress.")
     ] = False,
     timeout: Annotated[
         float | None,
         typer.Option(
             "--timeout",
             min=0,
-            help="Seconds to wait: for the directors to reload (30 if not given); with --wait, for all (no end if not "
-            "given).",
+            help="Seconds to wait: for the directors to reload (default 30); with --wait, in total (default: no "
+            "limit).",
         ),
     ] = None,
     then: Annotated[
-        Then | None, typer.Option("--then", help="With --wait: what to do once no connection is left.")
+        Then | None, typer.Option("--then", help="With --wait: the change to make once no connection is left.")
     ] = None,
     time_wait: Annotated[
-        bool, typer.Option("--time-wait", help="With --wait: wait for sockets in TIME_WAIT too.")
+        bool, typer.Option("--time-wait", help="With --wait: also wait for sockets in TIME_WAIT.")
     ] = False,
     agent_port: AgentPort = AGENT_PORT,
     may_cut: MayCut = False,
     force: Force = False,
     output: Output = Format.TEXT,
 ) -> None:
-    """Keep the backend's connections, give it no new ones: they go to the next hop of each row.
+    """Set the backend to draining: it keeps its connections; new ones go to the next hop of each row.
 
-    With --wait, the agent on the backend's host is asked how many connections it still holds for the table's binds,
-    until there is none. Only tcp has connections: where no bind is tcp, there is nothing to wait for. Interrupting the
-    wait (Ctrl-C) changes nothing: the backend stays draining. Exit status 1 if the time passes first, or if somebody
-    puts the backend back, or takes it away, meanwhile.
+    With --wait, the command queries the agent on the backend's host until it holds no connection for the table's binds.
+    Only tcp is counted: if no bind is tcp, the wait ends at once. Ctrl-C ends the wait, and the backend stays draining.
+    Exit status 1 if the time passes first, or if another user activates or removes the backend.
 
     glbctl backend drain web 10.0.0.11 --wait --timeout 600 --then remove
     """
@@ -142,13 +141,13 @@ def drain_command(
         raise typer.BadParameter("--then and --time-wait need --wait")
     began = time.monotonic()
     file, name = table_file(path, table)
-    takeover = _TAKEOVER_SECONDS if timeout is None else timeout
+    reload_seconds = _RELOAD_SECONDS if timeout is None else timeout
     check = ConnectionCheck(may_cut=may_cut, port=agent_port, output=output)
-    wish = BackendEdit(Action.DRAIN, file, address, None if name is None else (name,), force)
-    made = make_edit(wish, check, takeover)
+    edit = BackendEdit(Action.DRAIN, file, address, None if name is None else (name,), force)
+    made = make_edit(edit, check, reload_seconds)
     if not wait or not all(outcome.reloaded for outcome in made.outcomes):
         emit(output, made.facts(), made.render())
-        made.require_takeover()
+        made.require_reload()
         return
     if output is Format.TEXT:
         console.print(made.render())
@@ -156,50 +155,50 @@ def drain_command(
     gone = None
     if then and waited.drained:
         _await_directors(made, None if timeout is None else began + timeout, output)
-        gone = _go_on(then, made, check)
+        gone = _finish(then, made, check)
     if output is Format.JSON:
         emit(output, {**made.facts(), "wait": waited.facts(), "then": gone.facts() if gone else None}, "")
     elif gone:
         console.print(gone.render())
-    _judge(waited, made, gone)
+    _report_end(waited, made, gone)
 
 
 def _wait(
     made: EditResult, began: float, timeout: float | None, port: int, waited_for: frozenset[str], output: Format
 ) -> WaitResult:
-    """Look until no connection is left, the time is up, somebody has changed the table, or the user has had enough."""
+    """Count connections until none is left, the time is up, another user changes the backend, or Ctrl-C is pressed."""
     tables = [change.table for change in made.changes]
-    wanted = binds_of_tables(load_tables(made.path).tables, tables)
-    if not wanted.own:
+    query = binds_of_tables(load_tables(made.path).tables, tables)
+    if not query.own:
         if output is Format.TEXT:
             console.print(_nothing_to_wait_for(tables))
         return WaitResult(None, DrainProgress(waited_for), time.monotonic() - began)
     address = made.changes[0].address
-    standing = StillDraining(made.path, address, tables)
+    watched = StillDraining(made.path, address, tables)
     left = None if timeout is None else began + timeout - time.monotonic()
     progress, interrupted = DrainProgress(waited_for), False
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which scripts have ignored by what they run beside them
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it in background jobs
     agent = AgentClient(address, port)
     with view_of(output, f"{address}") as view:
         try:
-            for progress in watch_connections(agent, wanted, left, waited_for):
+            for progress in watch_connections(agent, query, left, waited_for):
                 view.show(progress)
-                if standing.moves():
+                if watched.changes():
                     break
         except KeyboardInterrupt:
             interrupted = True
         view.end(progress)
-        return WaitResult(agent.place, progress, time.monotonic() - began, interrupted, standing.moves())
+        return WaitResult(agent.place, progress, time.monotonic() - began, interrupted, watched.changes())
 
 
 def _nothing_to_wait_for(tables: Sequence[str]) -> str:
     have = "has" if len(tables) == 1 else "have"
-    why = f"{', '.join(tables)} {have} no tcp bind, and udp has no connections: datagrams follow the new rows at once"
+    why = f"{', '.join(tables)} {have} no tcp bind; udp datagrams follow the new rows at once"
     return f"nothing to wait for: {why}"
 
 
 def _await_directors(made: EditResult, deadline: float | None, output: Format) -> None:
-    """Wait for the daemons of this host that have ended meanwhile, as in an upgrade: their datapaths still send packets
+    """Wait for daemons of this host that have stopped meanwhile, as in an upgrade: their datapaths still send packets
     to the backend. deadline: by time.monotonic(). Raises GlbError when it has passed."""
     shown = False
     while left := left_behind(made.path):
@@ -207,32 +206,32 @@ def _await_directors(made: EditResult, deadline: float | None, output: Format) -
             raise GlbError(f"{describe_left_behind(left)}\n{_state(made)}")
         if not shown and output is Format.TEXT:
             names = ", ".join(report.interface for report in left)
-            console.print(f"waiting for the daemon of {names}: its datapath is attached, and sends by older tables")
+            console.print(f"waiting for the daemon of {names}: its datapath is attached and uses older tables")
         shown = True
-        time.sleep(_BETWEEN_LOOKS)
+        time.sleep(_POLL_SECONDS)
 
 
-def _go_on(then: Then, made: EditResult, check: ConnectionCheck) -> EditResult:
-    """In the tables that the backend was drained in, and in no others."""
+def _finish(then: Then, made: EditResult, check: ConnectionCheck) -> EditResult:
+    """Make the change of `then` in the tables in which the backend was drained."""
     action = Action.REMOVE if then is Then.REMOVE else Action.DEACTIVATE
     tables = [change.table for change in made.changes]
-    return make_edit(BackendEdit(action, made.path, str(made.changes[0].address), tables), check, _TAKEOVER_SECONDS)
+    return make_edit(BackendEdit(action, made.path, str(made.changes[0].address), tables), check, _RELOAD_SECONDS)
 
 
-def _judge(waited: WaitResult, made: EditResult, gone: EditResult | None) -> None:
-    """End with the status that says how it went."""
+def _report_end(waited: WaitResult, made: EditResult, gone: EditResult | None) -> None:
+    """Raise the error or exit status that belongs to the outcome."""
     if waited.interrupted:
         complain(f"{_state(made)}; {describe_left(waited.progress)}", "interrupted")
         raise typer.Exit(EXIT_INTERRUPTED)
     if waited.moves:
         moves = "; ".join(waited.moves)
         raise GlbError(
-            f"not waited for any longer, since somebody has changed it: {moves}; {describe_left(waited.progress)}"
+            f"the wait ended, as another user changed the backend: {moves}; {describe_left(waited.progress)}"
         )
     if not waited.drained:
-        raise GlbError(f"the time is up after {waited.seconds:.0f} s: {_state(made)}; {describe_left(waited.progress)}")
+        raise GlbError(f"timed out after {waited.seconds:.0f} s: {_state(made)}; {describe_left(waited.progress)}")
     if gone:
-        gone.require_takeover()
+        gone.require_reload()
 
 
 def _state(made: EditResult) -> str:
@@ -242,35 +241,35 @@ def _state(made: EditResult) -> str:
 app.command("drain")(drain_command)
 _verb(
     Action.ACTIVATE,
-    """Make the backend a full member of its table.
+    """Set the backend to active: a full member of its table.
 
     glbctl backend activate web 10.0.0.13
     """,
 )
 _verb(
     Action.FILL,
-    """Put a backend in, or back in: it gets new connections, its rows' old ones stay where they are.
+    """Set the backend to filling: it takes new connections; older ones of its rows stay where they are.
 
-    An address that the table does not list yet is added, with its siblings' health checks.
+    An address that the table does not list yet is added, with the health checks of the other backends.
 
     glbctl backend fill web 10.0.0.13
     """,
 )
 _verb(
     Action.DEACTIVATE,
-    """Keep a drained backend in its table, but in no row.
+    """Set a drained backend to inactive: it stays in the table, but in no row.
 
-    It is refused as `remove` is.
+    Refused in the same cases as `remove`.
 
     glbctl backend deactivate web 10.0.0.11 --wait
     """,
 )
 _verb(
     Action.REMOVE,
-    """Take a drained backend out of its table.
+    """Remove a drained backend from its table.
 
-    It is refused, and nothing changes, while the backend is not draining, while its proxy's agent still counts
-    connections, and while that agent cannot be reached. With --wait the command waits for the last connection.
+    Refused if the backend is not draining, if its proxy's agent still counts connections, or if the agent cannot be
+    reached. With --wait, the command waits for the last connection.
 
     glbctl backend remove web 10.0.0.11 --wait --timeout 600
     """,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether the connections that a change may cut are still there: the agents of the proxies that hold them are asked."""
+"""Connections that a change may cut: counted by the agents of the proxies, waited for, and shown as progress."""
 
 import signal
 import time
@@ -18,23 +18,27 @@ from glb.ctl.output import Format, complain, console
 from glb.drain.agent import AgentClient, BindQuery, query_among
 from glb.drain.wait import HOLDING, OVER, DrainProgress, watch_connections
 from glb.errors import GlbError
+from glb.printable import plural
 from glb.table.plan import Plan
 
-EXIT_INTERRUPTED = 130  # as a shell has it for SIGINT
+EXIT_INTERRUPTED = 130  # as shells report SIGINT
 
 Wait = Annotated[
-    bool, typer.Option("--wait", help="Wait until the connections that the change may cut have ended, then make it.")
+    bool, typer.Option("--wait", help="Wait until the connections that the change may cut have closed, then make it.")
 ]
 MayCut = Annotated[
-    bool, typer.Option("--may-cut", help="Also if older connections may be cut; the proxies are not asked.")
+    bool,
+    typer.Option(
+        "--may-cut", help="Make the change even if it may cut older connections; the proxies are not checked."
+    ),
 ]
 AgentPort = Annotated[int, typer.Option("--agent-port", min=1, max=65535, help="The TCP port of the proxies' agents.")]
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionCheck:
-    """How the proxies are asked. may_cut: not at all. wait: until no connection is left. timeout: seconds for that,
-    None for no end."""
+    """How to check the proxies for connections. may_cut: skip the check. wait: wait until no connection is left;
+    timeout: seconds for that, None for no limit."""
 
     may_cut: bool = False
     wait: bool = False
@@ -45,33 +49,34 @@ class ConnectionCheck:
 
 @dataclass(frozen=True, slots=True)
 class Clearance:
-    """A backend that holds no connection which the change may cut. agent: who said so; None if no bind is TCP."""
+    """A backend without connections that the change may cut. agent: where they were counted; None if no bind is TCP."""
 
     address: Address
     agent: str | None
 
     def __str__(self) -> str:
         if self.agent is None:
-            return f"{self.address}: nothing to wait for, since no bind concerned is tcp"
-        return f"{self.address}: no connection is left, says its agent at {self.agent}"
+            return f"{self.address}: nothing to wait for: none of its binds is tcp"
+        return f"{self.address}: no connections left (agent {self.agent})"
 
     def facts(self) -> dict[str, Any]:
         return {"address": str(self.address), "agent": self.agent}
 
 
-def clear(plan: Plan, binds: Sequence[Bind], check: ConnectionCheck) -> tuple[Clearance, ...]:
-    """See that nothing is left of what the plan may cut. binds: those of all tables that are loaded.
+def check_connections(plan: Plan, binds: Sequence[Bind], check: ConnectionCheck) -> tuple[Clearance, ...]:
+    """Check that the proxies hold no connection that the plan may cut. binds: of all loaded tables.
 
-    Raises GlbError, naming what is left, unless `check` lets it pass or the wait ends in time.
+    Raises GlbError, which gives the remaining connections, if there are any and they are not waited for, or the time
+    has passed.
     """
     if check.may_cut:
         return ()
     deadline = None if check.timeout is None else time.monotonic() + check.timeout
-    return tuple(_cleared(plan, address, wanted, check, deadline) for address, wanted in _questions(plan, binds))
+    return tuple(_check_backend(plan, address, query, check, deadline) for address, query in _queries(plan, binds))
 
 
-def _questions(plan: Plan, binds: Sequence[Bind]) -> Iterator[tuple[Address, BindQuery]]:
-    """Each backend once."""
+def _queries(plan: Plan, binds: Sequence[Bind]) -> Iterator[tuple[Address, BindQuery]]:
+    """Each backend concerned, once, with the query for its agent."""
     concerned: dict[Address, set[Bind]] = {}
     for finding in plan.doubts:
         if finding.backend is not None:
@@ -80,10 +85,10 @@ def _questions(plan: Plan, binds: Sequence[Bind]) -> Iterator[tuple[Address, Bin
         yield address, query_among(binds, own)
 
 
-def _cleared(
-    plan: Plan, address: Address, wanted: BindQuery, check: ConnectionCheck, deadline: float | None
+def _check_backend(
+    plan: Plan, address: Address, query: BindQuery, check: ConnectionCheck, deadline: float | None
 ) -> Clearance:
-    if not wanted.own:
+    if not query.own:
         return Clearance(address, None)
     left = None if deadline is None else max(0.0, deadline - time.monotonic())
     progress = DrainProgress(HOLDING)
@@ -92,39 +97,39 @@ def _cleared(
     agent = AgentClient(address, check.port)
     with view_of(check.output, f"{address}", quiet=not check.wait) as view:
         try:
-            for progress in watch_connections(agent, wanted, left, HOLDING):
+            for progress in watch_connections(agent, query, left, HOLDING):
                 view.show(progress)
                 if not check.wait and (progress.left or progress.error):
                     break
         except KeyboardInterrupt:
-            complain(f"nothing is changed; {address}: {describe_left(progress)}", "interrupted")
+            complain(f"nothing was changed; {address}: {describe_left(progress)}", "interrupted")
             raise typer.Exit(EXIT_INTERRUPTED) from None
         view.end(progress)
         if progress.drained:
             return Clearance(address, agent.place)
-    what = "the time is up; wait longer" if check.wait else "--wait waits for that"
-    raise GlbError(f"{plan.doubt()}\n{address}: {describe_left(progress)}; nothing is changed: {what}")
+    hint = "timed out" if check.wait else "--wait waits until none is left"
+    raise GlbError(f"{plan.doubt()}\n{address}: {describe_left(progress)}; nothing was changed ({hint})")
 
 
 def print_cleared(cleared: Sequence[Clearance], output: Format) -> None:
-    """Show what was found out."""
+    """Print the results, for people."""
     if output is Format.TEXT:
         for each in cleared:
             console.print(str(each), soft_wrap=True)
 
 
 def describe_left(progress: DrainProgress) -> str:
-    """How many connections there are, as a clause."""
+    """The number of connections, as a clause."""
     if progress.error:
-        return f"it is not known how many connections it has: {progress.error}"
-    return f"{progress.left} connections are left" if progress.left != 1 else "1 connection is left"
+        return f"its number of connections is unknown: {progress.error}"
+    return f"{plural(progress.left or 0, 'connection')} left"
 
 
 _SECONDS_BETWEEN_LINES = 3.0
 
 
 class DrainView(Protocol):
-    """Shows how far a drain has come. To be used in a `with` block."""
+    """Shows the progress of a drain. To be used in a `with` block."""
 
     def __enter__(self) -> Self: ...
 
@@ -135,22 +140,22 @@ class DrainView(Protocol):
     def show(self, progress: DrainProgress) -> None: ...
 
     def end(self, progress: DrainProgress) -> None:
-        """What is to stay on the screen."""
+        """Leave the final state on the screen."""
 
 
 def view_of(output: Format, title: str, quiet: bool = False) -> DrainView:
-    """The view for this output. title: whose connections they are. quiet: show nothing."""
+    """The view for an output format. title: the backend. quiet: show nothing."""
     if quiet or output is Format.JSON:
         return _Silence()
     return _LiveBar(title) if console.is_terminal else _Lines(title)
 
 
 def describe_progress(progress: DrainProgress) -> str:
-    """One line: the connections that are left, what they are at, and the packets that show it."""
+    """One line: the remaining connections by state, and packets per second."""
     if progress.answer is None:
-        return progress.error or "not asked yet"
+        return progress.error or "no answer yet"
     if progress.error is not None:
-        return f"{progress.left} connections when it last answered; {progress.error}"
+        return f"{plural(progress.left or 0, 'connection')} at the last answer; {progress.error}"
     sockets = progress.answer.sockets
     open_, opening = sockets.get("established", 0), sockets.get("syn_recv", 0)
     over = sockets.get(OVER, 0)
@@ -196,7 +201,7 @@ class _Lines(_Silence):
 
 
 class _LiveBar:
-    """The bar fills as connections end, measured by the most that there were."""
+    """A bar that fills as connections close, relative to their highest number."""
 
     def __init__(self, title: str) -> None:
         columns = (TextColumn("{task.description}", markup=False), BarColumn(20), TimeElapsedColumn())
@@ -213,7 +218,7 @@ class _LiveBar:
         self._bar.stop()
 
     def show(self, progress: DrainProgress) -> None:
-        """A bar without a length goes to and fro: nothing is known yet."""
+        """Before the first answer the bar has no length and pulses."""
         known = progress.left is not None
         gone = progress.most - (progress.left or 0)
         total, completed = (progress.most or 1, gone if progress.most else 1) if known else (None, 0)

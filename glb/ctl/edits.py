@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""One edit of a backend: planned, cleared with the proxies, made, taken over by the directors of this host, and told.
+"""One edit of a backend: plan it, check the proxies for connections, make it, wait for the directors to load it.
 
-Where a director runs that follows the table file, it makes the edit, in one step with its plan and its load. Elsewhere
-the file is edited here, and the plan is made under the file's lock.
+A running director that follows the table file makes the edit, in one step with its plan and its load. Without such a
+director the file is edited here, and the plan is made under the file's lock.
 """
 
 import os
@@ -21,7 +21,7 @@ from glb.config.edit import Action, Edit, StateChange, revise
 from glb.config.json_files import edit_file, load_tables, read_text
 from glb.config.model import Bind
 from glb.ctl import complete
-from glb.ctl.connections import Clearance, ConnectionCheck, clear, print_cleared
+from glb.ctl.connections import Clearance, ConnectionCheck, check_connections, print_cleared
 from glb.ctl.output import Format, console, warn
 from glb.ctl.plan import binds_of, plan_of_edit, render_findings
 from glb.ctl.reload import ReloadResult, await_reload, require_agreement
@@ -49,15 +49,16 @@ TableName = Annotated[
     typer.Option(
         "--name",
         autocompletion=complete.tables,
-        help="Only in the table of this name; else in each that lists the backend.",
+        help="Only in this table; default: in each table that lists the backend.",
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Also if that cuts connections.")]
+Force = Annotated[bool, typer.Option("--force", help="Make the edit even if it cuts connections.")]
 
 
 @dataclass(frozen=True, slots=True)
 class BackendEdit:
-    """What is to become of one backend. tables: the names of those in which; None: each that lists it."""
+    """A requested change of one backend. tables: names of the tables to edit; None: each table that lists the
+    backend."""
 
     action: Action
     path: Path
@@ -68,7 +69,7 @@ class BackendEdit:
 
 @dataclass(frozen=True, slots=True)
 class EditResult:
-    """An edit that was made: what changed, what was planned and found out of it, and which directors have it."""
+    """An edit that was made, with its plan, the checks of the proxies, and the directors that have loaded it."""
 
     path: Path
     changes: tuple[StateChange, ...]
@@ -95,7 +96,7 @@ class EditResult:
 
     def render(self) -> Group:
         lines: list[Any] = [
-            f"{c.table}: {c.address}: {c.before or 'not there'} -> {c.after or 'removed'}"
+            f"{c.table}: {c.address}: {c.before or 'not in the table'} -> {c.after or 'removed'}"
             + ("" if c.before != c.after else " (no change)")
             for c in self.changes
         ]
@@ -105,18 +106,18 @@ class EditResult:
             else:
                 lines.append(Text(f"director {outcome.interface}: {outcome.error}", style="red"))
         if not self.outcomes:
-            lines.append("no director on this host uses this file; it is in force where one loads it")
+            lines.append("no director on this host follows this file; directors that load it will use the change")
         return Group(*lines)
 
-    def require_takeover(self) -> None:
-        """Raises GlbError unless every director that follows the file has it as it is now."""
+    def require_reload(self) -> None:
+        """Raises GlbError unless every director that follows the file has loaded it."""
         if not all(outcome.reloaded for outcome in self.outcomes):
-            raise GlbError(f"{self.path} is changed, but not every director has taken it over")
+            raise GlbError(f"{self.path} is changed, but not every director has loaded it")
 
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """What the API answers to a wish that is planned, or fulfilled."""
+    """The API's answer to an edit, planned or made."""
 
     changes: tuple[StateChange, ...]
     plan: Plan
@@ -126,84 +127,85 @@ class _Planned:
 _planned = TypeAdapter(_Planned)
 
 
-def make_edit(wish: BackendEdit, check: ConnectionCheck, timeout: float) -> EditResult:
-    """Make the edit, and let the directors take it over. timeout: seconds for that.
+def make_edit(edit: BackendEdit, check: ConnectionCheck, timeout: float) -> EditResult:
+    """Make the edit, and wait until the directors have loaded it. timeout: seconds for that wait.
 
-    What the plan finds is shown first. Raises GlbError, with nothing changed, if it would cut connections, or may do so
-    and the proxies still hold some; if a director here would not follow; and for an edit that is not legal.
+    The plan's findings are shown first. Raises GlbError, with nothing changed, if the edit would cut connections; if it
+    may cut connections and the proxies still hold some; if a director here could not load it; or if the transition is
+    not allowed.
     """
-    users = directors_with(wish.path)
-    return _by_director(users[0], wish, check, timeout) if users else _in_file(wish, check)
+    users = directors_with(edit.path)
+    return _by_director(users[0], edit, check, timeout) if users else _in_file(edit, check)
 
 
-def _by_director(report: Report, wish: BackendEdit, check: ConnectionCheck, timeout: float) -> EditResult:
+def _by_director(report: Report, edit: BackendEdit, check: ConnectionCheck, timeout: float) -> EditResult:
     client = client_of(report, timeout)
-    if not wish.force:
-        require_agreement(wish.path)
+    if not edit.force:
+        require_agreement(edit.path)
     body: dict[str, Any] = {
-        "action": wish.action,
-        "address": wish.address,
-        "tables": None if wish.tables is None else list(wish.tables),
-        "force": wish.force,
+        "action": edit.action,
+        "address": edit.address,
+        "tables": None if edit.tables is None else list(edit.tables),
+        "force": edit.force,
     }
     planned = _planned.validate_python(client.post("/v1/tables/backends/plan", body))
-    cleared = _require_clearance(planned.plan, binds_of(report), wish.force, check)
+    cleared = _require_clearance(planned.plan, binds_of(report), edit.force, check)
     consent = _consent(planned.plan, check, cleared)
     done = _planned.validate_python(client.post("/v1/tables/backends", {**body, **consent, **author_fields("")}))
-    outcomes = await_reload(wish.path, timeout)
-    return EditResult(wish.path, done.changes, done.plan, cleared, tuple(outcomes))
+    outcomes = await_reload(edit.path, timeout)
+    return EditResult(edit.path, done.changes, done.plan, cleared, tuple(outcomes))
 
 
 def _consent(plan: Plan, check: ConnectionCheck, cleared: Collection[Clearance]) -> Mapping[str, Any]:
-    """That the proxies hold nothing was found out for the tables which the plan began with, and for no others."""
+    """The API's fields of consent. `expects`: the result of the check holds only for the tables that were planned."""
     expects = plan.basis.digest if plan.basis and cleared else None
     return {"may_cut": check.may_cut or bool(cleared), "expects": expects}
 
 
-def _in_file(wish: BackendEdit, check: ConnectionCheck) -> EditResult:
-    if not wish.force and (left := left_behind(wish.path)):
+def _in_file(edit: BackendEdit, check: ConnectionCheck) -> EditResult:
+    if not edit.force and (left := left_behind(edit.path)):
         raise GlbError(describe_left_behind(left))
-    text = read_text(wish.path)
-    edit = revise(text, wish.path, wish.action, wish.address, wish.tables, force=wish.force)
-    plan = plan_of_edit(edit)
-    cleared = _require_clearance(plan, _all_binds(wish.path), wish.force, check)
+    text = read_text(edit.path)
+    revised = revise(text, edit.path, edit.action, edit.address, edit.tables, force=edit.force)
+    plan = plan_of_edit(revised)
+    cleared = _require_clearance(plan, _all_binds(edit.path), edit.force, check)
 
     def still_harmless(newest: Edit) -> None:
-        if newest.before != edit.before and not wish.force:
+        if newest.before != revised.before and not edit.force:
             _require_still_harmless(newest, plan, check)
         _announce(newest)
 
-    done = edit_file(wish.path, wish.action, wish.address, wish.tables, force=wish.force, before_write=still_harmless)
-    return EditResult(wish.path, done.changes, plan, cleared, ())
+    done = edit_file(edit.path, edit.action, edit.address, edit.tables, force=edit.force, before_write=still_harmless)
+    return EditResult(edit.path, done.changes, plan, cleared, ())
 
 
 def _require_clearance(
     plan: Plan, binds: Collection[Bind], force: bool, check: ConnectionCheck
 ) -> tuple[Clearance, ...]:
-    """Show what was found, refuse what cuts, and have the rest cleared by the proxies. Raises GlbError."""
+    """Show the findings, refuse cuts, and check the proxies for connections that may be cut. Raises GlbError."""
     if check.output is Format.TEXT and plan.findings:
         console.print(render_findings(plan))
     if force:
         return ()
     if (refusal := plan.refusal()) is not None:
         raise GlbError(refusal)
-    cleared = clear(plan, tuple(binds), check)
+    cleared = check_connections(plan, tuple(binds), check)
     print_cleared(cleared, check.output)
     return cleared
 
 
 def _require_still_harmless(edit: Edit, seen: Plan, check: ConnectionCheck) -> None:
-    """Raise GlbError if the file was changed after the plan, so that the edit cuts what was not looked at."""
+    """Raise GlbError if the file was changed after the plan, so that the edit cuts other connections."""
     plan = plan_of_edit(edit)
     if (refusal := plan.refusal()) is not None:
         raise GlbError(refusal)
     known = {(finding.backend, finding.binds) for finding in seen.doubts}
     if not check.may_cut and any((finding.backend, finding.binds) not in known for finding in plan.doubts):
-        raise GlbError(f"{edit.path}: changed by somebody else after the plan; try again")
+        raise GlbError(f"{edit.path}: changed by another user after the plan; try again")
 
 
 def _announce(edit: Edit) -> None:
-    """Let a director that follows the file later know whose edit it was; where none ever ran, nobody needs to."""
+    """Declare the author for directors that follow the file later. Without a history there is none."""
     history = History.of(edit.path)
     if not history.folder.exists():
         return
@@ -212,7 +214,7 @@ def _announce(edit: Edit) -> None:
             edit.source.encode(), Origin(LoadCause.BACKEND, local_author(), "; ".join(map(str, edit.changes)))
         )
     except HistoryError as error:
-        warn(f"the history will not know whose change this is: {error}")
+        warn(f"the history will not record the author of this change: {error}")
 
 
 def _all_binds(path: Path) -> list[Bind]:
@@ -220,15 +222,15 @@ def _all_binds(path: Path) -> list[Bind]:
 
 
 def author_fields(note: str) -> dict[str, str | None]:
-    """What the API takes about a change's author: for whom root acts, as sudo tells it, and what the change is for.
+    """The API's fields about the author of a change: the user for whom root acts (sudo), and the note.
 
-    Who is not root is known to the daemon by the connection.
+    The daemon knows other users by their connection.
     """
     return {"author": os.environ.get("SUDO_USER"), "note": note}
 
 
 def local_author() -> str:
-    """The name of the user of this process, or of the one for whom root acts; the number of one without a name."""
+    """The name of this process's user, or of the user for whom root acts (sudo); the uid if it has no name."""
     uid = os.geteuid()
     if uid == 0 and (user := os.environ.get("SUDO_USER")):
         return user

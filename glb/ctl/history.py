@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl table history`: the versions of the tables that were loaded."""
+"""`glbctl table history`: the loaded versions of a table file, from a director or from disk."""
 
 import difflib
 from dataclasses import asdict
@@ -22,7 +22,7 @@ _kept = TypeAdapter(VersionContent)
 
 
 class TableHistory(Protocol):
-    """What can be asked of a history."""
+    """A history that can be listed and read."""
 
     def listing(self) -> Listing: ...
 
@@ -30,7 +30,7 @@ class TableHistory(Protocol):
 
 
 class DirectorHistory:
-    """A running director's: whoever may use its control socket may see it."""
+    """The history of a running director, over its control socket."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -42,14 +42,14 @@ class DirectorHistory:
         return _kept.validate_python(self._client.get(f"/v1/tables/history/{number}"))
 
     def before(self) -> VersionContent:
-        """What a rollback goes back to: the newest version with other tables than the file has."""
+        """The default of a rollback: the newest version with other tables than the loaded ones."""
         return _kept.validate_python(self._client.get("/v1/tables/history/before"))
 
 
 def history_of(table: Path | None, iface: str | None, timeout: float = 30) -> TableHistory:
-    """The history of a table file, or of the one that this host's director follows, or followed last.
+    """The history of a table file, by default of the file that this host's director follows or followed last.
 
-    timeout: seconds that a director's answer may take. Raises GlbError if there is no director, nor a file named.
+    timeout: seconds for a director's answer. Raises GlbError if no file is given and no director has run here.
     """
     if table is not None:
         return History.of(table)
@@ -60,15 +60,15 @@ def history_of(table: Path | None, iface: str | None, timeout: float = 30) -> Ta
 
 
 def history_command(
-    version: Annotated[int | None, typer.Argument(help="Show this one, with its source.")] = None,
-    diff: Annotated[bool, typer.Option("--diff", help="Show what the version changed in the file.")] = False,
+    version: Annotated[int | None, typer.Argument(help="Show this version, with its source.")] = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Show the changes from the version before.")] = False,
     table: Annotated[
-        Path | None, typer.Option("--table", help="The table file; by default, that of this host's director.")
+        Path | None, typer.Option("--table", help="The table file; default: that of this host's director.")
     ] = None,
     iface: Iface = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """List the versions of the tables that were loaded, or show one.
+    """List the loaded versions of the tables, or show one.
 
     glbctl table history 12 --diff
     """
@@ -82,13 +82,13 @@ def history_command(
         emit(output, asdict(listing), _render(listing.versions))
         return
     kept = past.read(version)
-    text = _difference(past, kept) if diff else kept.source or "(a GLBD binary, of which only the digest is kept)"
+    text = _difference(past, kept) if diff else kept.source or "(a GLBD binary: only its digest is stored)"
     emit(output, {**asdict(kept), "diff": text if diff else None}, text.rstrip())
 
 
 def _render(versions: list[Version]) -> RenderableType:
     if not versions:
-        return "no version is kept yet"
+        return "no versions yet"
     lines = grid("version", "time (UTC)", "how", "author", "digest", "note", numbers=("version",))
     lines.columns[1].no_wrap = True
     for version in versions:
@@ -99,7 +99,7 @@ def _render(versions: list[Version]) -> RenderableType:
 
 
 def _difference(past: TableHistory, kept: VersionContent) -> str:
-    """What a version changed, as a unified diff against the one before that can be read."""
+    """The unified diff from the last readable version before."""
     number = kept.version.number
     older = next((version.number for version in past.listing().versions if version.number < number), None)
     before = past.read(older).source if older is not None else ""

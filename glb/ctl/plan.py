@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How a plan of a change of tables is shown."""
+"""Plans of changes: requested from a director or computed here, and shown."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -21,6 +21,7 @@ from glb.errors import ConfigError, GlbError, TableError
 from glb.files import read_file
 from glb.hashing.rendezvous import ROWS
 from glb.history.store import History
+from glb.printable import plural
 from glb.table.build import load_bytes
 from glb.table.digest import digest_of
 from glb.table.findings import PlanFinding, PlanSeverity
@@ -38,7 +39,7 @@ _STYLES = {PlanSeverity.CUTS: "bold red", PlanSeverity.MAY_CUT: "yellow", PlanSe
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:
-    """The plan for machines."""
+    """The plan as JSON."""
     severities = {finding.severity for finding in plan.findings}
     return {
         "changes": plan.changes,
@@ -49,10 +50,10 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
 
 
 def render_plan(plan: Plan) -> RenderableType:
-    """The plan for people: a line for each thing that changes, what becomes of connections, a summary."""
+    """The plan for people: one line for each change, the findings, a summary."""
     basis = f"compared with {plan.basis.what}" if plan.basis else None
     if not plan.changes:
-        return f"nothing to do: the same as {plan.basis.what if plan.basis else 'what is loaded'}"
+        return f"no changes: equal to {plan.basis.what if plan.basis else 'the loaded tables'}"
     lines: list[RenderableType] = [Text(basis, style="dim"), ""] if basis else []
     for table in plan.added:
         lines += _brief("+", _ADDED, table)
@@ -67,7 +68,7 @@ def render_plan(plan: Plan) -> RenderableType:
 
 
 def render_findings(plan: Plan) -> Group:
-    """What becomes of connections, the worst first."""
+    """The findings about connections, the worst first."""
     return Group(*_findings(plan))
 
 
@@ -108,7 +109,9 @@ def _state(backend: BackendPlan) -> str:
 
 
 def _finding(finding: PlanFinding) -> Iterator[RenderableType]:
-    yield Text(f"{finding.severity.upper()}  {finding.place}, {finding.rows:,} rows:", style=_STYLES[finding.severity])
+    yield Text(
+        f"{finding.severity.upper()}  {finding.place}, {plural(finding.rows, 'row')}:", style=_STYLES[finding.severity]
+    )
     yield f"  {finding.reason}"
     yield f"  instead: {finding.remedy}"
 
@@ -118,9 +121,9 @@ def _summary(plan: Plan) -> Text:
     tables = ", ".join(f"{count} {what}" for count, what in counts)
     severities = {finding.severity for finding in plan.findings}
     if PlanSeverity.CUTS in severities:
-        return Text(f"tables: {tables}; it cuts established connections", style=_STYLES[PlanSeverity.CUTS])
+        return Text(f"tables: {tables}; cuts established connections", style=_STYLES[PlanSeverity.CUTS])
     if PlanSeverity.MAY_CUT in severities:
-        return Text(f"tables: {tables}; it may cut connections that are older", style=_STYLES[PlanSeverity.MAY_CUT])
+        return Text(f"tables: {tables}; may cut older connections", style=_STYLES[PlanSeverity.MAY_CUT])
     return Text(f"tables: {tables}; no established connection is cut", style="green")
 
 
@@ -130,7 +133,7 @@ _plans = TypeAdapter(Plan)
 
 
 def request_plan(report: Report, source: str, name: str, timeout: float = PLAN_SECONDS) -> Plan:
-    """What a director says that loading a source would do; `name` is its file's, for the messages.
+    """A director's plan for loading a source. name: the file, for messages.
 
     Raises ControlError.
     """
@@ -139,7 +142,7 @@ def request_plan(report: Report, source: str, name: str, timeout: float = PLAN_S
 
 
 def plan_between(old: bytes, new: bytes, old_name: str, new_name: str, basis: Basis | None = None) -> Plan:
-    """The same from one file's content to another's, with the health that the files tell.
+    """The plan from one file's content to another's, with the health in the files.
 
     Raises ConfigError or TableError.
     """
@@ -148,27 +151,27 @@ def plan_between(old: bytes, new: bytes, old_name: str, new_name: str, basis: Ba
 
 
 def plan_of_edit(edit: Edit) -> Plan:
-    """What an edit does to a file that no director here follows. Raises ConfigError or TableError."""
+    """The plan of an edit of a file that no director here follows. Raises ConfigError or TableError."""
     return plan_between(edit.before.encode(), edit.source.encode(), str(edit.path), str(edit.path))
 
 
 def binds_of(report: Report) -> list[Bind]:
-    """The binds that a director has loaded, in the file's order."""
+    """The loaded binds of a director, in the order of the file."""
     return [parse_bind(bind) for table in report.tables for bind in table.binds]
 
 
 @dataclass(frozen=True, slots=True)
 class HeldTables:
-    """The source of the tables that a datapath holds, and how that is known."""
+    """The source of the tables in a datapath, and where it was found."""
 
     source: bytes
     basis: Basis
 
 
 def tables_held_by(report: Report) -> HeldTables:
-    """What the datapath holds that a director's daemon has left.
+    """The tables in the datapath of a director without a daemon.
 
-    Raises GlbError if none is attached, or what it holds is neither a version of the history nor the file.
+    Raises GlbError if none is attached, or its tables are neither in the history nor in the file.
     """
     digest = attached_tables_digest(report.interface)
     instead = "compare with a file by --against FILE"
@@ -180,15 +183,15 @@ def tables_held_by(report: Report) -> HeldTables:
     held = _version(table_of(report), digest) or _file(table_of(report), digest)
     if held is None:
         raise GlbError(
-            f"no director runs on this host; the tables that the datapath of {report.interface} holds "
+            f"no director runs on this host; the tables in the datapath of {report.interface} "
             f"({digest[:12]}) are neither in the history of {report.table_file} nor in that file; {instead}"
         )
-    where = f"which the datapath of {report.interface} holds; no daemon runs, so health is as the files say"
+    where = f"in the datapath of {report.interface}; no daemon runs, so health is taken from the files"
     return HeldTables(held.source, Basis(f"{held.basis.what}, {where}", digest))
 
 
 def _version(table: Path, digest: str) -> HeldTables | None:
-    """The newest version with these tables whose source was kept."""
+    """The newest version with these tables and a source."""
     history = History.of(table)
     for version in history.listing().versions:
         source = history.read(version.number).source if version.digest == digest else None

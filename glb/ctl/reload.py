@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Seeing to it that the running directors of this host have loaded a file as it is now."""
+"""Reload: make the running directors of this host load a table file, and check that they agree."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from glb.errors import ControlError, GlbError
 
 @dataclass(frozen=True, slots=True)
 class ReloadResult:
-    """Whether a director has loaded the file; if not, why not."""
+    """Whether a director has loaded the file. error: the reason if not."""
 
     interface: str
     reloaded: bool
@@ -22,14 +22,14 @@ class ReloadResult:
 
 
 _STATUS_SECONDS = 5.0
-_AGREEMENT_SECONDS = 5.0  # in which a director that has not seen the newest file yet, sees it
-_BETWEEN_LOOKS = 0.2
+_AGREEMENT_SECONDS = 5.0  # for directors that have not loaded the newest file yet
+_POLL_SECONDS = 0.2
 
 
 def await_reload(table: Path, timeout: float) -> list[ReloadResult]:
-    """Make each running director that serves from the table file reload, and wait until it has loaded or refused it.
+    """Make each running director that follows the table file reload it; wait until it has loaded or refused the file.
 
-    timeout: seconds for each of them; they are asked at the same time.
+    timeout: seconds for each director; the requests run in parallel.
     """
     daemons = _daemons_with(table)
     if not daemons:
@@ -41,9 +41,9 @@ def await_reload(table: Path, timeout: float) -> list[ReloadResult]:
 
 
 def require_agreement(table: Path) -> None:
-    """Raise GlbError unless all daemons here that follow the file answer, and have the same tables loaded.
+    """Raise GlbError unless all daemons here that follow the file answer and have loaded the same tables.
 
-    Then a plan by one of them is a plan for all.
+    Then the plan of one of them holds for all.
     """
     daemons = _daemons_with(table)
     if len(daemons) < 2:
@@ -51,16 +51,16 @@ def require_agreement(table: Path) -> None:
     deadline = time.monotonic() + _AGREEMENT_SECONDS
     while len(digests := _digests(daemons)) > 1:
         if time.monotonic() > deadline:
-            told = ", ".join(f"{interface} {digest[:12]}" for digest, interface in digests.items())
+            loaded = ", ".join(f"{interface} {digest[:12]}" for digest, interface in digests.items())
             raise GlbError(
-                f"{table}: refused, since the directors here have different tables loaded ({told}): "
-                "`glbctl director status` says why (--force changes the file all the same)"
+                f"{table}: refused, since the directors here have loaded different tables ({loaded}); "
+                "see `glbctl director status` (--force changes the file anyway)"
             )
-        time.sleep(_BETWEEN_LOOKS)
+        time.sleep(_POLL_SECONDS)
 
 
 def _digests(daemons: list[list[Report]]) -> dict[str, str]:
-    """The digests of the tables that are loaded, and the first interface that has each. Raises ControlError."""
+    """The digests of the loaded tables, each with the first interface that has it. Raises ControlError."""
     digests: dict[str, str] = {}
     for daemon in daemons:
         for report in Client(Path(str(daemon[0].socket)), _STATUS_SECONDS).get("/v1/status"):
@@ -69,7 +69,7 @@ def _digests(daemons: list[list[Report]]) -> dict[str, str]:
 
 
 def _daemons_with(table: Path) -> list[list[Report]]:
-    """The running directors that serve from the table file: of each daemon the reports of its interfaces."""
+    """The running directors that follow the table file, grouped by daemon."""
     daemons: dict[str | None, list[Report]] = {}
     for report in directors_with(table):
         daemons.setdefault(report.socket, []).append(report)

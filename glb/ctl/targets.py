@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which director of this host a command about tables means."""
+"""The director and table file of this host that a command applies to."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,26 +16,26 @@ Iface = Annotated[
     typer.Option(
         "--iface",
         autocompletion=complete.interfaces,
-        help="The director of this interface; needed where directors here follow several files.",
+        help="The director on this interface; required if directors here follow several files.",
     ),
 ]
 
 
 def running_directors() -> list[Report]:
-    """The reports, one an interface, of the directors that run on this host."""
+    """The reports of the running directors of this host, one for each interface."""
     return [report for report in all_reports("director") if report.process.is_alive()]
 
 
 def directors_with(table: Path) -> list[Report]:
-    """The same of those that serve from the table file, by whatever name they or the caller know it."""
+    """Those of the running directors that follow the table file, under any path to it."""
     return [report for report in running_directors() if Path(str(report.table_file)).resolve() == table.resolve()]
 
 
 def table_file(source: Path, name: str | None) -> tuple[Path, str | None]:
-    """The file that is meant, and the table in it if only one is: a file that is there goes before a table of that name
-    which a director here has loaded.
+    """The file that `source` refers to, and the table in it, if `source` or `name` gives one.
 
-    Raises GlbError if there is neither, or directors here have loaded the name from several files.
+    An existing file takes precedence over a loaded table of that name. Raises GlbError if there is neither, or if
+    directors here have loaded tables of that name from several files.
     """
     if source.exists():
         return source, name
@@ -43,23 +43,27 @@ def table_file(source: Path, name: str | None) -> tuple[Path, str | None]:
     files = {file for table, file in loaded if table == str(source)}
     if not files:
         names = ", ".join(sorted({table for table, _ in loaded})) or "none, since no director runs"
-        raise ConfigError(f"{source}: no such file, and no table that a director here has loaded; there are: {names}")
+        raise ConfigError(
+            f"{source}: neither a file nor a table that a director here has loaded; loaded tables: {names}"
+        )
     if len(files) > 1:
-        raise GlbError(f"table {source} is loaded from several files; name one: {', '.join(sorted(map(str, files)))}")
+        raise GlbError(
+            f"table {source} is loaded from several files; give one of them: {', '.join(sorted(map(str, files)))}"
+        )
     if name not in (None, str(source)):
         raise ConfigError(f"{source} is a table already; --name {name} contradicts it")
     return Path(str(files.pop())), str(source)
 
 
 def running_director(iface: str | None) -> Report:
-    """The running director that is meant."""
+    """The only running director, or the one on an interface. Raises GlbError if there is none, or a choice."""
     return _one(running_directors(), iface, "no director runs on this host")
 
 
 def last_director(iface: str | None) -> Report:
-    """The same, or the last that ran."""
+    """As `running_director`, or else the last director that ran."""
     running = [report for report in running_directors() if iface in (None, report.interface)]
-    return _one(running or all_reports("director"), iface, "no director has run on this host; name the file")
+    return _one(running or all_reports("director"), iface, "no director has run on this host; give the file")
 
 
 def _one(reports: list[Report], iface: str | None, otherwise: str) -> Report:

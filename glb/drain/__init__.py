@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Waiting for a draining backend's last connection."""
+"""Wait for the last connection of a draining backend."""

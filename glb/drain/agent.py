@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Asking the agent of a proxy how many connections it holds."""
+"""The client of a proxy's agent, which counts the connections that the proxy holds for given binds."""
 
 import json
 import socket
@@ -22,17 +22,18 @@ _packets = TypeAdapter(dict[str, int])
 
 @dataclass(frozen=True, slots=True)
 class BindQuery:
-    """The TCP binds of tables, and among which others they are: those that may claim some of their packets.
+    """The binds to send to an agent, to count the connections of some of them.
 
-    `asked` holds both, in the file's order, which decides between equals.
+    own: TCP binds whose connections count. all: these and the TCP binds that overlap them, which may match some of
+    their packets, in the order of the file, which decides between equal binds.
     """
 
     own: frozenset[Bind]
-    asked: tuple[Bind, ...]
+    all: tuple[Bind, ...]
 
 
 def binds_of_tables(tables: Sequence[Table], names: Collection[str]) -> BindQuery:
-    """What to ask for to learn of the connections of the tables of these names, and of these only."""
+    """The query for the connections of the tables of these names."""
     return query_among(
         [bind for table in tables for bind in table.binds],
         [bind for table in tables if table.name in names for bind in table.binds],
@@ -40,10 +41,10 @@ def binds_of_tables(tables: Sequence[Table], names: Collection[str]) -> BindQuer
 
 
 def query_among(binds: Sequence[Bind], own: Collection[Bind]) -> BindQuery:
-    """What to ask for to learn of the connections of some binds of all that are loaded."""
+    """The query for the connections of `own`. binds: all loaded binds."""
     mine = frozenset(bind for bind in own if bind.proto is Proto.TCP)
-    asked = tuple(bind for bind in binds if bind.proto is Proto.TCP and any(_overlap(bind, each) for each in mine))
-    return BindQuery(mine, asked)
+    tcp = [bind for bind in binds if bind.proto is Proto.TCP]
+    return BindQuery(mine, tuple(bind for bind in tcp if any(_overlap(bind, each) for each in mine)))
 
 
 def _overlap(one: Bind, other: Bind) -> bool:
@@ -57,15 +58,15 @@ def _overlap(one: Bind, other: Bind) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AgentCount:
-    """What a proxy holds: TCP sockets of the wanted binds by state ("established", "time_wait", ...), and the packets
-    of its datapath by verdict, of whatever table."""
+    """An agent's answer. sockets: TCP sockets of the queried binds by state ("established", "time_wait", ...). packets:
+    of the proxy's datapath by verdict, of all tables."""
 
     sockets: Mapping[str, int]
     packets: Mapping[str, int]
 
 
 class AgentClient:
-    """One proxy's agent."""
+    """The agent of one proxy."""
 
     def __init__(self, address: Address, port: int) -> None:
         host = f"[{address}]" if address.version == 6 else str(address)
@@ -73,17 +74,17 @@ class AgentClient:
         self._family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
         self._address = (str(address), port)
 
-    def count(self, wanted: BindQuery, timeout: float) -> AgentCount:
-        """Ask once. timeout: seconds. Raises AgentError."""
-        query = urlencode({"bind": [str(bind) for bind in wanted.asked]}, doseq=True)
-        answer = self._get(f"/v1/connections?{query}", timeout)
+    def count(self, query: BindQuery, timeout: float) -> AgentCount:
+        """Send one request. timeout: seconds. Raises AgentError."""
+        parameters = urlencode({"bind": [str(bind) for bind in query.all]}, doseq=True)
+        answer = self._get(f"/v1/connections?{parameters}", timeout)
         try:
             binds, packets = _counts.validate_python(answer["binds"]), _packets.validate_python(answer["packets"])
             sockets: Counter[str] = Counter()
-            for bind in wanted.own:
+            for bind in query.own:
                 sockets.update(binds[str(bind)])
         except (KeyError, TypeError, ValidationError) as error:
-            raise AgentError(f"what answers at {self.place} is no agent of this version of glb") from error
+            raise AgentError(f"the answer from {self.place} is not from an agent of this version of glb") from error
         return AgentCount(sockets, packets)
 
     def _get(self, path: str, timeout: float) -> Any:
@@ -91,10 +92,10 @@ class AgentClient:
             answer = request(self._family, self._address, self.place, "GET", path, None, timeout, connect=timeout)
             said = json.loads(answer.content)
         except TimeoutError as error:
-            raise AgentError(f"the proxy's agent at {self.place} has not answered within {timeout:.1f} s") from error
+            raise AgentError(f"the proxy's agent at {self.place} did not answer within {timeout:.1f} s") from error
         except ConnectionResetError as error:
             raise AgentError(
-                f"the proxy's agent at {self.place} has closed the connection; the proxy's `sources` must "
+                f"the proxy's agent at {self.place} closed the connection; the proxy's `sources` must "
                 "contain this host's address"
             ) from error
         except OSError as error:
@@ -102,7 +103,7 @@ class AgentClient:
                 f"the proxy's agent at {self.place} cannot be reached: {error.strerror or error}"
             ) from error
         except (ValueError, HTTPException, ControlError) as error:
-            raise AgentError(f"what answers at {self.place} is no agent of glb") from error
+            raise AgentError(f"the answer from {self.place} is not from an agent of glb") from error
         if answer.status >= BAD_REQUEST:
             detail = said.get("detail") if isinstance(said, dict) else None
             raise AgentError(f"the proxy's agent at {self.place} refuses: {detail or answer.status}")

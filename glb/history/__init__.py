@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The versions of the forwarding tables that were loaded: when, by whom, how, and what was in them."""
+"""The history of a table file: loaded versions with time, author, cause and content."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Who is about to change a table file, and why: written down before the file is replaced.
+"""The author of the next change of a table file, written before the file is replaced.
 
-Every director that follows the file sees the change by itself, perhaps before the command that made it has finished,
-or after that command was killed. By the announcement each of them knows whose change it is.
+Each director that follows the file notices the change independently, perhaps before the command that made it has
+finished, or after that command was killed. The declaration gives all of them the author.
 """
 
 import json
@@ -18,7 +18,7 @@ _NAME = "announced.json"
 
 
 def declare(folder: Path, data: bytes, origin: Origin) -> None:
-    """Say whose the file's next content is, in the place of what was said before. Raises HistoryError."""
+    """Write the author of the file's next content, replacing an earlier declaration. Raises HistoryError."""
     path = folder / _NAME
     fields = asdict(origin) | {"file_digest": file_digest_of(data)}
     try:
@@ -28,7 +28,7 @@ def declare(folder: Path, data: bytes, origin: Origin) -> None:
 
 
 def declared(folder: Path, data: bytes) -> Origin | None:
-    """Whose change led to this content, if that was declared."""
+    """The declared origin of this content, if any."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         fields = json.loads((folder / _NAME).read_bytes())
         if fields.pop("file_digest") == file_digest_of(data):
@@ -37,6 +37,6 @@ def declared(folder: Path, data: bytes) -> Origin | None:
 
 
 def withdraw(folder: Path) -> None:
-    """Forget the announcement: it has served, or nothing came of it."""
+    """Remove the declaration after its use, or if the change failed."""
     with suppress(OSError):
         (folder / _NAME).unlink()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Where versions are kept: one file each, written whole or not at all, the oldest ones given up in time.
+"""The store of versions: one file each, written atomically; the oldest are removed when space is needed.
 
-$GLB_STATE_DIR/history, or /var/lib/glb/history, has a folder for each table file that a director follows. Daemons that
-follow the same file share it: each change is one version, whoever comes first to write it down.
+$GLB_STATE_DIR/history, or /var/lib/glb/history, has a directory for each table file that a director follows. Daemons
+that follow the same file share it: each change is one version, written by the first daemon that loads it.
 """
 
 import contextlib
@@ -24,19 +24,20 @@ from glb.locks import acquire
 from glb.paths import state_dir
 
 KEPT = 100
-"""Versions that are kept at most, "KEPT_BYTES" permitting."""
+"""The largest number of versions; fewer are kept if they exceed `KEPT_BYTES`."""
 
 KEPT_BYTES = 64 << 20
 
 _OVERTAKEN = 4
-"""Versions among which an overtaken content is looked up: daemons may load the same file seconds apart."""
+"""The number of recent versions searched for content that a slower daemon loaded: daemons may load the same file
+seconds apart."""
 
 _NAME = re.compile(r"[0-9]{6,}\.json")
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The versions that can be read, the newest first, and what is wrong with the others' files."""
+    """versions: those that can be read, the newest first. damaged: the faults of the others."""
 
     versions: list[Version]
     damaged: list[str]
@@ -54,22 +55,23 @@ class History:
     def of(cls, table: Path) -> "History":
         """The history of a table file of this host.
 
-        That of a link is its own, whatever it leads to: each new release of the tables is the next version.
+        A symbolic link has its own history, independent of its target: each new target is the next version.
         """
         path = Path(os.path.realpath(table.parent)) / table.name
         return cls(state_dir() / "history" / f"{path.stem}-{sha256(str(path).encode()).hexdigest()[:12]}")
 
     def declare(self, data: bytes, origin: Origin) -> None:
-        """Say whose change the file's next content is, before the file is replaced. Raises HistoryError."""
+        """Declare the author of the file's next content, before the file is replaced. Raises HistoryError."""
         with self._locked():
             declare(self.folder, data, origin)
 
     def record(self, data: bytes, digest: str, origin: Origin, read_at: str | None = None) -> Version:
-        """Keep a file's content as the newest version, unless it is that already; a version is not renamed later.
+        """Save a file's content as the newest version, unless it equals the newest version; versions are never
+        rewritten.
 
-        digest: of its tables. An origin that only says that the file has changed (an edit, a start) is replaced by what
-        was declared. read_at: when the file had this content, as versions have their time; if another daemon has
-        recorded it and, since then, what came after it, nothing is added. Raises HistoryError if it cannot be kept.
+        digest: of its tables. An origin of an edit or a start is replaced by the declared one, if any. read_at: the
+        time at which the file had this content, as in versions; if another daemon has since recorded this content and a
+        later one, nothing is added. Raises HistoryError if it cannot be saved.
         """
         with self._locked():
             recent = list(islice(self._readable(), _OVERTAKEN))
@@ -83,18 +85,18 @@ class History:
             return version
 
     def listing(self) -> Listing:
-        """All versions. Each file is read as a whole, so many large ones take a second or more."""
+        """All versions. Every file is read completely; many large ones take a second or more."""
         listing = Listing([], [])
         for number in self._numbers():
             try:
                 listing.versions.append(self.read(number).version)
             except HistoryError as error:
-                if self._path(number).exists():  # else it was given up meanwhile
+                if self._path(number).exists():  # otherwise it was removed meanwhile
                     listing.damaged.append(str(error))
         return listing
 
     def read(self, number: int) -> VersionContent:
-        """One version with its content. Raises HistoryError if it is not there, or damaged."""
+        """One version with its content. Raises HistoryError if it does not exist or is damaged."""
         path = self._path(number)
         try:
             return decode(path.read_bytes(), str(path))
@@ -115,7 +117,7 @@ class History:
         number = max(self._numbers(), default=0) + 1
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         version = Version(number, time, origin.how, origin.author, origin.note, digest)
-        self._give_up_oldest()
+        self._remove_oldest()
         source = None if data.startswith(GLBD_MAGIC) else data.decode()
         self._write(VersionContent(version, source, file_digest_of(data)))
         return version
@@ -125,10 +127,10 @@ class History:
         try:
             replace_file(path, encode(kept))
         except OSError as error:
-            raise HistoryError(f"{path}: the version cannot be kept: {error.strerror}") from error
+            raise HistoryError(f"{path}: the version cannot be saved: {error.strerror}") from error
 
-    def _give_up_oldest(self) -> None:
-        """Make room for one more. What a killed process left half-written goes, too. Raises HistoryError."""
+    def _remove_oldest(self) -> None:
+        """Make room for one version; also remove files that a killed process left unfinished. Raises HistoryError."""
         try:
             for path in (*self.folder.glob(".*.tmp"), *self._surplus()):
                 path.unlink(missing_ok=True)
@@ -136,7 +138,7 @@ class History:
             raise HistoryError(f"{error.filename}: an old version cannot be removed: {error.strerror}") from error
 
     def _surplus(self) -> Iterator[Path]:
-        """The versions for which there is no room beside one more."""
+        """The versions that exceed the limits, with one more version to come."""
         size = 0
         for position, number in enumerate(self._numbers(), start=1):  # the newest first
             path = self._path(number)
@@ -150,7 +152,7 @@ class History:
                 yield self.read(number)
 
     def _numbers(self) -> list[int]:
-        """The newest first."""
+        """The numbers of the versions, the newest first."""
         try:
             names = [path.name for path in self.folder.iterdir()]
         except FileNotFoundError:
@@ -164,14 +166,14 @@ class History:
 
     def _range(self) -> str:
         numbers = self._numbers()
-        return f"there are {numbers[-1]} to {numbers[0]}" if numbers else "none is kept yet"
+        return f"there are {numbers[-1]} to {numbers[0]}" if numbers else "there is none yet"
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise HistoryError(f"{self.folder}: no version can be kept: {error.strerror}") from error
+            raise HistoryError(f"{self.folder}: no version can be saved: {error.strerror}") from error
         try:
             descriptor = acquire(self.folder, f"versions in {self.folder}")
         except LockError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One version of the forwarding tables, and how it is written down."""
+"""A version of the forwarding tables, and its file format (JSON)."""
 
 import json
 from contextlib import suppress
@@ -14,7 +14,7 @@ from glb.table.digest import digest_of_source
 
 
 class LoadCause(StrEnum):
-    """By which way tables came to be loaded."""
+    """What caused tables to be loaded."""
 
     START = "start"
     EDIT = "edit"
@@ -28,7 +28,7 @@ UNKNOWN_AUTHOR = "file edited"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who had tables loaded, how, and what for. By default, somebody who edited the file."""
+    """Who caused a load, by which command, and why. The default is an edit of the file by an unknown author."""
 
     how: LoadCause = LoadCause.EDIT
     author: str = UNKNOWN_AUTHOR
@@ -37,7 +37,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of a table file. time: UTC, ISO 8601. digest: of its tables, as `glb.table.digest` has it."""
+    """A version of a table file. time: UTC, ISO 8601. digest: of its tables (`glb.table.digest`)."""
 
     number: int
     time: str
@@ -49,9 +49,9 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class VersionContent:
-    """A version with the file's content; None for a GLBD binary, of which only the digests are kept.
+    """A version with its content. source: None for a GLBD binary, of which only the digests are kept.
 
-    file_digest: SHA-256 of the file's bytes, by which a damaged version and a changed file are found.
+    file_digest: SHA-256 of the file's bytes; it detects damaged versions and changed files.
     """
 
     version: Version
@@ -69,7 +69,7 @@ def encode(kept: VersionContent) -> bytes:
 
 
 def decode(data: bytes, name: str) -> VersionContent:
-    """Raises HistoryError, naming the file, if it is not whole."""
+    """Decode a version's file. Raises HistoryError, which names the file, if it is damaged."""
     try:
         fields = json.loads(data)
         source = fields.pop("source")
@@ -81,13 +81,13 @@ def decode(data: bytes, name: str) -> VersionContent:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise HistoryError(f"{name}: damaged: {error}") from error
     if not whole:
-        raise HistoryError(f"{name}: damaged: the tables are not those of its digest")
+        raise HistoryError(f"{name}: damaged: the content does not match its digest")
     return VersionContent(version, source, file_digest)
 
 
 def _of_earlier_release(fields: dict[str, Any], source: str | None) -> dict[str, Any]:
-    """Releases up to 0.1.0 wrote the file's digest as the version's; the tables' digest is worked out from the source,
-    as far as it is still valid."""
+    """Releases up to 0.1.0 wrote the file's digest as `digest`. The digest of the tables is computed from the source,
+    if it is still valid."""
     digest = fields["digest"]
     with suppress(ConfigError):
         if source is not None:

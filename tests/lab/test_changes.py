@@ -130,9 +130,7 @@ def downloads(lab: Lab) -> Iterator[Traffic]:
         yield traffic
 
 
-def test_a_plan_says_what_would_happen_and_by_its_status_whether_anything_would(
-    lab: Lab, draft: Callable[..., str]
-) -> None:
+def test_a_plan_shows_the_effects_and_its_status_says_so(lab: Lab, draft: Callable[..., str]) -> None:
     def status(path: str) -> int:
         return glbctl(lab, "director1", "table", "plan", path, "--detailed-exitcode").returncode
 
@@ -149,7 +147,7 @@ def test_a_plan_says_what_would_happen_and_by_its_status_whether_anything_would(
     assert status(draft(proxy1="drainng")) == BAD_INPUT
 
 
-def test_what_would_cut_is_refused_and_what_does_not_is_done_under_traffic(
+def test_a_change_that_cuts_is_refused_and_others_are_made(
     lab: Lab, draft: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SUDO_USER", "alice")
@@ -181,7 +179,7 @@ def test_what_would_cut_is_refused_and_what_does_not_is_done_under_traffic(
     assert (rollback["number"], apply["number"]) == (known[0] + 2, known[0] + 1)
 
 
-def test_forced_it_cuts_just_the_connections_that_the_plan_named(lab: Lab, draft: Callable[..., str]) -> None:
+def test_force_cuts_just_the_connections_that_the_plan_named(lab: Lab, draft: Callable[..., str]) -> None:
     with downloads(lab) as traffic:
         applied = told(lab, "apply", draft(proxy1=None), "--force")
         traffic.stop()
@@ -192,7 +190,7 @@ def test_forced_it_cuts_just_the_connections_that_the_plan_named(lab: Lab, draft
     assert named == {"proxy1"}
 
 
-def test_a_command_edits_the_file_that_a_link_leads_to_now(lab: Lab, draft: Callable[..., str]) -> None:
+def test_a_command_edits_the_current_target_of_a_link(lab: Lab, draft: Callable[..., str]) -> None:
     """As of one that always leads to the newest release."""
     before, text = lab.table_path.resolve(), lab.table_path.read_text()
     release = lab.run_dir / "release.json"
@@ -214,9 +212,7 @@ def lead_to(link: Path, target: Path) -> None:
     fresh.rename(link)
 
 
-def test_an_edit_of_the_file_is_a_version_and_what_a_command_did_is_known_to_be_its(
-    lab: Lab, draft: Callable[..., str]
-) -> None:
+def test_edits_and_commands_are_versions_with_their_authors(lab: Lab, draft: Callable[..., str]) -> None:
     first = numbers(lab)[0]
     lab.table_path.write_text(Path(draft(proxy1="draining")).read_text())
     wait_for(lambda: numbers(lab)[0] == first + 1, "the edit is a version")
@@ -246,16 +242,14 @@ def test_on_a_full_disk_nothing_is_changed(lab: Lab, draft: Callable[..., str]) 
     assert [entry.name for entry in lab.table_path.resolve().parent.iterdir()] == [lab.table_path.name]
 
 
-def test_if_the_history_has_no_room_tables_are_loaded_all_the_same_and_it_is_told(
-    lab: Lab, draft: Callable[..., str]
-) -> None:
+def test_tables_are_loaded_although_the_history_is_full(lab: Lab, draft: Callable[..., str]) -> None:
     known = numbers(lab)
     with full_disk_below(lab.run_dir / "state"):
         done = glbctl(lab, "director1", "table", "apply", draft(proxy1="draining"))
 
     assert done.returncode == 0
     assert "the version could not be kept in the history" in done.stderr
-    assert "the version cannot be kept: No space left on device" in (lab.run_dir / "director1-glbctl.log").read_text()
+    assert "the version cannot be saved: No space left on device" in (lab.run_dir / "director1-glbctl.log").read_text()
     assert loaded_states(lab) == ["draining", "draining"]
     assert numbers(lab) == known
 
@@ -272,7 +266,7 @@ def spoilt_config(lab: Lab) -> Iterator[None]:
         config.write_text(good)
 
 
-def test_tables_that_are_not_taken_leave_the_old_file(lab: Lab, draft: Callable[..., str]) -> None:
+def test_refused_tables_leave_the_old_file(lab: Lab, draft: Callable[..., str]) -> None:
     before = lab.table_path.read_text()
     with spoilt_config(lab):
         done = glbctl(lab, "director1", "table", "apply", draft(proxy1="draining"), "--iface", "director1")
@@ -300,9 +294,7 @@ def edited(lab: Lab) -> str:
     return json.dumps(tables, indent=2).replace(",", "", 1)
 
 
-def test_a_refused_edit_is_kept_beside_the_file_when_other_tables_are_applied(
-    lab: Lab, draft: Callable[..., str], refused: Path
-) -> None:
+def test_apply_keeps_a_refused_edit_beside_the_file(lab: Lab, draft: Callable[..., str], refused: Path) -> None:
     path, edit = draft(proxy1="draining"), edited(lab)
     lab.table_path.resolve().chmod(0o640)
     lab.table_path.write_text(edit)
@@ -320,9 +312,7 @@ def test_a_refused_edit_is_kept_beside_the_file_when_other_tables_are_applied(
     assert f"was never loaded, and is kept as {refused}" in lab.log("director1")
 
 
-def test_a_refused_edit_stays_in_the_file_when_the_applied_tables_are_not_taken(
-    lab: Lab, draft: Callable[..., str], refused: Path
-) -> None:
+def test_a_failed_apply_leaves_a_refused_edit_in_the_file(lab: Lab, draft: Callable[..., str], refused: Path) -> None:
     before, path, edit = lab.table_path.read_text(), draft(proxy1="draining"), edited(lab)
     lab.table_path.write_text(edit)
     with spoilt_config(lab):
@@ -335,12 +325,12 @@ def test_a_refused_edit_stays_in_the_file_when_the_applied_tables_are_not_taken(
     assert not refused.exists()
 
 
-def test_what_is_loaded_is_not_kept_beside_the_file(lab: Lab, draft: Callable[..., str], refused: Path) -> None:
+def test_loaded_content_is_not_kept_beside_the_file(lab: Lab, draft: Callable[..., str], refused: Path) -> None:
     assert told(lab, "apply", draft(proxy1="draining"))["set_aside"] is None
     assert not refused.exists()
 
 
-def test_an_edit_by_a_command_leaves_a_refused_file_alone_and_names_its_fault(lab: Lab, refused: Path) -> None:
+def test_backend_commands_leave_a_refused_file_as_it_is(lab: Lab, refused: Path) -> None:
     before, edit = lab.table_path.read_text(), edited(lab)
     lab.table_path.write_text(edit)
     done = glbctl(lab, "director1", "backend", "drain", "web", PROXY1)
@@ -354,9 +344,7 @@ def test_an_edit_by_a_command_leaves_a_refused_file_alone_and_names_its_fault(la
 
 
 @pytest.mark.parametrize("spoil", [lambda path: path.write_text("{"), Path.unlink], ids=["bad", "gone"])
-def test_a_rollback_after_a_file_was_spoilt_brings_back_what_is_loaded(
-    lab: Lab, spoil: Callable[[Path], object]
-) -> None:
+def test_a_rollback_replaces_an_invalid_file(lab: Lab, spoil: Callable[[Path], object]) -> None:
     before, known = lab.table_path.read_text(), numbers(lab)
     spoil(lab.table_path)
 
@@ -366,7 +354,7 @@ def test_a_rollback_after_a_file_was_spoilt_brings_back_what_is_loaded(
     assert (done["plan"]["changes"], numbers(lab)) == (False, known)
 
 
-def test_a_damaged_version_is_told_and_the_others_are_listed(lab: Lab) -> None:
+def test_a_damaged_version_is_reported_and_others_are_listed(lab: Lab) -> None:
     versions = told(lab, "history")["versions"]
     [folder] = (lab.run_dir / "state" / "history").iterdir()
     newest = folder / f"{versions[0]['number']:06}.json"
@@ -381,7 +369,7 @@ def test_a_damaged_version_is_told_and_the_others_are_listed(lab: Lab) -> None:
     assert f"{newest}: damaged" in done.stderr
 
 
-def test_the_api_tells_the_same_history(lab: Lab) -> None:
+def test_the_api_returns_the_same_history(lab: Lab) -> None:
     known = told(lab, "history")
     [newest, *_] = known["versions"]
     kept = Client(lab.run_dir / "director1.sock").get(f"/v1/tables/history/{newest['number']}")
@@ -413,7 +401,7 @@ def drain_by(director: Client, address: str) -> str | None:
 
 
 @pytest.mark.usefixtures("draft")
-def test_of_drains_at_once_by_two_directors_no_more_pass_than_one_after_the_other(lab: Lab) -> None:
+def test_simultaneous_drains_are_judged_one_after_the_other(lab: Lab) -> None:
     spares = with_spares(lab, 5)
     wait_for(lambda: digest_of(lab, "director2") == digest_of(lab, "director1"), "both have the spares")
     clients = [api(lab, name) for name in ("director1", "director2") * 3]
@@ -434,9 +422,7 @@ def digest_of(lab: Lab, director: str) -> Any:
     return read_report(lab.run_dir / f"{director}.status.json").tables_digest
 
 
-def test_status_metrics_history_and_plan_show_one_digest_whatever_the_file_looks_like(
-    lab: Lab, draft: Callable[..., str]
-) -> None:
+def test_status_metrics_history_and_plan_show_one_digest(lab: Lab, draft: Callable[..., str]) -> None:
     Path(path := draft()).write_text(json.dumps(json.loads(lab.table_path.read_text()), indent=7))
     told(lab, "apply", path)
 
@@ -453,7 +439,7 @@ def test_status_metrics_history_and_plan_show_one_digest_whatever_the_file_looks
     assert told(lab, "plan", path)["basis"]["digest"] == newest["digest"]
 
 
-def test_what_was_planned_for_other_tables_is_not_done(lab: Lab, draft: Callable[..., str]) -> None:
+def test_a_plan_for_other_tables_is_refused(lab: Lab, draft: Callable[..., str]) -> None:
     path = draft(proxy1="draining")
     expects = told(lab, "plan", path)["basis"]["digest"]
     glbctl(lab, "director1", "backend", "drain", "web", str(lab.host("proxy2").addresses[0].ip))
@@ -471,9 +457,7 @@ def with_bind(lab: Lab, port: int, path: Path) -> str:
     return str(path)
 
 
-def test_a_bind_that_was_added_is_rolled_back_unless_a_packet_has_met_it(
-    lab: Lab, draft: Callable[..., str], tmp_path: Path
-) -> None:
+def test_an_added_bind_is_rolled_back_if_it_had_no_packet(lab: Lab, draft: Callable[..., str], tmp_path: Path) -> None:
     told(lab, "apply", with_bind(lab, 9999, tmp_path / "bind.json"))
     back = told(lab, "rollback")
     told(lab, "apply", with_bind(lab, 9999, tmp_path / "bind.json"))
@@ -501,7 +485,7 @@ def counted(lab: Lab, bind: str) -> int:
     return sum(row["packets"] for binds in each for row in binds if row["bind"] == bind)
 
 
-def test_a_plan_without_a_daemon_begins_with_what_the_datapath_holds(lab: Lab, draft: Callable[..., str]) -> None:
+def test_a_plan_without_a_daemon_begins_with_the_datapath(lab: Lab, draft: Callable[..., str]) -> None:
     """Both daemons are killed, and the file is edited meanwhile."""
     held, path = told(lab, "history")["versions"][0], draft(proxy1="draining")
     original = lab.table_path.read_text()

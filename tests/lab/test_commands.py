@@ -28,7 +28,7 @@ def copy_of_table(lab: Lab, folder: Path) -> str:
     return str(copy)
 
 
-def test_director_status_tells_daemon_datapath_tables_and_packets(lab: Lab) -> None:
+def test_director_status_shows_daemon_datapath_and_tables(lab: Lab) -> None:
     [one] = tell(lab, "director", "status")
     [alone] = facts(lab, "director2", "director", "status", "--iface", "director2")
 
@@ -44,7 +44,7 @@ def test_director_status_tells_daemon_datapath_tables_and_packets(lab: Lab) -> N
     assert one["packets"]["drop_bad_ip"] == 0
 
 
-def test_proxy_status_tells_daemon_datapath_and_packets(lab: Lab) -> None:
+def test_proxy_status_shows_daemon_datapath_and_packets(lab: Lab) -> None:
     [one] = facts(lab, "proxy1", "proxy", "status")
 
     assert facts(lab, "proxy1", "proxy", "status", "--iface", "proxy1")[0]["interface"] == one["interface"] == "proxy1"
@@ -70,7 +70,7 @@ def test_stats_counts_the_packets_of_each_verdict(lab: Lab) -> None:
     assert (alone["interface"], alone["program"]) == ("proxy1", "proxy")
 
 
-def test_lookup_tells_bind_row_and_hops(lab: Lab) -> None:
+def test_lookup_shows_bind_row_and_hops(lab: Lab) -> None:
     told = tell(lab, "lookup", str(lab.table_path), CLIENT, VIP)
 
     assert (told["table"], told["bind"], told["protocol"]) == ("web", f"{hosts.VIP4}:80/tcp", "tcp")
@@ -99,7 +99,7 @@ def test_a_table_is_built_shown_and_compared(lab: Lab, tmp_path: Path) -> None:
     assert diff["may_cut_connections"] is False
 
 
-def test_a_backend_is_drained_activated_removed_and_filled_with_every_director_told(lab: Lab) -> None:
+def test_backend_commands_reload_each_director(lab: Lab) -> None:
     states = []
     for verb in ("drain", "activate", "drain", "remove", "fill", "activate"):
         told = tell(lab, "backend", verb, str(lab.table_path), PROXY1)
@@ -121,13 +121,13 @@ def test_a_backend_is_drained_activated_removed_and_filled_with_every_director_t
     assert status["tables"][0]["backends"][PROXY1] == "active"
 
 
-def test_a_table_that_no_director_uses_is_edited_all_the_same(lab: Lab, tmp_path: Path) -> None:
+def test_a_table_without_a_director_is_edited(lab: Lab, tmp_path: Path) -> None:
     told = tell(lab, "backend", "drain", copy_of_table(lab, tmp_path), PROXY1)
 
     assert (told["changed"], told["directors"]) == (True, [])
 
 
-def test_check_tells_good_files(lab: Lab) -> None:
+def test_check_reports_valid_files(lab: Lab) -> None:
     config = str(lab.run_dir / "director1.conf")
 
     told = tell(lab, "check", "--config", config, "--table", str(lab.table_path))
@@ -135,7 +135,7 @@ def test_check_tells_good_files(lab: Lab) -> None:
     assert [(fact["file"], fact["good"]) for fact in told] == [(config, True), (str(lab.table_path), True)]
 
 
-def test_lab_status_tells_hosts_and_processes(lab: Lab) -> None:
+def test_lab_status_shows_hosts_and_processes(lab: Lab) -> None:
     told = tell(lab, "lab", "status", "--lab", lab.name)
 
     assert told["name"] == lab.name
@@ -189,7 +189,7 @@ def test_wrong_input_gives_a_clear_error_and_its_status(lab: Lab, tmp_path: Path
     assert done.stderr.startswith("Usage: ") or all(line.startswith("error: ") for line in done.stderr.splitlines()[:1])
 
 
-def test_the_version_is_told(lab: Lab) -> None:
+def test_the_version_is_printed(lab: Lab) -> None:
     done = glbctl(lab, "director1", "--version")
 
     assert (done.returncode, done.stdout.split()[0]) == (DONE, "glbctl")

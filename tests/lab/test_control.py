@@ -114,7 +114,7 @@ def test_a_change_of_the_table_reaches_every_interface(network: Lab, daemon: Cli
         assert report["tables"][0]["backends"]["10.77.0.101"] == "draining"
 
 
-def test_a_reload_of_a_bad_file_says_why_for_each_interface(network: Lab, daemon: Client) -> None:
+def test_a_reload_of_a_bad_file_gives_a_reason_by_interface(network: Lab, daemon: Client) -> None:
     good = network.table_path.read_text()
     network.table_path.write_text(good.replace('"web"', "17"))
     try:
@@ -127,7 +127,7 @@ def test_a_reload_of_a_bad_file_says_why_for_each_interface(network: Lab, daemon
     assert all(outcome["reloaded"] for outcome in daemon.post("/v1/reload"))
 
 
-def test_the_socket_is_for_root_and_the_group_alone(network: Lab, daemon: Client) -> None:
+def test_the_socket_is_for_root_and_the_group_only(network: Lab, daemon: Client) -> None:
     def status_as(group: int) -> int:
         ask = ["curl", "-sf", "--unix-socket", str(control_socket(network)), "http://glb/v1/status"]
         return subprocess.run(ask, user=NOBODY, group=group, extra_groups=[], capture_output=True).returncode

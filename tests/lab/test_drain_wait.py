@@ -152,7 +152,7 @@ def _put_back(lab: Lab) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_put_back")
-def test_a_drain_waits_for_the_last_connection_and_goes_on_to_remove(lab: Lab) -> None:
+def test_a_drain_waits_for_the_last_connection_and_removes(lab: Lab) -> None:
     with held(lab, "proxy1", 5) as connections:
         drain = Drain(lab, PROXY1, "--timeout", "60", "--then", "remove")
         drain.wait_for_line("5 of 5 connections left (5 established)")
@@ -169,7 +169,7 @@ def test_a_drain_waits_for_the_last_connection_and_goes_on_to_remove(lab: Lab) -
 
 
 @pytest.mark.usefixtures("_put_back")
-def test_the_facts_of_a_drain_that_goes_on_to_inactive(lab: Lab) -> None:
+def test_the_json_of_a_drain_that_ends_with_inactive(lab: Lab) -> None:
     told = facts(lab, "director1", "backend", "drain", "web", PROXY1, "--wait", "--then", "inactive")
 
     assert told["tables"][0]["after"] == "draining"
@@ -178,7 +178,7 @@ def test_the_facts_of_a_drain_that_goes_on_to_inactive(lab: Lab) -> None:
 
 
 @pytest.mark.usefixtures("_put_back")
-def test_a_drain_whose_time_is_up_leaves_the_backend_draining(lab: Lab) -> None:
+def test_a_drain_that_times_out_leaves_the_backend_draining(lab: Lab) -> None:
     with held(lab, "proxy1", 2) as connections:
         done = glbctl(
             lab, "director1", *("backend", "drain", "web", PROXY1, "--wait"), *("--timeout", "2", "--then", "remove")
@@ -186,12 +186,12 @@ def test_a_drain_whose_time_is_up_leaves_the_backend_draining(lab: Lab) -> None:
         answering = connections.answers()
 
     assert done.returncode == FAILED
-    assert f"{PROXY1} stays draining in web; 2 connections are left" in done.stderr
+    assert f"{PROXY1} stays draining in web; 2 connections left" in done.stderr
     assert (state_of(lab, PROXY1), answering) == ("draining", ["proxy1"] * 2)
 
 
 @pytest.mark.usefixtures("_put_back")
-def test_a_drain_that_is_interrupted_leaves_the_backend_draining(lab: Lab) -> None:
+def test_an_interrupted_drain_leaves_the_backend_draining(lab: Lab) -> None:
     with held(lab, "proxy1", 1) as connections:
         drain = Drain(lab, PROXY1, "--then", "remove")
         drain.wait_for_line("1 of 1 connections left")
@@ -206,7 +206,7 @@ def test_a_drain_that_is_interrupted_leaves_the_backend_draining(lab: Lab) -> No
 
 @pytest.mark.usefixtures("_put_back")
 @pytest.mark.parametrize("verb", ["remove", "deactivate"])
-def test_what_may_cut_connections_is_refused_as_long_as_the_proxy_holds_some(lab: Lab, verb: str) -> None:
+def test_changes_that_may_cut_are_refused_while_connected(lab: Lab, verb: str) -> None:
     before = lab.table_path.read_text()
     with held(lab, "proxy1", 3) as connections:
         change(lab, "drain")
@@ -219,11 +219,11 @@ def test_what_may_cut_connections_is_refused_as_long_as_the_proxy_holds_some(lab
     for each in (refused, applied):
         assert each.returncode == FAILED
         assert f"MAY CUT web: {PROXY1}" in " ".join(each.stdout.split())
-        assert f"{PROXY1}: 3 connections are left; nothing is changed: --wait waits for that" in each.stderr
+        assert f"{PROXY1}: 3 connections left; nothing was changed (--wait waits until none is left)" in each.stderr
     assert planned.returncode == MAY_CUT
     assert (state, answering) == ("draining", ["proxy1"] * 3)
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"{PROXY1}: no connection is left, says its agent at {PROXY1}:19523" in done.stdout
+    assert f"{PROXY1}: no connections left (agent {PROXY1}:19523)" in done.stdout
     assert lab.table_path.read_text() != before
 
 
@@ -248,14 +248,14 @@ def test_a_removal_waits_for_the_last_connection(lab: Lab) -> None:
     status, said, error = removal.finish()
 
     assert late.returncode == FAILED
-    assert f"{PROXY1}: 2 connections are left; nothing is changed: the time is up" in late.stderr
+    assert f"{PROXY1}: 2 connections left; nothing was changed (timed out)" in late.stderr
     assert state == "draining"
     assert (status, error) == (DRAINED, "")
     assert "draining -> removed" in said
 
 
 @pytest.mark.usefixtures("_put_back")
-def test_without_an_answer_of_the_agent_nothing_is_taken_to_be_gone(lab: Lab) -> None:
+def test_a_silent_agent_proves_nothing(lab: Lab) -> None:
     change(lab, "drain")
     lab.stop("proxy1")
     try:
@@ -272,7 +272,7 @@ def test_without_an_answer_of_the_agent_nothing_is_taken_to_be_gone(lab: Lab) ->
 
 
 @pytest.mark.usefixtures("_put_back")
-def test_a_director_that_was_left_attached_without_a_daemon_is_waited_for(lab: Lab) -> None:
+def test_a_drain_waits_for_a_director_without_a_daemon(lab: Lab) -> None:
     with held(lab, "proxy1", 2) as connections:
         drain = Drain(lab, PROXY1, "--then", "remove")
         drain.wait_for_line("2 of 2 connections left")
@@ -315,7 +315,7 @@ def load(lab: Lab, text: str) -> None:
         assert all(outcome["reloaded"] for outcome in Client(lab.run_dir / f"{director}.sock").post("/v1/reload"))
 
 
-def test_of_a_table_of_udp_alone_nothing_is_waited_for_and_the_drain_goes_on(lab: Lab) -> None:
+def test_a_drain_of_a_udp_table_does_not_wait(lab: Lab) -> None:
     with with_table(lab, "dns", "udp", 5353):
         done = glbctl(lab, "director1", *("backend", "drain", "dns", PROXY1, "--wait", "--then", "remove"))
         told = facts(lab, "director1", "backend", "drain", "dns", PROXY3, "--wait")
@@ -330,7 +330,7 @@ def test_of_a_table_of_udp_alone_nothing_is_waited_for_and_the_drain_goes_on(lab
 
 
 @pytest.mark.usefixtures("_put_back")
-def test_a_drain_is_not_waited_for_once_somebody_puts_the_backend_back(lab: Lab) -> None:
+def test_a_drain_ends_when_another_user_activates_the_backend(lab: Lab) -> None:
     with held(lab, "proxy1", 2):
         drain = Drain(lab, PROXY1, "--then", "remove")
         drain.wait_for_line("2 of 2 connections left")
@@ -338,12 +338,12 @@ def test_a_drain_is_not_waited_for_once_somebody_puts_the_backend_back(lab: Lab)
         status, _, error = drain.finish()
 
     assert status == FAILED
-    assert f"somebody has changed it: web: {PROXY1} is active; 2 connections are left" in error
+    assert f"another user changed the backend: web: {PROXY1} is active; 2 connections left" in error
     assert state_of(lab, PROXY1) == "active"
 
 
 @pytest.mark.usefixtures("_put_back")
-def test_an_agent_that_is_killed_is_asked_again_and_its_packets_flow_on(lab: Lab) -> None:
+def test_a_drain_survives_a_killed_agent(lab: Lab) -> None:
     lab.kill("proxy1")
     with held(lab, "proxy1", 2) as connections:
         drain = Drain(lab, PROXY1)
@@ -357,7 +357,7 @@ def test_an_agent_that_is_killed_is_asked_again_and_its_packets_flow_on(lab: Lab
     assert (status, error) == (DRAINED, "")
 
 
-def test_an_agent_counts_only_what_it_is_asked_for(lab: Lab) -> None:
+def test_an_agent_counts_only_the_given_binds(lab: Lab) -> None:
     with held(lab, "proxy3", 3):
         here, other = counted(lab, PROXY3), counted(lab, PROXY3, f"{hosts.VIP4}:81-65535/tcp")
         network = counted(lab, PROXY3, f"{hosts.VIP_NET4}:1-100/tcp")
@@ -366,14 +366,14 @@ def test_an_agent_counts_only_what_it_is_asked_for(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("query", ["bind=here", f"bind={hosts.VIP4}:53/udp", ""])
-def test_an_agent_refuses_what_is_no_question(lab: Lab, query: str) -> None:
+def test_an_agent_refuses_an_invalid_query(lab: Lab, query: str) -> None:
     refusal = ask_agent(lab, "director1", PROXY3, f"/v1/connections?{query}")
 
     assert refusal.status == 422
     assert isinstance(json.loads(refusal.content)["detail"], str)
 
 
-def test_an_agent_tells_its_proxys_status(lab: Lab) -> None:
+def test_an_agent_reports_its_proxys_status(lab: Lab) -> None:
     told = json.loads(ask_agent(lab, "director1", PROXY3, "/v1/status").content)
 
     assert (told["role"], told["interface"], told["process"]["pid"]) == (
@@ -451,7 +451,7 @@ def test_a_containers_connections_are_counted(lab: Lab, tmp_path: Path) -> None:
     assert counts == {"established": 1, "close_wait": 1}
 
 
-def test_an_agent_answers_to_its_sources_only_and_on_the_port_that_is_configured(lab: Lab, tmp_path: Path) -> None:
+def test_an_agent_serves_its_sources_on_the_configured_port(lab: Lab, tmp_path: Path) -> None:
     with configured(lab, tmp_path):
         wait_for(lambda: agent_answers(lab, PROXY3), "the agent answers")
         answer = ask_agent(lab, "director1", PROXY3, "/v1/status")
@@ -461,7 +461,7 @@ def test_an_agent_answers_to_its_sources_only_and_on_the_port_that_is_configured
     assert answer.status == 200
 
 
-def test_an_agent_whose_port_is_taken_waits_for_it_while_the_proxy_works(lab: Lab) -> None:
+def test_an_agent_waits_for_its_port_while_the_proxy_works(lab: Lab) -> None:
     lab.stop("proxy3")
     taken = lab.within("proxy3", lambda: socket.create_server((PROXY3, 19523)))
     try:
@@ -474,7 +474,7 @@ def test_an_agent_whose_port_is_taken_waits_for_it_while_the_proxy_works(lab: La
     wait_for(lambda: agent_answers(lab, PROXY3), "the agent answers")
 
 
-def test_the_kernel_lists_the_sockets_of_the_ports_asked_for(lab: Lab) -> None:
+def test_the_kernel_lists_the_sockets_of_the_given_ports(lab: Lab) -> None:
     with box(lab) as name:
         on_80 = count_sockets([(80, 80)], name)
         others = count_sockets(OTHER_PORTS, name)

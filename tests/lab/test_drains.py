@@ -54,7 +54,7 @@ def put_back(lab: Lab, traffic: Traffic, proxy: str) -> None:
 
 
 @pytest.mark.slow
-def test_200_downloads_go_on_while_each_proxy_in_turn_is_drained_removed_and_filled_again(lab: Lab) -> None:
+def test_200_downloads_survive_drains_of_each_proxy_in_turn(lab: Lab) -> None:
     with downloads(lab) as traffic:
         for proxy in PROXIES:
             drain_until_empty(lab, proxy)
@@ -77,7 +77,7 @@ def encapsulated(lab: Lab, director: str) -> int:
 
 
 @pytest.mark.slow
-def test_200_downloads_go_on_while_a_director_dies_and_comes_back_in_the_middle_of_a_drain(lab: Lab) -> None:
+def test_200_downloads_survive_a_directors_death_during_a_drain(lab: Lab) -> None:
     with downloads(lab) as traffic:
         backend(lab, "drain", "proxy1")
 
@@ -96,7 +96,7 @@ def test_200_downloads_go_on_while_a_director_dies_and_comes_back_in_the_middle_
 
 
 @pytest.mark.slow
-def test_200_downloads_go_on_while_each_daemon_is_killed_and_started_again(lab: Lab) -> None:
+def test_200_downloads_survive_kills_of_each_daemon(lab: Lab) -> None:
     programs = {host.name: xdp_program(lab, host.name) for host in (*lab.directors, *lab.proxies)}
     with downloads(lab) as traffic:
         for name in programs:

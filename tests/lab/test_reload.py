@@ -52,7 +52,7 @@ def pins(lab: Lab) -> Path:
     return lab.pin_dir / HOST
 
 
-def test_each_packet_meets_one_table_or_the_other_never_a_mixture_however_often_they_are_swapped(
+def test_each_packet_meets_one_table_never_a_mixture(
     director: Director,
 ) -> None:
     director.start()
@@ -109,7 +109,7 @@ def test_with_a_bad_file_a_director_does_not_start_and_leaves_nothing(director: 
     assert not (director.lab.run_dir / f"{HOST}.status.json").exists()
 
 
-def test_a_bad_file_at_reload_is_told_and_the_old_table_goes_on_until_a_good_one_comes(director: Director) -> None:
+def test_an_invalid_file_is_reported_and_the_old_table_stays(director: Director) -> None:
     director.start()
     with Stream(director.lab, PORTS) as stream:
         as_a = choices(director, stream)
@@ -136,7 +136,7 @@ def test_a_bad_file_at_reload_is_told_and_the_old_table_goes_on_until_a_good_one
     assert [one["name"] for one in status["tables"]] == ["b", "c"]
 
 
-def test_a_bad_edit_that_is_undone_is_not_told_of_any_more(director: Director) -> None:
+def test_a_reverted_invalid_edit_is_not_reported_any_more(director: Director) -> None:
     director.start()
     good = director.table.read_text()
     replace_text(director.table, "{")
@@ -147,7 +147,7 @@ def test_a_bad_edit_that_is_undone_is_not_told_of_any_more(director: Director) -
     director.wait_until(lambda report: report.error is None and report.rejected_digest is None)
 
 
-def test_a_file_that_vanishes_is_told_and_the_old_table_goes_on(director: Director) -> None:
+def test_a_missing_file_is_reported_and_the_old_table_stays(director: Director) -> None:
     director.start()
     with Stream(director.lab, PORTS) as stream:
         as_a = choices(director, stream)
@@ -167,7 +167,7 @@ def test_sighup_loads_the_files_anew(director: Director) -> None:
     director.wait_until(lambda report: report.loaded != before)
 
 
-def test_a_file_that_is_written_in_place_is_taken_over_without_a_signal(director: Director) -> None:
+def test_a_file_written_in_place_is_loaded_without_a_signal(director: Director) -> None:
     director.start()
 
     director.table.write_text(json.dumps({"tables": TABLE_B}))
@@ -188,7 +188,7 @@ def many_backends() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("more", [many_tables, many_backends])
-def test_tables_that_outgrow_the_maps_are_taken_over_without_losing_a_packet(
+def test_tables_that_outgrow_the_maps_load_without_packet_loss(
     director: Director, more: Callable[[], list[dict[str, Any]]]
 ) -> None:
     director.start()
@@ -210,7 +210,7 @@ def test_tables_that_outgrow_the_maps_are_taken_over_without_losing_a_packet(
 @pytest.mark.parametrize(
     ("options", "how"), [(("--keep",), signal.SIGTERM), ((), signal.SIGKILL)], ids=["kept", "killed"]
 )
-def test_what_a_director_leaves_goes_on_and_the_next_start_takes_over_without_losing_a_packet(
+def test_the_next_start_takes_over_without_packet_loss(
     director: Director, options: tuple[str, ...], how: signal.Signals
 ) -> None:
     director.start(*options)
@@ -233,9 +233,7 @@ def test_what_a_director_leaves_goes_on_and_the_next_start_takes_over_without_lo
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["attached", "detached"])
-def test_a_start_with_a_bad_file_serves_what_was_in_force_and_says_refused(
-    director: Director, how: signal.Signals
-) -> None:
+def test_a_start_with_a_bad_file_serves_the_previous_tables(director: Director, how: signal.Signals) -> None:
     director.start()
     director.stop(how)
     replace_text(director.table, "{}")
@@ -256,7 +254,7 @@ def test_a_start_with_a_bad_file_serves_what_was_in_force_and_says_refused(
     assert director.report.error is None
 
 
-def test_a_second_daemon_on_the_interface_is_refused_and_the_first_goes_on(director: Director) -> None:
+def test_a_second_daemon_on_an_interface_is_refused(director: Director) -> None:
     director.start()
     program = xdp_program(director.lab, HOST)
 
@@ -268,7 +266,7 @@ def test_a_second_daemon_on_the_interface_is_refused_and_the_first_goes_on(direc
     assert pinned_id(pins(director.lab) / "program") == program
 
 
-def test_the_binary_table_is_served_and_reloaded_like_its_source(director: Director, tmp_path: Path) -> None:
+def test_a_binary_table_is_served_and_reloaded_like_its_source(director: Director, tmp_path: Path) -> None:
     source, director.table = director.table, tmp_path / "forwarding_table.bin"
     glbctl(director.lab, HOST, "table", "build", str(source), str(director.table))
     director.start()
@@ -309,7 +307,7 @@ def detach(lab: Lab) -> None:
     lab.within(HOST, change)
 
 
-def test_an_unknown_interface_is_told_with_those_there_are(director: Director) -> None:
+def test_an_unknown_interface_is_an_error_that_lists_the_known(director: Director) -> None:
     arguments = ["eth7" if word == HOST else word for word in director.command[1:]]
 
     done = glbctl(director.lab, HOST, *arguments)

@@ -106,9 +106,7 @@ def tracing(
             process.kill()
 
 
-def test_hosts_tell_one_story_in_which_each_packet_is_followed_to_its_end(
-    lab: Lab, ssh: Ssh, operator: dict[str, str]
-) -> None:
+def test_the_hosts_events_are_merged_packet_by_packet(lab: Lab, ssh: Ssh, operator: dict[str, str]) -> None:
     with tracing(lab, ssh, operator, "-o", "json") as trace:
         proxy = fetch(lab, CLIENT)
         out, said = trace.interrupt()
@@ -126,7 +124,7 @@ def test_hosts_tell_one_story_in_which_each_packet_is_followed_to_its_end(
     assert plain(lab)
 
 
-def test_this_hosts_own_datapaths_are_told_of_beside_the_others(lab: Lab, ssh: Ssh, tmp_path: Path) -> None:
+def test_this_hosts_datapaths_are_traced_with_the_others(lab: Lab, ssh: Ssh, tmp_path: Path) -> None:
     env = lab.env | own_view(lab, "director1", tmp_path)
     this = socket.gethostname()
     with tracing(lab, ssh, env, here="director1", asked=DATAPATHS[1:]) as trace:
@@ -141,7 +139,7 @@ def test_this_hosts_own_datapaths_are_told_of_beside_the_others(lab: Lab, ssh: S
     assert plain(lab)
 
 
-def test_a_host_that_cannot_be_asked_is_told_of_and_the_others_go_on(
+def test_an_unreachable_host_is_reported_and_others_continue(
     lab: Lab, ssh: Ssh, operator: dict[str, str], tmp_path: Path
 ) -> None:
     older = tmp_path / "glbctl"
@@ -166,7 +164,7 @@ def test_a_host_that_cannot_be_asked_is_told_of_and_the_others_go_on(
     assert trace.process.returncode == 1
 
 
-def test_a_trace_that_ends_early_is_told_of_and_the_others_go_on(lab: Lab, ssh: Ssh, operator: dict[str, str]) -> None:
+def test_a_trace_that_ends_early_is_reported(lab: Lab, ssh: Ssh, operator: dict[str, str]) -> None:
     """One because its datapath is detached, one because its connection is cut."""
     gone = ("director2", "proxy3")
     with tracing(lab, ssh, operator, asked=("director1", "proxy1", *gone)) as trace:
@@ -186,9 +184,7 @@ def test_a_trace_that_ends_early_is_told_of_and_the_others_go_on(lab: Lab, ssh: 
 
 
 @pytest.mark.parametrize("how", ["killed", "unread"])
-def test_all_traces_end_with_the_one_that_asked_for_them(
-    lab: Lab, ssh: Ssh, operator: dict[str, str], how: str
-) -> None:
+def test_all_traces_end_with_the_one_that_started_them(lab: Lab, ssh: Ssh, operator: dict[str, str], how: str) -> None:
     with tracing(lab, ssh, operator, asked=("director1", "proxy1")) as trace:
         assert not plain(lab)
         if how == "killed":
@@ -201,9 +197,7 @@ def test_all_traces_end_with_the_one_that_asked_for_them(
     wait_for(lambda: plain(lab), "the traces on the other hosts end")
 
 
-def test_traces_end_after_the_time_or_the_packets_that_are_asked_for(
-    lab: Lab, ssh: Ssh, operator: dict[str, str]
-) -> None:
+def test_traces_end_after_the_given_time_or_packets(lab: Lab, ssh: Ssh, operator: dict[str, str]) -> None:
     with tracing(lab, ssh, operator, "--seconds", "1", asked=("director1",)) as trace:
         trace.process.communicate(timeout=BOUND_S)
     assert trace.process.returncode == 0

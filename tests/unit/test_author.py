@@ -18,7 +18,7 @@ from glb.director.api_tables import WithAuthor
         (None, None, "unknown"),
     ],
 )
-def test_only_root_may_say_for_whom_it_acts(peer: str | None, claimed: str | None, author: str) -> None:
+def test_only_root_may_name_another_author(peer: str | None, claimed: str | None, author: str) -> None:
     assert WithAuthor(author=claimed).name_of(peer) == author
 
 

@@ -12,7 +12,7 @@ from glb.control.client import Client
 from glb.errors import ControlError
 
 
-def test_a_refused_permission_is_not_taken_for_a_daemon_that_does_not_run() -> None:
+def test_permission_denied_is_not_reported_as_no_daemon() -> None:
     user = os.geteuid()
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
         Path(folder).chmod(0o755)

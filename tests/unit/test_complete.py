@@ -65,7 +65,7 @@ def test_a_damaged_status_file_offers_nothing_and_writes_nothing(run_dir: Path) 
     assert offered("glbctl backend list ") == []
 
 
-def test_where_a_table_or_a_file_may_stand_both_are_offered(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_and_files_are_both_offered(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(run_dir)
     (run_dir / "websites").mkdir()
 

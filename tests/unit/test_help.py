@@ -39,7 +39,7 @@ def test_the_help_has_an_example_that_the_command_takes(path: str) -> None:
         LEAVES[path].make_context(path, words, resilient_parsing=False).close()
 
 
-def test_every_command_stands_in_a_group() -> None:
+def test_every_command_is_in_a_group() -> None:
     assert isinstance(ROOT, TyperGroup)
 
     assert [name for name, command in ROOT.commands.items() if not getattr(command, "rich_help_panel", None)] == []

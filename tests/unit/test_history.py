@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The versions of a table file: what is kept, what is given up, and what a fault leaves."""
+"""The versions of a table file: stored, removed, and damaged."""
 
 import json
 import multiprocessing
@@ -42,7 +42,7 @@ def test_versions_are_numbered_and_the_newest_comes_first(history: History) -> N
     assert [history.read(number).source for number in (1, 2, 3)] == ["one", "two", "three"]
 
 
-def test_the_same_content_is_one_version_as_long_as_no_other_comes_between(history: History) -> None:
+def test_the_same_content_twice_in_a_row_is_one_version(history: History) -> None:
     for content in (b"one", b"one", b"two", b"one"):
         keep(history, content, ALICE)
 
@@ -54,7 +54,7 @@ def test_the_same_content_is_one_version_as_long_as_no_other_comes_between(histo
     [ALICE, Origin(LoadCause.START, "the daemon"), Origin(LoadCause.BACKEND, "bob")],
     ids=["apply", "restart", "backend"],
 )
-def test_a_version_keeps_its_author_when_the_same_tables_are_loaded_again(history: History, later: Origin) -> None:
+def test_a_version_keeps_its_author_when_loaded_again(history: History, later: Origin) -> None:
     keep(history, b"one", Origin())
 
     assert keep(history, b"one", later) == history.listing().versions[0]
@@ -62,7 +62,7 @@ def test_a_version_keeps_its_author_when_the_same_tables_are_loaded_again(histor
 
 
 @pytest.mark.parametrize("seen_as", [Origin(), Origin(LoadCause.START, "the daemon")], ids=["edit", "start"])
-def test_a_change_that_was_announced_is_known_to_whoever_sees_it_first(history: History, seen_as: Origin) -> None:
+def test_a_declared_author_is_recorded_by_the_first_director(history: History, seen_as: Origin) -> None:
     keep(history, b"one", Origin())
     history.declare(b"two", ALICE)
 
@@ -71,7 +71,7 @@ def test_a_change_that_was_announced_is_known_to_whoever_sees_it_first(history: 
     assert (version.how, version.author, version.note) == (LoadCause.APPLY, "alice", "a second proxy")
 
 
-def test_an_announcement_counts_for_its_own_content_and_once(history: History) -> None:
+def test_a_declaration_holds_for_its_content_and_once(history: History) -> None:
     history.declare(b"two", ALICE)
 
     hows = [keep(history, data, Origin()).how for data in (b"one", b"two")]
@@ -83,14 +83,14 @@ def test_an_announcement_counts_for_its_own_content_and_once(history: History) -
 
 
 @pytest.mark.parametrize("damage", [b"", b"[]", b'{"how": "apply"}', b"\xff"])
-def test_an_announcement_that_cannot_be_read_is_none(history: History, damage: bytes) -> None:
+def test_a_damaged_declaration_is_ignored(history: History, damage: bytes) -> None:
     history.declare(b"one", ALICE)
     (history.folder / "announced.json").write_bytes(damage)
 
     assert keep(history, b"one", Origin()).how is LoadCause.EDIT
 
 
-def test_a_version_that_an_earlier_release_kept_gets_the_digest_of_its_tables(history: History) -> None:
+def test_a_version_of_an_earlier_release_gets_a_tables_digest(history: History) -> None:
     source = json.dumps(sources.tables())
     kept = json.dumps({
         "number": 1, "time": "2026-11-25T06:04:59.000+00:00", "how": "start", "author": "the daemon", "note": "",
@@ -103,7 +103,7 @@ def test_a_version_that_an_earlier_release_kept_gets_the_digest_of_its_tables(hi
     assert keep(history, source.encode(), ALICE).number == 1
 
 
-def test_only_the_last_ones_are_kept_and_numbers_go_on(tmp_path: Path) -> None:
+def test_the_last_versions_are_kept_and_numbers_continue(tmp_path: Path) -> None:
     history = History(tmp_path, kept=3)
 
     for number in range(5):
@@ -114,7 +114,7 @@ def test_only_the_last_ones_are_kept_and_numbers_go_on(tmp_path: Path) -> None:
         history.read(2)
 
 
-def test_large_versions_are_given_up_sooner(tmp_path: Path) -> None:
+def test_large_versions_are_removed_sooner(tmp_path: Path) -> None:
     history = History(tmp_path, kept_bytes=25_000)
 
     for letter in "abcdef":
@@ -134,7 +134,7 @@ def test_of_a_binary_only_the_digest_is_kept(history: History) -> None:
 
 def test_there_may_be_no_history_yet(history: History) -> None:
     assert history.listing() == Listing([], [])
-    with pytest.raises(HistoryError, match="there is no version 1; none is kept yet"):
+    with pytest.raises(HistoryError, match="there is no version 1; there is none yet"):
         history.read(1)
 
 
@@ -149,7 +149,7 @@ def test_there_may_be_no_history_yet(history: History) -> None:
     ],
     ids=["empty", "half-written", "no object", "fields missing", "no text"],
 )
-def test_a_damaged_version_is_told_and_the_others_stay(history: History, damage: bytes, told: str) -> None:
+def test_a_damaged_version_is_reported_and_the_others_stay(history: History, damage: bytes, told: str) -> None:
     for content in (b"one", b"two"):
         keep(history, content, ALICE)
     path = history.folder / "000002.json"
@@ -162,16 +162,16 @@ def test_a_damaged_version_is_told_and_the_others_stay(history: History, damage:
     assert keep(history, b"two", ALICE).number == 3
 
 
-def test_a_version_whose_tables_are_not_those_of_its_digest_is_damaged(history: History) -> None:
+def test_a_version_that_differs_from_its_digest_is_damaged(history: History) -> None:
     keep(history, b"one", ALICE)
     path = history.folder / "000001.json"
     path.write_text(path.read_text().replace('"source": "one"', '"source": "two"'))
 
-    with pytest.raises(HistoryError, match="damaged: the tables are not those of its digest"):
+    with pytest.raises(HistoryError, match="damaged: the content does not match its digest"):
         history.read(1)
 
 
-def test_what_a_killed_process_left_is_cleared_away(history: History) -> None:
+def test_files_of_a_killed_process_are_removed(history: History) -> None:
     keep(history, b"one", ALICE)
     draft = history.folder / ".000002.json.0123456789abcdef.tmp"
     draft.write_bytes(b'{"num')
@@ -180,7 +180,7 @@ def test_what_a_killed_process_left_is_cleared_away(history: History) -> None:
     assert not draft.exists()
 
 
-def test_an_old_version_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
+def test_an_old_version_that_cannot_be_removed_is_an_error(tmp_path: Path) -> None:
     history = History(tmp_path, kept=1)
     (tmp_path / "000001.json").mkdir()
 
@@ -188,15 +188,15 @@ def test_an_old_version_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
         keep(history, b"one", ALICE)
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("in the way")
     history = History(tmp_path / "state" / "history")
 
-    with pytest.raises(HistoryError, match="no version can be kept: Not a directory"):
+    with pytest.raises(HistoryError, match="no version can be saved: Not a directory"):
         keep(history, b"one", ALICE)
 
 
-def test_a_disk_that_is_full_is_told_and_leaves_no_half_version(
+def test_a_full_disk_is_an_error_and_leaves_no_partial_version(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(descriptor: int) -> None:
@@ -205,13 +205,13 @@ def test_a_disk_that_is_full_is_told_and_leaves_no_half_version(
     keep(history, b"one", ALICE)
     monkeypatch.setattr(os, "fsync", full)
 
-    with pytest.raises(HistoryError, match=r"000002\.json: the version cannot be kept: No space left"):
+    with pytest.raises(HistoryError, match=r"000002\.json: the version cannot be saved: No space left"):
         keep(history, b"two", ALICE)
 
     assert [entry.name for entry in history.folder.iterdir()] == ["000001.json"]
 
 
-def test_a_daemon_that_loads_an_overtaken_content_late_adds_no_version(history: History) -> None:
+def test_a_late_load_of_overtaken_content_adds_no_version(history: History) -> None:
     first = keep(history, b"one", ALICE)
     while now() == first.time:
         pass  # the clock counts milliseconds
@@ -223,7 +223,7 @@ def test_a_daemon_that_loads_an_overtaken_content_late_adds_no_version(history: 
     assert history.listing().versions == [second, first]
 
 
-def test_a_content_that_the_file_has_again_is_a_version_again(history: History) -> None:
+def test_content_that_returns_to_the_file_is_a_new_version(history: History) -> None:
     keep(history, b"one", ALICE)
     second = keep(history, b"two", ALICE)
 
@@ -232,7 +232,7 @@ def test_a_content_that_the_file_has_again_is_a_version_again(history: History) 
     assert again.number == second.number + 1
 
 
-def test_daemons_that_load_the_same_file_at_once_write_each_version_once(history: History) -> None:
+def test_daemons_with_the_same_file_write_each_version_once(history: History) -> None:
     context = multiprocessing.get_context("fork")
     for content in (b"one", b"two", b"three"):
         daemons = [context.Process(target=keep, args=(history, content, Origin())) for _ in range(4)]
@@ -245,9 +245,7 @@ def test_daemons_that_load_the_same_file_at_once_write_each_version_once(history
     assert [version.number for version in history.listing().versions] == [3, 2, 1]
 
 
-def test_a_link_keeps_its_history_when_it_is_led_to_another_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_link_keeps_its_history_when_its_target_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GLB_STATE_DIR", str(tmp_path / "state"))
     link, folder = tmp_path / "current.json", tmp_path / "folder"
     folder.symlink_to(tmp_path)

@@ -20,9 +20,7 @@ def host(name: str, program: str) -> HostTrace:
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_a_line_that_is_too_long_is_reported_and_the_other_hosts_go_on(
-    stream: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_too_long_line_is_reported_and_other_hosts_continue(stream: str, capfd: pytest.CaptureFixture[str]) -> None:
     seen: list[Event] = []
     faulty = host("faulty", f"print('x' * {LONG}, file=sys.{stream}, flush=True)")
     sound = host("sound", f"import time; time.sleep(1); print('{VISIT}', flush=True)")

@@ -61,5 +61,5 @@ def test_json_is_wanted_before_the_line_is_valid(line: str, wanted: bool) -> Non
 
 
 @pytest.mark.parametrize("line", ['{"detail": "no room"}', '{"warning": "no room"}', "no room"])
-def test_what_another_glbctl_says_is_shown_as_text(line: str) -> None:
+def test_messages_of_another_glbctl_are_shown_as_text(line: str) -> None:
     assert plain(line) == "no room"

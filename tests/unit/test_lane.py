@@ -35,7 +35,7 @@ def test_a_result_and_an_error_reach_the_caller(lane: Lane) -> None:
     assert asyncio.run(lane.run("sum", lambda: 3)) == 3
 
 
-def test_an_action_that_waits_is_not_queued_twice(lane: Lane) -> None:
+def test_a_queued_action_is_not_queued_twice(lane: Lane) -> None:
     done: list[str] = []
     gate = threading.Event()
     worker = Worker(lane, done)
@@ -50,9 +50,7 @@ def test_an_action_that_waits_is_not_queued_twice(lane: Lane) -> None:
     assert done == ["done", "done"]
 
 
-def test_an_error_of_an_action_that_nobody_waits_for_is_logged_and_the_lane_goes_on(
-    lane: Lane, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_error_of_a_posted_action_is_logged(lane: Lane, caplog: pytest.LogCaptureFixture) -> None:
     lane.post("a step", lambda: _raise(GlbError("what is wrong")))
     lane.post("another step", lambda: _raise(KeyError("unforeseen")))
     lane.flush(BOUND_S)
@@ -61,7 +59,7 @@ def test_an_error_of_an_action_that_nobody_waits_for_is_logged_and_the_lane_goes
     assert messages == ["a step: not done: what is wrong", "another step: internal error"]
 
 
-def test_what_runs_is_known_with_its_begin(lane: Lane) -> None:
+def test_the_current_action_is_known_with_its_start(lane: Lane) -> None:
     gate, begun = threading.Event(), threading.Event()
     before = time.monotonic()
     lane.post("long work", lambda: (begun.set(), gate.wait()))
@@ -76,7 +74,7 @@ def test_what_runs_is_known_with_its_begin(lane: Lane) -> None:
     assert lane.call("look", lambda: lane.running) is not None
 
 
-def test_a_closed_lane_drops_what_has_not_begun_and_waits_no_longer_than_it_may(lane: Lane) -> None:
+def test_a_closed_lane_drops_queued_actions_and_waits_a_limit(lane: Lane) -> None:
     gate, begun = threading.Event(), threading.Event()
     lane.post("a hang", lambda: (begun.set(), gate.wait()))
     waiting = lane.submit("later", lambda: 1)

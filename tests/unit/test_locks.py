@@ -43,7 +43,7 @@ def held(path: Path) -> Iterator[int]:
         holder.communicate(b"\n", 10)
 
 
-def test_a_lock_that_another_process_holds_is_waited_for_no_longer_than_said(tmp_path: Path) -> None:
+def test_the_wait_for_a_held_lock_is_limited(tmp_path: Path) -> None:
     path = tmp_path / "table.json"
     with held(path) as pid:
         refusal = pytest.raises(LockHeldError, match=rf"edits: another process \(pid {pid}\) has held")
@@ -69,9 +69,7 @@ def test_other_users_can_neither_open_nor_find_roots_locks(tmp_path: Path) -> No
         assert lock.stat().st_mode & 0o077 == 0
 
 
-def test_a_lock_that_cannot_be_made_is_an_error_that_names_the_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_that_cannot_be_created_names_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("GLB_RUN_DIR", str(tmp_path / "file"))
 

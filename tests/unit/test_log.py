@@ -15,7 +15,7 @@ from glb.daemon.lifecycle import describe_start
 from glb.daemon.log import JsonFormatter, PatientStream, TextFormatter
 
 
-def test_lines_that_a_full_pipe_does_not_take_are_written_once_it_is_read() -> None:
+def test_lines_are_kept_while_a_pipe_is_full() -> None:
     read, write = os.pipe()
     fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
     stream = PatientStream(write)
@@ -64,14 +64,14 @@ def record(message: str, *, with_traceback: bool = False) -> logging.LogRecord:
 
 
 @pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
-def test_text_from_elsewhere_forges_no_line_and_reaches_no_terminal(formatter: logging.Formatter) -> None:
+def test_foreign_text_cannot_forge_lines_or_control_a_terminal(formatter: logging.Formatter) -> None:
     line = formatter.format(record(FORGED))
 
     assert len(line.splitlines()) == 1
     assert line.isprintable()
 
 
-def test_a_traceback_keeps_its_lines_and_no_other_control_character() -> None:
+def test_a_traceback_keeps_only_its_line_breaks() -> None:
     first, *rest = TextFormatter().format(record("failed", with_traceback=True)).splitlines()
 
     assert first.endswith("WARNING web: failed")

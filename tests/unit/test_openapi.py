@@ -16,7 +16,7 @@ from glb.proxy import agent_api
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_the_directors_api_is_written_out_as_it_is() -> None:
+def test_the_directors_description_is_current() -> None:
     """After a change: glbctl director openapi > docs/openapi.json"""
     health_file = HealthFile(Monitor(SavedState()), Path(os.devnull), Lane("none"))
     api = director_api.create_api(None, None, Announcer((), keep=lambda: False), health_file)
@@ -24,7 +24,7 @@ def test_the_directors_api_is_written_out_as_it_is() -> None:
     assert json.loads((DOCS / "openapi.json").read_text()) == api.openapi()
 
 
-def test_the_agents_api_is_written_out_as_it_is() -> None:
+def test_the_agents_description_is_current() -> None:
     """After a change: glbctl proxy openapi > docs/openapi-proxy.json"""
     nowhere = agent_api.AgentSettings(interface="", addresses=(), port=0, sources=(), namespaces=())
 

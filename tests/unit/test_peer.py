@@ -26,7 +26,7 @@ async def peer(user: Annotated[str | None, From(peer_of)]) -> str | None:
     return user
 
 
-def test_a_unix_socket_tells_the_user() -> None:
+def test_a_unix_socket_gives_the_user() -> None:
     async def ask(path: Path) -> Any:
         stop = asyncio.Event()
         serving = asyncio.create_task(serve(API, ControlSocket(path, None), stop))

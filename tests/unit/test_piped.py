@@ -26,7 +26,7 @@ def piped(*renderables: object, columns: int | None = None) -> list[str]:
     return out.getvalue().splitlines()
 
 
-def test_a_piped_table_has_a_line_per_row_and_no_trailing_spaces_to_fill_it() -> None:
+def test_a_piped_table_has_one_line_for_each_row() -> None:
     table = grid("name", "meaning")
     table.add_row("a", LONG.strip())
     table.add_row("b", "short")

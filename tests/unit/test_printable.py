@@ -28,7 +28,7 @@ def shown(*renderables: object, terminal: bool = True) -> str:
 
 
 @pytest.mark.parametrize("text", ESCAPES)
-def test_control_characters_are_shown_and_not_sent_to_the_terminal(text: str) -> None:
+def test_control_characters_are_escaped(text: str) -> None:
     table = grid("name")
     table.add_row(f"a{text}b")
 
@@ -48,13 +48,13 @@ def test_a_consoles_own_styles_and_lines_stay() -> None:
 
 
 @pytest.mark.parametrize("field", ["host", "interface", "decision"])
-def test_another_hosts_visit_cannot_forge_lines_of_a_trace(field: str) -> None:
+def test_another_hosts_event_cannot_forge_lines_of_a_trace(field: str) -> None:
     visit = replace(VISIT, **{field: FORGED})
 
     assert all("\n" not in line.plain for line in paragraph(visit, with_host=True))
 
 
-def test_a_visit_in_json_has_no_raw_control_characters() -> None:
+def test_an_event_in_json_has_no_raw_control_characters() -> None:
     line = to_line(replace(VISIT, decision="\x9b31m\x1b\n"))
 
     assert line.isascii()

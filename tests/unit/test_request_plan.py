@@ -45,7 +45,7 @@ def states(path: Path) -> list[State]:
     return [backend.state for backend in load_tables(path).tables[0].backends]
 
 
-def test_a_drain_that_leaves_rows_without_a_hop_of_their_own_is_refused(path: Path) -> None:
+def test_a_drain_that_leaves_rows_without_a_hop_is_refused(path: Path) -> None:
     for address in ADDRESSES[:2]:
         edit(path, "drain", address)
     before = path.read_text()
@@ -64,7 +64,7 @@ def drain(path: Path, address: str) -> None:
         raise SystemExit(1) from None
 
 
-def test_of_drains_at_the_same_time_no_more_pass_than_one_after_the_other(path: Path) -> None:
+def test_simultaneous_drains_are_judged_in_turn(path: Path) -> None:
     context = multiprocessing.get_context("fork")
     workers = [context.Process(target=drain, args=(path, address)) for address in ADDRESSES]
 
@@ -77,18 +77,18 @@ def test_of_drains_at_the_same_time_no_more_pass_than_one_after_the_other(path: 
     assert states(path).count(State.DRAINING) == 2
 
 
-def test_a_finding_is_told_also_of_what_has_nothing_to_wait_for(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_findings_are_shown_without_anything_to_wait_for(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit(path, "drain", ADDRESSES[0])
 
     made = edit(path, "remove", ADDRESSES[0])
 
     shown = " ".join(capsys.readouterr().out.split())
     assert "MAY CUT web: 10.0.0.1" in shown
-    assert "10.0.0.1: nothing to wait for, since no bind concerned is tcp" in shown
+    assert "10.0.0.1: nothing to wait for: none of its binds is tcp" in shown
     assert made.facts()["cleared"] == [{"address": "10.0.0.1", "agent": None}]
 
 
-def test_the_next_director_knows_whose_edit_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_director_records_the_author_of_an_edit(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUDO_USER", "alice")
     history = History.of(path)
     history.record(path.read_bytes(), "", Origin(LoadCause.START, "the daemon"))

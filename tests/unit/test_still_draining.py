@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A drain that is waited for ends when somebody else changes the backend's table."""
+"""A wait for a drain ends when another user changes the backend."""
 
 import json
 from collections.abc import Callable
@@ -38,32 +38,32 @@ def revise(path: Path, change: Callable[[Raw], object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         (lambda web: web["backends"][0].update(state="active"), ("web: {} is active",)),
-        (lambda web: web["backends"].pop(0), ("web: {} is not listed any more",)),
-        (lambda web: web.update(name="www"), ("table web is not there any more",)),
+        (lambda web: web["backends"].pop(0), ("web: {} is not in the table any more",)),
+        (lambda web: web.update(name="www"), ("table web does not exist any more",)),
         (lambda web: web["backends"][1].update(weight=2), ()),
     ],
     ids=["put back", "removed", "table renamed", "another backend"],
 )
-def test_what_becomes_of_a_draining_backend_is_told(
-    table: Path, change: Callable[[Raw], object], told: tuple[str, ...]
+def test_changes_of_a_draining_backend_are_reported(
+    table: Path, change: Callable[[Raw], object], expected: tuple[str, ...]
 ) -> None:
     address = backend_of(table)
-    standing = StillDraining(table, address, ["web"])
-    assert standing.moves() == ()
+    watched = StillDraining(table, address, ["web"])
+    assert watched.changes() == ()
 
     revise(table, change)
 
-    assert standing.moves() == tuple(line.format(address) for line in told)
+    assert watched.changes() == tuple(line.format(address) for line in expected)
 
 
-def test_a_file_that_is_bad_for_a_while_says_nothing(table: Path) -> None:
-    standing = StillDraining(table, backend_of(table), ["web"])
+def test_an_invalid_file_reports_no_change(table: Path) -> None:
+    watched = StillDraining(table, backend_of(table), ["web"])
 
     table.with_suffix(".new").write_text("{")
     table.with_suffix(".new").rename(table)
-    assert standing.moves() == ()
+    assert watched.changes() == ()
     table.unlink()
-    assert standing.moves() == ()
+    assert watched.changes() == ()

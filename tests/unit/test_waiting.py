@@ -40,7 +40,7 @@ def test_the_time_is_enough() -> None:
     in_a_loop(wait_for_any(asyncio.Event(), seconds=0.01))
 
 
-def test_what_is_wanted_is_returned_and_its_error_raised() -> None:
+def test_the_result_is_returned_and_the_error_raised() -> None:
     async def fail() -> None:
         raise ValueError("of what is wanted")
 
@@ -49,7 +49,7 @@ def test_what_is_wanted_is_returned_and_its_error_raised() -> None:
         in_a_loop(unless(asyncio.Event(), fail()))
 
 
-def test_nothing_is_waited_for_after_the_stop() -> None:
+def test_a_stop_ends_the_wait() -> None:
     async def wait() -> object:
         return await unless(await set_soon(), asyncio.sleep(3600, 7))
 
