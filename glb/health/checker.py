@@ -20,6 +20,7 @@ from glb.config.model import Address
 from glb.errors import HealthError
 from glb.health.check_plan import Check, CheckKind, WhyNot
 from glb.health.echo import Echoes
+from glb.health.http_check import get_status, request_for
 from glb.health.result import Result, failure, short
 from glb.health.vip_tunnel import VipTunnel
 from glb.network.interface import local_addresses
@@ -51,7 +52,7 @@ class Checker:
             CheckKind.TCP: self._check_tcp,
             CheckKind.VIP_TCP: self._check_tcp,
             CheckKind.HTTP: self._check_http,
-            CheckKind.HTTPS: self._check_http,
+            CheckKind.HTTPS: self._check_https,
             CheckKind.VIP_HTTP: self._check_http,
         }
 
@@ -127,6 +128,13 @@ class Checker:
         return _CONNECTS
 
     async def _check_http(self, check: Check) -> Result:
+        with self._new_socket(check) as connection:
+            await asyncio.get_running_loop().sock_connect(connection, (str(check.target), check.port))
+            request = request_for(check.target, check.port, check.uri, check.host)
+            status = await get_status(connection, request)
+        return status if isinstance(status, Result) else _judge_status(status, check)
+
+    async def _check_https(self, check: Check) -> Result:
         if self._http is None:
             self._http = self._new_session()
         _current.set(check)
@@ -135,11 +143,9 @@ class Checker:
             headers={} if check.host is None else {"Host": check.host},
             allow_redirects=False,
             ssl=check.verify,
-            server_hostname=_name_of(check.host) if check.kind is CheckKind.HTTPS and check.host else None,
+            server_hostname=_name_of(check.host) if check.host else None,
         ) as response:
-            status = response.status
-        passed = any(first <= status <= last for first, last in check.statuses)
-        return Result(passed, f"status {status}")
+            return _judge_status(response.status, check)
 
     def _new_session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -187,10 +193,13 @@ def _is_local(address: Address) -> bool:
         return is_local(netlink, address)
 
 
+def _judge_status(status: int, check: Check) -> Result:
+    return Result(any(first <= status <= last for first, last in check.statuses), f"status {status}")
+
+
 def _url(check: Check) -> URL:
-    scheme = "https" if check.kind is CheckKind.HTTPS else "http"
     host = f"[{check.target}]" if check.target.version == 6 else str(check.target)
-    return URL(f"{scheme}://{host}:{check.port}{check.uri}", encoded=True)
+    return URL(f"https://{host}:{check.port}{check.uri}", encoded=True)
 
 
 def _name_of(host: str) -> str:
