@@ -43,10 +43,7 @@ def save(path: Path, saved: SavedState) -> None:
 def encode(saved: SavedState) -> str:
     document = {
         "version": _VERSION,
-        "checks": [
-            {"check": key, "up": health.state.up, "found": health.found, "fell": health.fell}
-            for key, health in saved.checks.items()
-        ],
+        "checks": [_check_fields(key, health) for key, health in saved.checks.items()],
         "backends": [
             {
                 **_key(key),
@@ -94,8 +91,14 @@ def _key_of(entry: dict[str, Any]) -> BackendKey:
     return entry["table"], ip_address(entry["address"])
 
 
+def _check_fields(key: str, health: CheckHealth) -> dict[str, Any]:
+    passes = 0 if health.state.up else health.state.against
+    return {"check": key, "up": health.state.up, "passes": passes, "found": health.found, "fell": health.fell}
+
+
 def _check_health(entry: dict[str, Any]) -> CheckHealth:
-    return CheckHealth(CheckState(bool(entry["up"])), str(entry["found"]), entry["fell"])
+    passes = int(entry.get("passes", 0))  # files of earlier versions lack it
+    return CheckHealth(CheckState(bool(entry["up"]), against=passes), str(entry["found"]), entry["fell"])
 
 
 def _health(entry: dict[str, Any]) -> BackendHealth:

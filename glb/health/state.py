@@ -167,13 +167,17 @@ class HealthState:
         return SavedState(checks, backends, dict(self._history), dict(self._overrides), dict(self._holds))
 
     def _begin(self, planned: PlannedCheck, known: Mapping[Check, CheckHealth]) -> CheckHealth:
-        """The health of a check that is new in the plan: as by its earlier policy, or as before a restart."""
+        """The health of a check that is new in the plan: as by its earlier policy, or as before a restart.
+
+        Failures are counted from 0 again. Passes of a check that is down still count: `found` is the latest of them.
+        """
         before = known.get(planned.check)
         if before is None and self._saved_checks:
             before = self._saved_checks.get(planned.check.key)
         if before is None or not before.state.checked:
             return CheckHealth(CheckState.unchecked(planned.policy))
-        return CheckHealth(CheckState(before.state.up), before.found, before.fell)
+        passes = 0 if before.state.up else before.state.against
+        return CheckHealth(CheckState(before.state.up, against=passes), before.found, before.fell)
 
     def _forget_unlisted(self) -> None:
         """Remove what is kept of tables and backends that the plan does not list."""

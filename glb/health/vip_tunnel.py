@@ -100,7 +100,7 @@ class VipTunnel:
             return None
         began = time.monotonic()
         if self._device is None or not await self._is_intact():
-            return Result(False, f"{DEVICE}{self._number}, or the route into it, was removed", counts=False)
+            return Result(False, f"{DEVICE}{self._number} or its route is missing", counts=False)
         self._verified_at = began
         return None
 
@@ -133,7 +133,7 @@ class VipTunnel:
         if not await self._is_intact():
             vips = ", ".join(map(str, self._latest_vips.values()))
             raise HealthError(f"another rule or route matches packets to {vips} with the mark {_mark(self._number):#x}")
-        log.warning("health: %s%d, or the route into it, was removed, and has been restored", DEVICE, self._number)
+        log.warning("health: %s%d restored, after it or its route was removed", DEVICE, self._number)
 
     async def _is_intact(self) -> bool:
         vips = tuple(self._latest_vips.values())

@@ -395,7 +395,7 @@ def test_an_override_is_set_and_removed_with_its_history(lab: Lab) -> None:
     ]
 
 
-def test_a_device_of_the_checks_that_is_deleted_is_set_up_anew(lab: Lab) -> None:
+def test_a_deleted_device_of_checks_is_restored(lab: Lab) -> None:
     """Also on a host whose own addresses are those for documentation."""
 
     def delete() -> int:
@@ -407,13 +407,13 @@ def test_a_device_of_the_checks_that_is_deleted_is_set_up_anew(lab: Lab) -> None
     documentation = (IPv4Interface("192.0.2.1/32"), IPv6Interface("2001:db8::1/128"))
     links.add_addresses(lab.namespace(DIRECTOR), "lo", documentation)
     deleted = lab.within(DIRECTOR, delete)
-    wait_for(lambda: "glbhc0, or the route into it, was removed" in lab.log(DIRECTOR), "it is missed")
+    wait_for(lambda: "glbhc0 restored, after it or its route was removed" in lab.log(DIRECTOR), "it is restored")
 
     assert lab.within(DIRECTOR, lambda: socket.if_nametoindex("glbhc0")) != deleted
     with without_vip(lab, "proxy3"):
         wait_until(lab, "proxy3", healthy=False, reason="host up, VIP not served: timeout")
     wait_until(lab, "proxy3", healthy=True)
-    assert "health: checks of VIPs fail" not in lab.log(DIRECTOR)
+    assert "health: checks of VIPs cannot be made" not in lab.log(DIRECTOR)
 
 
 def test_checks_that_miss_the_tunnel_are_not_counted(lab: Lab) -> None:
@@ -425,7 +425,7 @@ def test_checks_that_miss_the_tunnel_are_not_counted(lab: Lab) -> None:
     try:
         wait_for(lambda: "checks cannot be made, and are not counted: vip_" in lab.log(DIRECTOR), "it is reported")
         wait_until(lab, "proxy1", healthy=True, source="checks")
-        wait_for(lambda: "that have the mark 0x676c6200" in lab.log(DIRECTOR), "it is told")
+        wait_for(lambda: "with the mark 0x676c6200" in lab.log(DIRECTOR), "the rule is reported")
     finally:
         lab.within(DIRECTOR, lambda: change("del"))
 

@@ -68,5 +68,5 @@ def test_its_routes_are_announced_and_withdrawn(bird: Path, tmp_path: Path) -> N
 def test_a_bird_that_does_not_run_is_reported(tmp_path: Path) -> None:
     speaker = OperatorsBird(tmp_path / "bird.ctl", tmp_path / "eth0.bird.conf")
 
-    with pytest.raises(RoutingError, match=r"bird\.ctl: BIRD does not answer: No such file or directory"):
+    with pytest.raises(RoutingError, match=r"bird\.ctl: BIRD does not respond: No such file or directory"):
         speaker.start(routing(tmp_path))

@@ -246,10 +246,10 @@ def test_a_hold_lasts_until_enough_backends_pass() -> None:
 class World:
     """Two tables with three backends that are checked by TCP, and a clock."""
 
-    def __init__(self, saved: SavedState | None = None) -> None:
+    def __init__(self, saved: SavedState | None = None, followed: ForwardingTables | None = None) -> None:
         self.time = 1000.0
         self.state = HealthState(saved or SavedState(), lambda: self.time)
-        self.follow(tables())
+        self.follow(followed or tables())
 
     def follow(self, followed: ForwardingTables) -> None:
         self.state.follow(plan_checks([followed], lambda _: None))
@@ -346,6 +346,43 @@ def test_health_survives_a_reload_with_another_policy() -> None:
     world.follow(tables(healthchecks={"tcp": 80, "fall": 7}))
 
     assert [world.health(address) for address in (A, B)] == [(True, HealthSource.CHECKS), (False, HealthSource.CHECKS)]
+
+
+VIP_CHECKS = {"gue": 19523, "vip_tcp": 83, "rise": 3, "fall": 1}
+PASSES_AGAIN = "vip_tcp 83: passes again, but not yet 3 times in a row"
+
+
+def flapping() -> World:
+    """The check of the VIP at backend A has failed, and has passed once since."""
+    world = World(followed=tables(healthchecks=VIP_CHECKS))
+    for planned in [planned for planned in world.state.checks if planned.check.address == A]:
+        state, found = CheckState(True), "answers"
+        if planned.check.vip is not None:
+            state, found = CheckState(False, against=1), "connects"
+        world.state.update(planned, CheckHealth(state, found))
+    world.state.settle()
+    return world
+
+
+def reason_of(world: World) -> str:
+    health = world.state.health("one", A)
+    assert health is not None
+    return health.reason
+
+
+def test_a_reload_keeps_the_reason_of_a_check_that_passes_again() -> None:
+    world = flapping()
+    assert reason_of(world) == PASSES_AGAIN
+
+    world.follow(tables(healthchecks={**VIP_CHECKS, "interval_ms": 50}))
+
+    assert reason_of(world) == PASSES_AGAIN
+
+
+def test_a_restart_keeps_the_reason_of_a_check_that_passes_again() -> None:
+    saved = decode(encode(flapping().state.saved()))
+
+    assert reason_of(World(saved, tables(healthchecks=VIP_CHECKS))) == PASSES_AGAIN
 
 
 def test_the_latest_changes_are_kept_with_time_and_reason() -> None:
