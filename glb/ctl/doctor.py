@@ -35,7 +35,7 @@ def doctor_command(
 
     Host: kernel, BPF. Either daemon: process, files, interface, attached program, offloads. Director: MTU, backends,
     their health, BGP; a packet for each bind is run through the program, which `glbctl stats` counts too. Proxy:
-    whether the stack takes packets for the VIPs (routes, rp_filter), listeners, the routes back to clients, ARP.
+    whether the stack accepts packets for the VIPs (routes, rp_filter), listeners, the routes back to clients, ARP.
 
     Exit status: 0 without an error, also with warnings; 1 with an error (packets are lost, or will be), or if nothing
     could be examined; 2 for wrong arguments.

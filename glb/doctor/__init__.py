@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Is this host fit for glb, and does what runs on it do what its files say?"""
+"""`glbctl doctor`: whether this host is fit for glb, and whether its daemons follow their files."""

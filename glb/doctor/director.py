@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a director needs around it, and whether it does what its files say. Pure: facts in, findings out."""
+"""Checks of a director: its network, its backends, its announcements, its tables. Pure: facts in, findings out."""
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address, ip_address, ip_network
@@ -17,8 +17,8 @@ _LEAST_IPV6_MTU = 1280  # RFC 8200, section 5
 
 _ADD_ROUTE = "`ip route get BACKEND` shows what the kernel finds; add a route to the backend by this interface"
 _LOST_REMEDY = (
-    "compare the MTU of each switch port, VLAN and router on the path, and of the backend's interface: one takes less,"
-    " or a firewall drops ICMP errors. Raise it, or set `mtu` in director.conf to what all of them take"
+    "compare the MTU of each switch port, VLAN and router on the path, and of the backend's interface: one is smaller,"
+    " or a firewall drops ICMP errors. Raise it, or set `mtu` in director.conf to the smallest"
 )
 _REMEDIES = {
     RefusalCause.NO_ROUTE: _ADD_ROUTE,
@@ -33,7 +33,7 @@ _REMEDIES = {
     RefusalCause.NO_MAC: "glb sends Ethernet frames: add a route to the backend by an Ethernet interface",
     RefusalCause.LOOKUP: _ADD_ROUTE,
 }
-_LOOK = "`glbctl backend list` shows what each check found"
+_LOOK = "`glbctl backend list` shows the result of each check"
 _COMPARE = (
     "check routes, firewall and VLAN from this host to the backends; if the other directors report the same, check the"
     f" backends; {_LOOK}"
@@ -62,7 +62,7 @@ def _source(facts: DaemonFacts, source: IPv4Address) -> Finding:
     if any(source in place.network for place in facts.local):
         return Finding(name, "source", Level.OK, f"the tunnel's source, {source}, is an address of this host")
     what = f"the tunnel's source, {source}, is not an address of this host: routers that check sources drop its packets"
-    return Finding(name, "source", Level.ERROR, what, "give an address of this host as `outbound_src_ip`")
+    return Finding(name, "source", Level.ERROR, what, "set `outbound_src_ip` to an address of this host")
 
 
 def _mtu(facts: DaemonFacts, mtu: int, two_rows: bool) -> Finding:
@@ -73,7 +73,7 @@ def _mtu(facts: DaemonFacts, mtu: int, two_rows: bool) -> Finding:
     what = f"MTU {mtu} less the tunnel's {overhead} bytes ({hops} hops): packets of {fits} bytes fit"
     if fits >= _CLIENTS_MTU:
         return Finding(name, "mtu", Level.OK, what)
-    remedy = f"an MTU of at least {_CLIENTS_MTU + overhead} between directors and proxies; until then clients are told"
+    remedy = f"an MTU of at least {_CLIENTS_MTU + overhead} between directors and proxies; or clients must send less"
     return Finding(name, "mtu", Level.WARNING, what, remedy)
 
 
@@ -82,31 +82,33 @@ def _path_mtus(facts: DaemonFacts, two_rows: bool) -> Iterator[Finding]:
         fits = mtu - _overhead(facts, two_rows)
         if fits >= _CLIENTS_MTU:
             continue
-        what = f"the path to {backend} takes {mtu} bytes: packets of {fits} bytes fit, and clients are told so"
-        remedy = f"`ip route get {backend}` shows a route's mtu; else a router on the path: raise the MTU of its link"
+        what = f"the path to {backend} takes {mtu} bytes: packets of {fits} bytes fit; larger ones are rejected by ICMP"
+        remedy = (
+            f"`ip route get {backend}` shows a route's mtu; otherwise raise the MTU of the link of a router on the path"
+        )
         if fits >= _LEAST_IPV6_MTU or not _has_ipv6(facts):
             yield Finding(facts.report.interface, "mtu", Level.WARNING, what, remedy)
         else:
-            what += f"; IPv6 clients send {_LEAST_IPV6_MTU} bytes all the same, which are lost"
+            what += f"; IPv6 clients may send {_LEAST_IPV6_MTU} bytes, which are lost"
             yield Finding(facts.report.interface, "mtu", Level.ERROR, what, remedy)
 
 
 def _sizes(facts: DaemonFacts) -> Iterator[Finding]:
     name = facts.report.interface
     if isinstance(facts.sizes, str):
-        yield Finding(name, "mtu", Level.OK, f"packets of full size were not tried: {facts.sizes}")
+        yield Finding(name, "mtu", Level.OK, f"packets of full size were not tested: {facts.sizes}")
         return
     silent = sorted((backend for backend, found in facts.sizes.items() if not found.small), key=ip_address)
     for backend, found in facts.sizes.items():
         if found.small and not found.full:
-            what = f"packets of {found.size} bytes to {backend} are lost, small ones arrive"
+            what = f"packets of {found.size} bytes to {backend} are lost; small ones arrive"
             yield Finding(name, "mtu", Level.ERROR, what, _LOST_REMEDY)
     arrived = sum(found.full for found in facts.sizes.values())
     if arrived:
         what = f"packets of full size arrive at {arrived} of {len(facts.sizes)} backends"
         yield Finding(name, "mtu", Level.OK, what)
     if silent:
-        what = f"packets of full size were not tried: no echo through the tunnel from {', '.join(silent)}"
+        what = f"packets of full size were not tested: no echo through the tunnel from {', '.join(silent)}"
         yield Finding(name, "mtu", Level.OK, what)
 
 
@@ -119,7 +121,7 @@ def _hops(facts: DaemonFacts, two_rows: bool) -> int:
 
 
 def _overhead(facts: DaemonFacts, two_rows: bool) -> int:
-    """Bytes that the tunnel adds, of the table with the longest rows."""
+    """Bytes that the tunnel adds, for the table with the deepest rows."""
     return _TUNNEL + _HOP * (_hops(facts, two_rows) - 1)
 
 
@@ -139,8 +141,8 @@ def _vips(facts: DaemonFacts) -> Finding:
         name,
         "vip",
         Level.WARNING,
-        f"{', '.join(local)}: local to this host: its stack answers what the director passes on to it",
-        "remove it here (`ip address del`, `ip route del local`): routers route VIPs to directors, proxies have them",
+        f"{', '.join(local)}: local to this host, whose stack answers the packets that the director passes to it",
+        "remove it here (`ip address del`, `ip route del local`): only proxies have VIPs",
     )
 
 
@@ -157,30 +159,32 @@ def _backends(facts: DaemonFacts) -> Iterator[Finding]:
 def _forwarding(facts: DaemonFacts) -> Finding:
     name = facts.report.interface
     if facts.sysctls.get("forwarding"):
-        return Finding(name, "forwarding", Level.OK, "the kernel's routes may be asked")
-    what = '"egress": "fib", but the interface does not forward: the kernel refuses to say where packets leave'
+        return Finding(name, "forwarding", Level.OK, "the kernel forwards")
+    what = '"egress": "fib", but forwarding is off on the interface: the kernel does not look up routes for the program'
     return Finding(name, "forwarding", Level.ERROR, what, f"sysctl net.ipv4.conf.{name}.forwarding=1")
 
 
 def _tables(facts: DaemonFacts) -> Finding:
     name = facts.report.interface
     if facts.deviations:
-        what = f"the program does not do what the tables say: {'; '.join(facts.deviations[:3])}"
+        what = f"the program does not follow the tables: {'; '.join(facts.deviations[:3])}"
         return Finding(
-            name, "tables", Level.ERROR, what, "reload (SIGHUP); if it stays: restart the director, and report it"
+            name,
+            "tables",
+            Level.ERROR,
+            what,
+            "reload (SIGHUP); if that does not help, restart the director and report a bug",
         )
     if not facts.probed:
-        what = "not tried: the files are not those in force, or the way of a packet depends on the kernel's routes"
+        what = "not tested: the files are not those in force, or the kernel's routes decide (`egress`)"
         return Finding(name, "tables", Level.OK, what)
-    return Finding(
-        name, "tables", Level.OK, f"{facts.probed} packets run through the program went where the tables say"
-    )
+    return Finding(name, "tables", Level.OK, f"{facts.probed} test packets went where the tables send them")
 
 
 def _reach(facts: DaemonFacts) -> Iterator[Finding]:
     if facts.silent is not None:
-        what = f"the daemon does not answer on its control socket: {facts.silent}"
-        yield Finding(facts.report.interface, "control", Level.ERROR, what, "restart it; its log may show why")
+        what = f"the daemon does not respond on its control socket: {facts.silent}"
+        yield Finding(facts.report.interface, "control", Level.ERROR, what, "restart it; see its log for the reason")
     yield from _health(facts)
     if facts.routing is not None and facts.routing.speaker != "none":
         yield from _routing(facts.report.interface, facts.routing)
@@ -195,11 +199,11 @@ def _health(facts: DaemonFacts) -> Iterator[Finding]:
         down = sorted(ip for ip in table.taking if table.backends[ip].endswith("unhealthy"))
         if table.name in unreached:
             why = f"all health checks fail: {held[0].backend}: {held[0].reason}" if held else "no next hop is known"
-            what = f"table {table.name}: no backend can be reached from this host: {why}"
+            what = f"table {table.name}: no backend is reachable from this host: {why}"
             yield Finding(name, "health", Level.ERROR, what, _COMPARE)
         elif held:
             backends = ", ".join(f"{one.backend}: {one.reason}" for one in held)
-            what = f"table {table.name}: held in rotation although their health checks fail: {backends}"
+            what = f"table {table.name}: kept in rotation by hold_share although their health checks fail: {backends}"
             yield Finding(name, "health", Level.ERROR, what, _COMPARE)
         elif down:
             yield _down(name, table, down)
@@ -213,27 +217,33 @@ def _down(name: str, table: TableSummary, down: list[str]) -> Finding:
     what = f"table {table.name}: not healthy: {', '.join(down)}"
     if len(down) < len(table.taking):
         return Finding(name, "health", Level.WARNING, what, _LOOK)
-    return Finding(name, "health", Level.ERROR, f"{what}: none is left", _LOOK)
+    return Finding(name, "health", Level.ERROR, f"{what}: no healthy backend is left", _LOOK)
 
 
 def _routing(name: str, routing: RoutingFacts) -> Iterator[Finding]:
     faults = []
     if routing.fault is not None:
-        faults.append((Level.ERROR, routing.fault, "the message names what to correct; it is tried again each second"))
+        faults.append(
+            (Level.ERROR, routing.fault, "the message names what to correct; the daemon retries every second")
+        )
     for peer, state in routing.sessions:
         if state != "established":
             what = f"the BGP session with {peer} is {state}"
-            faults.append((Level.WARNING, what, "check the router, its address, AS and password; the speaker's log"))
+            faults.append(
+                (Level.WARNING, what, "check the router, its address, AS and password; see the speaker's log")
+            )
     for prefix in routing.not_carried:
         what = f"no session carries {prefix}"
-        faults.append((Level.WARNING, what, "add a peer of its family to `routing.peers`, or a next hop for it"))
+        faults.append(
+            (Level.WARNING, what, "add a peer of its address family to `routing.peers`, or a next hop for it")
+        )
     if routing.draining:
-        faults.append((Level.WARNING, "drained: announces nothing", "`glbctl director announce` ends the drain"))
+        faults.append((Level.WARNING, "drained: no prefix is announced", "`glbctl director announce` ends the drain"))
     elif routing.last_resort:
-        what = f"{', '.join(routing.last_resort)}: announced as a last resort"
-        faults.append((Level.WARNING, what, "no backend was reached behind it in the last 15 s: see check `health`"))
+        what = f"{', '.join(routing.last_resort)}: announced as last resort"
+        faults.append((Level.WARNING, what, "none of its backends was reachable in the last 15 s: see check `health`"))
     elif not routing.announced:
-        faults.append((Level.WARNING, "announces nothing", "no table has a healthy backend: see check `health`"))
+        faults.append((Level.WARNING, "no prefix is announced", "no table has a healthy backend: see check `health`"))
     yield from (Finding(name, "routing", *fault) for fault in faults)
     if not faults:
         yield Finding(name, "routing", Level.OK, f"{routing.speaker} announces {', '.join(routing.announced)}")

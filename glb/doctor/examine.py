@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The whole examination of a host."""
+"""The examination of a host: facts are gathered, then checked."""
 
 import socket
 from collections.abc import Collection, Iterator, Sequence
@@ -22,7 +22,7 @@ from glb.table.table_files import load_built
 def examine(interface: str | None = None, table: Path | None = None) -> list[Finding]:
     """The findings about this host, and about its daemons or the one of an interface.
 
-    table: the forwarding tables that a proxy is to serve; None: those of a director of this host, if there is one.
+    table: the forwarding tables that a proxy has to serve; None: those of a director of this host, if there is one.
     Raises DoctorError if no daemon has the interface, ConfigError or TableError if the tables cannot be read.
     """
     try:
@@ -30,9 +30,7 @@ def examine(interface: str | None = None, table: Path | None = None) -> list[Fin
     except ReportError as error:
         return [*judge_host(host_facts()), _unreadable(error)]
     if interface is not None and not reports:
-        raise DoctorError(
-            f"no daemon has the interface {interface}: `glbctl doctor` without it examines those that there are"
-        )
+        raise DoctorError(f"no daemon has the interface {interface}: `glbctl doctor` without it examines all")
     binds = [bind for found in load_built(table) for bind in found.binds] if table else _binds_of_directors(reports)
     pinned = [name for name in attached_interfaces() if interface in (None, name)]
     here = {name for _, name in socket.if_nameindex()}
@@ -43,16 +41,14 @@ def examine(interface: str | None = None, table: Path | None = None) -> list[Fin
 
 
 def judge_daemons(reports: Sequence[Report], pinned: Collection[str]) -> Iterator[Finding]:
-    """Whether there are any, and each datapath has its own. pinned: the interfaces with pins of glb. Pure."""
+    """Whether daemons exist, one for each datapath. pinned: the interfaces with pins of glb. Pure."""
     for name in sorted(set(pinned) - {report.interface for report in reports}):
-        what = (
-            f"glb's datapath is pinned for {name}, but no daemon has a status file: health and files are not followed"
-        )
-        remedy = f"start the daemon with `--iface {name}`: it adopts the datapath. If it runs: it writes the file again"
+        what = f"glb's datapath is pinned for {name}, but no daemon has a status file: health and files are ignored"
+        remedy = f"start the daemon with `--iface {name}`: it adopts the datapath, or writes the file again"
         yield Finding(name, "daemon", Level.ERROR, what, remedy)
     if not reports and not pinned:
-        remedy = "start `glbctl director run` or `glbctl proxy run`; the log of one that ended says why"
-        yield Finding("host", "daemons", Level.WARNING, "neither a director nor a proxy runs here", remedy)
+        remedy = "start `glbctl director run` or `glbctl proxy run`; the log of a daemon that exited has the reason"
+        yield Finding("host", "daemons", Level.WARNING, "no director or proxy is running here", remedy)
 
 
 def judge_daemon(facts: DaemonFacts) -> list[Finding]:
@@ -62,12 +58,12 @@ def judge_daemon(facts: DaemonFacts) -> list[Finding]:
 
 
 def _unreadable(error: ReportError) -> Finding:
-    remedy = "remove the file: a running daemon writes it again; start those that do not run"
+    remedy = "remove the file: a running daemon writes it again; start the others"
     return Finding("host", "daemons", Level.ERROR, f"a daemon's status cannot be read: {error}", remedy)
 
 
 def _binds_of_directors(reports: Sequence[Report]) -> list[Bind]:
-    """Of this host's directors, if their tables can be read: that they cannot is a finding of its own."""
+    """The binds of this host's directors whose tables can be read; another finding reports the others."""
     files = {Path(report.table_file) for report in reports if report.role == "director" and report.table_file}
     binds: list[Bind] = []
     for file in sorted(files):

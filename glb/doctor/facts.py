@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The facts that the checks judge; gather.py finds them out."""
+"""The facts on which the checks are based; gather.py collects them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from glb.network.stack import LocalNetwork, PacketFate
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """release: the kernel's, such as (6, 1). jit: whether BPF is compiled; None: the kernel does not say."""
+    """release: the kernel's, such as (6, 1). jit: whether BPF is compiled; None: unknown."""
 
     release: tuple[int, int]
     jit: bool | None
@@ -34,7 +34,7 @@ class VethPeer:
 @dataclass(frozen=True, slots=True)
 class LinkFacts:
     """An interface. program: the number of its XDP program. mode: "xdpdrv", "xdpgeneric" or "xdpoffload". features:
-    ethtool's, those that are on. peer: None if it is no veth."""
+    ethtool's, those that are on. peer: None if it is not a veth."""
 
     up: bool
     mtu: int
@@ -59,12 +59,12 @@ class PortRange:
 
 @dataclass(frozen=True, slots=True)
 class VipFacts:
-    """A VIP of a proxy, or a network of them, and what this host's stack does with packets for it and from it.
+    """A VIP of a proxy, or a network of them, and what this host's stack does with packets to it and from it.
 
-    is_configured: a table or proxy.conf names it; else it is a local address that the daemon takes for one. is_reached:
-    whether the daemon lets the tunnel lead there. local: what makes it local in `namespace` ("" for the proxy's own),
-    None if nothing does. fates: what becomes of packets that come by the proxy's interface, one for each of some
-    clients. ports: that must have a listener, none if that is not known.
+    is_configured: a table or proxy.conf names it; otherwise it is a local address that the daemon treats as a VIP.
+    is_reached: whether the daemon accepts tunnelled packets for it. local: the address or route that makes it local in
+    `namespace` ("" for the proxy's own), None if there is none. fates: the kernel's decision for packets from some
+    clients, one for each. ports: those that need a listener, empty if unknown.
     """
 
     network: IPv4Network | IPv6Network
@@ -111,16 +111,16 @@ class RoutingFacts:
 
 @dataclass(frozen=True, slots=True)
 class DaemonFacts:
-    """A daemon, its interface (None: it is gone), and what there is around it.
+    """A daemon, its interface (None: it does not exist), and its environment.
 
     pinned: the number of the program that is pinned for it. attached_role: the role of the attached program, None if it
-    is not one of glb. capture_attached: whether what is attached is a capture program in its place,
-    which a capture puts in its place. current: whether its files are as they were loaded; None if
-    they cannot be read. sysctls: under net.ipv4.conf, the stricter of `all` and the interface's where the kernel takes
-    the stricter. local: what is local to this host. next_hops: why there is none to a backend; None: it is known.
-    sizes: what arrives at each backend that has a next hop; a text: why that was not tried.
-    probed: what the program did otherwise than the tables say. stopped: whether the process is suspended. silent: why
-    a director's control socket does not answer. vips: those of a proxy.
+    is not one of glb. capture_attached: whether the attached program is a capture program. current: whether its files
+    are as they were loaded; None if they cannot be read. sysctls: under net.ipv4.conf, the stricter of `all` and the
+    interface's where the kernel uses the stricter. local: addresses and networks that are local to this host.
+    next_hops: why a backend has none; None: it is known. sizes: the packets that arrive at each backend with a next
+    hop; a text: why that was not tested. probed: the number of test packets. deviations: differences between the
+    program and the tables. stopped: whether the process is suspended. silent: why a director's control socket does not
+    respond. vips: those of a proxy.
     """
 
     report: Report

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Finding out the facts: this touches the system and judges nothing."""
+"""Collecting the facts: this touches the system and decides nothing."""
 
 import os
 import socket
@@ -56,7 +56,7 @@ def host_facts() -> HostFacts:
 
 
 def daemon_facts(report: Report, binds: Sequence[Bind] = ()) -> DaemonFacts:
-    """binds: those that a proxy is to serve; none if they are not known."""
+    """binds: those that a proxy has to serve; empty if unknown."""
     try:
         interface = find_interface(report.interface)
     except GlbError:
@@ -140,7 +140,7 @@ def _driver(name: str) -> str:
 
 
 def _peer(netlink: IPRoute, link: Any) -> VethPeer | None:
-    """The other end of a veth, in whatever namespace it is; None if the kernel does not say."""
+    """The other end of a veth, in any namespace; None if the kernel does not report it."""
     elsewhere = link.get("link_netnsid")
     where = {} if elsewhere is None else {"if_netnsid": elsewhere}
     try:
@@ -172,7 +172,7 @@ def _pinned(interface: str, attached: int | None) -> tuple[int | None, bool]:
 
 
 def _sysctls(interface: str) -> Mapping[str, int]:
-    """interface: the one that has the addresses."""
+    """interface: the one with the addresses."""
     values = {key: max(_sysctl(_CONF / "all" / key), _sysctl(_CONF / interface / key)) for key in _STRICTER_COUNTS}
     forwarding, disabled = _CONF / interface / "forwarding", _CONF6 / interface / "disable_ipv6"
     return values | {"forwarding": _sysctl(forwarding), "disable_ipv6": _sysctl(disabled)}
@@ -193,13 +193,13 @@ def _vips(report: Report, interface: Interface, binds: Sequence[Bind]) -> tuple[
         return ()
     try:
         config = load_proxy(Path(report.config_file or ""))
-    except GlbError:  # its file is a finding of its own
+    except GlbError:  # another finding reports the file
         config = ProxyConfig(sources=(ANY_IPV4,))
     return vip_facts(interface, config, [ip_network(vip) for vip in report.vips], binds)
 
 
 def _routing(report: Report) -> tuple[str | None, RoutingFacts | None]:
-    """Why a director's control socket does not answer, or what it reports of its routing."""
+    """Why a director's control socket does not respond, or what it reports of its routing."""
     if report.socket is None or not report.process.is_alive():
         return None, None
     try:
@@ -219,7 +219,7 @@ def _routing(report: Report) -> tuple[str | None, RoutingFacts | None]:
 
 
 def _next_hops(interface: Interface, report: Report, config: DirectorConfig) -> Mapping[str, PathRefusal | None]:
-    """Of the backends that rows name. With a gateway's MAC none is looked for."""
+    """Of the backends in rows. With a configured gateway MAC there is no lookup."""
     if config.gateway_mac is not None:
         return {}
     backends = _backends(report)
@@ -242,5 +242,5 @@ def _sizes(
 
 
 def _backends(report: Report) -> set[IPv4Address]:
-    """Those that rows name."""
+    """The backends in rows."""
     return {IPv4Address(ip) for table in report.tables for ip, state in table.backends.items() if state != "inactive"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Echoes through the tunnel to each backend, small and of full size. No counter shows what a switch drops silently."""
+"""Echoes through the tunnel to each backend, small and of full size: no counter shows what a switch drops silently."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from glb.health.gue import GUE_PORT
 from glb.network.path_mtu import kernel_path_mtu
 
 _ANSWER_SECONDS = 0.5
-_ATTEMPTS = 3  # one may be lost by chance, or be what a router answers with a smaller MTU
-_AT_ONCE = 64  # backends: packets of full size in a burst would fill queues
+_ATTEMPTS = 3  # one may be lost by chance, or trigger a router's ICMP error with a smaller MTU
+_AT_ONCE = 64  # backends; a burst of packets of full size would fill queues
 
 
 def size_facts(source: IPv4Address, largest: Mapping[IPv4Address, int]) -> Mapping[str, SizeFacts]:
-    """What arrives at each backend.
+    """Whether small and full-size packets arrive at each backend.
 
     source: the tunnel's. largest: bytes of the largest outer packet that the director sends to a backend.
     Raises OSError if echoes cannot be sent from `source`.

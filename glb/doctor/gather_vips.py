@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Finding out what a proxy's stack does with packets for its VIPs, and with the answers: this judges nothing."""
+"""Facts about a proxy's stack: what it does with packets to its VIPs, and with the answers."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ _OWN = ""  # the proxy's own network namespace
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A network namespace whose sockets take packets."""
+    """A network namespace whose sockets receive packets."""
 
     name: str
     local: tuple[LocalNetwork, ...]
@@ -30,9 +30,9 @@ class _Place:
 def vip_facts(
     interface: Interface, config: ProxyConfig, reached: Sequence[Network], binds: Sequence[Bind]
 ) -> tuple[VipFacts, ...]:
-    """Of the networks of the binds; without any, of those that the tunnel leads to.
+    """Facts about the networks of the binds; without binds, about the proxy's VIPs.
 
-    interface, config: the proxy's. reached: what its daemon lets the tunnel lead to. Raises NetworkError if a namespace
+    interface, config: the proxy's. reached: the VIPs of its daemon. Raises NetworkError if a namespace
     cannot be entered.
     """
     places = [_place(name) for name in (_OWN, *config.namespaces)]
@@ -88,17 +88,17 @@ def _facts(
 
 
 def _takes(listener: ListeningSocket, vip: Address, place: _Place, interface: Interface) -> bool:
-    """A namespace of its own has other interfaces: any that a socket is bound to there will do."""
+    """In another namespace, a socket may be bound to any interface."""
     return listener.takes(vip, interface.ip_index if place.name == _OWN else listener.interface)
 
 
 def _local(place: _Place, network: Network) -> LocalNetwork | None:
-    """What makes the network local there, or a part of it."""
+    """The address or route that makes the network, or a part of it, local there."""
     return next((local for local in place.local if overlapping(local.network, [network])), None)
 
 
 def _one_of(network: Network, local: LocalNetwork | None) -> Address:
-    """An address of the network, of that part which is local; not the one that names the network, if there are more."""
+    """An address of the network's local part; not the network address, unless it is the only one."""
     part = local.network if local and local.network.prefixlen > network.prefixlen else network
     return part[0] if part.prefixlen >= part.max_prefixlen - 1 else part[1]
 

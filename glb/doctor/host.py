@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the host must be able to do. Pure: facts in, findings out."""
+"""Checks of the host's kernel. Pure: facts in, findings out."""
 
 from collections.abc import Iterator
 
@@ -26,7 +26,7 @@ def _kernel(facts: HostFacts) -> Finding:
         "kernel",
         Level.ERROR,
         f"Linux {release} cannot load XDP programs for frames in several buffers",
-        "use Linux 5.18 or newer, such as Debian 12's",
+        "install Linux 5.18 or newer, such as Debian 12's",
     )
 
 
@@ -37,7 +37,7 @@ def _jit(facts: HostFacts) -> Finding:
         _HOST,
         "jit",
         Level.WARNING,
-        "BPF programs are interpreted, which takes several times as long for each packet",
+        "BPF programs are interpreted, which is several times slower",
         "sysctl net.core.bpf_jit_enable=1",
     )
 
@@ -49,18 +49,18 @@ def _bpffs(facts: HostFacts) -> Finding:
         _HOST,
         "bpffs",
         Level.WARNING,
-        "no BPF file system on /sys/fs/bpf; a daemon mounts it at its start, where it may",
+        "no BPF file system on /sys/fs/bpf; a daemon mounts it at its start if permitted",
         "mount -t bpf bpf /sys/fs/bpf",
     )
 
 
 def _btf(facts: HostFacts) -> Finding:
     if facts.btf:
-        return Finding(_HOST, "btf", Level.OK, "the kernel describes its types")
+        return Finding(_HOST, "btf", Level.OK, "the kernel provides BTF")
     return Finding(
         _HOST,
         "btf",
         Level.WARNING,
-        "no /sys/kernel/btf/vmlinux: a proxy does not start here (a director does)",
-        "a kernel with CONFIG_DEBUG_INFO_BTF, such as Debian's",
+        "no /sys/kernel/btf/vmlinux: a proxy cannot start here (a director can)",
+        "install a kernel with CONFIG_DEBUG_INFO_BTF, such as Debian's",
     )

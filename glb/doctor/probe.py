@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Packets run through the attached program, without any network, and compared with what the tables say."""
+"""Test packets run through the attached program, without a network, and compared with the tables."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +13,14 @@ from glb.probe.director import probe_director
 from glb.table.model import BuiltTable
 from glb.table.table_files import load_built
 
-_MOST = 100  # packets, so that thousands of binds do not take long
+_MOST = 100  # packets, a bound on the time with thousands of binds
 _CLIENT_PORT = 4711
 
 
 def probe_tables(interface: Interface, table: Path, config: DirectorConfig) -> tuple[int, tuple[str, ...]]:
-    """How many packets were tried, and what was otherwise. They are counted in the program's statistics.
+    """The number of test packets, and the deviations. The packets count in the program's statistics.
 
-    Only who is in a row is compared, not the order: that follows health, of which the file may not know.
+    The hops are compared without their order, which depends on health and may differ from the file.
     """
     if not (pin_dir(interface.name) / "program").exists():
         return 0, ()
@@ -31,7 +31,7 @@ def probe_tables(interface: Interface, table: Path, config: DirectorConfig) -> t
 
 
 def _flows(tables: tuple[BuiltTable, ...]) -> Iterator[tuple[Flow, Proto]]:
-    """One of each bind."""
+    """A flow for each bind."""
     binds = [bind for table in tables for bind in table.binds]
     served = [bind.network for bind in binds]
     clients = {family: unused_addresses(family, 1, served)[0] for family in {bind.family for bind in binds}}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether a proxy's stack takes packets for its VIPs, and its answers reach clients. Pure: facts in, findings out."""
+"""Checks of a proxy: its stack accepts packets for its VIPs, answers reach clients. Pure: facts in, findings out."""
 
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
@@ -30,7 +30,7 @@ def judge_proxy(facts: DaemonFacts) -> Iterator[Finding]:
 def _vips(facts: DaemonFacts) -> Iterator[Finding]:
     name = facts.report.interface
     if not facts.vips:
-        what = "this host has no VIP: all packets from the tunnel are dropped (drop_not_vip)"
+        what = "this host has no VIP: all tunnelled packets are dropped (drop_not_vip)"
         remedy = "ip address add VIP/32 dev lo; or list the VIPs as `vips` in proxy.conf"
         yield Finding(name, "vip", Level.ERROR, what, remedy)
         return
@@ -46,10 +46,10 @@ def _local(name: str, facts: DaemonFacts) -> Iterator[Finding]:
     taken = []
     for vip in facts.vips:
         if vip.network.version == 6 and facts.sysctls.get("disable_ipv6"):
-            what = f"{vip}: IPv6 is disabled on {name}: what comes out of the tunnel is dropped"
+            what = f"{vip}: IPv6 is disabled on {name}: decapsulated packets are dropped"
             yield Finding(name, "vip", Level.ERROR, what, f"sysctl net.ipv6.conf.{name}.disable_ipv6=0")
         elif not vip.is_reached and vip.local is not None:
-            what = f"{vip} is none of the proxy's VIPs: packets from the tunnel for it are dropped (drop_not_vip)"
+            what = f"{vip} is not a VIP of the proxy: its tunnelled packets are dropped (drop_not_vip)"
             remedy = "`glbctl proxy status` lists its VIPs: correct `vips` in proxy.conf, or the addresses on lo"
             yield Finding(name, "vip", Level.ERROR, what, remedy)
         elif _is_taken(vip):
@@ -58,16 +58,16 @@ def _local(name: str, facts: DaemonFacts) -> Iterator[Finding]:
             yield _not_taken(name, vip)
     known = ", ".join(f"{vip} ({vip.local.interface})" for vip in taken if vip.local)
     if known and taken[0].is_configured:
-        yield Finding(name, "vip", Level.OK, f"the stack takes packets for {known}")
+        yield Finding(name, "vip", Level.OK, f"the stack accepts packets for {known}")
     elif known:
-        what = f"the stack takes packets for {known}; `--table FILE` checks whether these are the VIPs"
+        what = f"the stack accepts packets for {known}; `--table FILE` compares these with the table's VIPs"
         yield Finding(name, "vip", Level.OK, what)
 
 
 def _not_admitted(name: str, facts: DaemonFacts) -> Iterator[Finding]:
-    """Local addresses that the proxy does not take for VIPs: certainly a fault of those that a table names.
+    """Local addresses that are not VIPs of the proxy: an error if a table names them.
 
-    A daemon that reports no VIPs at all has warned of that, or is of an earlier version.
+    A daemon that reports no VIPs has warned about that, or is of an earlier version.
     """
     admitted = [ip_network(text) for text in facts.report.vips]
     if not facts.alive or not admitted:
@@ -75,7 +75,9 @@ def _not_admitted(name: str, facts: DaemonFacts) -> Iterator[Finding]:
     for vip in facts.vips:
         if vip.local is None or any(_overlap(vip.network, place) for place in admitted):
             continue
-        what = f"{vip} ({vip.local.interface}) is no VIP of the proxy, which drops its packets (drop_not_vip)"
+        what = (
+            f"{vip} ({vip.local.interface}) is not a VIP of the proxy: its tunnelled packets are dropped (drop_not_vip)"
+        )
         level = Level.ERROR if vip.is_configured else Level.WARNING
         remedy = "add it to lo as a single address, or list all VIPs as `vips` in proxy.conf"
         yield Finding(name, "vip", level, what, remedy)
@@ -92,13 +94,13 @@ def _is_taken(vip: VipFacts) -> bool:
 
 def _not_taken(name: str, vip: VipFacts) -> Finding:
     if vip.namespace:
-        what = f"{vip}: packets from {name} do not get there: they are {vip.fates[0]}"
+        what = f"{vip}: packets from {name} do not reach it: they are {vip.fates[0]}"
         return Finding(
             name, "vip", Level.ERROR, what, f"add a route to it, and sysctl net.ipv4.conf.{name}.forwarding=1"
         )
     alone = vip.network.prefixlen == vip.network.max_prefixlen
     remedy = f"ip address add {vip.network} dev lo" if alone else f"ip route add local {vip.network} dev lo"
-    what = f"{vip} is not local: what comes out of the tunnel for it is {vip.fates[0]}"
+    what = f"{vip} is not local: decapsulated packets for it are {vip.fates[0]}"
     return Finding(name, "vip", Level.ERROR, what, remedy)
 
 
@@ -106,16 +108,16 @@ def _rp_filter(facts: DaemonFacts) -> Finding:
     name, value = facts.report.interface, facts.sysctls.get("rp_filter", 0)
     refused = [str(vip) for vip in facts.vips if PacketFate.REFUSED in vip.fates]
     if not refused:
-        return Finding(name, "rp_filter", Level.OK, f"rp_filter is {value}, and drops no client's packet")
+        return Finding(name, "rp_filter", Level.OK, f"rp_filter is {value} and drops no client's packets")
     if value == _LOOSE:
-        what = "rp_filter is 2 (loose), and no route leads back to clients"
+        what = "rp_filter is 2 (loose), and there is no route back to clients"
         remedy = f"add a default route, or sysctl net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.{name}.rp_filter=0"
     elif value == _STRICT:
         what = f"rp_filter is 1 (strict), and the route back to clients does not leave by {name}"
         remedy = f"sysctl net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.{name}.rp_filter=0"
     else:
-        what = "the kernel takes clients' addresses for its own, or for martians"
-        remedy = "`ip route get VIP from CLIENT iif IFACE`, and `ip rule`, show why"
+        what = "the kernel treats clients' addresses as its own, or as martians"
+        remedy = "`ip route get VIP from CLIENT iif IFACE`, and `ip rule`, show the reason"
     return Finding(name, "rp_filter", Level.ERROR, f"{what}: packets for {', '.join(refused)} are dropped", remedy)
 
 
@@ -127,13 +129,17 @@ def _listeners(name: str, vips: Sequence[VipFacts]) -> Iterator[Finding]:
         if missing := [
             str(ports) for ports in vip.ports if not _has_listener(vip, ports.protocol, ports.first, ports.last)
         ]:
-            what = f"{vip}: no socket listens on {', '.join(missing)}: clients are refused"
-            yield Finding(name, "listener", Level.ERROR, what, "start the server, or correct the address that it binds")
+            what = f"{vip}: no socket listens on {', '.join(missing)}: connections are refused"
+            yield Finding(
+                name, "listener", Level.ERROR, what, "start the server, or correct the address to which it binds"
+            )
         elif not vip.listeners and vip.is_configured:
             continue
         elif not vip.listeners:
-            what = f"{vip}: no TCP or UDP socket listens there: clients are refused"
-            yield Finding(name, "listener", Level.ERROR, what, "start the server, or correct the address that it binds")
+            what = f"{vip}: no TCP or UDP socket listens on it: connections are refused"
+            yield Finding(
+                name, "listener", Level.ERROR, what, "start the server, or correct the address to which it binds"
+            )
         else:
             there.append(f"{vip}: {_ports(vip)}")
     if there:
@@ -150,7 +156,7 @@ def _ports(vip: VipFacts) -> str:
 
 
 def _return_paths(name: str, vips: Sequence[VipFacts]) -> Iterator[Finding]:
-    """One finding for each kind of break, whatever the number of VIPs and clients."""
+    """One finding for each kind of break and IP version."""
     paths = [path for vip in vips for path in vip.paths]
     broken = sorted((path for path in paths if path.broken), key=_order)
     for (cause, version, *_), group in groupby(broken, key=_order):
@@ -184,25 +190,25 @@ def _broken(name: str, cause: Break, version: int, paths: Sequence[ReturnPath]) 
         return Finding(name, "return", Level.ERROR, what, _PATH_REMEDIES[cause])
     what = f"answers from {vips} to IPv{version} clients such as {clients} are lost: there is {cause}"
     if not any(path.is_lost for path in paths):
-        what = f"{what}; that is right only if all clients are in networks to which there is a route"
+        what = f"{what}; this is correct only if there are routes to the networks of all clients"
         return Finding(name, "return", Level.WARNING, what, _PATH_REMEDIES[cause])
     return Finding(name, "return", Level.ERROR, what, _PATH_REMEDIES[cause])
 
 
 def _arp(facts: DaemonFacts) -> Iterator[Finding]:
-    """Both sysctls keep IPv4 VIPs, which no interface of the network has, from being claimed there."""
+    """Both sysctls keep the host from claiming IPv4 VIPs by ARP on the network."""
     name = facts.report.interface
     vips = [vip for vip in facts.vips if vip.network.version == 4 and vip.local and not vip.namespace]
     if shown := [(vip, vip.local.interface) for vip in vips if vip.local and not vip.local.is_quiet]:
         listed = ", ".join(f"{vip} ({interface})" for vip, interface in shown)
-        what = f"{listed}: on an interface that answers ARP for it: packets may come here without a director"
+        what = f"{listed}: on an interface that answers ARP for it: packets may arrive here without passing a director"
         remedy = f"ip address add {shown[0][0].network} dev lo; ip address del {shown[0][0].network} dev {shown[0][1]}"
         yield Finding(name, "arp", Level.WARNING, what, remedy)
     if not vips:
         return
     for key, least, harm in (
-        ("arp_ignore", 1, "answers ARP for the VIPs: their packets may come here without a director"),
-        ("arp_announce", 2, "may name a VIP as the source of its ARP requests, from which others learn it"),
+        ("arp_ignore", 1, "answers ARP for the VIPs: their packets may arrive here without passing a director"),
+        ("arp_announce", 2, "may use a VIP as the source of its ARP requests, from which other hosts learn it"),
     ):
         value = facts.sysctls.get(key, 0)
         if value >= least:
@@ -215,8 +221,10 @@ def _arp(facts: DaemonFacts) -> Iterator[Finding]:
 def _agent(facts: DaemonFacts) -> Finding:
     name, report = facts.report.interface, facts.report
     if report.agent_trouble is not None:
-        what = f"the agent does not listen, so that no drain can wait for this proxy: {report.agent_trouble}"
-        remedy = "correct that, or set `agent` in proxy.conf to another port or address; it is tried again each second"
+        what = f"the agent does not listen, so `backend drain --wait` cannot check this proxy: {report.agent_trouble}"
+        remedy = (
+            "free the port, or set `agent` in proxy.conf to another port or address; the daemon retries every second"
+        )
         return Finding(name, "agent", Level.WARNING, what, remedy)
-    where = f"listening on {', '.join(report.agent)}" if report.agent else "switched off in proxy.conf"
+    where = f"listening on {', '.join(report.agent)}" if report.agent else "disabled in proxy.conf"
     return Finding(name, "agent", Level.OK, where)

@@ -128,7 +128,7 @@ def reason(checks: Sequence[Checked]) -> str:
         return f"host up, VIP not served: {first}"
     if is_failing and _loses_large_packets(checked, down):
         size = "full size" if down[0][0].check.size == FULL_SIZE else f"{down[0][0].check.size} bytes"
-        return f"packets of {size} are lost, small ones arrive: MTU of a switch or router?"
+        return f"packets of {size} are lost; small ones arrive: MTU of a switch or router?"
     return ", ".join(f"{planned.check.label}: {_finding(planned, health)}" for planned, health in down)
 
 

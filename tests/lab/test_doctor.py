@@ -266,7 +266,7 @@ def test_a_switch_port_that_loses_large_packets_is_found(lab: Lab) -> None:
         lambda ip: ip.link("set", index=index(ip, "proxy1"), mtu=1500),
         lambda ip: ip.link("set", index=index(ip, "proxy1"), mtu=hosts.DC_MTU),
     ):
-        assert errors() == [f"packets of {hosts.DC_MTU} bytes to {PROXY1} are lost, small ones arrive"]
+        assert errors() == [f"packets of {hosts.DC_MTU} bytes to {PROXY1} are lost; small ones arrive"]
     assert errors() == []
 
 

@@ -150,9 +150,9 @@ def test_an_mtu_that_holds_the_tunnel_and_the_clients_packets_is_enough() -> Non
         ({"10.0.0.1": SizeFacts(1500, small=True, full=True)}, "packets of full size arrive at 1 of 1 backends"),
         (
             {"10.0.0.1": SizeFacts(1500, small=False, full=False)},
-            "packets of full size were not tried: no echo through the tunnel from 10.0.0.1",
+            "packets of full size were not tested: no echo through the tunnel from 10.0.0.1",
         ),
-        ("no echoes from 10.0.0.100", "packets of full size were not tried: no echoes from 10.0.0.100"),
+        ("no echoes from 10.0.0.100", "packets of full size were not tested: no echoes from 10.0.0.100"),
     ],
 )
 def test_without_a_small_echo_no_size_is_judged(sizes: dict[str, SizeFacts] | str, what: str) -> None:

@@ -126,11 +126,11 @@ VIP = Check(CheckKind.VIP_TCP, A, 80, ip_address("203.0.113.10"))
         ({GUE: "?", HTTP: "?"}, "not checked yet"),
         (
             {GUE: "answers", SIZE: "-timeout"},
-            "packets of 1500 bytes are lost, small ones arrive: MTU of a switch or router?",
+            "packets of 1500 bytes are lost; small ones arrive: MTU of a switch or router?",
         ),
         (
             {GUE: "answers", FULL: "-timeout"},
-            "packets of full size are lost, small ones arrive: MTU of a switch or router?",
+            "packets of full size are lost; small ones arrive: MTU of a switch or router?",
         ),
         ({GUE: "answers", SIZE: "-refused"}, "gue_size 1500: refused"),
         ({GUE: "answers", SIZE: "-timeout", HTTP: "-refused"}, "gue_size 1500: timeout, http 80: refused"),
