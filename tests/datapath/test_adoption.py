@@ -109,7 +109,7 @@ def contents(running: DirectorDatapath, tmp_path_factory: pytest.TempPathFactory
     return first, second
 
 
-def test_what_holds_the_same_content_is_taken_over_without_a_write(
+def test_maps_with_the_same_content_are_adopted_without_a_write(
     running: DirectorDatapath, contents: tuple[Content, Content]
 ) -> None:
     with closing(adopted(running.program)) as datapath:
@@ -140,9 +140,7 @@ def test_other_content_is_switched_to_and_counts_go_on(
     assert after["bind", "web", f"{VIP}:81/tcp"] == (0, 0)
 
 
-def test_a_change_of_the_surroundings_is_written_too(
-    running: DirectorDatapath, contents: tuple[Content, Content]
-) -> None:
+def test_a_change_of_the_network_is_written(running: DirectorDatapath, contents: tuple[Content, Content]) -> None:
     with closing(adopted(running.program)) as datapath:
         write(datapath, contents[0].loaded)
     moved = NetworkView(SURROUNDINGS.mac, SURROUNDINGS.mtu, {IPv4Address("10.0.0.11"): bytes.fromhex("0200000000aa")})
@@ -189,7 +187,7 @@ def die_at(place: tuple[str, int], run: Any) -> None:
     assert os.WIFSIGNALED(status), f"{place} was not met"
 
 
-def test_killed_at_any_line_of_a_write_one_table_or_the_other_is_whole_and_the_next_start_sets_it_right(
+def test_a_write_that_is_killed_leaves_one_whole_table(
     running: DirectorDatapath, contents: tuple[Content, Content]
 ) -> None:
     old, new = contents
@@ -273,7 +271,7 @@ SETTINGS: dict[str, Any] = {
 NEXT_HOPS = {IPv4Address(f"10.0.0.{n}"): bytes((2, 0, 0, 0, 0, n)) for n in (12, 13)}
 
 
-def test_a_proxy_is_taken_over_without_a_write_and_follows_changes() -> None:
+def test_a_proxy_is_adopted_without_a_write() -> None:
     with closing(ProxyDatapath.load()) as earlier:
         earlier.write(**SETTINGS)
         earlier.write_next_hops(NEXT_HOPS)

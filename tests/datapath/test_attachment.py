@@ -59,7 +59,7 @@ def rename(interface: Interface) -> Interface:
     return find_interface(AFTER)
 
 
-def test_after_a_crash_and_a_rename_the_next_daemon_takes_its_program_over(
+def test_a_program_is_adopted_after_a_crash_and_a_rename(
     interface: Interface, pins: Path, proxy: ProxyDatapath
 ) -> None:
     crashed = Attachment(interface)
@@ -78,9 +78,7 @@ def test_after_a_crash_and_a_rename_the_next_daemon_takes_its_program_over(
     assert describe_foreign_program(find_interface(AFTER)) is None
 
 
-def test_a_daemon_that_runs_keeps_its_interface_when_it_is_renamed(
-    interface: Interface, pins: Path, proxy: ProxyDatapath
-) -> None:
+def test_a_running_daemon_keeps_a_renamed_interface(interface: Interface, pins: Path, proxy: ProxyDatapath) -> None:
     running = Attachment(interface)
     running.put(proxy.program)
     renamed = rename(interface)
@@ -92,7 +90,7 @@ def test_a_daemon_that_runs_keeps_its_interface_when_it_is_renamed(
     running.remove()
 
 
-def test_a_program_of_glb_whose_pins_are_elsewhere_is_named_and_never_offered_for_removal(
+def test_removal_of_a_glb_program_is_never_suggested(
     interface: Interface, proxy: ProxyDatapath, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     there = Attachment(interface)
@@ -110,9 +108,7 @@ def test_a_program_of_glb_whose_pins_are_elsewhere_is_named_and_never_offered_fo
     there.remove()
 
 
-def test_daemons_with_interfaces_of_one_name_do_not_share_a_run_directory(
-    pins: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interfaces_of_one_name_do_not_share_a_run_directory(pins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = PinDir("eth0")
     elsewhere = BPFFS / f"glb-test-{os.getpid()}-elsewhere"
     with monkeypatch.context() as patch:
@@ -126,7 +122,7 @@ def test_daemons_with_interfaces_of_one_name_do_not_share_a_run_directory(
     PinDir("eth0").release()
 
 
-def test_a_run_directory_that_cannot_be_made_is_an_error_that_names_it(
+def test_a_run_directory_that_cannot_be_made_is_named(
     pins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -136,9 +132,7 @@ def test_a_run_directory_that_cannot_be_made_is_an_error_that_names_it(
         PinDir("eth0")
 
 
-def test_pins_of_an_interface_of_another_namespace_are_left_alone(
-    interface: Interface, pins: Path, proxy: ProxyDatapath
-) -> None:
+def test_pins_of_another_namespace_are_not_used(interface: Interface, pins: Path, proxy: ProxyDatapath) -> None:
     there = Attachment(interface)
     there.put(proxy.program)
     there.leave()
@@ -151,7 +145,7 @@ def test_pins_of_an_interface_of_another_namespace_are_left_alone(
     assert (pins / f"{BEFORE}p" / "link").exists()
 
 
-def test_a_daemon_of_another_network_namespace_is_not_shown_as_this_hosts() -> None:
+def test_a_daemon_of_another_namespace_is_not_listed() -> None:
     with subprocess.Popen(["unshare", "--net", "sleep", "60"]) as other:
         wait_for(lambda: not Path(f"/proc/{other.pid}/ns/net").samefile("/proc/self/ns/net"), "a namespace")
         theirs = Report("director", "eth0", ProcessId.of(other.pid), "")

@@ -124,7 +124,7 @@ def test_two_compile_at_the_same_time_and_get_the_same(cache: ProgramCache) -> N
     assert len(entries(cache)) == 1
 
 
-def test_a_source_that_does_not_compile_is_refused_with_the_compilers_message(cache: ProgramCache) -> None:
+def test_a_compile_error_has_the_compilers_message(cache: ProgramCache) -> None:
     without = {name: value for name, value in constants().items() if name != "TIME_WAIT_RCV_NXT"}
 
     with pytest.raises(DatapathError, match=r"compile of xdp_proxy\.c: (.|\n)*bpf/\w+\.h:\d+(.|\n)*TIME_WAIT_RCV_NXT"):
@@ -177,7 +177,7 @@ def test_the_compiler_is_never_mapped_into_who_needs_a_program(cache: ProgramCac
     assert len(entries(cache)) == 1
 
 
-def test_killed_while_it_compiles_it_leaves_neither_a_file_nor_the_compiler(cache: ProgramCache) -> None:
+def test_a_killed_compile_leaves_no_file_and_no_process(cache: ProgramCache) -> None:
     with compiling(cache) as process:
         child = os.pidfd_open(_first_child(process.pid))
         try:

@@ -80,7 +80,7 @@ def assert_tunnelled(outcome: Outcome, inner: Packet, found: Lookup) -> None:
 
 
 @pytest.mark.parametrize("payload", [0, 1, 6, 452, 1448, 8800])
-def test_a_tcp_packet_to_a_bind_is_tunnelled_to_the_hops_of_its_row(director: MakeDirector, payload: int) -> None:
+def test_a_tcp_packet_is_tunnelled_to_the_hops_of_its_row(director: MakeDirector, payload: int) -> None:
     bench = director()
     inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=4711, dport=80) / Raw(b"x" * payload)
     found = expected(bench, "198.18.3.4", VIP4, (4711, 80), "tcp")
@@ -138,7 +138,7 @@ def test_a_row_of_each_depth_puts_all_its_hops_in_the_header(director: MakeDirec
     assert_tunnelled(bench.run(frame(inner)), inner, found)
 
 
-def test_a_row_shorter_than_its_table_is_deep_has_the_hops_there_are(director: MakeDirector) -> None:
+def test_a_short_row_has_fewer_hops(director: MakeDirector) -> None:
     bench = director(table(depth=5))
     inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=4711, dport=80)
     found = expected(bench, "198.18.3.4", VIP4, (4711, 80), "tcp")
@@ -187,7 +187,7 @@ def test_an_ipv6_echo_goes_to_the_table_of_its_address(director: MakeDirector) -
     assert [outcome.packet[IP].dst, *outcome.packet[GLBGUE].hops] == [str(hop) for hop in found.hops]
 
 
-def test_an_echo_is_left_to_the_stack_when_it_is_not_to_be_forwarded(director: MakeDirector) -> None:
+def test_an_echo_is_passed_if_icmp_echo_says_so(director: MakeDirector) -> None:
     bench = director(forward_icmp_ping_responses=False)
     assert bench.run(frame(IP(src="198.18.3.4", dst=VIP4) / ICMP(type=8))).verdict == "pass_no_bind"
 
@@ -368,7 +368,7 @@ def assert_checksums_right(packet: Packet) -> None:
     assert bytes(packet) == told
 
 
-def test_a_client_is_told_when_its_packet_does_not_fit_into_the_tunnel(director: MakeDirector) -> None:
+def test_a_client_gets_an_error_for_a_packet_that_is_too_big(director: MakeDirector) -> None:
     bench = director(mtu=1500)
     fits = IP(src="198.18.3.4", dst=VIP4) / TCP(dport=80) / Raw(bytes(1500 - 44 - 40))
     assert bench.run(frame(fits)).verdict == "encapsulated"
@@ -418,9 +418,7 @@ def test_the_director_does_not_flood_a_pinged_ones_victim(director: MakeDirector
 
 @pytest.mark.parametrize("echo", ["forward", "answer"])
 @pytest.mark.parametrize("family", [4, 6])
-def test_all_pieces_of_an_echo_go_where_a_whole_one_is_forwarded_to(
-    director: MakeDirector, family: int, echo: str
-) -> None:
+def test_fragments_of_an_echo_follow_the_whole_echo(director: MakeDirector, family: int, echo: str) -> None:
     bench = director(forward_icmp_ping_responses=echo == "forward", icmp_echo=echo)
     src, dst = ("198.18.3.4", VIP4) if family == 4 else ("2001:db8:c::4", VIP6)
     if family == 4:
@@ -507,7 +505,7 @@ def test_the_more_specific_bind_wins(director: MakeDirector) -> None:
     assert bench.run(frame(v6)).packet[IP].dst == "10.0.0.26"
 
 
-def test_an_echo_to_a_network_goes_to_the_table_of_its_longest_prefix(director: MakeDirector) -> None:
+def test_an_echo_to_a_network_matches_the_longest_prefix(director: MakeDirector) -> None:
     wide = table("wide", binds=binds({"ip": "203.0.0.0/16", "port": 80}), backends=backends("10.0.0.22"))
     narrow = table("narrow", binds=binds({"ip": "203.0.113.0/24", "port": 80}), backends=backends("10.0.0.23"))
     bench = director(wide, narrow)
@@ -543,7 +541,7 @@ def used_binds(bench: DirectorBench) -> int:
     return int((bench.program.view("binds")["key"]["family"] != 0).sum())
 
 
-def test_a_layout_that_outgrows_the_maps_is_refused_and_changes_nothing(director: MakeDirector, tmp_path: Path) -> None:
+def test_a_layout_larger_than_the_maps_changes_nothing(director: MakeDirector, tmp_path: Path) -> None:
     bench = director()
     many = [{"ip": f"10.1.{n // 256}.{n % 256}", "state": "active", "healthy": True} for n in range(1200)]
     with pytest.raises(Exception, match="outgrow"):
@@ -618,9 +616,7 @@ def set_up_a_way_out() -> int:
         return int(out)
 
 
-def test_packets_leave_where_the_kernel_routes_them_if_that_is_asked_for(
-    director: MakeDirector, routed_out: RoutedOut
-) -> None:
+def test_packets_leave_by_the_kernels_route_with_egress_fib(director: MakeDirector, routed_out: RoutedOut) -> None:
     """A test run's packets come in by the loopback interface; the way to the proxies leads by another."""
     bench = director(egress="fib")
     inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=4711, dport=80)
@@ -641,7 +637,7 @@ def tag_layers(tags: Tags) -> list[Packet]:
 
 @pytest.mark.parametrize("after", TAGS, ids=["to-plain", "to-vlan", "to-qinq"])
 @pytest.mark.parametrize("before", TAGS, ids=["from-plain", "from-vlan", "from-qinq"])
-def test_a_routed_packet_has_the_tags_of_the_interface_that_it_leaves_by(
+def test_a_routed_packet_has_the_vlan_tags_of_its_interface(
     director: MakeDirector, routed_out: RoutedOut, before: Tags, after: Tags
 ) -> None:
     """What the kernel's lookup names stands for a VLAN device here, and what is below it is the interface of the test

@@ -156,7 +156,7 @@ def test_a_right_digest_does_not_stand_for_maps_that_are_missing(
     ("kind", "key_size", "entries"),
     [(BPF_MAP_TYPE_HASH, 4, 1), (BPF_MAP_TYPE_PERCPU_ARRAY, 4, 1), (BPF_MAP_TYPE_HASH, 16, 1)],
 )
-def test_a_map_of_another_tool_that_has_the_identitys_name_is_not_read(kind: int, key_size: int, entries: int) -> None:
+def test_another_tools_map_named_identity_is_not_read(kind: int, key_size: int, entries: int) -> None:
     made = libbpf.create_map(MAP_NAME, kind, 4096, entries, key_size=key_size)
     with program_with(made) as program:
         assert DirectorDatapath.adopt(os.dup(program)) is None

@@ -60,7 +60,7 @@ def test_an_unknown_key_has_nothing(cache: ProgramCache, caplog: pytest.LogCaptu
 
 
 @pytest.mark.parametrize(("damage", "reason"), DAMAGES.values(), ids=DAMAGES)
-def test_an_entry_that_may_not_be_believed_is_not_used_and_then_made_anew(
+def test_an_untrusted_entry_is_replaced(
     cache: ProgramCache, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], object], reason: str
 ) -> None:
     damage(entry(cache))

@@ -86,9 +86,7 @@ def test_a_segment_of_an_established_connection_is_taken(proxy: ProxyBench, list
         assert outcome.frame == inner_frame(inner)
 
 
-def test_an_answer_to_a_connection_that_the_vip_opens_goes_where_its_socket_is(
-    proxy: ProxyBench, listener: socket.socket
-) -> None:
+def test_an_answer_to_an_outgoing_connection_finds_its_socket(proxy: ProxyBench, listener: socket.socket) -> None:
     """A SYN-ACK begins nothing: where no socket expects it, it has its second chance."""
     vip = listener.getsockname()[0]
     client = "198.18.0.99" if listener.family == socket.AF_INET else "2001:db8:c::99"
@@ -142,7 +140,7 @@ def test_what_is_sent_on_is_counted_by_the_hop_that_it_goes_to(proxy: ProxyBench
     assert Counter(forwards_of(proxy.program)) - before == {ip_address(SECOND): 2, ip_address(THIRD): 1}
 
 
-def test_a_packet_is_sent_on_to_more_hops_than_there_are_counters_for(proxy: ProxyBench) -> None:
+def test_packets_are_forwarded_to_hops_without_a_counter(proxy: ProxyBench) -> None:
     inner = IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags="A")
     frame = bytes(tunnelled(inner, hops=("203.0.113.200", THIRD)))
     many = proxy.program.maps["wanted_hops"].info.entries + 1
@@ -157,7 +155,7 @@ def test_a_packet_is_sent_on_to_more_hops_than_there_are_counters_for(proxy: Pro
     assert len(counted) < many
 
 
-def test_what_is_counted_for_a_hop_stays_when_the_way_to_it_is_found_and_when_its_mac_changes(
+def test_the_count_of_a_hop_survives_a_change_of_its_mac(
     proxy: ProxyBench,
 ) -> None:
     inner = IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags="A")
@@ -287,7 +285,7 @@ def test_no_truncation_of_a_tunnelled_packet_is_taken_or_sent_on(proxy: ProxyBen
         assert proxy.run(whole[:length]).action == "drop", f"at {length} bytes"
 
 
-def test_an_inner_packet_cut_short_under_a_consistent_tunnel_is_dropped(proxy: ProxyBench) -> None:
+def test_a_truncated_inner_packet_is_dropped(proxy: ProxyBench) -> None:
     for length in range(len(INNER)):
         packet = tunnelled(IP(src="198.18.0.1", dst="203.0.113.10"))
         packet[GLBGUE].remove_payload()
@@ -322,7 +320,7 @@ def test_a_tunnel_that_ends_elsewhere_is_left_to_the_stack(proxy: ProxyBench) ->
         assert proxy.run(tunnelled(INNER)).verdict == verdict, addresses
 
 
-def test_a_packet_is_sent_on_to_the_mac_on_the_way_to_its_hop_once_that_is_known(proxy: ProxyBench) -> None:
+def test_a_packet_is_forwarded_to_the_mac_of_its_next_hop(proxy: ProxyBench) -> None:
     packet = tunnelled(IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags="A"))
     hop = ip_address(SECOND)
     assert proxy.run(packet).packet.dst == ROUTER_MAC

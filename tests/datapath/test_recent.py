@@ -98,7 +98,7 @@ def keep(entry: Any) -> None:
     entry["until"] = FOREVER
 
 
-def test_a_connection_is_remembered_once_a_segment_of_it_was_found(proxy: ProxyBench, connection: Connection) -> None:
+def test_a_connection_is_remembered_after_its_first_segment(proxy: ProxyBench, connection: Connection) -> None:
     assert not remembered(proxy)
     assert connection.sends("A") == "taken_established"
     assert len(remembered(proxy)) == 1
@@ -114,9 +114,7 @@ def test_a_connection_that_has_vanished_is_forgotten_soon(connection: Connection
 
 
 @pytest.mark.parametrize("flags", ["FA", "R", "RA"])
-def test_a_segment_that_ends_a_connection_lets_the_kernel_be_asked_and_makes_it_forgotten(
-    proxy: ProxyBench, connection: Connection, flags: str
-) -> None:
+def test_a_closing_segment_is_looked_up_and_forgotten(proxy: ProxyBench, connection: Connection, flags: str) -> None:
     connection.sends("A")
     rewrite(proxy, keep)
     connection.vanish()
@@ -132,7 +130,7 @@ def test_a_syn_is_taken_as_a_syn(proxy: ProxyBench, connection: Connection) -> N
 
 @pytest.mark.parametrize("field", ["ports", "src", "dst"])
 @pytest.mark.parametrize("bit", range(0, 64, 21))
-def test_another_connection_at_the_same_place_is_not_taken_for_it(
+def test_a_connection_of_the_same_entry_is_not_mistaken(
     proxy: ProxyBench, connection: Connection, field: str, bit: int
 ) -> None:
     def make_another(entry: Any) -> None:

@@ -90,7 +90,7 @@ def test_header_hops_and_the_packets_inside_are_dissected(tmp_path: Path) -> Non
     assert (alone["glb.hop_count"], "glb.hop" in alone) == (["0"], False)
 
 
-def test_what_the_director_makes_of_every_named_packet_is_well_formed(tmp_path: Path) -> None:
+def test_wireshark_finds_each_named_packet_well_formed(tmp_path: Path) -> None:
     results = [run_director(case) for case in director_cases.CASES]
     frames = [result.frame for result in results if result.verdict == "encapsulated" and result.frame is not None]
     write_pcap(tmp_path / "director.pcap", frames)

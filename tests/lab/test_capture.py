@@ -50,7 +50,7 @@ def lines(process: "subprocess.Popen[str]") -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines()]
 
 
-def test_a_trace_tells_each_decision_on_a_connections_way(lab: Lab) -> None:
+def test_a_trace_shows_each_decision_on_a_path(lab: Lab) -> None:
     with running(lab, "trace", CLIENT, f"{hosts.VIP4}:80", "-o", "json") as process:
         proxy = fetch(lab, CLIENT)
         told = lines(process)
@@ -67,7 +67,7 @@ def test_a_trace_tells_each_decision_on_a_connections_way(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("command", [["trace", CLIENT], ["capture"]])
-def test_it_ends_when_nobody_reads_it_any_more_though_no_packet_comes(lab: Lab, command: list[str]) -> None:
+def test_a_capture_ends_when_its_output_is_closed(lab: Lab, command: list[str]) -> None:
     with running(lab, *command, "--iface", "proxy1") as process:
         assert process.stdout is not None
         process.stdout.close()
@@ -120,7 +120,7 @@ def read(process: "subprocess.Popen[str]") -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-def test_captured_packets_open_as_a_file_each_as_it_came_and_as_it_left(lab: Lab, tmp_path: Path) -> None:
+def test_a_capture_file_has_each_packet_before_and_after(lab: Lab, tmp_path: Path) -> None:
     file = tmp_path / "capture.pcapng"
     with running(lab, "capture", f"client {CLIENT}", "-w", str(file)) as process:
         fetch(lab, CLIENT)
@@ -160,7 +160,7 @@ def test_a_killed_capture_disturbs_nothing(lab: Lab) -> None:
     assert plain(lab)
 
 
-def test_a_daemon_that_is_started_anew_takes_over_from_a_capture_that_was_killed(lab: Lab) -> None:
+def test_a_restarted_daemon_replaces_a_killed_capture(lab: Lab) -> None:
     assert fetch(lab, CLIENT)
     with running(lab, "capture", "-o", "json", "--iface", "proxy1") as process:
         process.kill()

@@ -56,7 +56,7 @@ def path_mtus(lab: Lab, director: str) -> dict[str, int]:
     return found
 
 
-def test_a_routers_smaller_mtu_towards_a_proxy_is_learned_and_told_to_clients(lab: Lab) -> None:
+def test_a_smaller_path_mtu_is_learned_and_sent_to_clients(lab: Lab) -> None:
     """The router's link to the proxy takes 1400 bytes; a request of two full segments is longer than that with the
     tunnel's headers."""
     proxy, router = hosts.proxy(3).ipv4, hosts.ROUTER.ipv4

@@ -49,7 +49,7 @@ def syn_for(director: hosts.LabHost) -> bytes:
 
 
 @pytest.mark.parametrize("host", ["director1", "director2", "proxy1"])
-def test_program_maps_and_link_are_pinned_by_their_documented_names(lab: Lab, host: str) -> None:
+def test_pins_have_their_documented_names(lab: Lab, host: str) -> None:
     folder = lab.pin_dir / host
 
     assert {path.name for path in folder.iterdir()} == documented(lab.host(host).role)
@@ -71,7 +71,7 @@ def test_another_program_runs_the_pinned_director_on_a_packet(lab: Lab) -> None:
     assert (tunnel.hops, tunnel.source_port) == (told.hops, told.tunnel_source_port)
 
 
-def test_another_program_runs_the_pinned_proxy_on_a_packet_that_is_not_of_the_tunnel(lab: Lab) -> None:
+def test_another_program_can_run_the_pinned_proxy(lab: Lab) -> None:
     frame = syn_for(lab.host("proxy1"))
 
     action, out = ask_outsider(lab, "proxy1", "run", str(lab.pin_dir / "proxy1" / "program"), stdin=frame)
@@ -79,7 +79,7 @@ def test_another_program_runs_the_pinned_proxy_on_a_packet_that_is_not_of_the_tu
     assert (int(action), bytes.fromhex(out)) == (XDP_PASS, frame)
 
 
-def test_another_program_reads_the_pinned_counters_as_stats_tells_them(lab: Lab) -> None:
+def test_another_program_can_read_the_pinned_counters(lab: Lab) -> None:
     folder = lab.pin_dir / "director1"
     ask_outsider(lab, "director1", "run", str(folder / "program"), stdin=syn_for(lab.host("director1")))
 

@@ -88,9 +88,7 @@ def check_against_lookup(lab: Lab, tunnels: Sequence[Tunnel], proto: str) -> Non
 
 @pytest.mark.parametrize("proto", ["tcp", "udp"])
 @pytest.mark.parametrize("family", [4, 6])
-def test_a_thousand_random_clients_are_tunnelled_well_formed_and_as_lookup_tells(
-    lab: Lab, family: int, proto: str
-) -> None:
+def test_a_thousand_random_clients_are_tunnelled_as_lookup_says(lab: Lab, family: int, proto: str) -> None:
     clients = random_clients(family, seed=f"{family} {proto}")
     packets = [from_client(*client, TRANSPORTS[proto]) for client in clients]
 
@@ -105,7 +103,7 @@ def test_a_thousand_random_clients_are_tunnelled_well_formed_and_as_lookup_tells
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_the_tunnel_carries_the_packet_untouched_from_the_director_that_got_it(lab: Lab, family: int) -> None:
+def test_the_tunnel_carries_the_packet_unchanged(lab: Lab, family: int) -> None:
     clients = random_clients(family, seed=f"untouched {family}")[:100]
     bodies = [Raw(bytes(size)) for size in range(0, 1400, 14)]
     packets = [from_client(*client, UDP(dport=53)) / body for client, body in zip(clients, bodies, strict=True)]
@@ -135,7 +133,7 @@ def test_one_flow_keeps_one_tunnel_port(lab: Lab, family: int) -> None:
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_what_matches_no_bind_reaches_the_directors_own_stack_untouched(lab: Lab, family: int) -> None:
+def test_packets_without_a_bind_reach_the_directors_stack(lab: Lab, family: int) -> None:
     client = hosts.client_address(family, 5)
     vip = hosts.vip_for(client)
     unbound_address = (hosts.VIP_NET4 if family == 4 else hosts.VIP_NET6)[99]
@@ -170,7 +168,7 @@ def at_stack(one: FrameCapture, two: FrameCapture, client: IPAddress) -> list[In
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
-def test_a_program_on_the_director_gets_what_is_sent_to_the_directors_own_address(lab: Lab, family: int) -> None:
+def test_packets_to_the_directors_own_address_reach_its_stack(lab: Lab, family: int) -> None:
     client = hosts.client_address(4 if family == socket.AF_INET else 6, 6)
     address = str(lab.host("director1").addresses[family == socket.AF_INET6].ip)
     receiver = lab.open_socket("director1", family, socket.SOCK_DGRAM)
@@ -186,7 +184,7 @@ def test_a_program_on_the_director_gets_what_is_sent_to_the_directors_own_addres
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_a_proxy_answers_an_echo_to_the_vip_that_came_by_the_tunnel(lab: Lab, family: int) -> None:
+def test_a_proxy_answers_a_tunnelled_echo(lab: Lab, family: int) -> None:
     client = hosts.client_address(family, 33)
     question = echo(client)
     before = counts(lab)

@@ -135,7 +135,7 @@ def test_a_client_is_told_what_fits_into_the_tunnel() -> None:
 
 
 @pytest.mark.parametrize(("mtu", "told"), [(1400, 1400 - TUNNEL), (1290, 1280)])
-def test_an_ipv6_client_is_told_what_fits_but_never_less_than_1280(mtu: int, told: int) -> None:
+def test_an_ipv6_client_is_never_sent_an_mtu_below_1280(mtu: int, told: int) -> None:
     large = IPv6(src=CLIENT6, dst=VIP6, tc=8, fl=3) / TCP(dport=80) / DATA
     message = IPv6(src=VIP6, dst=CLIENT6, hlim=64) / ICMPv6PacketTooBig(mtu=told) / Raw(bytes(large)[:256])
     result = director(mtu=mtu).run(bytes(received(large)))

@@ -28,11 +28,11 @@ def setup(request: pytest.FixtureRequest, directors: DirectorsOfAllSizes) -> tup
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
-def test_the_model_gives_each_named_packet_the_verdict_that_a_person_expects(case: Case) -> None:
+def test_the_model_gives_each_named_packet_its_verdict(case: Case) -> None:
     assert model(case.setup).run(bytes(case.frame)).verdict == case.verdict, case.proves
 
 
-def test_the_kernel_does_to_each_named_packet_what_the_model_does(setup: tuple[str, Comparison]) -> None:
+def test_kernel_and_model_agree_on_each_named_packet(setup: tuple[str, Comparison]) -> None:
     name, comparison = setup
     for case in (case for case in CASES if case.setup == name):
         result, outcome = comparison.run(bytes(case.frame))
@@ -41,7 +41,7 @@ def test_the_kernel_does_to_each_named_packet_what_the_model_does(setup: tuple[s
         assert result.verdict == case.verdict, f"{case.name}: {case.proves}"
 
 
-def test_the_kernel_and_the_model_agree_on_every_truncation_of_the_named_packets(
+def test_kernel_and_model_agree_on_every_truncation(
     setup: tuple[str, Comparison],
 ) -> None:
     name, comparison = setup
@@ -69,9 +69,7 @@ def test_not_more_than_100_clients_a_second_are_told_on_a_cpu(directors: Directo
 @pytest.mark.slow
 @settings(max_examples=400, deadline=None, phases=WITHOUT_SHRINKING)
 @given(seed=SEEDS)
-def test_the_kernel_does_to_100000_packets_from_valid_to_mangled_what_the_model_does(
-    directors: DirectorsOfAllSizes, seed: int
-) -> None:
+def test_kernel_and_model_agree_on_100000_random_packets(directors: DirectorsOfAllSizes, seed: int) -> None:
     rng = random.Random(seed)
     chosen = model(rng.choice(list(SETUPS)))
     comparison = director_comparison(directors, chosen)
@@ -82,9 +80,7 @@ def test_the_kernel_does_to_100000_packets_from_valid_to_mangled_what_the_model_
 @pytest.mark.slow
 @settings(max_examples=200, deadline=None, phases=WITHOUT_SHRINKING)
 @given(seed=SEEDS)
-def test_the_kernel_does_what_the_model_does_under_random_configurations(
-    directors: DirectorsOfAllSizes, seed: int
-) -> None:
+def test_kernel_and_model_agree_on_random_configurations(directors: DirectorsOfAllSizes, seed: int) -> None:
     rng = random.Random(seed)
     chosen = random_director(rng)
     comparison = director_comparison(directors, chosen)

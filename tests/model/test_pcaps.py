@@ -8,7 +8,7 @@ from scapy.utils import rdpcap
 from . import director_cases, pcaps, proxy_cases
 
 
-def test_each_named_packet_has_a_file_with_the_frame_that_goes_in_and_the_one_that_comes_out(tmp_path: Path) -> None:
+def test_each_named_packet_has_a_file_of_both_frames(tmp_path: Path) -> None:
     pcaps.write(tmp_path)
     index = (tmp_path / "index.md").read_text()
     programs = (("director", director_cases.CASES, pcaps.run_director), ("proxy", proxy_cases.CASES, pcaps.run_proxy))

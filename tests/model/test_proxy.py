@@ -67,17 +67,13 @@ def with_sockets(known: tuple[Known, ...], **settings: Any) -> Proxy:
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
-def test_model_and_kernel_give_each_named_packet_the_verdict_that_a_person_expects(
-    proxy: ProxyDatapath, kernel: Kernel, case: Case
-) -> None:
+def test_kernel_and_model_give_each_named_packet_its_verdict(proxy: ProxyDatapath, kernel: Kernel, case: Case) -> None:
     result = proxy_comparison(proxy, kernel, SETUPS[case.setup]).check(bytes(case.frame))
     assert result.verdict == case.verdict, case.proves
 
 
 @pytest.mark.parametrize("setup", SETUPS)
-def test_the_kernel_and_the_model_agree_on_every_truncation_of_the_named_packets(
-    proxy: ProxyDatapath, kernel: Kernel, setup: str
-) -> None:
+def test_kernel_and_model_agree_on_every_truncation(proxy: ProxyDatapath, kernel: Kernel, setup: str) -> None:
     comparison = proxy_comparison(proxy, kernel, SETUPS[setup])
     for case in (case for case in CASES if case.setup == setup):
         whole = bytes(case.frame)
@@ -98,7 +94,7 @@ def segment(flow: Flow, flags: int, sequence: int = 1, acknowledged: int = 1) ->
 
 
 @pytest.mark.parametrize("flags", [0x10, 0x18, 0x11, 0x04, 0x00, 0x12])
-def test_segments_near_the_window_of_a_known_connection_are_taken(
+def test_segments_near_a_known_connections_window_are_taken(
     proxy: ProxyDatapath, kernel: Kernel, known: tuple[Known, ...], flags: int
 ) -> None:
     """Others are of a connection with the same ports that another proxy holds."""
@@ -133,9 +129,7 @@ def place_in_memory(flow: Flow, places: int) -> int:
 
 
 @pytest.mark.parametrize("flags", [0x10, 0x18, 0x11, 0x14])
-def test_a_half_open_connection_takes_what_acknowledges_its_syn_ack_and_no_other(
-    proxy: ProxyDatapath, kernel: Kernel, flags: int
-) -> None:
+def test_a_half_open_connection_takes_only_its_own_ack(proxy: ProxyDatapath, kernel: Kernel, flags: int) -> None:
     """Another proxy has answered the same SYN, too, when a segment acknowledges another number."""
     with half_open() as unfinished:
         comparison = proxy_comparison(proxy, kernel, with_half_open(unfinished))
@@ -149,9 +143,7 @@ def test_a_half_open_connection_takes_what_acknowledges_its_syn_ack_and_no_other
                 assert comparison.check(tunnelled(each.flow.version, without_ack)).verdict == verdict
 
 
-def test_an_error_about_a_half_open_connection_is_taken_if_it_quotes_its_syn_ack(
-    proxy: ProxyDatapath, kernel: Kernel
-) -> None:
+def test_an_error_that_quotes_the_syn_ack_is_taken(proxy: ProxyDatapath, kernel: Kernel) -> None:
     with half_open() as unfinished:
         comparison = proxy_comparison(proxy, kernel, with_half_open(unfinished))
         for each in unfinished:
@@ -160,7 +152,7 @@ def test_an_error_about_a_half_open_connection_is_taken_if_it_quotes_its_syn_ack
                 assert comparison.check(tunnelled(each.flow.version, too_big(each.flow, quote))).verdict == verdict
 
 
-def test_an_error_about_a_known_connection_is_taken_whatever_its_type(
+def test_errors_of_any_type_about_a_connection_are_taken(
     proxy: ProxyDatapath, kernel: Kernel, known: tuple[Known, ...]
 ) -> None:
     comparison = proxy_comparison(proxy, kernel, with_sockets(known))
@@ -175,7 +167,7 @@ def test_an_error_about_a_known_connection_is_taken_whatever_its_type(
 @pytest.mark.slow
 @settings(max_examples=300, deadline=None, phases=WITHOUT_SHRINKING)
 @given(seed=SEEDS)
-def test_the_kernel_does_to_75000_packets_from_valid_to_mangled_what_the_model_does(
+def test_kernel_and_model_agree_on_75000_random_packets(
     proxy: ProxyDatapath, kernel: Kernel, known: tuple[Known, ...], seed: int
 ) -> None:
     rng = random.Random(seed)

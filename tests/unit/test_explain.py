@@ -34,7 +34,7 @@ MESSAGES = [message for path in (ROOT / "glb").rglob("*.py") for message in warn
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_every_verdict_has_its_text_and_no_text_is_of_a_verdict_that_is_gone(program: str) -> None:
+def test_every_verdict_has_a_text_and_no_text_is_left_over(program: str) -> None:
     names = [verdict.name for verdict in verdicts_of(program) if verdict.name != "continue"]
     written = (ROOT / "glb" / "explain" / f"{program}.toml").read_text()
 

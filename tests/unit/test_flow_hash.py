@@ -27,9 +27,7 @@ V6 = Flow(ip_address("2001:db8::9"), ip_address("2001:db8::1"), 0x1234, 80)
         (HashFields(True, True, True, True), V4, "c0000209c633640112340050"),
     ],
 )
-def test_the_chosen_fields_are_hashed_in_order_and_network_byte_order(
-    fields: HashFields, flow: Flow, message: str
-) -> None:
+def test_fields_are_hashed_in_order_in_network_byte_order(fields: HashFields, flow: Flow, message: str) -> None:
     expected = int.from_bytes(reference.siphash(KEY, bytes.fromhex(message)), "little")
 
     assert flow_hash(KEY, fields, flow) == expected

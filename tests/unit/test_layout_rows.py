@@ -34,7 +34,7 @@ def filled(block: RowBlock) -> list[list[int]]:
     return slots[: block.slots_per_row].tolist()
 
 
-def test_a_row_of_up_to_four_hops_is_one_slot_and_a_longer_one_two() -> None:
+def test_a_row_of_up_to_four_hops_is_one_slot() -> None:
     layout = plan([table("t1", rows(1, 2, 3)), table("t2", rows(1, 2, 3, 4, 5))], CONFIG)
 
     assert [filled(block) for block in layout.blocks] == [[[1, 2, 3, 0]], [[1, 2, 3, 4], [5, 0, 0, 0]]]
@@ -80,7 +80,7 @@ def test_the_digest_of_rows_is_of_their_content_and_their_shape() -> None:
     assert rows_digest(rows(1, 2, dtype=np.uint16)) != rows_digest(one)
 
 
-def test_an_array_in_the_place_of_one_that_is_gone_has_its_own_digest() -> None:
+def test_a_new_array_at_the_same_address_has_its_own_digest() -> None:
     digests = {rows_digest(rows(number, 0)) for number in range(20)}
 
     assert len(digests) == 20

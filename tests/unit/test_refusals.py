@@ -15,7 +15,7 @@ from glb.errors import DatapathError
 GLBCTL = [sys.executable, "-m", "glb.ctl"]
 
 
-def test_where_bpf_is_not_permitted_the_message_says_what_is_needed() -> None:
+def test_without_permission_for_bpf_the_message_names_it() -> None:
     with pytest.raises(DatapathError, match=r"creation of the map rows: Operation not permitted .*CAP_BPF.*lockdown"):
         check(-errno.EPERM, "creation of the map rows")
     with pytest.raises(DatapathError) as caught:
@@ -26,9 +26,7 @@ def test_where_bpf_is_not_permitted_the_message_says_what_is_needed() -> None:
 @pytest.mark.parametrize(
     ("output", "said"), [("/dev/full", "error: output: No space left on device\n"), (None, "")], ids=["full", "closed"]
 )
-def test_an_output_that_takes_nothing_ends_a_command_without_a_traceback(
-    output: str | None, said: str, tmp_path: Path
-) -> None:
+def test_a_full_output_ends_a_command_without_a_traceback(output: str | None, said: str, tmp_path: Path) -> None:
     config = tmp_path / "proxy.conf"
     config.write_text('{"sources": ["10.0.0.0/24"]}')
     reader, writer = os.pipe()

@@ -17,7 +17,7 @@ def marks_of(*owners: TrafficOwner, size: int = 8, before: Marks | None = None) 
     return marks
 
 
-def test_an_owner_keeps_its_entry_and_new_ones_get_entries_that_nobody_has() -> None:
+def test_owners_keep_their_entries_and_new_ones_get_free_ones() -> None:
     first, second, third, fourth = OWNERS
     earlier = assign([first, second], np.zeros(8, MARK))
     later = assign([second, third, fourth], marks_of(first, second))
@@ -28,7 +28,7 @@ def test_an_owner_keeps_its_entry_and_new_ones_get_entries_that_nobody_has() -> 
     assert not set(later.fresh) & set(earlier.entries.values()), "packets may still be counted for the old owners"
 
 
-def test_entries_come_back_when_their_owners_have_been_gone_for_a_generation() -> None:
+def test_entries_are_free_a_generation_after_their_owner() -> None:
     first, second, third, _ = OWNERS
     marks = marks_of(first, size=2)
     for owner in (second, third, first, second):

@@ -12,7 +12,7 @@ LENGTH = 94
 
 
 @pytest.mark.parametrize(("source", "destination"), [("10.0.0.1", "10.0.0.11"), ("192.0.2.255", "198.51.100.254")])
-def test_the_checksum_less_the_length_is_that_of_the_whole_header(source: str, destination: str) -> None:
+def test_the_checksum_without_length_fits_the_whole_header(source: str, destination: str) -> None:
     header = bytes(IP(src=source, dst=destination, id=0, flags="DF", len=LENGTH) / UDP())[:20]
     begun = checksum_without_length(IPv4Address(source), IPv4Address(destination))
     assert (begun - LENGTH) % 0xFFFF == int.from_bytes(header[10:12], "big")
