@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from glb import paths
 from glb.ctl.output import Format, Output, emit, errors, warn
 from glb.director.check_files import FileFindings, check_director, check_proxy
 
@@ -22,25 +23,28 @@ def check_command(
 ) -> None:
     """Check files as a daemon would at start, and change nothing. Exit status 2 if one has an error.
 
-    A director's two files are judged against each other as well, and against this host if `outbound_src_ip` is an
-    address of it. A file with warnings is loaded.
+    Without options, it checks the files in /etc/glb that exist. A director's two files are judged against each other as
+    well, and against this host if `outbound_src_ip` is an address of it. A file with warnings is loaded.
 
-    glbctl check --config /etc/glb/director.conf --table /etc/glb/forwarding_table.json
+    glbctl check --config director.conf --table forwarding_table.json
     """
     if config is None and table is None and proxy is None:
-        raise typer.BadParameter("name a file to check: --config, --table, --proxy")
+        config, table, proxy = map(_if_there, (paths.director_config(), paths.forwarding_table(), paths.proxy_config()))
+        if config is None and table is None and proxy is None:
+            raise typer.BadParameter(f"no file in {paths.config_dir()}; name one by --config, --table or --proxy")
     checked = list(check_director(config, table))
     if proxy is not None:
         checked.append(check_proxy(proxy))
     if output is Format.JSON:
         emit(output, [_facts(file) for file in checked], "")
     else:
-        _print(checked)
+        print_checked(checked)
     if any(file.errors for file in checked):
         raise typer.Exit(_EXIT_BAD_INPUT)
 
 
-def _print(checked: Sequence[FileFindings]) -> None:
+def print_checked(checked: Sequence[FileFindings]) -> None:
+    """Errors and warnings on stderr, then a line for each file without errors."""
     for line in (line for file in checked for line in file.errors):
         errors.print(f"error: {line}", style="red")
     for line in (line for file in checked for line in file.warnings):
@@ -48,6 +52,10 @@ def _print(checked: Sequence[FileFindings]) -> None:
     for file in (file for file in checked if not file.errors):
         count = len(file.warnings)
         typer.echo(f"{file.file}: good" + (f", {count} warning{'s' if count > 1 else ''}" if count else ""))
+
+
+def _if_there(path: Path) -> Path | None:
+    return path if path.exists() else None
 
 
 def _facts(file: FileFindings) -> dict[str, object]:

@@ -62,6 +62,15 @@ COMMANDS = (
             Entry("set-health", "glb.ctl.health:set_health_command", "Override the health checks of a backend."),
         ),
     ),
+    Group(
+        "init",
+        SETUP,
+        "Write the first configuration of a director or a proxy.",
+        (
+            Entry("director", "glb.ctl.init:app", "Write director.conf and forwarding_table.json."),
+            Entry("proxy", "glb.ctl.init:app", "Write proxy.conf, and what a proxy's network needs."),
+        ),
+    ),
     Entry("lookup", "glb.ctl.lookup:lookup_command", "Show where a table sends a client's packet.", TABLES),
     Entry("check", "glb.ctl.check:check_command", "Check files as a daemon does at its start.", SETUP),
     Entry("schema", "glb.ctl.schema:schema_command", "Print the JSON Schema of a file.", SETUP),

@@ -323,6 +323,25 @@ class Safety(Shape):
     late: str
 
 
+class InitFile(Shape):
+    """A file of `init`. fate: "new", "kept" (another text is there, and stays), "replaced" or "unchanged"."""
+
+    path: str
+    fate: str
+    mode: str
+    text: str
+
+
+class Initialised(Shape):
+    """What `init` wrote, or with --print would write. copies: of replaced texts. commands: what to run next."""
+
+    files: list[InitFile]
+    copies: list[str]
+    written: bool
+    commands: list[str]
+    notes: list[str]
+
+
 SHAPES: dict[str, Any] = {
     "backend activate": EditedBackend,
     "backend deactivate": EditedBackend,
@@ -339,6 +358,8 @@ SHAPES: dict[str, Any] = {
     "director status": _list(Daemon),
     "doctor": list[Finding],
     "explain": list[ExplainText],
+    "init director": Initialised,
+    "init proxy": Initialised,
     "lab status": LabStatus,
     "lab up": LabStatus,
     "lookup": LookupAnswer | list[LookupAnswer],

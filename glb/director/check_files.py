@@ -10,6 +10,7 @@ from glb.config.field import bounded
 from glb.config.host import Host
 from glb.config.json_files import load_director, load_proxy
 from glb.config.judge_director import judge_director
+from glb.config.judge_proxy import judge_proxy
 from glb.config.judge_tables import Tables, judge_tables
 from glb.config.model import DirectorConfig, ForwardingTables
 from glb.config.note import Note, Severity, lines, warning
@@ -41,10 +42,10 @@ class FileFindings:
 def check_proxy(path: Path) -> FileFindings:
     """Check a proxy's configuration."""
     try:
-        load_proxy(path)
+        config = load_proxy(path)
     except ConfigError as error:
         return FileFindings(str(path), error.problems)
-    return FileFindings(str(path), ())
+    return _checked(path, (), judge_proxy(config))
 
 
 def check_director(config_file: Path | None, table_file: Path | None) -> Iterator[FileFindings]:
