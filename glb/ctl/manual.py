@@ -132,7 +132,7 @@ _PAGES = (
         _from_docs(
             ("configuration", "forwarding_table.json", "DESCRIPTION"),
             ("health", "Checks", "HEALTH CHECKS"),
-            ("health", "How often, and what it takes to change", "FREQUENCY AND THRESHOLDS OF CHECKS"),
+            ("health", "Intervals and thresholds", "INTERVALS AND THRESHOLDS OF CHECKS"),
             ("configuration", "The binary", "BINARY FORMAT"),
         ),
     ),
