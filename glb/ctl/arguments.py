@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Arguments and options that several commands share; addresses and ports as people type them."""
+"""Arguments and options that several commands share; parsing of addresses with ports."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -13,7 +13,7 @@ from glb.daemon.log import LogFormat
 
 
 def parse_endpoint(text: str) -> tuple[IPv4Address | IPv6Address, int | None]:
-    """An address with or without a port: 198.51.100.7, 198.51.100.7:80, 2001:db8::7, [2001:db8::7]:80.
+    """Parse an address with or without a port: 198.51.100.7, 198.51.100.7:80, 2001:db8::7, [2001:db8::7]:80.
 
     Raises typer.BadParameter, which names the text.
     """
@@ -44,7 +44,7 @@ def _split(text: str) -> tuple[str, str | None]:
 Interface = Annotated[
     str,
     typer.Option(
-        "--iface", autocompletion=complete.host_interfaces, help="The network interface that packets come in by."
+        "--iface", autocompletion=complete.host_interfaces, help="The network interface that receives the packets."
     ),
 ]
 DirectorFile = Annotated[
@@ -69,13 +69,13 @@ TableFile = Annotated[
     Path,
     typer.Option(
         "--table",
-        help="The forwarding tables: their source (JSON), or the binary made of it.",
+        help="The forwarding tables: source (JSON) or binary (GLBD).",
         default_factory=paths.forwarding_table,
         show_default="/etc/glb/forwarding_table.json",
     ),
 ]
 TableArgument = Annotated[
-    Path, typer.Argument(metavar="TABLE", help="A file of forwarding tables: source (JSON) or binary.")
+    Path, typer.Argument(metavar="TABLE", help="A file of forwarding tables: source (JSON) or binary (GLBD).")
 ]
-Keep = Annotated[bool, typer.Option("--keep", help="Leave the datapath attached, and at work, when the daemon stops.")]
-Log = Annotated[LogFormat, typer.Option("--log", help="The log's lines: text, or one JSON object each.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Leave the datapath attached when the daemon stops.")]
+Log = Annotated[LogFormat, typer.Option("--log", help="Format of log lines: text, or one JSON object for each line.")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl capture`: packets as they pass the datapaths of this host."""
+"""`glbctl capture`: show packets that pass the datapaths of this host."""
 
 import socket
 from contextlib import nullcontext
@@ -14,7 +14,7 @@ from glb.capture.event import to_line
 from glb.capture.filter import MAX_BYTES, parse_filter
 from glb.capture.records import CapturedPacket
 from glb.ctl.output import Format, Output, console
-from glb.ctl.watch import Count, Interfaces, Seconds, decision, heading, nobody_reads, watch
+from glb.ctl.watch import Count, Interfaces, Seconds, decision, heading, output_is_closed, watch
 
 
 def capture_command(
@@ -22,27 +22,27 @@ def capture_command(
         list[str] | None,
         typer.Argument(
             metavar="[FILTER]",
-            help="Such as: client 198.51.100.0/24 and port 443, or: verdict drop. All must hold.",
+            help="For example: client 198.51.100.0/24 and port 443, or: verdict drop.",
         ),
     ] = None,
     write: Annotated[
-        Path | None, typer.Option("--write", "-w", metavar="FILE", help="A pcapng file, for Wireshark.")
+        Path | None, typer.Option("--write", "-w", metavar="FILE", help="Write a pcapng file, for Wireshark.")
     ] = None,
-    sample: Annotated[int, typer.Option("--sample", min=1, help="Show one packet in so many.")] = 1,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="Show one of N packets.")] = 1,
     size: Annotated[
-        int, typer.Option("--bytes", min=64, max=MAX_BYTES, help="How much of each frame to keep.")
+        int, typer.Option("--bytes", min=64, max=MAX_BYTES, help="Bytes of each frame to keep.")
     ] = MAX_BYTES,
     iface: Interfaces = None,
     count: Count = None,
     seconds: Seconds = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Show packets as they come in and as they leave, with the verdict: of all datapaths attached on this host.
+    """Show packets as they arrive and leave, with their verdicts, in all datapaths attached on this host.
 
-    While it runs, programs that also report stand in the places of the attached ones, over the same tables and
-    counters; at its end these come back. No packet is lost at either change. When nobody captures, nothing is there to
-    cost anything. A filter's parts: client NET, client-port N, vip NET, port N, proto tcp|udp|icmp|icmpv6, verdict NAME
-    (or the beginning of some: drop).
+    During a capture, capture programs replace the attached programs, with the same tables and counters. No packet is
+    lost at either switch, and there is no cost while no capture runs. A filter is one or more of these, joined by
+    "and"; all must match: client NET, client-port N, vip NET, port N, proto tcp|udp|icmp|icmpv6, verdict NAME (or its
+    beginning, such as drop).
 
     glbctl capture "client 198.51.100.0/24 and verdict drop" --count 20
     """
@@ -63,4 +63,4 @@ def capture_command(
             else:
                 console.print(Text.assemble(heading(event), "  ", decision(event)), soft_wrap=True)
 
-        watch(wanted, iface, count, seconds, show, lambda: file is None and nobody_reads())
+        watch(wanted, iface, count, seconds, show, lambda: file is None and output_is_closed())

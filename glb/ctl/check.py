@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl check`."""
+"""`glbctl check`: validate files before a daemon loads them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,6 +11,7 @@ import typer
 from glb import paths
 from glb.ctl.output import Format, Output, emit, errors, warn
 from glb.director.check_files import FileFindings, check_director, check_proxy
+from glb.printable import plural
 
 _EXIT_BAD_INPUT = 2
 
@@ -21,17 +22,18 @@ def check_command(
     proxy: Annotated[Path | None, typer.Option("--proxy", help="A proxy's configuration.")] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Check files as a daemon would at start, and change nothing. Exit status 2 if one has an error.
+    """Check files as a daemon does at its start, without changing anything. Exit status 2 if a file has an error.
 
-    Without options, it checks the files in /etc/glb that exist. A director's two files are judged against each other as
-    well, and against this host if `outbound_src_ip` is an address of it. A file with warnings is loaded.
+    Without options, it checks the files in /etc/glb that exist. The two files of a director are also checked against
+    each other, and against this host if `outbound_src_ip` is one of its addresses. Daemons load files that have only
+    warnings.
 
     glbctl check --config director.conf --table forwarding_table.json
     """
     if config is None and table is None and proxy is None:
         config, table, proxy = map(_if_there, (paths.director_config(), paths.forwarding_table(), paths.proxy_config()))
         if config is None and table is None and proxy is None:
-            raise typer.BadParameter(f"no file in {paths.config_dir()}; name one by --config, --table or --proxy")
+            raise typer.BadParameter(f"no file in {paths.config_dir()}; give one with --config, --table or --proxy")
     checked = list(check_director(config, table))
     if proxy is not None:
         checked.append(check_proxy(proxy))
@@ -51,7 +53,7 @@ def print_checked(checked: Sequence[FileFindings]) -> None:
         warn(f"warning: {line}")
     for file in (file for file in checked if not file.errors):
         count = len(file.warnings)
-        typer.echo(f"{file.file}: good" + (f", {count} warning{'s' if count > 1 else ''}" if count else ""))
+        typer.echo(f"{file.file}: valid" + (f", {plural(count, 'warning')}" if count else ""))
 
 
 def _if_there(path: Path) -> Path | None:

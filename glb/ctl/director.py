@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl director`."""
+"""`glbctl director`: run the daemon, drain it, show its status."""
 
 import asyncio
 import json
@@ -17,6 +17,7 @@ from glb.ctl.status import facts_of_role, render
 from glb.ctl.targets import running_directors
 from glb.daemon.log import LogFormat, set_up_logging
 from glb.errors import ControlError
+from glb.printable import plural
 
 app = typer.Typer(rich_markup_mode="markdown")
 
@@ -26,19 +27,19 @@ Interfaces = Annotated[
     typer.Option(
         "--iface",
         autocompletion=complete.host_interfaces,
-        help="A network interface that packets come in by; again for each further one.",
+        help="A network interface that receives packets; repeat it for further ones.",
     ),
 ]
 Group = Annotated[
     str | None,
-    typer.Option("--group", help="A group whose members may use the control socket, beside root."),
+    typer.Option("--group", help="A group whose members may use the control socket, besides root."),
 ]
 OneInterface = Annotated[
     str | None,
-    typer.Option("--iface", autocompletion=complete.interfaces, help="Only the director of this interface."),
+    typer.Option("--iface", autocompletion=complete.interfaces, help="Only the director on this interface."),
 ]
-Timeout = Annotated[float, typer.Option("--timeout", help="Seconds that each director may take.", min=0, max=3600)]
-_ANSWER_SECONDS = 15.0  # beyond the time that a drain itself may take
+Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait until no packets arrive.", min=0, max=3600)]
+_ANSWER_SECONDS = 15.0  # for the answer, in addition to the timeout of the drain
 
 
 @app.command()
@@ -52,15 +53,15 @@ def run(
 ) -> None:
     """Run the director on one or more interfaces, in the foreground.
 
-    It is ready when it says so, to the service manager as well (sd_notify). SIGHUP, or a change of one of the files,
-    loads them anew; a bad file is reported and changes nothing. SIGTERM detaches it cleanly. If it is killed, the
-    datapath goes on, and the next start takes its place without losing a packet.
+    It logs when it is ready, and notifies the service manager (sd_notify). It reloads the files on SIGHUP and when one
+    of them changes; an invalid file is reported and changes nothing. SIGTERM detaches the programs. If the daemon is
+    killed, the datapath continues, and the next start takes it over without losing a packet.
 
     glbctl director run --iface eth0
     """
     if repeated := {name for name in iface if iface.count(name) > 1}:
-        raise typer.BadParameter(f"--iface {', '.join(sorted(repeated))} is there twice")
-    from glb.director import daemon  # here, since it takes most of a second
+        raise typer.BadParameter(f"--iface {', '.join(sorted(repeated))} is given twice")
+    from glb.director import daemon  # imported here: it takes most of a second
 
     set_up_logging(log)
     asyncio.run(daemon.run(iface, config, table, keep, group))
@@ -68,13 +69,13 @@ def run(
 
 @app.command()
 def openapi() -> None:
-    """Print the description (OpenAPI, JSON) of the API that the daemon serves on its control socket.
+    """Print the OpenAPI description (JSON) of the API on the daemon's control socket.
 
     glbctl director openapi
     """
     from glb.daemon.lane import Lane
     from glb.director.announcer import Announcer
-    from glb.director.api import create_api  # here, since most commands do without a web framework
+    from glb.director.api import create_api  # imported here: other commands do not need a web framework
     from glb.director.health_duties import HealthFile
     from glb.health.monitor import Monitor
     from glb.health.state import SavedState
@@ -86,12 +87,12 @@ def openapi() -> None:
 
 @app.command()
 def drain(iface: OneInterface = None, timeout: Timeout = 30, output: Output = Format.TEXT) -> None:
-    """Let a running director leave the traffic: no connection is cut, and it may then be stopped.
+    """Drain a running director, so that it can be stopped without cutting connections.
 
-    Its VIPs are announced with the graceful shutdown community (RFC 8326), then withdrawn; then its packets are
-    counted until none comes. Where routing is the operator's ("none"), withdraw the VIPs yourself: it waits and
-    counts. The director goes on, announcing nothing, until `glbctl director announce`, which also calls off a drain
-    that is still on, or its next start. Exit status 1 if packets still came at the end.
+    Its VIPs are announced with the graceful shutdown community (RFC 8326), then withdrawn; then the command waits until
+    no packets arrive. With routing "none", withdraw the VIPs yourself while it waits. The director announces nothing
+    until `glbctl director announce`, which also cancels a drain in progress, or until its next start. Exit status 1 if
+    packets still arrived at the end.
 
     glbctl director drain --timeout 60
     """
@@ -104,12 +105,12 @@ def drain(iface: OneInterface = None, timeout: Timeout = 30, output: Output = Fo
 
 @app.command()
 def announce(iface: OneInterface = None, output: Output = Format.TEXT) -> None:
-    """End a drain: the director announces again what it can serve.
+    """End a drain: the director announces the VIPs that it can serve.
 
     glbctl director announce
     """
     facts = Client(_socket(iface)).post("/v1/routing/announce")
-    emit(output, facts, "announces again what it can serve")
+    emit(output, facts, "announcing the VIPs that it can serve")
 
 
 @app.command()
@@ -126,26 +127,26 @@ def status(
 
 
 def _socket(iface: str | None) -> Path:
-    """The control socket of the running director, or of the interface's.
+    """The control socket of the only running director, or of the one on an interface.
 
-    Raises ControlError if there is none, or several: to drain all of a service's directors would cut its connections.
+    Raises ControlError if there is none or more than one: draining all directors of a service would cut connections.
     """
     running = [report for report in running_directors() if iface in (None, report.interface)]
     if not running:
         where = f" on {iface}" if iface else ""
-        raise ControlError(f"no director runs{where}: `glbctl director status` tells what there is")
+        raise ControlError(f"no director runs{where}; see `glbctl director status`")
     sockets = sorted({Path(report.socket) for report in running if report.socket})
     if len(sockets) > 1:
         names = ", ".join(sorted(report.interface for report in running))
-        raise ControlError(f"several directors run on this host ({names}): name one by --iface")
+        raise ControlError(f"several directors run on this host ({names}); choose one with --iface")
     return sockets[0]
 
 
 def _drained(facts: dict[str, Any]) -> str:
     if facts["quiet"]:
-        end = "no packet comes any more"
+        end = "no packets arrive any more"
     elif facts["called_off"]:
-        end = "called off: the director is to announce again, or to stop"
+        end = "cancelled: the director announces again, or stops"
     else:
-        end = "packets still come"
-    return f"{end}, after {facts['seconds']:.1f} s and {facts['packets']:,} packets"
+        end = "packets still arrive"
+    return f"{end}, after {facts['seconds']:.1f} s and {plural(facts['packets'], 'packet')}"

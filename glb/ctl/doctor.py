@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl doctor`."""
+"""`glbctl doctor`: examine this host and its daemons."""
 
 from dataclasses import asdict
 from itertools import groupby
@@ -22,27 +22,27 @@ def doctor_command(
     iface: Annotated[
         str | None,
         typer.Argument(
-            metavar="[IFACE]", autocompletion=complete.interfaces, help="Only the daemon of this interface."
+            metavar="[IFACE]", autocompletion=complete.interfaces, help="Only the daemon on this interface."
         ),
     ] = None,
     table: Annotated[
         Path | None,
-        typer.Option("--table", metavar="FILE", help="On a proxy: the tables whose binds it is to serve."),
+        typer.Option("--table", metavar="FILE", help="On a proxy: the tables whose binds it should serve."),
     ] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Examine this host and its daemons. Each finding has a severity, and says what to do.
+    """Examine this host and its daemons. Each finding has a severity and a remedy.
 
-    Host: kernel, BPF. Either daemon: process, files, interface, attached program, offloads. Director: MTU, backends,
-    their health, BGP; a packet for each bind is run through the program, which `glbctl stats` counts too. Proxy:
-    whether the stack accepts packets for the VIPs (routes, rp_filter), listeners, the routes back to clients, ARP.
+    Host: kernel, BPF. Both daemons: process, files, interface, attached program, offloads. Director: MTU, backends,
+    their health, BGP; one packet for each bind is run through the program and counted in `glbctl stats`. Proxy: whether
+    the stack accepts packets for the VIPs (routes, rp_filter), listeners, the routes back to clients, ARP.
 
-    Exit status: 0 without an error, also with warnings; 1 with an error (packets are lost, or will be), or if nothing
-    could be examined; 2 for wrong arguments.
+    Exit status: 0 without errors, also with warnings; 1 with errors (packets are lost, or will be), or if there is
+    nothing to examine; 2 for wrong arguments.
 
     glbctl doctor --table forwarding_table.json
     """
-    from glb.doctor.examine import examine  # here, since scapy takes long, which other commands do without
+    from glb.doctor.examine import examine  # imported here: scapy takes long
 
     findings = examine(iface, table)
     emit(output, [asdict(finding) for finding in findings], _render(findings))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl explain`."""
+"""`glbctl explain`: the meaning of verdicts and warnings."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -21,12 +21,12 @@ def explain_command(
         typer.Argument(
             metavar="[NAME]",
             autocompletion=complete.verdicts,
-            help="A verdict, the beginning of verdicts (drop), or a line from a log.",
+            help="A verdict, the beginning of verdicts (such as drop), or a log line.",
         ),
     ] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Explain a verdict or a warning: what it means, what usually causes it, what to do. Without NAME: list them all.
+    """Explain a verdict or a warning: meaning, usual causes, remedy. Without NAME: list all of them.
 
     glbctl explain drop_no_next_hop
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl backend list`, `history` and `set-health`: health as the running directors of this host see it."""
+"""`glbctl backend list`, `history` and `set-health`: the health of backends in the running directors of this host."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ Iface = Annotated[
     typer.Option(
         "--iface",
         autocompletion=complete.interfaces,
-        help="Only the director of this interface; else each of this host.",
+        help="Only the director on this interface; default: all of this host.",
     ),
 ]
 
@@ -51,14 +51,14 @@ def list_command(
     iface: Iface = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Show each backend: state, health and since when, and what its checks found last.
+    """Show each backend: state, health and its duration, and the last results of its checks.
 
-    Health is the checks' word, unless it says held (so many backends fail at once that this is not believed), set (by
-    `set-health`) or file (nothing is checked: what the forwarding table says).
+    Health comes from the checks, unless marked held (too many backends fail at once, so the failed ones stay up), set
+    (by `set-health`) or file (no checks: health from the forwarding table).
 
     glbctl backend list web
     """
-    daemons = _ask(iface, lambda client: client.get("/v1/health"))
+    daemons = _request(iface, lambda client: client.get("/v1/health"))
     for daemon in daemons:
         daemon["backends"] = [backend for backend in daemon["backends"] if table in (None, backend["table"])]
     if table is not None and not any(daemon["backends"] for daemon in daemons):
@@ -67,28 +67,28 @@ def list_command(
 
 
 def history_command(table: Name, address: Address, iface: Iface = None, output: Output = Format.TEXT) -> None:
-    """Show how a backend's health has changed, and why: its last 64 changes.
+    """Show the last 64 changes of a backend's health, with their reasons.
 
     glbctl backend history web 10.0.0.11
     """
-    daemons = _ask(iface, lambda client: client.get(_path(table, address)))
+    daemons = _request(iface, lambda client: client.get(_path(table, address)))
     emit(output, daemons, _per_director(daemons, _render_history))
 
 
 def set_health_command(
     table: Name,
     address: Address,
-    health: Annotated[HealthSetting, typer.Argument(help="up or down, whatever its checks say; auto: what they say.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why: it is shown with the backend.")] = "set by hand",
+    health: Annotated[HealthSetting, typer.Argument(help="up or down overrides the checks; auto follows them.")],
+    reason: Annotated[str, typer.Option("--reason", help="The reason, shown with the backend.")] = "set by hand",
     iface: Iface = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Set a backend's health, or leave it to its checks again (auto). It outlives reloads and restarts.
+    """Override a backend's health, or return it to its checks (auto). The override outlives reloads and restarts.
 
     glbctl backend set-health web 10.0.0.11 down --reason "disk change"
     """
     body = {"health": health.value, "reason": reason}
-    daemons = _ask(iface, lambda client: client.put(_path(table, address), body))
+    daemons = _request(iface, lambda client: client.put(_path(table, address), body))
     emit(output, daemons, _per_director(daemons, lambda daemon: _render_backends([daemon["now"]])))
 
 
@@ -96,21 +96,23 @@ def _path(table: str, address: str) -> str:
     return f"/v1/tables/{quote(table, safe='')}/backends/{address}/health"
 
 
-def _ask(iface: str | None, question: Callable[[Client], Any]) -> list[dict[str, Any]]:
-    """The answer of each director's daemon, with its interfaces. Raises ControlError, or GlbError if none runs."""
+def _request(iface: str | None, call: Callable[[Client], Any]) -> list[dict[str, Any]]:
+    """Send a request to each director's daemon; return the answers with the interfaces.
+
+    Raises ControlError, or GlbError if no director runs."""
     sockets: dict[str, list[str]] = {}
     for report in running_directors():
         sockets.setdefault(str(report.socket), []).append(report.interface)
     chosen = {socket: interfaces for socket, interfaces in sockets.items() if iface is None or iface in interfaces}
     if not chosen:
         raise GlbError("no director runs on this host" + (f" on {iface}" if iface is not None else ""))
-    return [{"interfaces": interfaces, **question(Client(Path(socket)))} for socket, interfaces in chosen.items()]
+    return [{"interfaces": interfaces, **call(Client(Path(socket)))} for socket, interfaces in chosen.items()]
 
 
 def _per_director(
     daemons: Sequence[dict[str, Any]], render: Callable[[dict[str, Any]], RenderableType]
 ) -> RenderableType:
-    """What there is to say of each director, with its name if there are more of them."""
+    """The output of each director, under its name if there are several."""
     if len(daemons) == 1:
         return render(daemons[0])
     parts = []
@@ -121,7 +123,7 @@ def _per_director(
 
 def _render_list(daemon: dict[str, Any]) -> RenderableType:
     held = [
-        Text(f"{name}: so many backends fail that it is not believed: health is held", style="red bold")
+        Text(f"{name}: too many backends fail at once; newly failed backends stay up (hold_share)", style="red bold")
         for name in daemon["held"]
     ]
     return Group(*held, _render_backends(daemon["backends"]))
@@ -144,7 +146,7 @@ def _render_backends(backends: Sequence[dict[str, Any]]) -> RenderableType:
 
 def _render_history(daemon: dict[str, Any]) -> RenderableType:
     if not daemon["changes"]:
-        return "nothing has changed yet"
+        return "no changes yet"
     lines = grid("WHEN", "HEALTH", "WHY")
     for change in daemon["changes"]:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(change["when"]))
@@ -165,7 +167,7 @@ def _checks(backend: dict[str, Any]) -> str:
 
 
 def _age(since: float | None) -> str:
-    """Such as "3 min"."""
+    """For example "3 min"."""
     if since is None:
         return "-"
     seconds = max(time.time() - since, 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""docs/json.md and docs/json.schema.json, built from the shapes: `script/docs` writes them, a test compares them."""
+"""Builds docs/json.md and docs/json.schema.json from the shapes. `script/docs` writes them; a test compares them."""
 
 from collections.abc import Iterator
 from importlib import resources
@@ -14,13 +14,14 @@ _DEFINITIONS = "#/$defs/"
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema: `$defs` has the shapes, `commands` what each command prints, `error` what a failed one does."""
+    """The JSON Schema: `$defs` has the shapes, `commands` the output of each command, `error` the output of a
+    failure."""
     wanted: list[tuple[str, Literal["serialization"], TypeAdapter[Any]]] = [
         (name, "serialization", TypeAdapter(shape)) for name, shape in (*SHAPES.items(), ("error", ERROR))
     ]
     found, shared = TypeAdapter.json_schemas(wanted, ref_template=_DEFINITIONS + "{model}")
     for shape in shared["$defs"].values():
-        shape["required"] = list(shape.get("properties", ()))  # what has a default is printed as well
+        shape["required"] = list(shape.get("properties", ()))  # keys with a default are printed as well
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "commands": {command: found[command, "serialization"] for command in SHAPES},
@@ -54,7 +55,7 @@ def _shape(name: str, found: dict[str, Any]) -> Iterator[str]:
 
 
 def _type(what: dict[str, Any]) -> str:
-    """A schema in words: "list of [Stats](#stats)"."""
+    """A schema in Markdown, such as "list of [Stats](#stats)"."""
     if "$ref" in what:
         name = _short(what["$ref"].removeprefix(_DEFINITIONS))
         return f"[{name}](#{name.lower()})"

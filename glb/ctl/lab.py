@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl lab`: a whole glb in network namespaces of this machine, to try it and to test it."""
+"""`glbctl lab`: a complete glb in network namespaces of this host, for trials and tests."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -16,9 +16,9 @@ from glb.lab.status import HostStatus, LabStatus
 
 app = typer.Typer(rich_markup_mode="markdown")
 
-Name = Annotated[str, typer.Option("--lab", help="The lab's name; labs of different names do not meet.")]
-Directors = Annotated[int, typer.Option("--directors", help="How many directors.")]
-Proxies = Annotated[int, typer.Option("--proxies", help="How many proxies.")]
+Name = Annotated[str, typer.Option("--lab", help="The lab's name; labs with different names are separate.")]
+Directors = Annotated[int, typer.Option("--directors", help="Number of directors.")]
+Proxies = Annotated[int, typer.Option("--proxies", help="Number of proxies.")]
 
 
 @app.command()
@@ -28,14 +28,14 @@ def up(
     proxies: Proxies = 3,
     routing: Annotated[
         LabSpeaker | None,
-        typer.Option("--routing", help="Let directors announce the VIPs by BGP, with this speaker, not fixed routes."),
+        typer.Option("--routing", help="Announce the VIPs by BGP with this speaker, instead of fixed routes."),
     ] = None,
-    router: Annotated[LabRouter, typer.Option("--router", help="With --routing: what the router learns them with.")] = (
+    router: Annotated[LabRouter, typer.Option("--router", help="With --routing: the router's BGP speaker.")] = (
         LabRouter.BIRD
     ),
     output: Output = Format.TEXT,
 ) -> None:
-    """Bring the lab up, in place of what is left of an earlier one of its name. It stays until `glbctl lab down`.
+    """Start the lab, after removing an earlier one of the same name. It stays until `glbctl lab down`.
 
     glbctl lab up
     """
@@ -46,7 +46,7 @@ def up(
 
 @app.command()
 def down(lab: Name = DEFAULT_NAME) -> None:
-    """Take the lab down: processes, namespaces, BPF pins, files. Fine also if there is none.
+    """Remove the lab: processes, namespaces, BPF pins, files. It is not an error if there is none.
 
     glbctl lab down
     """
@@ -66,32 +66,30 @@ def status(lab: Name = DEFAULT_NAME, output: Output = Format.TEXT) -> None:
 @app.command("exec", context_settings={"allow_interspersed_args": False})
 def exec_command(
     host: Annotated[str, typer.Argument(metavar="HOST", help="client, router, director1, proxy2, ...")],
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND ...", help="What to run there.")],
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND ...", help="The command to run.")],
     lab: Name = DEFAULT_NAME,
 ) -> None:
-    """Run a command on a host of the lab, attached to this terminal; its exit status is this one's.
+    """Run a command on a host of the lab, attached to this terminal. The exit status is that of the command.
 
     glbctl lab exec client -- curl --interface 198.18.0.7 http://203.0.113.10/
 
     glbctl lab exec director1 -- glbctl stats
     """
-    if command[0] == "--":  # what follows HOST is not parsed, so it is still there
+    if command[0] == "--":  # arguments after HOST are not parsed
         command = command[1:]
     raise typer.Exit(Lab.load(lab).exec(host, command))
 
 
 @app.command()
 def demo(
-    lab: Annotated[str, typer.Option("--lab", help="The name for the demonstration's own lab.")] = DEFAULT_NAME,
-    keep: Annotated[
-        bool, typer.Option("--keep", envvar="KEEP", help="Leave the lab up afterwards (or KEEP=1).")
-    ] = False,
+    lab: Annotated[str, typer.Option("--lab", help="The name of the demonstration's lab.")] = DEFAULT_NAME,
+    keep: Annotated[bool, typer.Option("--keep", envvar="KEEP", help="Keep the lab afterwards (or KEEP=1).")] = False,
 ) -> None:
-    """Walk through glb's main job on a lab of its own, with real clients. Exit status 1 if it did not hold.
+    """Demonstrate a drain without cut connections in a separate lab, with real clients. Exit status 1 if it fails.
 
     glbctl lab demo
     """
-    console.print("Bringing up the lab: clients, a router, 2 directors, 3 proxies with nginx ...")
+    console.print("Starting the lab: clients, a router, 2 directors, 3 proxies with nginx ...")
     running = Lab.up(lab, owned=True)
     held = False
     try:
@@ -111,7 +109,7 @@ def _hints(status: LabStatus) -> RenderableType:
     option = "" if status.name == DEFAULT_NAME else f" --lab {status.name}"
     return "\n".join(
         (
-            "The lab stays up. To play with it:",
+            "The lab is still running. Some commands to try:",
             f"  glbctl lab status{option}",
             f"  glbctl lab exec{option} client -- curl --interface 198.18.0.7 http://203.0.113.10/",
             f"  glbctl lab exec{option} director1 -- glbctl stats",

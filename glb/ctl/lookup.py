@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl lookup`: what the datapath will do with a packet."""
+"""`glbctl lookup`: the bind, row and hops of a packet, computed from a table file."""
 
 import sys
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from glb.table.table_files import load_built
 
 
 class Protocol(StrEnum):
-    """What a bind can be for, and the echo to its address."""
+    """The protocols of binds, and ICMP echo to an address."""
 
     TCP = "tcp"
     UDP = "udp"
@@ -32,25 +32,25 @@ class Protocol(StrEnum):
 
 ProtocolOption = Annotated[
     Protocol | None,
-    typer.Option("--proto", help="icmp is an echo. Without this option: tcp, or icmp if DST has no port."),
+    typer.Option("--proto", help="Default: tcp, or icmp (echo) if DST has no port."),
 ]
 
 
 def lookup_command(
     table: TableArgument,
     source: Annotated[str | None, typer.Argument(metavar="SRC[:PORT]", help="The client.")] = None,
-    destination: Annotated[str | None, typer.Argument(metavar="DST[:PORT]", help="The VIP, with its port.")] = None,
+    destination: Annotated[str | None, typer.Argument(metavar="DST[:PORT]", help="The VIP and its port.")] = None,
     proto: ProtocolOption = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="The director's configuration: which fields it hashes.")
+        Path | None, typer.Option("--config", help="The director's configuration, for its hash fields.")
     ] = None,
     from_file: Annotated[
         str | None,
-        typer.Option("--from", metavar="FILE", help="Many at once: a line each, SRC and DST; - is stdin."),
+        typer.Option("--from", metavar="FILE", help="Look up many: one SRC and DST on each line; - is stdin."),
     ] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Tell what a director with this table does with a client's packet: bind, hash, row, hops.
+    """Show what a director with this table does with a client's packet: bind, hash, row, hops.
 
     Addresses may be IPv4 or IPv6: 198.51.100.7:4711, [2001:db8::7]:4711. Exit status 1 if no bind matches.
 
@@ -68,11 +68,11 @@ def lookup_command(
 def _pairs(source: str | None, destination: str | None, from_file: str | None) -> Iterator[tuple[str, str]]:
     if from_file is None:
         if source is None or destination is None:
-            raise typer.BadParameter("name a client and a VIP: SRC[:PORT] DST:PORT")
+            raise typer.BadParameter("give a client and a VIP: SRC[:PORT] DST:PORT")
         yield source, destination
         return
     if source is not None:
-        raise typer.BadParameter("either SRC and DST, or --from")
+        raise typer.BadParameter("give either SRC and DST, or --from")
     for number, line in enumerate(_read(from_file).splitlines(), start=1):
         words = line.split()
         if len(words) != 2:
@@ -138,7 +138,7 @@ def _render(facts: list[dict[str, Any]]) -> RenderableType:
         return _many(facts)
     fact = facts[0]
     if fact["bind"] is None:
-        return f"{fact['destination']} ({fact['protocol']}): no bind matches: left to the director's stack"
+        return f"{fact['destination']} ({fact['protocol']}): no bind matches: passed to the director's own stack"
     lines = grid("", "")
     lines.show_header = False
     for label in ("protocol", "table", "bind", "hash", "row"):

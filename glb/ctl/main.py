@@ -73,7 +73,7 @@ def run() -> None:
         complain(f"{error.filename or error}: {error.strerror} (most commands need root)")
         sys.exit(EXIT_FAILED)
     except OSError as error:
-        if error.errno == errno.EPIPE:  # whoever read the output has gone
+        if error.errno == errno.EPIPE:  # the reader of the output has gone
             sys.exit(EXIT_FAILED)
         complain(f"{error.filename or 'output'}: {error.strerror or error}")
         sys.exit(EXIT_FAILED)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How facts leave glbctl: as text for people, or as JSON for machines."""
+"""The output of glbctl: text for people, JSON for machines."""
 
 import json
 import sys
@@ -20,11 +20,11 @@ _UNWRAPPED = 1 << 20
 
 
 class SafeConsole(Console):
-    """A console on which text from elsewhere (other hosts, notes, answers of backends) cannot control the terminal."""
+    """A console that escapes control characters in foreign text (other hosts, notes, answers of backends)."""
 
     @property
     def size(self) -> ConsoleDimensions:
-        """Of the terminal. In a pipe or a file nothing is wrapped, unless $COLUMNS says where."""
+        """The terminal's size. In a pipe or a file nothing is wrapped, unless $COLUMNS is set."""
         if self._width is None and not self.is_terminal:
             return ConsoleDimensions(_UNWRAPPED, super().size.height)
         return super().size
@@ -34,16 +34,16 @@ class SafeConsole(Console):
         self._width, self._height = new_size
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Before its width is measured, so that nothing of it is cut off."""
+        """Escape before the width is measured, so that nothing is cut off."""
         return super().render_str(printable_text(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """Every text passes here on its way to the terminal; rich's own control codes are marked as such."""
+        """Escape all text; rich marks its own control codes."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printable_text(segment.text))
 
 
-# No markup: the brackets of an IPv6 address would be taken for it.
+# No markup: the brackets of an IPv6 address would be parsed as markup.
 console = SafeConsole(highlight=False, markup=False)
 errors = SafeConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
@@ -61,7 +61,7 @@ Output = Annotated[
 
 
 def emit(output: Format, facts: Any, text: RenderableType) -> None:
-    """Print the facts as JSON, or what stands for them in text."""
+    """Print the facts as JSON, or the text."""
     if output is Format.JSON:
         typer.echo(json.dumps(facts, indent=2, default=str))
     else:
@@ -69,7 +69,7 @@ def emit(output: Format, facts: Any, text: RenderableType) -> None:
 
 
 def grid(*headers: str, numbers: tuple[str, ...] = ()) -> Table:
-    """A table without lines, as tools of this field print; the columns in `numbers` are right-aligned."""
+    """A table without lines; the columns in `numbers` are right-aligned."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in headers:
         table.add_column(header, justify="right" if header in numbers else "left", overflow="fold")
@@ -89,8 +89,8 @@ def warn(message: str) -> None:
 
 
 def complain(message: str, word: str = "error") -> None:
-    """Say on stderr why the command fails; with -o json {"detail": message}, as the APIs do. word: what the text begins
-    with."""
+    """Print on stderr why the command fails; with -o json {"detail": message}, as the APIs do. word: the beginning of
+    the text."""
     if wants_json(sys.argv[1:]):
         typer.echo(json.dumps({"detail": message}), err=True)
     else:
@@ -98,16 +98,16 @@ def complain(message: str, word: str = "error") -> None:
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
-    """Whether a command line asks for JSON: known before the command line is valid."""
+    """Whether a command line, valid or not, selects JSON."""
     own = list(takewhile(lambda word: word != "--", arguments))
     apart = any(pair in (("-o", "json"), ("--output", "json")) for pair in pairwise(own))
     return apart or any(word in ("-ojson", "--output=json") for word in own)
 
 
 def plain(line: str) -> str:
-    """The text of a line that another glbctl has written to stderr, in JSON or not."""
+    """The text of a line that another glbctl has printed to stderr, as JSON or not."""
     try:
-        said = json.loads(line)
-        return str(said.get("detail", said.get("warning", line)))
+        printed = json.loads(line)
+        return str(printed.get("detail", printed.get("warning", line)))
     except (ValueError, AttributeError):
         return line

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl probe`."""
+"""`glbctl probe`: run test packets of a flow through the attached programs."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -23,12 +23,12 @@ from glb.table.table_files import load_built
 _FIRST = {
     Decision.TAKEN: "taken here: it begins a connection",
     Decision.SENT_ON: "sent on to the next hop",
-    Decision.DROPPED: "dropped: `glbctl stats` tells why",
+    Decision.DROPPED: "dropped: see the verdict in `glbctl stats`",
 }
 _LATER = {
     Decision.TAKEN: "taken here: a socket knows the connection, or none is needed",
     Decision.SENT_ON: "sent on to the next hop: no socket here knows the connection",
-    Decision.DROPPED: "dropped: `glbctl stats` tells why",
+    Decision.DROPPED: "dropped: see the verdict in `glbctl stats`",
 }
 
 
@@ -38,22 +38,22 @@ def probe_command(
     proto: Annotated[Proto, typer.Option("--proto", help="The protocol.")] = Proto.TCP,
     iface: Annotated[
         str | None,
-        typer.Option("--iface", autocompletion=complete.interfaces, help="Only the daemon of this interface."),
+        typer.Option("--iface", autocompletion=complete.interfaces, help="Only the daemon on this interface."),
     ] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Tell what the directors and proxies of this host would do with a client's packets, without sending any.
+    """Show what the directors and proxies of this host do with a client's packets, without sending any.
 
-    A director: what the files say (bind, row, hops), and what the attached program does with such a packet. A proxy:
-    whether it takes the connection's packets at this moment, or sends them on. The programs are run on packets made
-    for the purpose, without any network; `glbctl stats` counts them. Ask each host on the way in turn.
+    For a director: bind, row and hops by its files, and the result of the attached program. For a proxy: whether it
+    takes the connection's packets at this moment, or sends them on. The programs run on test packets without a network;
+    `glbctl stats` counts these packets. Run the command on each host of the path in turn.
 
     glbctl probe 198.51.100.7:4711 203.0.113.10:443
     """
     flow = _flow(source, destination)
     probes = [_probe(report, flow, proto) for report in reports_here(iface)]
     if not probes:
-        raise GlbError("no director and no proxy on this host; `glbctl doctor` says more")
+        raise GlbError("no director or proxy on this host; see `glbctl doctor`")
     emit(output, [_facts(probe) for probe in probes], Group(*map(_render, probes)))
 
 
@@ -67,7 +67,7 @@ def _flow(source: str, destination: str) -> Flow:
 
 
 def _probe(report: Report, flow: Flow, proto: Proto) -> DirectorProbe | ProxyProbe:
-    # Here, since scapy takes long to import, which other commands do without.
+    # Imported here: scapy takes long.
     from glb.probe.director import probe_director
     from glb.probe.proxy import probe_proxy
 
@@ -98,14 +98,14 @@ def _render(probe: DirectorProbe | ProxyProbe) -> RenderableType:
 
 def _by_files(probe: DirectorProbe) -> str:
     if probe.bind is None:
-        return "no bind matches: left to the director's stack"
+        return "no bind matches: passed to the director's own stack"
     return f"table {probe.table}, bind {probe.bind}, row {probe.row}: {' -> '.join(probe.hops)}"
 
 
 def _by_program(probe: DirectorProbe) -> Text:
     what = f"{' -> '.join(probe.sent)}, tunnel port {probe.tunnel_source_port}" if probe.sent else probe.action
     if not probe.agrees:
-        return Text(f"{what}: not what the files say; `glbctl doctor`", style="red")
+        return Text(f"{what}: differs from the files; see `glbctl doctor`", style="red")
     if probe.sent != probe.hops:
-        return Text(f"{what} (by health, in another order)", style="yellow")
+        return Text(f"{what} (reordered by health)", style="yellow")
     return Text(what)

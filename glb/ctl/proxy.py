@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl proxy`."""
+"""`glbctl proxy`: run the daemon, show its status."""
 
 import asyncio
 import json
@@ -23,15 +23,15 @@ def run(
     keep: Keep = False,
     log: Log = LogFormat.TEXT,
 ) -> None:
-    """Run the proxy agent on an interface, in the foreground.
+    """Run the proxy on an interface, in the foreground.
 
-    The VIPs must be addresses of this host (on its loopback interface). Packets from the tunnel whose connection is
-    known here, or may begin here, go to the host's own stack; others get their second chance at the next hop. SIGHUP
-    loads the configuration anew.
+    The VIPs must be addresses of this host, on its loopback interface. Packets from the tunnel that belong to a known
+    connection, or may begin one, go to the host's stack; others are sent on to the next hop, for their second chance.
+    SIGHUP reloads the configuration.
 
     glbctl proxy run --iface eth0
     """
-    from glb.proxy import daemon  # here, since it brings in a web framework
+    from glb.proxy import daemon  # imported here: it needs a web framework
 
     set_up_logging(log)
     asyncio.run(daemon.run(iface, config, keep))
@@ -39,11 +39,14 @@ def run(
 
 @app.command()
 def openapi() -> None:
-    """Print the description (OpenAPI, JSON) of the API that the proxy's agent serves by TCP.
+    """Print the OpenAPI description (JSON) of the agent's API on TCP.
 
     glbctl proxy openapi
     """
-    from glb.proxy.agent_api import AgentSettings, create_api  # here, since most commands do without a web framework
+    from glb.proxy.agent_api import (  # imported here: other commands do not need a web framework
+        AgentSettings,
+        create_api,
+    )
 
     nowhere = AgentSettings(interface="", addresses=(), port=0, sources=(), namespaces=())
     typer.echo(json.dumps(create_api(nowhere).openapi(), indent=2))
@@ -53,11 +56,11 @@ def openapi() -> None:
 def status(
     iface: Annotated[
         str | None,
-        typer.Option("--iface", autocompletion=complete.interfaces, help="Only the proxy of this interface."),
+        typer.Option("--iface", autocompletion=complete.interfaces, help="Only the proxy on this interface."),
     ] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Show the proxy agents of this host: daemon, datapath, packets.
+    """Show the proxies of this host: daemon, datapath, packets.
 
     glbctl proxy status --output json
     """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The JSON that each command prints with -o json, as types: docs/json.md and its schema are built of them.
+"""The JSON output of each command, as types: docs/json.md and its schema are built from them.
 
-Where an API answers the same, its type is taken; a command may add keys that it knows and a daemon does not.
+The types of the APIs are used where possible; a command may add keys that a daemon does not know.
 """
 
 from collections.abc import Sequence
@@ -32,13 +32,13 @@ from glb.table.plan import Plan as TablesPlan
 
 
 class Shape(BaseModel):
-    """A JSON object with just these keys."""
+    """A JSON object with exactly these keys."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 def _model(name: str, doc: str, base: type | None = None, **more: Any) -> Any:
-    """A shape of the keys of another type, if one is given, and of further ones."""
+    """A shape with the keys of another type, if given, and further keys."""
     hints = (get_type_hints(base) if base else {}) | more
     keys: dict[str, Any] = {key: (hint, ...) for key, hint in hints.items()}
     return create_model(name, __base__=Shape, __doc__=doc, **keys)
@@ -51,8 +51,8 @@ def _list(*items: Any) -> Any:
 
 Daemon = _model(
     "Daemon",
-    "The report of a daemon (`GET /v1/status`), running or not, and what the kernel and the speaker say of it. "
-    "routing: of a director that runs.",
+    "The status of a daemon (`GET /v1/status`), running or not, with that of the kernel and the speaker. routing: of a "
+    "running director.",
     Report,
     unreached=list[str],
     running=bool,
@@ -63,7 +63,7 @@ Daemon = _model(
 )
 Plan = _model(
     "Plan",
-    "What a change of the tables would do (`POST /v1/tables/plan`), and whether it cuts connections.",
+    "The effects of a change of the tables (`POST /v1/tables/plan`), and whether it cuts connections.",
     TablesPlan,
     changes=bool,
     cuts_connections=bool,
@@ -72,8 +72,7 @@ Plan = _model(
 
 
 class ClearedBackend(Shape):
-    """A backend that holds none of the connections which a change may cut. agent: who counted them; null if no bind
-    concerned is tcp."""
+    """A backend without connections that the change may cut. agent: where they were counted; null if no bind is tcp."""
 
     address: str
     agent: str | None
@@ -81,7 +80,7 @@ class ClearedBackend(Shape):
 
 Applied = _model(
     "Applied",
-    "A change that was made (`POST /v1/tables/apply` and `rollback`), and the file.",
+    "A change that was made (`POST /v1/tables/apply` and `rollback`), with the file.",
     file=str | None,
     version=Version | None,
     plan=Plan,
@@ -100,7 +99,7 @@ class StoredVersion(Shape):
 
 
 class StateChange(Shape):
-    """A backend's state in a table, before and after; null where it is not listed."""
+    """A backend's state in a table, before and after; null if the table does not list it."""
 
     table: str
     address: str
@@ -109,7 +108,7 @@ class StateChange(Shape):
 
 
 class EditedBackend(Shape):
-    """An edit of a table file, what the plan found, what the proxies said, and the directors that have loaded it."""
+    """An edit of a table file: findings of the plan, checks of the proxies, and the directors that have loaded it."""
 
     file: str
     changed: bool
@@ -120,7 +119,8 @@ class EditedBackend(Shape):
 
 
 class DrainWait(Shape):
-    """How waiting for a backend's last connection went. sockets: by TCP state, at the last answer of the agent."""
+    """The wait for a backend's last connection. sockets: by TCP state, from the agent's last answer. moves: changes by
+    other users."""
 
     agent: str | None
     drained: bool
@@ -136,7 +136,7 @@ class DrainWait(Shape):
 
 
 class DrainedBackend(EditedBackend):
-    """The same of `backend drain --wait`, with the wait, and with what `--then` did."""
+    """The result of `backend drain --wait`: the edit, the wait, and the change by `--then`."""
 
     wait: DrainWait
     then: EditedBackend | None
@@ -156,7 +156,7 @@ class BackendHealthHistory(HealthHistoryResponse):
 
 
 class VerdictRate(Shape):
-    """Packets a second by verdict."""
+    """Packets per second by verdict."""
 
     role: str
     verdict: str
@@ -164,7 +164,7 @@ class VerdictRate(Shape):
 
 
 class BindRate(Shape):
-    """What is sent to a bind's backends."""
+    """Traffic to the backends of a bind."""
 
     table: str
     bind: str
@@ -173,7 +173,7 @@ class BindRate(Shape):
 
 
 class BackendRate(Shape):
-    """What is sent to a backend as the first hop."""
+    """Traffic to a backend as the first hop."""
 
     table: str
     backend: str
@@ -182,14 +182,14 @@ class BackendRate(Shape):
 
 
 class ForwardRate(Shape):
-    """What this host's proxies send on to a hop as second chances."""
+    """Second chances that this host's proxies send on to a hop."""
 
     next_hop: str
     packets_per_second: float
 
 
 class TopRates(Shape):
-    """All of these, summed over this host's interfaces."""
+    """Rates, summed over this host's interfaces."""
 
     verdicts: list[VerdictRate]
     binds: list[BindRate]
@@ -198,7 +198,7 @@ class TopRates(Shape):
 
 
 class LookupAnswer(Shape):
-    """What a director does with a client's packet; null and [] where no bind matches. hash: 16 hexadecimal digits."""
+    """The result for a client's packet; null and [] if no bind matches. hash: 16 hexadecimal digits."""
 
     source: str
     destination: str
@@ -212,7 +212,7 @@ class LookupAnswer(Shape):
 
 
 class CheckedFile(Shape):
-    """A file, good if it has no errors. tables: the names of a table file's tables, null for other files."""
+    """A checked file. good: it has no errors. tables: names of the tables in a table file, null for other files."""
 
     file: str
     good: bool
@@ -222,7 +222,7 @@ class CheckedFile(Shape):
 
 
 class BuiltBinary(Shape):
-    """A binary that was written."""
+    """A written binary table."""
 
     file: str
     bytes: int
@@ -230,7 +230,7 @@ class BuiltBinary(Shape):
 
 
 class ShownBackend(Shape):
-    """A backend, and of how many of 65,536 rows it is the first hop."""
+    """A backend, and the number of rows of which it is the first hop."""
 
     address: str
     state: str
@@ -239,7 +239,7 @@ class ShownBackend(Shape):
 
 
 class ShownTable(Shape):
-    """A table; rows: the hops of those that were asked for. hash_key, seed: hexadecimal."""
+    """A table. rows: the hops of the rows given by --rows. hash_key, seed: hexadecimal."""
 
     table: str
     hash_key: str
@@ -251,7 +251,7 @@ class ShownTable(Shape):
 
 
 class BackendDifference(Shape):
-    """The rows that a backend is the first hop of."""
+    """Changes in the rows of which a backend is the first hop."""
 
     address: str
     rows_before: int
@@ -261,7 +261,7 @@ class BackendDifference(Shape):
 
 
 class TableDifference(Shape):
-    """How a table differs. share_of_flows_moved: 0 to 1."""
+    """The differences of a table. share_of_flows_moved: 0 to 1."""
 
     table: str
     rows_moved: int
@@ -276,7 +276,7 @@ class TableDifference(Shape):
 
 
 class Difference(Shape):
-    """How two files differ. added, removed: names of tables."""
+    """The differences of two files. added, removed: names of tables."""
 
     added: list[str]
     removed: list[str]
@@ -286,18 +286,18 @@ class Difference(Shape):
 
 ProbedDirector = _model(
     "ProbedDirector",
-    "What a director does with a flow's packets. agrees: whether that is what the files say.",
+    "The result of a director for a flow's packets. agrees: whether it equals the result by its files.",
     DirectorProbe,
     role=Literal["director"],
     agrees=bool,
 )
-ProbedProxy = _model("ProbedProxy", "What a proxy does with a flow's packets.", ProxyProbe, role=Literal["proxy"])
+ProbedProxy = _model("ProbedProxy", "The result of a proxy for a flow's packets.", ProxyProbe, role=Literal["proxy"])
 BalancerOutcome = _model(
-    "BalancerOutcome", "What became of connections with one load balancer.", RunResult, cut_share=float
+    "BalancerOutcome", "The effect on connections with one load balancer.", RunResult, cut_share=float
 )
 Simulation = _model(
     "Simulation",
-    "A scenario that was run. simulated: connections.",
+    "The result of a scenario. simulated: number of connections.",
     scenario=str,
     description=str,
     seed=int,
@@ -307,14 +307,14 @@ Simulation = _model(
 
 
 class KnownScenario(Shape):
-    """A scenario that there is (--list)."""
+    """A built-in scenario (--list)."""
 
     scenario: str
     description: str
 
 
 class Safety(Shape):
-    """What changes at the same time do to connections (--safety): "kept", "stalled" or "cut"."""
+    """The effect of simultaneous changes on connections (--safety): "kept", "stalled" or "cut"."""
 
     depth: int
     changes: list[str]
@@ -377,20 +377,20 @@ SHAPES: dict[str, Any] = {
     "top": TopRates,
     "trace": Event,
 }
-"""By command. `capture` and `trace` print one object a line."""
+"""By command. `capture` and `trace` print one object on each line."""
 
 ERROR = ErrorResponse
 """The object on stderr if a command fails."""
 
 
 def command_of(arguments: Sequence[str]) -> str:
-    """The command of a line's words: "table plan", "stats"."""
+    """The command in a list of arguments: "table plan", "stats"."""
     two = " ".join(arguments[:2])
     return two if two in SHAPES else arguments[0]
 
 
 def problem_with(command: str, facts: Any) -> str | None:
-    """How facts differ from the command's shape; None if they do not. Raises ValidationError if they are of none."""
+    """How facts differ from the command's shape, or None. Raises ValidationError if they match no shape."""
     adapter = TypeAdapter(SHAPES[command])
     again = adapter.dump_python(adapter.validate_python(facts), mode="json")
     return None if again == facts else f"{command}: {facts} is not {again}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl simulate`: what becomes of connections while directors and backends come and go."""
+"""`glbctl simulate`: the effect of events on connections, with glb and other load balancers."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,19 +24,21 @@ from glb.simulate.run import RunResult, Tick, simulate, steps_of
 from glb.simulate.safe_changes import DEPTHS, Effect, SafetyResult, safety_results
 
 ScenarioArgument = Annotated[
-    str | None, typer.Argument(metavar="SCENARIO", help="One of --list, or a JSON file of your own.")
+    str | None, typer.Argument(metavar="SCENARIO", help="A scenario of --list, or a JSON file.")
 ]
-List = Annotated[bool, typer.Option("--list", help="List the scenarios that come with glb.")]
-Source = Annotated[bool, typer.Option("--source", help="Print the scenario's JSON, to begin your own with.")]
+List = Annotated[bool, typer.Option("--list", help="List the built-in scenarios.")]
+Source = Annotated[bool, typer.Option("--source", help="Print the scenario's JSON, as a start for another one.")]
 Safety = Annotated[
-    bool, typer.Option("--safety", help="Try all small changes of a table: which are safe, also with late directors?")
+    bool, typer.Option("--safety", help="Try all small changes of a table: which are safe, also with late directors.")
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="For the random numbers: the same seed, the same result.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, help="Seed of the random numbers; the same seed gives the same result.")
+]
 Connections = Annotated[
     int | None,
-    typer.Option("--connections", min=1, max=MOST_CONNECTIONS, help="Simulate so many; the rate is scaled to it."),
+    typer.Option("--connections", min=1, max=MOST_CONNECTIONS, help="Number of connections; the rate is scaled to it."),
 ]
-Svg = Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Also draw the shares that are cut.")]
+Svg = Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Also draw the shares of cut connections.")]
 
 
 def simulate_command(
@@ -49,14 +51,14 @@ def simulate_command(
     svg: Svg = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Simulate connections through events, for glb and others: plain ECMP, LVS with and without sync, Maglev hashing.
+    """Simulate connections through events, for glb, plain ECMP, LVS with and without sync, and Maglev hashing.
 
-    Nothing is touched, and no root is needed. The models and what they assume: docs/simulate.md.
+    It changes nothing and needs no root. docs/simulate.md describes the models and their assumptions.
 
     glbctl simulate rolling-upgrade --svg picture.svg
     """
     if sum((list_all, safety, scenario is not None)) != 1:
-        raise typer.BadParameter("name a scenario, or give --list or --safety, one of them")
+        raise typer.BadParameter("give one of: a scenario, --list, --safety")
     if list_all:
         _show_list(output)
     elif safety:
@@ -104,7 +106,7 @@ def _outcome_facts(outcome: RunResult) -> dict[str, Any]:
 
 @contextmanager
 def _progress(what: str, steps: int) -> Iterator[Tick]:
-    """A bar on a terminal's stderr, gone in the end."""
+    """A progress bar on stderr, if it is a terminal."""
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task(what, total=steps)
         yield lambda: bar.advance(task)
@@ -146,8 +148,8 @@ def _show_safety(output: Format) -> None:
 
 _LEGEND = """\
 safe: no connection is cut, also while directors have different tables.
-late stalls, late cuts: safe if all directors have changed before traffic moves between them; otherwise what a late one
-is given stalls until it has changed, too, or is cut.
+late stalls, late cuts: safe if all directors have changed before traffic moves between them; otherwise connections
+through a late one stall until it has changed, too, or are cut.
 cuts: in any case. -: there is no such case."""
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl stats`."""
+"""`glbctl stats`: packet counters from the pinned maps."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -20,14 +20,14 @@ def stats_command(
     iface: Annotated[
         str | None, typer.Argument(metavar="[IFACE]", autocompletion=complete.interfaces, help="Only this interface.")
     ] = None,
-    all_verdicts: Annotated[bool, typer.Option("--all", "-a", help="Also what has not happened yet.")] = False,
+    all_verdicts: Annotated[bool, typer.Option("--all", "-a", help="Also show counters that are 0.")] = False,
     output: Output = Format.TEXT,
 ) -> None:
-    """Count the packets of this host's datapaths: by verdict with what each means, by table, bind and backend;
-    a proxy's second chances by the hop that they were sent on to.
+    """Show the packet counters of this host's datapaths: by verdict with its meaning, by table, bind and backend, and a
+    proxy's second chances by hop.
 
-    Read from the kernel without disturbing it, whether a daemon runs or not. Bytes are those of the clients' packets,
-    without the tunnel.
+    The counters are read from the kernel and need no daemon. Bytes are those of the clients' packets, without the
+    tunnel headers.
 
     glbctl stats eth0 --all
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What there is to say of a daemon and its datapath, for `director status` and `proxy status`."""
+"""The status of a daemon and its datapath, for `director status` and `proxy status`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,7 +19,7 @@ from glb.errors import ControlError
 
 
 def facts_of_role(role: str, interface: str | None) -> list[dict[str, Any]]:
-    """The daemons of a role in this network namespace, or the one of an interface."""
+    """The daemons of a role in this network namespace, or the one on an interface."""
     reports = [report for report in all_reports(role) if interface in (None, report.interface)]
     reports = [report for report in reports if not lives_elsewhere(report)]
     return [_facts(report) for report in reports]
@@ -39,7 +39,7 @@ def _facts(report: Report) -> dict[str, Any]:
 
 
 def _routing_facts(report: Report) -> dict[str, Any] | None:
-    """What a daemon says of its routing; None of one that does not answer."""
+    """The routing status of a director; None if it does not answer."""
     if report.socket is None or not report.process.is_alive():
         return None
     try:
@@ -50,8 +50,8 @@ def _routing_facts(report: Report) -> dict[str, Any] | None:
 
 
 def _routing(facts: dict[str, Any]) -> RenderableType:
-    """The lines of `glbctl director status`."""
-    last = facts.get("last_resort", ())  # a daemon that was started before an upgrade reports none
+    """The routing status in lines."""
+    last = facts.get("last_resort", ())  # a daemon of an older version reports none
     marked = (f"{prefix}{' (last resort)' * (prefix in last)}" for prefix in facts["announced"])
     announced = ", ".join(marked) or "nothing"
     text = Text(f"{facts['speaker']}, announces {announced}{', draining' if facts['draining'] else ''}")
@@ -64,7 +64,7 @@ def _routing(facts: dict[str, Any]) -> RenderableType:
 
 
 def render(role: str, daemons: list[dict[str, Any]]) -> RenderableType:
-    """A paragraph a daemon."""
+    """One paragraph for each daemon."""
     if not daemons:
         return f"no {role} on this host"
     return Group(*(part for facts in daemons for part in (_paragraph(facts), "")))
@@ -100,9 +100,7 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
     if facts["role"] == "proxy" and facts["running"]:
         lines.add_row("agent", _answering(facts["agent"], facts["agent_trouble"]))
     for family, fault in facts["return_paths"].items():
-        lines.add_row(
-            f"return {family}", Text(f"lost {fault}", style="red") if fault else "a route and its next hop are known"
-        )
+        lines.add_row(f"return {family}", Text(f"lost {fault}", style="red") if fault else "route and next hop known")
     if facts["running"]:
         lines.add_row("metrics", _answering(facts["metrics"], facts["metrics_trouble"]))
     if facts["mtu"]:
@@ -110,7 +108,7 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
         lines.add_row(
             "MTU",
             "\n".join(
-                (f"{facts['mtu']}, and less on the paths to:" if facts["path_mtus"] else str(facts["mtu"]), *paths)
+                (f"{facts['mtu']}, smaller on the paths to:" if facts["path_mtus"] else str(facts["mtu"]), *paths)
             ),
         )
     for table in facts["tables"]:
@@ -125,14 +123,14 @@ def _paragraph(facts: dict[str, Any]) -> RenderableType:
 
 
 def _backends(table: dict[str, Any], facts: dict[str, Any]) -> RenderableType:
-    """A line a backend; one that is kept in rotation although its checks fail is red."""
+    """One line for each backend; red if it stays in rotation although its checks fail."""
     held = {entry["backend"]: entry["reason"] for entry in facts["held"] if entry["table"] == table["name"]}
     lines = Text()
     for ip, state in table["backends"].items():
-        why = f", held in rotation, but fails its checks: {held[ip]}" if ip in held else ""
+        why = f", kept in rotation (hold_share), but its checks fail: {held[ip]}" if ip in held else ""
         lines.append("\n" if lines else "").append(f"{ip}  {state}{why}", "red" if why else "")
     if table["name"] in facts["unreached"]:
-        lines.append("\nno backend can be reached from this host; see `glbctl doctor`", "red")
+        lines.append("\nno backend is reachable from this host; see `glbctl doctor`", "red")
     return lines
 
 
@@ -141,14 +139,14 @@ _MOST_LISTED = 16
 
 def _listed(vips: Sequence[str]) -> RenderableType:
     if not vips:
-        return Text("none: everything in the tunnel is dropped", style="red")
+        return Text("none: all tunnelled packets are dropped", style="red")
     further = len(vips) - _MOST_LISTED
     return "\n".join([*vips[:_MOST_LISTED], *([f"and {further} more"] if further > 0 else [])])
 
 
 def handshakes(packets: Mapping[str, int]) -> RenderableType:
-    """How many of the connections that began here were completed. A client may repeat its SYN: the share shows that
-    answers do not reach the clients, not how many do not."""
+    """The share of SYNs that an ACK completed. Clients repeat SYNs, so a low share shows that answers do not reach
+    clients, but not how many."""
     begun = packets.get("taken_syn", 0)
     if not begun:
         return "none yet"
@@ -159,5 +157,5 @@ def handshakes(packets: Mapping[str, int]) -> RenderableType:
 
 def _answering(places: Sequence[str], trouble: str | None) -> RenderableType:
     if trouble:
-        return Text(f"does not answer: {trouble}", style="red")
-    return f"answers on {', '.join(places)}" if places else "off"
+        return Text(f"not available: {trouble}", style="red")
+    return f"listening on {', '.join(places)}" if places else "off"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl table`: build, show and compare forwarding tables."""
+"""`glbctl table build`, `show` and `diff`: files of forwarding tables."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +14,7 @@ from glb.ctl.arguments import TableArgument
 from glb.ctl.output import Format, Output, emit, grid, share
 from glb.errors import GlbError
 from glb.hashing.rendezvous import ROWS
+from glb.printable import plural
 from glb.table.diff import Diff, DiffAll, diff_all
 from glb.table.model import BuiltTable
 from glb.table.table_files import load_built, write_glbd
@@ -27,10 +28,10 @@ def build_command(
     binary: Annotated[Path, typer.Argument(metavar="DST.bin", help="The binary to write (GLBD, version 2).")],
     output: Output = Format.TEXT,
 ) -> None:
-    """Build the binary that GitHub's glb-director reads, and ours.
+    """Build the binary table (GLBD) that glb and GitHub's glb-director read.
 
-    Its rows have two hops each, whatever depth the source asks for: the format has no more. The file is replaced as
-    a whole, or not at all.
+    Its rows have two hops, regardless of the depth in the source: the format has no more. The file is replaced
+    atomically.
 
     glbctl table build forwarding_table.json forwarding_table.bin
     """
@@ -41,7 +42,7 @@ def build_command(
     emit(
         output,
         {"file": str(binary), "bytes": size, "tables": names},
-        f"{binary}: {size:,} bytes, {len(names)} table{'s' if len(names) != 1 else ''} ({', '.join(names)})",
+        f"{binary}: {size:,} bytes, {plural(len(names), 'table')} ({', '.join(names)})",
     )
 
 
@@ -55,7 +56,7 @@ def show_command(
     ] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Show binds and backends, and what share of new connections each backend gets.
+    """Show binds and backends, and each backend's share of new connections.
 
     glbctl table show forwarding_table.json
     """
@@ -66,11 +67,11 @@ def show_command(
 
 @app.command("diff")
 def diff_command(
-    old: Annotated[Path, typer.Argument(metavar="A", help="The file as it was: source or binary.")],
-    new: Annotated[Path, typer.Argument(metavar="B", help="The file as it is to be.")],
+    old: Annotated[Path, typer.Argument(metavar="A", help="The old file: source or binary.")],
+    new: Annotated[Path, typer.Argument(metavar="B", help="The new file: source or binary.")],
     output: Output = Format.TEXT,
 ) -> None:
-    """Compare two files: which rows move, what share of flows that is, for which backends, and what it would cut.
+    """Compare two files: rows that move, their share of flows, the backends concerned, and what the change would cut.
 
     glbctl table diff forwarding_table.json forwarding_table.new.json
     """
@@ -85,7 +86,7 @@ def _row_range(text: str | None) -> range:
     try:
         start, stop = int(first), int(last or first) + 1
     except ValueError:
-        raise typer.BadParameter(f'--rows "{text}" is not a row, or two with a hyphen between them') from None
+        raise typer.BadParameter(f'--rows "{text}" is not a row or a range of rows (A-B)') from None
     if not 0 <= start < stop <= ROWS:
         raise typer.BadParameter(f'--rows "{text}": rows are 0 to {ROWS - 1}')
     return range(start, stop)
@@ -94,7 +95,7 @@ def _row_range(text: str | None) -> range:
 def _named(tables: tuple[BuiltTable, ...], name: str | None, path: Path) -> list[BuiltTable]:
     chosen = [table for table in tables if name in (None, table.name)]
     if not chosen:
-        raise GlbError(f"{path}: no table {name}; there are: {', '.join(table.name for table in tables)}")
+        raise GlbError(f"{path}: no table {name}; its tables: {', '.join(table.name for table in tables)}")
     return chosen
 
 
@@ -186,17 +187,17 @@ def _render_diff(result: DiffAll) -> RenderableType:
 def _render_table_diff(table: Diff) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"table {table.name}", style="bold"),
-        f"  {table.moved:,} of {ROWS:,} rows get another first hop: {share(table.moved, ROWS)} of new connections",
-        f"  {table.later_changed:,} rows get other further hops",
+        f"  {table.moved:,} of {ROWS:,} rows change their first hop: {share(table.moved, ROWS)} of new connections",
+        f"  {plural(table.later_changed, 'row')} with other further hops",
     ]
     parts += [f"  bind {bind}: new" for bind in table.binds_added]
     parts += [Text(f"  bind {bind}: gone, with its connections", style="red") for bind in table.binds_removed]
     if table.rehashed:
-        parts.append(Text("  the hash key is another: flows change rows, and connections are cut", style="red"))
+        parts.append(Text("  the hash key changes: flows change rows, and connections are cut", style="red"))
     elif table.cut:
         parts.append(
             Text(
-                f"  {table.cut:,} rows lose their first hop: connections that it still has there are cut",
+                f"  {plural(table.cut, 'row')} without the old first hop: its connections there are cut",
                 style="red",
             )
         )

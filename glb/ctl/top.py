@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl top`."""
+"""`glbctl top`: rates of packets and bits, continuously."""
 
 import time
 from collections import defaultdict, deque
@@ -20,11 +20,11 @@ from glb.errors import DatapathError, GlbError, ReportError
 from glb.metrics.rates import SPARKLINE_VALUES, Rate, RateKey, Rates, rates, sparkline
 from glb.metrics.sample import Sample, read_sample
 
-_FURNITURE = 10  # lines of a view that are not a row: headings, lines between, "and N more"
+_OTHER_LINES = 10  # lines of a view that are not a row: headings, lines between, "and N more"
 _DRAINING = "draining"
 _SECOND_CHANCES = (
-    "2nd chance: a draining backend's connections go on; their packets come by the first hops of its rows, which count"
-    " them here. `glbctl top` on a proxy shows what it sends on to each."
+    "2nd chance: a draining backend keeps its connections; their packets come by the first hops of its rows, which"
+    " count them. `glbctl top` on a proxy shows what it sends on to each."
 )
 _NOTE_LINES = 4  # in 80 columns, with the empty one
 _STYLES = {"drop": "red", "pass": "dim", "forwarded": "yellow"}
@@ -37,43 +37,43 @@ def top_command(
             metavar="[IFACE]...", autocompletion=complete.interfaces, help="Only these interfaces.", show_default=False
         ),
     ] = None,
-    interval: Annotated[float, typer.Option("--interval", "-d", min=0.1, help="Seconds between two looks.")] = 1.0,
-    once: Annotated[bool, typer.Option("--once", help="Look twice, print what came in between, and end.")] = False,
+    interval: Annotated[float, typer.Option("--interval", "-d", min=0.1, help="Seconds between two readings.")] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Read twice, print the rates, and exit.")] = False,
     output: Output = Format.TEXT,
 ) -> None:
-    """Watch packets and bits a second by VIP, backend and verdict, summed over this host's interfaces.
+    """Watch packets and bits per second by VIP, backend and verdict, summed over this host's interfaces.
 
     Ends with Ctrl-C. For scripts: --once -o json.
 
     glbctl top eth0 --interval 5
     """
-    looks = _looks(interfaces or (), interval)
+    readings = _readings(interfaces or (), interval)
     if once or output is Format.JSON:
-        samples, found = next(looks)
+        samples, found = next(readings)
         emit(output, _facts(found), _view(samples, found, _History()))
         return
     with suppress(KeyboardInterrupt):
-        _watch(looks)
+        _watch(readings)
 
 
-def _watch(looks: Iterator[tuple[list[Sample], Rates]]) -> None:
-    """On a terminal the last look, elsewhere one after the other."""
+def _watch(readings: Iterator[tuple[list[Sample], Rates]]) -> None:
+    """On a terminal show the last reading, elsewhere print one after another."""
     history = _History()
     if not console.is_terminal:
-        for samples, found in looks:
+        for samples, found in readings:
             history.add(found)
             console.print(_view(samples, found, history))
     with Live(console=console, screen=True, auto_refresh=False) as live:
-        for samples, found in looks:
+        for samples, found in readings:
             history.add(found)
             live.update(_view(samples, found, history, console.height), refresh=True)
 
 
-def _looks(interfaces: Sequence[str], interval: float) -> Iterator[tuple[list[Sample], Rates]]:
-    """interfaces: none means all, those included that come later."""
+def _readings(interfaces: Sequence[str], interval: float) -> Iterator[tuple[list[Sample], Rates]]:
+    """Rates between consecutive readings. interfaces: empty means all, including later ones."""
     before, then = _take(interfaces), time.monotonic()
     if not before:
-        raise GlbError("no daemon's datapath is attached on this host; `glbctl doctor` says more")
+        raise GlbError("no datapath is attached on this host; see `glbctl doctor`")
     while True:
         time.sleep(interval)
         samples, now = _take(interfaces), time.monotonic()
@@ -82,7 +82,7 @@ def _looks(interfaces: Sequence[str], interval: float) -> Iterator[tuple[list[Sa
 
 
 def _take(interfaces: Sequence[str]) -> list[Sample]:
-    """Of those that there are at this moment: a daemon that is started anew is not for some seconds."""
+    """Read the existing ones; a daemon that restarts is missing for some seconds."""
     samples = []
     for interface in interfaces or attached_interfaces():
         with suppress(ReportError, DatapathError):
@@ -91,7 +91,7 @@ def _take(interfaces: Sequence[str]) -> list[Sample]:
 
 
 class _History:
-    """The recent past of each rate of packets."""
+    """The recent values of each rate of packets."""
 
     def __init__(self) -> None:
         self._values: dict[RateKey, deque[float]] = defaultdict(lambda: deque(maxlen=SPARKLINE_VALUES))
@@ -111,7 +111,7 @@ class _History:
         return any(self._values.get((kind, *key), ()))
 
     def lines(self, kind: str) -> Callable[[RateKey], str]:
-        """What draws them all on one scale, so that their heights may be compared."""
+        """A function that draws sparklines of one kind on a common scale."""
         highest = max((max(values, default=0.0) for one, values in self._values.items() if one[0] == kind), default=0.0)
         return lambda key: sparkline(list(self._values.get((kind, *key), ())), highest)
 
@@ -135,24 +135,24 @@ def _facts(found: Rates) -> dict[str, Any]:
 
 
 def _view(samples: Sequence[Sample], found: Rates, history: _History, height: int | None = None) -> RenderableType:
-    """height: lines that there are; what has the least traffic is left out for them. None: as many as it takes."""
+    """height: available lines; entries with the least traffic are omitted. None: no limit."""
     states: dict[RateKey, str] = {
         (table.name, address): state
         for sample in samples
         for table in sample.report.tables
         for address, state in table.backends.items()
     }
-    names = ", ".join(f"{sample.report.role} {sample.report.interface}" for sample in samples) or "no datapath just now"
+    names = ", ".join(f"{sample.report.role} {sample.report.interface}" for sample in samples) or "no datapath"
     verdicts = _verdicts(found.verdicts, history)
     forwards = _forwards(_met("forward", found.forwards, history), history)
     further = forwards.row_count + 2 if forwards.row_count else 0
     is_draining = any(state.startswith(_DRAINING) for state in states.values())
     further += _NOTE_LINES if is_draining else 0
-    most = max((height - _FURNITURE - verdicts.row_count - further) // 2, 1) if height is not None else None
+    most = max((height - _OTHER_LINES - verdicts.row_count - further) // 2, 1) if height is not None else None
     parts: list[RenderableType] = [Text(f"{time.strftime('%H:%M:%S')}  {names}", style="bold"), ""]
     if found.backends:
         met = _met("bind", found.binds, history)
-        parts += [_traffic("bind", met, {}, history, most) if met else "no packet for a VIP", ""]
+        parts += [_traffic("bind", met, {}, history, most) if met else "no packets for a VIP", ""]
         parts += [_traffic("backend", found.backends, states, history, most), ""]
         if is_draining:
             parts += [Text(_SECOND_CHANCES, style="dim"), ""]
@@ -181,7 +181,7 @@ def _traffic(
 
 
 def _forwards(group: Mapping[RateKey, Rate], history: _History) -> Table:
-    """What this host's proxies send on."""
+    """Packets that this host's proxies send on."""
     table, line = grid("second chance to", "packets/s", "", numbers=("packets/s",)), history.lines("forward")
     for key, rate in sorted(group.items(), key=lambda pair: -pair[1].packets):
         table.add_row(*key, _count(rate.packets), line(key))
@@ -189,7 +189,7 @@ def _forwards(group: Mapping[RateKey, Rate], history: _History) -> Table:
 
 
 def _met(kind: str, group: Mapping[RateKey, Rate], history: _History) -> Mapping[RateKey, Rate]:
-    """Those that grow now, or did a moment ago."""
+    """Rates that are, or recently were, above 0."""
     return {key: rate for key, rate in group.items() if rate.packets or history.was_met(kind, key)}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl trace`: one client's packets on their way, as this host's datapaths see them, and those of other hosts."""
+"""`glbctl trace`: one client's packets on their path through the datapaths of this host and of others."""
 
 import shlex
 import socket
@@ -16,9 +16,9 @@ from glb.capture.filter import CaptureFilter, parse_filter
 from glb.capture.records import CapturedPacket
 from glb.config.model import Proto
 from glb.ctl.arguments import parse_endpoint
-from glb.ctl.host_traces import HostTrace, here, on, tell_all
+from glb.ctl.host_traces import HostTrace, here, on, show_all
 from glb.ctl.output import Format, Output, console, errors
-from glb.ctl.watch import Count, Interfaces, Seconds, fitted, input_has_ended, nobody_reads, paragraph, watch
+from glb.ctl.watch import Count, Interfaces, Seconds, fitted, input_has_ended, output_is_closed, paragraph, watch
 from glb.daemon.report import read_report, report_path
 from glb.datapath.pins import attached_interfaces
 from glb.director.sources import Loaded, Sources, read
@@ -28,15 +28,13 @@ from glb.table.lookup import ICMP, lookup
 
 def trace_command(
     source: Annotated[str, typer.Argument(metavar="CLIENT[:PORT]", help="The client.")],
-    destination: Annotated[
-        str | None, typer.Argument(metavar="[VIP[:PORT]]", help="The VIP; any, if left out.")
-    ] = None,
+    destination: Annotated[str | None, typer.Argument(metavar="[VIP[:PORT]]", help="The VIP; default: any.")] = None,
     hosts: Annotated[
         list[str] | None,
         typer.Option(
             "--host",
             metavar="[USER@]HOST",
-            help="Also the datapaths of this host, by ssh; again for each further one.",
+            help="Also trace the datapaths of this host, by ssh; repeat it for further ones.",
             show_default=False,
         ),
     ] = None,
@@ -44,36 +42,41 @@ def trace_command(
     count: Count = None,
     seconds: Seconds = None,
     until_eof: Annotated[
-        bool, typer.Option("--until-eof", help="Stop when standard input ends. So --host ends it on the other hosts.")
+        bool,
+        typer.Option(
+            "--until-eof", help="Stop at the end of standard input. --host uses it to stop the remote traces."
+        ),
     ] = False,
-    ssh: Annotated[str, typer.Option("--ssh", metavar="COMMAND", help='With --host: such as "ssh -F FILE".')] = "ssh",
+    ssh: Annotated[
+        str, typer.Option("--ssh", metavar="COMMAND", help='With --host: the ssh command, such as "ssh -F FILE".')
+    ] = "ssh",
     remote_glbctl: Annotated[
         str,
         typer.Option(
-            "--remote-glbctl", metavar="COMMAND", help='With --host: such as "sudo -n /opt/glb/.venv/bin/glbctl".'
+            "--remote-glbctl", metavar="COMMAND", help='With --host: the remote command, such as "sudo -n glbctl".'
         ),
     ] = "glbctl",
     output: Output = Format.TEXT,
 ) -> None:
     """Follow one client's packets through directors and proxies, with each decision.
 
-    A director says which bind and row it is, and whom it tunnels the packet to; a proxy, why it took it (a new
-    connection, one that it has, a SYN cookie) or whom it sent it on to. It sees the datapaths of this host, if there
-    are any, and of each --host, and tells one story:
+    A director shows the bind, the row and the first hop of a packet; a proxy shows why it took the packet (a new
+    connection, a known one, a SYN cookie) or the hop that it sent the packet on to. The trace covers the datapaths of
+    this host, if there are any, and of each --host, merged in order of time:
 
     glbctl trace 198.51.100.7 203.0.113.10:443 --host director1 --host proxy1 --host proxy2
 
-    Each packet's lines stand together in the order of its way. Other hosts are asked by `ssh`, which uses your keys
-    and configuration, and asks for no password. A host that cannot be asked is told of, and the others go on; the exit
-    status is 1 then.
+    The lines of a packet are shown together, in the order of its path. Other hosts are reached with `ssh`, which uses
+    your keys and configuration and never prompts. If a host fails, an error is printed, the others continue, and the
+    exit status is 1.
     """
-    ends = [_words("client", "client-port", source)]
+    ends = [_filter_words("client", "client-port", source)]
     if destination is not None:
-        ends.append(_words("vip", "port", destination))
+        ends.append(_filter_words("vip", "port", destination))
     wanted = parse_filter([word for words in ends for word in words])
 
     def is_over() -> bool:
-        return nobody_reads() or (until_eof and input_has_ended())
+        return output_is_closed() or (until_eof and input_has_ended())
 
     if not hosts:
         _trace_here(wanted, iface, count, seconds, _printer(output, with_host=False), is_over)
@@ -82,7 +85,7 @@ def trace_command(
     arguments += [word for name in iface or () for word in ("--iface", name)]
     arguments += [] if seconds is None else ["--seconds", f"{seconds}"]
     traces = _traces(hosts, arguments, shlex.split(ssh), remote_glbctl)
-    if not tell_all(traces, _printer(output, with_host=True), count, seconds, is_over):
+    if not show_all(traces, _printer(output, with_host=True), count, seconds, is_over):
         raise typer.Exit(1)
 
 
@@ -119,7 +122,7 @@ def _printer(output: Format, *, with_host: bool) -> Callable[[Event], None]:
 
 
 def _traces(hosts: Sequence[str], arguments: Sequence[str], ssh: Sequence[str], glbctl: str) -> list[HostTrace]:
-    """One of each host, and of this one if there is something to see; ssh is not asked to come back here."""
+    """The traces of all hosts, and of this host if a datapath is attached; this host is never traced by ssh."""
     this = socket.gethostname()
     wanted = list(dict.fromkeys(hosts))
     if not _is_attached():
@@ -132,18 +135,18 @@ def _is_attached() -> bool:
     try:
         return bool(attached_interfaces())
     except PermissionError as error:
-        errors.print(f"this host's own datapaths are left out: {error.filename}: {error.strerror}", style="dim")
+        errors.print(f"the datapaths of this host are skipped: {error.filename}: {error.strerror}", style="dim")
         return False
 
 
-def _words(address_keyword: str, port_keyword: str, endpoint: str) -> list[str]:
-    """An end of a connection as a part of a filter."""
+def _filter_words(address_keyword: str, port_keyword: str, endpoint: str) -> list[str]:
+    """One end of a connection, as part of a filter."""
     address, port = parse_endpoint(endpoint)
     return [f"{address_keyword} {address}", *([f"{port_keyword} {port}"] if port is not None else [])]
 
 
 class TableRows:
-    """Looks rows up in the tables of each director's own files, read once."""
+    """Finds the bind and row of a packet in the files of its director, which are read once."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, Loaded | None] = {}
@@ -159,7 +162,7 @@ class TableRows:
 
 
 def _files_of(interface: str) -> Loaded | None:
-    """None where no report tells the files: a datapath that its daemon has left."""
+    """The loaded files of a director; None without a status file, that is, without a daemon."""
     path = report_path(interface)
     if not path.exists():
         return None

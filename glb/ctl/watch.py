@@ -22,11 +22,11 @@ from glb.capture.session import CaptureSession
 from glb.ctl import complete
 from glb.ctl.output import errors
 from glb.datapath.pins import attached_interfaces
-from glb.printable import printable_line
+from glb.printable import plural, printable_line
 
 BEGUN = "capturing on "
-"""What standard error is told when packets begin to be seen; the interfaces follow."""
-_ORDER_SECONDS = 0.3  # within which visits of several datapaths are put into order
+"""The line on standard error when the capture has started; the interfaces follow."""
+_ORDER_SECONDS = 0.3  # events of several datapaths within this time are sorted
 _STDIN, _STDOUT = 0, 1
 _ANY_BYTES = 4096
 
@@ -35,11 +35,11 @@ Interfaces = Annotated[
     typer.Option(
         "--iface",
         autocompletion=complete.interfaces,
-        help="Only the datapath of this interface; again for each further one.",
+        help="Only the datapath of this interface; repeat it for further ones.",
     ),
 ]
-Count = Annotated[int | None, typer.Option("--count", "-c", min=1, help="Stop after so many packets.")]
-Seconds = Annotated[float | None, typer.Option("--seconds", min=0, help="Stop after this time.")]
+Count = Annotated[int | None, typer.Option("--count", "-c", min=1, help="Stop after N packets.")]
+Seconds = Annotated[float | None, typer.Option("--seconds", min=0, help="Stop after N seconds.")]
 
 
 def watch(
@@ -50,9 +50,8 @@ def watch(
     show: Callable[[CapturedPacket], None],
     is_over: Callable[[], bool],
 ) -> None:
-    """Show captured packets as they are reported, then those left over.
-
-    It ends when enough are shown, the time is up, Ctrl-C is pressed, or is_over says so: asked several times a second.
+    """Show captured packets in order of time, until `count` are shown, the time is up, Ctrl-C is pressed, or is_over()
+    returns true; it is called several times a second.
     """
     waiting: list[CapturedPacket] = []
     left = count if count is not None else float("inf")
@@ -66,23 +65,23 @@ def watch(
                 shown += 1
 
     with until_signal() as stop, CaptureSession(interfaces or attached_interfaces(), wanted, waiting.append) as session:
-        errors.print(f"{BEGUN}{', '.join(session.interfaces)}; Ctrl-C ends it", style="dim")
+        errors.print(f"{BEGUN}{', '.join(session.interfaces)}; stop with Ctrl-C", style="dim")
         deadline = time.monotonic() + (seconds if seconds is not None else float("inf"))
         while shown < left and time.monotonic() < deadline and not stop.is_set() and not is_over():
             session.poll()
             show_until(time.time() - _ORDER_SECONDS)
         lost = session.lost()
     show_until(float("inf"))
-    errors.print(f"{shown:,} packets" + (f", {lost:,} more for which there was no room" if lost else ""), style="dim")
+    errors.print(plural(shown, "packet") + (f", {lost:,} more lost: the buffer was full" if lost else ""), style="dim")
 
 
 @contextmanager
 def until_signal() -> Iterator[threading.Event]:
-    """An event that SIGINT, SIGTERM and a terminal's end set: a KeyboardInterrupt might come within libbpf's callbacks,
-    and be lost."""
+    """An event that SIGINT, SIGTERM and the end of the terminal set. A KeyboardInterrupt could be raised inside a
+    callback of libbpf and be lost."""
     stop = threading.Event()
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # set by nohup
         numbers.append(signal.SIGHUP)
     before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
     try:
@@ -92,21 +91,21 @@ def until_signal() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def nobody_reads() -> bool:
-    """Whether who was to read standard output has gone: a pipe's other end, a connection, a terminal."""
+def output_is_closed() -> bool:
+    """Whether the reader of standard output has gone: the other end of a pipe or connection, or a terminal."""
     output = select.poll()
-    output.register(_STDOUT, 0)  # faults and hangups are told unasked
+    output.register(_STDOUT, 0)  # POLLERR and POLLHUP are always reported
     return bool(output.poll(0))
 
 
 def input_has_ended() -> bool:
-    """What is written to standard input is read, and means nothing."""
+    """Whether standard input is at its end. Data on it is read and ignored."""
     ready, _, _ = select.select([_STDIN], [], [], 0)
     return bool(ready) and not os.read(_STDIN, _ANY_BYTES)
 
 
 def _in_order(waiting: list[CapturedPacket], until: float) -> Iterator[CapturedPacket]:
-    """Take out what ended before a moment, in seconds since 1970; nothing earlier can still come."""
+    """Take out packets from before a moment, in seconds since 1970; no earlier ones can still arrive."""
     waiting.sort(key=lambda captured: captured.time)
     while waiting and waiting[0].time < until * NANOSECONDS:
         yield waiting.pop(0)
@@ -117,15 +116,15 @@ _STYLES = {"drop": "red", "tx": "green"}
 
 
 def heading(event: Event, *, with_host: bool = False) -> Text:
-    """When and where it was, and the packet."""
+    """Time, place and packet of an event."""
     stamp = datetime.fromtimestamp(event.time).strftime("%H:%M:%S.%f")
     place = f"{event.host} {event.interface}" if with_host else event.interface
-    packet = str(event.packet) if event.packet else f"{event.length} bytes that are no IP packet"
+    packet = str(event.packet) if event.packet else f"{event.length} bytes, not an IP packet"
     return Text.assemble((stamp, "dim"), f" {printable_line(place)}  ", (printable_line(packet), "bold"))
 
 
 def fitted(line: Text, console: Console) -> list[Text]:
-    """A line as a terminal shows it whole: broken between words, the rest indented. Elsewhere it stays."""
+    """Wrap a line between words to the terminal's width, with the rest indented. In a pipe it stays one line."""
     if not console.is_terminal or line.cell_len <= console.width:
         return [line]
     first = line.wrap(console, console.width)[0]

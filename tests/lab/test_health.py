@@ -330,7 +330,7 @@ def test_health_is_held_while_all_backends_fail(lab: Lab) -> None:
     wait_until(lab, "proxy4", healthy=True, source="checks")
 
     assert held == [True] * len(PROXIES)
-    assert "web: so many backends fail that it is not believed: health is held" in listed.stdout
+    assert "web: too many backends fail at once; newly failed backends stay up (hold_share)" in listed.stdout
     assert "ERROR web: more than 75 % of the checked backends fail" in lab.log(DIRECTOR)
 
 

@@ -259,7 +259,7 @@ def test_an_occupied_port_is_reported_and_used_once_free(lab: Lab, role: str, ho
         start(host)
         wait_for(lambda: told() == ([], trouble), "the status tells who has not got the port")
         shown = " ".join(glbctl(lab, host, role, "status", "--iface", host).stdout.split())
-        assert f"metrics does not answer: {trouble}" in shown
+        assert f"metrics not available: {trouble}" in shown
         assert ("metrics", "warning") in faults(lab, host)
     wait_for(lambda: told() == ([place], None), "the status tells that it has been had")
 

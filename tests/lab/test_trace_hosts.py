@@ -152,9 +152,9 @@ def test_an_unreachable_host_is_reported_and_others_continue(
 
     with tracing(lab, ssh, operator, *wrong, "-o", "json", asked=DIRECTORS) as trace:
         trace.expect(
-            f'{{"detail": "{NOWHERE}: ssh has failed: ssh: connect to host {NOWHERE} port 22: No route to host',
-            '{"detail": "refusing: ssh has failed: ssh: connect to host 10.77.0.1 port 2222: Connection refused',
-            '{"detail": "router: glbctl is not found there (--remote-glbctl tells where it is): ',
+            f'{{"detail": "{NOWHERE}: ssh failed: ssh: connect to host {NOWHERE} port 22: No route to host',
+            '{"detail": "refusing: ssh failed: ssh: connect to host 10.77.0.1 port 2222: Connection refused',
+            '{"detail": "router: glbctl was not found there (set --remote-glbctl): ',
             '{"detail": "client: its glbctl is older than this one: No such option: --until-eof',
         )
         fetch(lab, CLIENT)
@@ -169,10 +169,10 @@ def test_a_trace_that_ends_early_is_reported(lab: Lab, ssh: Ssh, operator: dict[
     gone = ("director2", "proxy3")
     with tracing(lab, ssh, operator, asked=("director1", "proxy1", *gone)) as trace:
         ssh.disconnect("director2")
-        trace.expect("error: director2: ssh has failed: ")
+        trace.expect("error: director2: ssh failed: ")
         lab.stop("proxy3")
         try:
-            trace.expect("error: proxy3: its trace has ended by itself (exit status 1): proxy3: the capture has")
+            trace.expect("error: proxy3: its trace ended early (exit status 1): proxy3: the capture has")
         finally:
             lab.start_proxy("proxy3")
         _, said = trace.interrupt()

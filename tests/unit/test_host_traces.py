@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from glb.capture.event import Event
-from glb.ctl.host_traces import HostTrace, tell_all
+from glb.ctl.host_traces import HostTrace, show_all
 
 VISIT = (
     '{"host":"x","time":1,"interface":"eth0","program":"proxy","verdict":"v","action":"pass","length":60,'
@@ -25,7 +25,7 @@ def test_a_too_long_line_is_reported_and_other_hosts_continue(stream: str, capfd
     faulty = host("faulty", f"print('x' * {LONG}, file=sys.{stream}, flush=True)")
     sound = host("sound", f"import time; time.sleep(1); print('{VISIT}', flush=True)")
 
-    assert not tell_all([faulty, sound], seen.append, count=1, seconds=None, is_over=lambda: False)
+    assert not show_all([faulty, sound], seen.append, count=1, seconds=None, is_over=lambda: False)
 
     assert [event.host for event in seen] == ["sound"]
     said = capfd.readouterr().err
