@@ -225,7 +225,7 @@ def test_idle_connections_stop_neither_health_nor_scrapes(lab: Lab, prometheus: 
     def healthy() -> dict[str, bool]:
         return {backend["address"]: backend["healthy"] for backend in client.get("/v1/health")["backends"]}
 
-    with idle_connections(lab, "client", [(str(lab.host(h).addresses[0].ip), p) for h, p in places], IDLE):
+    with idle_connections(lab, "proxy2", [(str(lab.host(h).addresses[0].ip), p) for h, p in places], IDLE):
         lab.kill("proxy3", "nginx")
         wait_for(lambda: not healthy()["10.77.0.103"], "the failure of one backend is noticed")
         lab.start_web_server("proxy3")
