@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Backends fail in each way there is, and come back; what is known of them outlives the daemon."""
+"""Backends fail in every supported manner and return; their health survives the daemon."""
 
 import json
 import signal
@@ -35,7 +35,7 @@ MAIN_TABLE = 254
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """One director, which checks four proxies quickly, by each way there is."""
+    """One director, which checks four proxies quickly, by every kind of check."""
     with Lab.up(unique_name(), owned=True, directors=1, proxies=len(PROXIES)) as lab:
         source = json.loads(lab.table_path.read_text())
         source["healthchecks"] = POLICY
@@ -77,7 +77,7 @@ def health(lab: Lab, proxy: str) -> dict[str, Any]:
 
 
 def wait_until(lab: Lab, proxy: str, **wanted: Any) -> None:
-    """Until what is told of a proxy's health is this, and the tables that are in force agree."""
+    """Wait until a proxy's reported health is this, and the tables in force agree."""
     wait_for(lambda: wanted.items() <= health(lab, proxy).items(), f"{proxy} is {wanted}")
     if "healthy" in wanted:
         wait_for(
@@ -209,11 +209,11 @@ FAILURES = {
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_failing_backend_gets_no_new_connections(lab: Lab, failure: str) -> None:
-    fail, told = FAILURES[failure]
+    fail, reason = FAILURES[failure]
 
     with fail(lab, "proxy1"):
         wait_until(lab, "proxy1", healthy=False)
-        wait_until(lab, "proxy1", reason=told)
+        wait_until(lab, "proxy1", reason=reason)
         assert "proxy1" not in served(lab)
     wait_until(lab, "proxy1", healthy=True, reason="all checks pass")
     assert served(lab) == set(PROXIES)
@@ -360,7 +360,7 @@ def remembered(lab: Lab, proxy: str) -> float | None:
 
 
 def marked_rules(lab: Lab) -> int:
-    """How many routing rules look at a firewall mark."""
+    """The number of routing rules with a firewall mark."""
 
     def count() -> int:
         with IPRoute() as ip:
@@ -381,14 +381,16 @@ def test_an_override_is_saved_before_the_response(lab: Lab) -> None:
 
 
 def test_an_override_is_set_and_removed_with_its_history(lab: Lab) -> None:
-    [told] = facts(lab, DIRECTOR, "backend", "set-health", "web", address("proxy3"), "down", "--reason", "disk change")
+    [changed] = facts(
+        lab, DIRECTOR, "backend", "set-health", "web", address("proxy3"), "down", "--reason", "disk change"
+    )
     wait_until(lab, "proxy3", healthy=False, source="set", reason="disk change")
     assert "proxy3" not in served(lab)
     glbctl(lab, DIRECTOR, "backend", "set-health", "web", address("proxy3"), "auto")
     wait_until(lab, "proxy3", healthy=True, source="checks")
     [daemon] = facts(lab, DIRECTOR, "backend", "history", "web", address("proxy3"))
 
-    assert (told["now"]["healthy"], told["now"]["source"]) == (False, "set")
+    assert (changed["now"]["healthy"], changed["now"]["source"]) == (False, "set")
     assert [(change["healthy"], change["source"], change["reason"]) for change in daemon["changes"][-2:]] == [
         (False, "set", "disk change"),
         (True, "checks", "all checks pass"),
@@ -431,7 +433,7 @@ def test_checks_that_miss_the_tunnel_are_not_counted(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "backend", "status", "told"),
+    ("table", "backend", "status", "expected"),
     [
         ("wep", "10.77.0.101", 1, 'no table "wep"; there are web'),
         ("a/b", "10.77.0.101", 1, 'no table "a/b"; there are web'),
@@ -439,11 +441,11 @@ def test_checks_that_miss_the_tunnel_are_not_counted(lab: Lab) -> None:
         ("web", "10.77.0.999", 2, "error: address: value is not a valid IPv4 or IPv6 address\n"),
     ],
 )
-def test_unknown_tables_and_backends_are_named(lab: Lab, table: str, backend: str, status: int, told: str) -> None:
+def test_unknown_tables_and_backends_are_named(lab: Lab, table: str, backend: str, status: int, expected: str) -> None:
     done = glbctl(lab, DIRECTOR, "backend", "set-health", table, backend, "down")
 
     assert done.returncode == status
-    assert told in done.stderr
+    assert expected in done.stderr
 
 
 def test_health_that_changes_no_row_writes_no_map(lab: Lab) -> None:

@@ -90,7 +90,7 @@ def director(network: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 def takers(lab: Lab) -> set[int]:
     """The backends of the first table that are the first hop of a row, by their place in it, as the kernel has it."""
 
-    def look() -> set[int]:
+    def read_rows() -> set[int]:
         program = open_attached(HOST)
         try:
             generation = int(program.view("state")[0]["generation"])
@@ -99,7 +99,7 @@ def takers(lab: Lab) -> set[int]:
         finally:
             program.close()
 
-    return lab.within(HOST, look)
+    return lab.within(HOST, read_rows)
 
 
 def api(director: Director) -> Client:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the daemons tell a real Prometheus, and statsd: the dashboard and the rules find what they ask for."""
+"""Metrics in a real Prometheus and statsd: the queries of the dashboard and the rules have results."""
 
 import json
 import signal
@@ -31,7 +31,7 @@ MAY_BE_EMPTY = {"Director: verdicts other than sent", "Second-chance forwards, b
 
 
 class Prometheus:
-    """A Prometheus on the lab's router, which asks all daemons each second."""
+    """A Prometheus on the lab's router, which scrapes all daemons every second."""
 
     def __init__(self, lab: Lab, folder: Path) -> None:
         self._lab = lab
@@ -53,7 +53,7 @@ class Prometheus:
     def stop(self) -> None:
         end(self._program.id, signal.SIGKILL)
 
-    def ask(self, path: str, **arguments: str) -> Any:
+    def request(self, path: str, **arguments: str) -> Any:
         """None as long as there is no answer."""
         url = f"http://127.0.0.1:{PORT}/api/v1/{path}?{urlencode(arguments)}"
         done = self._lab.run("router", ["curl", "-s", url])
@@ -62,7 +62,7 @@ class Prometheus:
         return answer.get("data")
 
     def query(self, expression: str) -> list[Any]:
-        data = self.ask("query", query=expression)
+        data = self.request("query", query=expression)
         return data["result"] if data else []
 
     def wait_for_value(self, expression: str, value: float) -> None:
@@ -92,9 +92,9 @@ def _traffic(lab: Lab, prometheus: Prometheus) -> None:
 
 @pytest.mark.usefixtures("_traffic")
 def test_prometheus_counts_what_the_datapaths_count(lab: Lab, prometheus: Prometheus) -> None:
-    told = facts(lab, "director1", "stats")
-    sent = sum(fact["packets"]["encapsulated"] for fact in told if fact["program"] == "director")
-    size = sum(backend["bytes"] for fact in told for backend in fact.get("backends", []))
+    stats = facts(lab, "director1", "stats")
+    sent = sum(fact["packets"]["encapsulated"] for fact in stats if fact["program"] == "director")
+    size = sum(backend["bytes"] for fact in stats for backend in fact.get("backends", []))
 
     prometheus.wait_for_value('sum(glb_proxy_packets_total{verdict="taken_syn"})', CONNECTIONS)
     prometheus.wait_for_value('sum(glb_director_packets_total{verdict="encapsulated"})', sent)
@@ -109,8 +109,8 @@ def test_every_panel_of_the_dashboard_has_something_to_show(prometheus: Promethe
     panels = {panel["title"]: [target["expr"] for target in panel["targets"]] for panel in dashboard["panels"]}
 
     def is_shown(title: str, expression: str) -> bool:
-        asked = expression.replace("$instance", ".*").replace("$__rate_interval", "1m")
-        return bool(prometheus.query(asked)) or title in MAY_BE_EMPTY
+        query = expression.replace("$instance", ".*").replace("$__rate_interval", "1m")
+        return bool(prometheus.query(query)) or title in MAY_BE_EMPTY
 
     for title, expressions in panels.items():
         for expression in expressions:
@@ -119,7 +119,7 @@ def test_every_panel_of_the_dashboard_has_something_to_show(prometheus: Promethe
 
 def test_the_alert_rules_are_evaluated_without_an_error(prometheus: Prometheus) -> None:
     def health() -> set[str]:
-        groups = (prometheus.ask("rules") or {"groups": []})["groups"]
+        groups = (prometheus.request("rules") or {"groups": []})["groups"]
         return {rule["health"] for group in groups for rule in group["rules"]}
 
     wait_for(lambda: health() == {"ok"}, "each rule is evaluated")
@@ -139,15 +139,15 @@ def test_the_apis_return_what_stats_shows(lab: Lab) -> None:
     director = Client(lab.run_dir / "director1.sock")
     agent = f"http://{lab.host('proxy1').addresses[0].ip}:{AGENT_PORT}/v1"
 
-    def told(path: str) -> Any:
+    def from_agent(path: str) -> Any:
         return json.loads(lab.run("router", ["curl", "-sf", f"{agent}/{path}"]).stdout)
 
-    for [answer] in (director.get("/v1/stats"), told("stats")):
+    for [answer] in (director.get("/v1/stats"), from_agent("stats")):
         like = shown[answer["interface"]]
         assert answer.keys() == like.keys()
         assert (answer["program"], answer["packets"].keys()) == (like["program"], like["packets"].keys())
         assert [bind["bind"] for bind in answer["binds"]] == [bind["bind"] for bind in like["binds"]]
-    for verdicts, subject in ((director.get("/v1/verdicts"), "director"), (told("verdicts"), "proxy")):
+    for verdicts, subject in ((director.get("/v1/verdicts"), "director"), (from_agent("verdicts"), "proxy")):
         assert verdicts == [text for text in facts(lab, "director1", "explain") if text["subject"] == subject]
 
 
@@ -183,22 +183,22 @@ def test_statsd_receives_the_original_counters(lab: Lab) -> None:
         statsd.bind(("127.0.0.1", STATSD_PORT))
         statsd.settimeout(60)
         replace_text(config, json.dumps(json.loads(config.read_text()) | {"statsd_port": STATSD_PORT}))
-        said = [statsd.recv(2048).decode() for _ in range(13)]
+        lines = [statsd.recv(2048).decode() for _ in range(13)]
 
-    names = {line.partition(":")[0].removeprefix("glb.director.packets.") for line in said}
+    names = {line.partition(":")[0].removeprefix("glb.director.packets.") for line in lines}
     assert names == {"processed", "encapsulated", "encapsulated_bytes", "results", "internal_errors"}
-    assert "glb.director.packets.internal_errors:0|c|#glb_engine:xdp,error:ErrorMissingRow" in said
+    assert "glb.director.packets.internal_errors:0|c|#glb_engine:xdp,error:ErrorMissingRow" in lines
 
 
 def test_top_shows_the_rates_of_vip_backends_and_verdicts(lab: Lab) -> None:
     with lab.traffic("spread", "--until-stopped", "--in-flight", "2", "--family", "4") as traffic:
         traffic.wait_until(lambda: bool(traffic.finished))
-        told = facts(lab, "director1", "top", "--once", "--interval", "2")
+        shown_rates = facts(lab, "director1", "top", "--once", "--interval", "2")
         shown = glbctl(lab, "director1", "top", "--once").stdout
 
-    rates = {bind["bind"]: bind["packets_per_second"] for bind in told["binds"]}
+    rates = {bind["bind"]: bind["packets_per_second"] for bind in shown_rates["binds"]}
     assert rates[f"{hosts.VIP4}:80/tcp"] > 0
-    assert sum(backend["bits_per_second"] for backend in told["backends"]) > 0
+    assert sum(backend["bits_per_second"] for backend in shown_rates["backends"]) > 0
     assert f"{hosts.VIP4}:80/tcp" in shown
     assert "taken_established" in shown
 
@@ -227,7 +227,7 @@ def test_idle_connections_stop_neither_health_nor_scrapes(lab: Lab, prometheus: 
 
     with idle_connections(lab, "proxy2", [(str(lab.host(h).addresses[0].ip), p) for h, p in places], IDLE):
         lab.kill("proxy3", "nginx")
-        wait_for(lambda: not healthy()["10.77.0.103"], "the failure of one backend is noticed")
+        wait_for(lambda: not healthy()["10.77.0.103"], "the failure of one backend is detected")
         lab.start_web_server("proxy3")
         wait_for(lambda: all(healthy().values()), "all backends are healthy")
         assert answers(lab, "router", f"{lab.host('director1').addresses[0].ip}:{hosts.METRICS_PORT}")
@@ -249,7 +249,7 @@ def test_an_occupied_port_is_reported_and_used_once_free(lab: Lab, role: str, ho
     place = f"{address}:{hosts.METRICS_PORT}"
     trouble = f"{place}: Address already in use"
 
-    def told() -> tuple[list[str], str | None]:
+    def reported() -> tuple[list[str], str | None]:
         (daemon,) = facts(lab, host, role, "status", "--iface", host)
         return daemon["metrics"], daemon["metrics_trouble"]
 
@@ -257,11 +257,11 @@ def test_an_occupied_port_is_reported_and_used_once_free(lab: Lab, role: str, ho
     lab.stop(host)
     with lab.within(host, lambda: socket.create_server((address, hosts.METRICS_PORT))):
         start(host)
-        wait_for(lambda: told() == ([], trouble), "the status tells who has not got the port")
+        wait_for(lambda: reported() == ([], trouble), "the status reports the occupied port")
         shown = " ".join(glbctl(lab, host, role, "status", "--iface", host).stdout.split())
         assert f"metrics not available: {trouble}" in shown
         assert ("metrics", "warning") in faults(lab, host)
-    wait_for(lambda: told() == ([place], None), "the status tells that it has been had")
+    wait_for(lambda: reported() == ([place], None), "the status reports the address")
 
     assert answers(lab, host, place)
     assert ("metrics", "warning") not in faults(lab, host)

@@ -77,7 +77,7 @@ def test_a_daemon_is_killed_and_nothing_happens(lab: Lab, live: LiveConnections)
     with nothing_cut(live):
         lab.kill("director1")
         before = counts(lab)["director1"]["encapsulated"]
-        wait_for(lambda: counts(lab)["director1"]["encapsulated"] > before + 50, "its datapath goes on")
+        wait_for(lambda: counts(lab)["director1"]["encapsulated"] > before + 50, "its datapath forwards")
         assert lab.announced() == BOTH
         lab.start_director("director1")
         wait_for_sessions(lab, "director1")
@@ -186,7 +186,7 @@ def add_table(lab: Lab, tables: str, added: dict[str, Any]) -> None:
 
 
 def test_icmp_errors_by_another_director_arrive(lab: Lab) -> None:
-    """The way to the clients takes 1300 bytes: the router tells the proxies so, through whichever director it likes."""
+    """The MTU to the clients is 1300 bytes: the router reports it to the proxies, through any director."""
     captures = {name: lab.capture("dc", name) for name in sorted(BOTH)}
     arguments = ("--count", "40", "--file", "64k", "--rate", "0", "--in-flight", "8", "--first", "5000")
     set_mtu(lab, hosts.ROUTER_CLIENT_SIDE.name, 1300)
@@ -200,7 +200,7 @@ def test_icmp_errors_by_another_director_arrive(lab: Lab) -> None:
     sent = [(name, tunnel.inner) for name, capture in captures.items() for tunnel in tunnels(capture.frames())]
     flows = {(name, inner.source) for name, inner in sent if inner.protocol == IPPROTO_TCP}
     errors = {(name, inner_of(inner.payload[8:]).destination) for name, inner in sent if is_error(inner)}
-    assert errors - flows, "no error took another way than its flow"
+    assert errors - flows, "no error arrived at another director than its flow"
 
 
 def is_error(inner: Inner) -> bool:
@@ -230,7 +230,8 @@ def test_a_detached_director_withdraws_until_attached_again(lab: Lab, live: Live
 
 
 def swap_program(lab: Lab, director: str) -> None:
-    """Another tool's program in the place of the director's; the daemon, which would attach it again, must not look."""
+    """Replace the director's program by that of another tool, while the daemon, which would attach it again, is
+    stopped."""
     daemon = lab.process_id(director)
     daemon.send(signal.SIGSTOP)
     link = libbpf.open_pin(lab.pin_dir / director / "link")

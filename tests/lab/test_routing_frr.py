@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""FRR on the router, with BFD: what it tells no slower after FRR has been killed and started again."""
+"""FRR on the router, with BFD: it detects a death as fast after FRR was killed and started again."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.lab.helpers.packets import wait_for
 from tests.lab.helpers.routing import BOTH, nothing_cut
 
 NEVER_S = 600
-"""A hold time that no test waits for: only BFD can tell of a death."""
+"""A hold time longer than any test: only BFD can detect a death."""
 
 
 @pytest.fixture(scope="module")

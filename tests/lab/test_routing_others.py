@@ -44,7 +44,7 @@ def test_exabgp_survives_the_daemon_and_is_adopted(lab: Lab, live: LiveConnectio
     with nothing_cut(live):
         lab.kill("director1")
         before = counts(lab)["director1"]["encapsulated"]
-        wait_for(lambda: counts(lab)["director1"]["encapsulated"] > before + 50, "its datapath goes on")
+        wait_for(lambda: counts(lab)["director1"]["encapsulated"] > before + 50, "its datapath forwards")
         lab.start_director("director1")
         wait_for_sessions(lab, "director1")
         assert lab.announced() == BOTH

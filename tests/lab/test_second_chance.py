@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A packet that comes to the wrong proxy first: it is sent on to the one that knows its connection.
 
-Clients made by hand decide which segment is sent when; the counters of `glbctl stats` tell who took it.
+Clients made by hand decide which segment is sent when; the counters of `glbctl stats` show which proxy took it.
 """
 
 import socket
@@ -48,7 +48,7 @@ def route_of(lab: Lab, flow: tuple[str, str]) -> tuple[str, ...]:
 
 
 def forwards(lab: Lab, name: str) -> Counter[str]:
-    """What a proxy has sent on, by the hop that it went to, as `glbctl stats` tells it."""
+    """The packets that a proxy has forwarded, by next hop, from `glbctl stats`."""
     [fact] = facts(lab, name, "stats", name)
     return Counter({hop["next_hop"]: hop["packets"] for hop in fact["next_hops"]})
 
@@ -66,20 +66,21 @@ class Witness:
         return {name: {v: n for v, n in grown[name].items() if v != "pass_not_tunnel"} for name in grown}
 
 
-def check_way(seen: Counts, way: Sequence[str], home: str, taken: dict[str, int]) -> None:
-    """The tunnel's packets went along the way as far as home, which has taken them; no proxy behind it got any."""
-    at = way.index(home)
+def check_route(seen: Counts, route: Sequence[str], home: str, taken: dict[str, int]) -> None:
+    """The tunnel's packets followed the route to home, which took them; no later proxy received any."""
+    at = route.index(home)
     forwarded = {"forwarded": sum(taken.values())}
-    assert [seen[proxy] for proxy in way] == [forwarded] * at + [taken] + [{}] * (len(way) - at - 1)
+    assert [seen[proxy] for proxy in route] == [forwarded] * at + [taken] + [{}] * (len(route) - at - 1)
 
 
-def check_forwarded(lab: Lab, tunnels: Sequence[Tunnel], way: Sequence[str], by: str) -> None:
-    """What a proxy has sent on goes from it to the next on the way, the list moved on by one, and is well-formed.
+def check_forwarded(lab: Lab, tunnels: Sequence[Tunnel], route: Sequence[str], by: str) -> None:
+    """The packets that a proxy forwards go to the next hop of the route, with the next hop counted, and are
+    well-formed.
 
-    Each of the ways between the hosts may lead through the router, which takes one off its TTL.
+    A path between hosts may pass the router, which decrements the TTL.
     """
-    addresses = [str(lab.host(name).addresses[0].ip) for name in way]
-    at = way.index(by)
+    addresses = [str(lab.host(name).addresses[0].ip) for name in route]
+    at = route.index(by)
     assert tunnels
     for tunnel in tunnels:
         allowed = [[], *([f"outer IPv4: TTL is {64 - routers}, not 64"] for routers in range(1, at + 2))]
@@ -90,19 +91,19 @@ def check_forwarded(lab: Lab, tunnels: Sequence[Tunnel], way: Sequence[str], by:
 
 @pytest.fixture(scope="module", autouse=True)
 def _fellows_found(lab: Lab) -> None:
-    """Let each proxy find the way to each other one, so that no test depends on what another has sent before."""
+    """Make each proxy resolve each other proxy, so that no test depends on packets of another."""
     unfound = set(permutations(["proxy1", "proxy2", "proxy3"], 2))
     for number in range(100, 140):
         client = silent_client(4, number)
         with connection(lab, client, 40_100) as conn:
-            way = route_of(lab, conn.flow)
-            steps = set(pairwise(way))
+            route = route_of(lab, conn.flow)
+            steps = set(pairwise(route))
             if steps & unfound:
-                wait_for(lambda conn=conn: answered(conn), f"an answer by way of {way}")  # type: ignore[misc]
+                wait_for(lambda conn=conn: answered(conn), f"a reply through {route}")  # type: ignore[misc]
                 unfound -= steps
         if not unfound:
             return
-    raise AssertionError(f"no client's way leads over {unfound}")
+    raise AssertionError(f"no client uses {unfound}")
 
 
 def answered(conn: Connection) -> bool:
@@ -122,7 +123,7 @@ def test_the_first_packet_that_a_proxy_ever_sends_on_arrives(family: int) -> Non
         assert str(conn.wait_for(lambda tcp: True).flags) == "R"
 
 
-def ask(opened: socket.socket) -> str:
+def request(opened: socket.socket) -> str:
     """One request on a connection that stays open; the proxy that answers."""
     opened.sendall(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n")
     answer = b""
@@ -139,24 +140,24 @@ def test_a_connection_survives_a_change_of_its_first_hop(lab: Lab, family: int) 
         opened.settimeout(20)
         opened.bind((str(client), 40_001))
         opened.connect((str(hosts.vip_for(client)), hosts.HTTP_PORT))
-        home = ask(opened)
+        home = request(opened)
         with drained(lab, home):
-            way = route_of(lab, (endpoint(client, 1), endpoint(hosts.vip_for(client), 80)))
-            before, witness = forwards(lab, way[0]), Witness(lab)
-            with lab.capture("dc", way[0]) as one, lab.capture("dc", way[1]) as two:
-                answers = [ask(opened) for _ in range(20)]
+            route = route_of(lab, (endpoint(client, 1), endpoint(hosts.vip_for(client), 80)))
+            before, witness = forwards(lab, route[0]), Witness(lab)
+            with lab.capture("dc", route[0]) as one, lab.capture("dc", route[1]) as two:
+                answers = [request(opened) for _ in range(20)]
             seen = witness.seen()
-            sent_on = forwards(lab, way[0]) - before
+            sent_on = forwards(lab, route[0]) - before
             packets = seen[home].get("taken_established", 0)
 
             assert answers == [home] * 20
-            assert way[-1] == home
+            assert route[-1] == home
             assert packets >= 20
-            check_way(seen, way, home, {"taken_established": packets})
-            assert list(sent_on) == [str(lab.host(way[1]).addresses[0].ip)]
+            check_route(seen, route, home, {"taken_established": packets})
+            assert list(sent_on) == [str(lab.host(route[1]).addresses[0].ip)]
             assert sent_on.total() >= packets
-    check_forwarded(lab, Tap(one).tunnels(), way, way[0])
-    check_forwarded(lab, Tap(two).tunnels(), way, way[1])
+    check_forwarded(lab, Tap(one).tunnels(), route, route[0])
+    check_forwarded(lab, Tap(two).tunnels(), route, route[1])
 
 
 @FAMILIES
@@ -166,15 +167,15 @@ def test_a_half_open_connection_is_completed_where_it_began(lab: Lab, family: in
         conn.send_syn()
         conn.wait_for_syn_ack()
         with drained(lab, home):
-            way = route_of(lab, conn.flow)
+            route = route_of(lab, conn.flow)
             witness = Witness(lab)
             assert states_at(lab, home, conn) == {SYN_RECEIVED}
             conn.acknowledge()
             conn.request("/")
             conn.wait_for_text(f"\r\n\r\n{home}\n".encode())
 
-            assert way[-1] == home
-            check_way(witness.seen(), way, home, {"taken_established": 1, "taken_handshake": 1})
+            assert route[-1] == home
+            check_route(witness.seen(), route, home, {"taken_established": 1, "taken_handshake": 1})
 
 
 @FAMILIES
@@ -218,14 +219,14 @@ def test_a_late_segment_reaches_the_connection_in_time_wait(lab: Lab, family: in
         home = route_of(lab, conn.flow)[0]
         end_connection(lab, conn, home)
         with drained(lab, home):
-            way = route_of(lab, conn.flow)
+            route = route_of(lab, conn.flow)
             witness = Witness(lab)
             before = len(conn.segments())
             conn.send("FA", seq=conn.sent - 1, ack=conn.expected)
             wait_for(lambda: len(conn.segments()) > before, "an answer to the repeated FIN")
 
             assert [str(segment.flags) for segment in conn.segments()[before:]] == ["A"]
-            check_way(witness.seen(), way, home, {"taken_established": 1})
+            check_route(witness.seen(), route, home, {"taken_established": 1})
 
 
 @FAMILIES
@@ -262,7 +263,7 @@ def test_the_ack_with_a_syn_cookie_finds_the_proxy_that_made_it(lab: Lab, family
             conn.send_syn()
             conn.wait_for_syn_ack()
             with drained(lab, home):
-                way = route_of(lab, conn.flow)
+                route = route_of(lab, conn.flow)
                 witness = Witness(lab)
                 assert states_at(lab, home, conn) == set()
                 conn.acknowledge()
@@ -270,47 +271,47 @@ def test_the_ack_with_a_syn_cookie_finds_the_proxy_that_made_it(lab: Lab, family
                 conn.request("/")
                 conn.wait_for_text(f"\r\n\r\n{home}\n".encode())
 
-                check_way(witness.seen(), way, home, {"taken_syncookie": 1, "taken_established": 1})
+                check_route(witness.seen(), route, home, {"taken_syncookie": 1, "taken_established": 1})
 
 
 @FAMILIES
 def test_a_wrong_cookie_is_refused_by_every_proxy(lab: Lab, family: int) -> None:
     with connection(lab, silent_client(family, 5), 40_005) as conn:
-        way = route_of(lab, conn.flow)
-        with syn_cookies_always(lab, way[0]):
+        route = route_of(lab, conn.flow)
+        with syn_cookies_always(lab, route[0]):
             conn.send_syn()
             conn.wait_for_syn_ack()
             witness = Witness(lab)
             conn.send("A", ack=conn.expected + 99)
             conn.wait_for(lambda tcp: tcp.flags.R)
 
-            check_way(witness.seen(), way, way[-1], {"taken_last_resort": 1})
+            check_route(witness.seen(), route, route[-1], {"taken_last_resort": 1})
 
 
 @FAMILIES
 @pytest.mark.parametrize("flags", ["A", "FA"])
 def test_the_last_hop_answers_an_unknown_connection_with_rst(lab: Lab, family: int, flags: str) -> None:
     with connection(lab, silent_client(family, 6), 40_006) as conn:
-        way = route_of(lab, conn.flow)
+        route = route_of(lab, conn.flow)
         witness = Witness(lab)
-        with lab.capture("dc", way[1]) as port:
-            conn.send(flags, b"nobody knows me", ack=77)
+        with lab.capture("dc", route[1]) as port:
+            conn.send(flags, b"unknown segment", ack=77)
             answer = conn.wait_for(lambda tcp: True)
 
         assert (str(answer.flags), answer.seq) == ("R", 77)
-        check_way(witness.seen(), way, way[-1], {"taken_last_resort": 1})
-    check_forwarded(lab, Tap(port).tunnels(), way, way[1])
+        check_route(witness.seen(), route, route[-1], {"taken_last_resort": 1})
+    check_forwarded(lab, Tap(port).tunnels(), route, route[1])
 
 
 def too_big(client: IPAddress, mtu: int, quote: bytes) -> Packet:
-    """What a router on the way to the client says of a packet that does not pass its next link."""
+    """The error of a router on the path to the client about a packet that exceeds the MTU of its next link."""
     if client.version == 4:
         return ip_layer(CLIENT4, hosts.VIP4) / ICMP(type=3, code=4, nexthopmtu=mtu) / quote
     return ip_layer(CLIENT6, hosts.VIP6) / ICMPv6PacketTooBig(mtu=mtu) / quote
 
 
 def path_mtu(lab: Lab, host: str, to: IPAddress) -> int | None:
-    """What `ip route get` on a host shows as the MTU of its way to an address, if that is known to be less."""
+    """What `ip route get` on a host shows as the path MTU to an address, if it is known to be smaller."""
 
     def get() -> int | None:
         with IPRoute() as ip:
@@ -329,7 +330,7 @@ def test_too_big_reaches_the_proxy_of_the_connection(lab: Lab, family: int, mtu:
         home = route_of(lab, conn.flow)[0]
         conn.open()
         with drained(lab, home) if moved else nullcontext():
-            way = route_of(lab, conn.flow)
+            route = route_of(lab, conn.flow)
             witness = Witness(lab)
             conn.request("/files/64k?rate=0")
             conn.wait_for(lambda tcp: len(payload_of(tcp)) > mtu)
@@ -339,7 +340,7 @@ def test_too_big_reaches_the_proxy_of_the_connection(lab: Lab, family: int, mtu:
 
             assert len(lost.packet) == 1440 + 20 * (family == 6)
             assert path_mtu(lab, home, conn.client) == mtu
-            assert way[-1 if moved else 0] == home
-            check_way(witness.seen(), way, home, {"taken_established": 2})
+            assert route[-1 if moved else 0] == home
+            check_route(witness.seen(), route, home, {"taken_established": 2})
         others = {proxy.name for proxy in lab.proxies} - {home}
         assert [path_mtu(lab, other, conn.client) for other in others] == [None, None]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which bind a socket is counted under, and what the kernel is asked for."""
+"""The bind that a socket counts for, and the ports that the kernel is queried for."""
 
 from collections import Counter
 from ipaddress import ip_address

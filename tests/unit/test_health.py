@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From the results of checks to the health of backends: damping, reasons, holding, and what is remembered."""
+"""From the results of checks to the health of backends: states, reasons, holds, and the saved state."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ POLICY = HealthCheckPolicy(rise=2, fall=3)
 A, B, C, D = (IPv4Address(f"10.0.0.{number}") for number in range(1, 5))
 
 
-# Damping
+# States of checks
 
 
 def ups_after(start: CheckState, results: str, policy: HealthCheckPolicy = POLICY) -> list[bool]:
@@ -114,7 +114,7 @@ VIP = Check(CheckKind.VIP_TCP, A, 80, ip_address("203.0.113.10"))
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
+    ("found", "expected"),
     [
         ({GUE: "answers", HTTP: "status 200"}, "all checks pass"),
         ({GUE: "answers", HTTP: "-status 503"}, "http 80: status 503"),
@@ -138,7 +138,7 @@ VIP = Check(CheckKind.VIP_TCP, A, 80, ip_address("203.0.113.10"))
         ({GUE: "?", HTTP: "-refused"}, "http 80: refused"),
     ],
 )
-def test_the_reason_names_what_fails(found: Mapping[Check, str], told: str) -> None:
+def test_the_reason_names_what_fails(found: Mapping[Check, str], expected: str) -> None:
     checks = [
         (
             PlannedCheck(check, POLICY),
@@ -147,11 +147,11 @@ def test_the_reason_names_what_fails(found: Mapping[Check, str], told: str) -> N
         for check, text in found.items()
     ]
 
-    assert reason(checks) == told
+    assert reason(checks) == expected
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
+    ("found", "expected"),
     [
         ({GUE: "answers", VIP: "-timeout"}, "host up, VIP not served: timeout"),
         ({GUE: "answers", VIP: "+connects"}, "vip_tcp 80: passes again, but not yet 2 times in a row"),
@@ -163,7 +163,7 @@ def test_the_reason_names_what_fails(found: Mapping[Check, str], told: str) -> N
         ),
     ],
 )
-def test_a_reason_contradicts_no_result(found: Mapping[Check, str], told: str) -> None:
+def test_a_reason_contradicts_no_result(found: Mapping[Check, str], expected: str) -> None:
     """-: down. +: down, and passes again. !: up, and fails for the first time."""
     checks = [
         (
@@ -173,7 +173,7 @@ def test_a_reason_contradicts_no_result(found: Mapping[Check, str], told: str) -
         for check, text in found.items()
     ]
 
-    assert reason(checks) == told
+    assert reason(checks) == expected
 
 
 def test_a_host_that_is_dying_is_not_reported_as_a_small_mtu() -> None:
@@ -197,7 +197,7 @@ def test_a_gue_check_of_a_size_is_made_beside_the_small_one() -> None:
     assert small.key != full.key
 
 
-# Holding
+# Holds
 
 
 def checked(fell: Mapping[IPv4Address, float | None], up: Sequence[IPv4Address]) -> dict[Any, CheckedHealth]:
@@ -334,10 +334,10 @@ def test_a_backend_without_checks_is_as_healthy_as_the_file_says() -> None:
 
 
 def test_an_impossible_check_is_left_out_and_reported() -> None:
-    made = plan_checks([tables()], lambda check: "no way" if check.address == A else None)
+    made = plan_checks([tables()], lambda check: "no route" if check.address == A else None)
 
     assert made.tables[0].backends[0].checks == ()
-    assert made.impossible() == {"one: 10.0.0.1: tcp 80: no way", "two: 10.0.0.1: tcp 80: no way"}
+    assert made.impossible() == {"one: 10.0.0.1: tcp 80: no route", "two: 10.0.0.1: tcp 80: no route"}
 
 
 def test_health_survives_a_reload_with_another_policy() -> None:
@@ -443,17 +443,17 @@ def test_an_override_applies_until_it_is_removed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "address", "told"),
+    ("table", "address", "expected"),
     [
         ("three", A, 'no table "three"; there are one, two'),
         ("one", D, 'table "one" has no backend 10.0.0.4; it has 10.0.0.1, 10.0.0.2, 10.0.0.3'),
     ],
 )
-def test_unknown_tables_and_backends_cannot_be_set(table: str, address: IPv4Address, told: str) -> None:
+def test_unknown_tables_and_backends_cannot_be_set(table: str, address: IPv4Address, expected: str) -> None:
     with pytest.raises(HealthError) as caught:
         World().state.set(table, address, True, "")
 
-    assert str(caught.value) == told
+    assert str(caught.value) == expected
 
 
 def test_a_hold_begins_when_all_fail_and_ends_when_one_returns() -> None:
@@ -523,19 +523,19 @@ def test_the_report_has_the_latest_result_of_each_check() -> None:
     world = all_up()
     world.result(A, False, "timeout")
 
-    told = next(report_backends(world.state))
+    report = next(report_backends(world.state))
 
-    assert (told.table, told.address, told.state, told.healthy, told.source) == (
+    assert (report.table, report.address, report.state, report.healthy, report.source) == (
         "one",
         "10.0.0.1",
         "active",
         False,
         "checks",
     )
-    assert [(check.check, check.up, check.found) for check in told.checks] == [("tcp 80", False, "timeout")]
+    assert [(check.check, check.up, check.found) for check in report.checks] == [("tcp 80", False, "timeout")]
 
 
-# The overlay
+# Health in tables
 
 
 def test_the_health_of_the_view_replaces_that_of_the_file() -> None:
@@ -564,7 +564,7 @@ def test_a_backend_that_the_view_does_not_know(changes: dict[str, Any], healthy:
     assert over.tables[0].backends[0].healthy is healthy
 
 
-# Over a restart
+# Restarts
 
 
 def test_the_whole_state_survives_a_restart(tmp_path: Path) -> None:
@@ -611,7 +611,7 @@ def test_a_missing_state_is_not_an_error(tmp_path: Path, caplog: pytest.LogCaptu
     assert caplog.text == ""
 
 
-# What is sent
+# Packets
 
 
 def test_an_echo_request_is_well_formed_and_has_no_hops() -> None:

@@ -51,7 +51,7 @@ async def served(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIt
         await runner.cleanup()
 
 
-async def ask(check: Check) -> Result:
+async def run_check(check: Check) -> Result:
     checker = Checker(HERE)
     try:
         return await checker.run(check)
@@ -69,7 +69,7 @@ def answering(status: int) -> Handler:
 def result_of(handler: Handler, **changes: object) -> Result:
     async def run() -> Result:
         async with served(handler) as port:
-            return await ask(http(port, **changes))
+            return await run_check(http(port, **changes))
 
     return asyncio.run(run())
 
@@ -92,15 +92,15 @@ def test_only_configured_statuses_pass_and_redirects_do_not(
 
 
 def test_path_and_host_are_sent_as_configured() -> None:
-    asked = []
+    requests = []
 
     async def note(request: web.Request) -> web.Response:
-        asked.append((request.method, request.raw_path, request.headers["Host"]))
+        requests.append((request.method, request.raw_path, request.headers["Host"]))
         return web.Response()
 
     result_of(note, uri="/up?deep=%2F1", host="www.example.com:8080")
 
-    assert asked == [("GET", "/up?deep=%2F1", "www.example.com:8080")]
+    assert requests == [("GET", "/up?deep=%2F1", "www.example.com:8080")]
 
 
 async def listening(serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> asyncio.Server:
@@ -120,7 +120,7 @@ async def _chatter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, g
 
 
 @pytest.mark.parametrize(
-    ("serve", "told"),
+    ("serve", "expected"),
     [
         (_close, "closed without an answer"),
         (partial(_chatter, greeting=b"220 ready for mail\r\n\r\n"), "no HTTP"),
@@ -129,16 +129,16 @@ async def _chatter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, g
     ids=["closes", "is not HTTP", "is long and has control characters"],
 )
 def test_an_invalid_answer_is_reported(
-    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], told: str
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], expected: str
 ) -> None:
     async def run() -> Result:
         async with await listening(serve) as server:
-            return await ask(http(server.sockets[0].getsockname()[1]))
+            return await run_check(http(server.sockets[0].getsockname()[1]))
 
     result = asyncio.run(run())
 
     assert not result.passed
-    assert result.found.startswith(told)
+    assert result.found.startswith(expected)
     assert len(result.found) <= 80
     assert result.found.isprintable()
 
@@ -149,12 +149,12 @@ def test_a_closed_port_refuses(kind: CheckKind) -> None:
         reserved.bind((str(HERE), 0))
         port = reserved.getsockname()[1]
 
-        assert asyncio.run(ask(http(port, kind=kind))) == Result(False, "refused")
+        assert asyncio.run(run_check(http(port, kind=kind))) == Result(False, "refused")
 
 
 def test_a_port_that_listens_connects() -> None:
     with socket.create_server((str(HERE), 0)) as server:
-        result = asyncio.run(ask(Check(CheckKind.TCP, HERE, server.getsockname()[1])))
+        result = asyncio.run(run_check(Check(CheckKind.TCP, HERE, server.getsockname()[1])))
 
     assert result == Result(True, "connects")
 
@@ -164,8 +164,8 @@ def test_no_connection_of_a_check_lingers() -> None:
 
     async def run() -> int:
         async with served(answering(200)) as port:
-            await ask(http(port))
-            await ask(Check(CheckKind.TCP, HERE, port))
+            await run_check(http(port))
+            await run_check(Check(CheckKind.TCP, HERE, port))
             return port
 
     port = f":{asyncio.run(run()):04X}"
@@ -176,7 +176,7 @@ def test_no_connection_of_a_check_lingers() -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
-    """Signed by itself, so nobody trusts it."""
+    """Signed by itself, so it is not trusted."""
     folder = tmp_path_factory.mktemp("tls")
     key, cert = folder / "key.pem", folder / "cert.pem"
     subject = ("-subj", "/CN=www.example.com", "-days", "1")
@@ -200,7 +200,7 @@ def test_https_verifies_the_certificate_if_configured(
 
     async def run() -> Result:
         async with served(answering(204), certificate) as port:
-            return await ask(http(port, kind=CheckKind.HTTPS, verify=verify, host="www.example.com:8443"))
+            return await run_check(http(port, kind=CheckKind.HTTPS, verify=verify, host="www.example.com:8443"))
 
     assert asyncio.run(run()) == expected
     assert names == ["www.example.com"]
@@ -222,7 +222,7 @@ def why_not(check: Check, source: str = "127.0.0.1") -> str | None:
 
 
 @pytest.mark.parametrize(
-    ("check", "source", "told"),
+    ("check", "source", "expected"),
     [
         (Check(CheckKind.GUE, HERE, 19523), "127.0.0.1", None),
         (Check(CheckKind.GUE, HERE, 19523), "192.0.2.9", "192.0.2.9 (outbound_src_ip) is not an address of this host"),
@@ -234,8 +234,8 @@ def why_not(check: Check, source: str = "127.0.0.1") -> str | None:
         ),
     ],
 )
-def test_checks_that_this_host_cannot_make_are_reported(check: Check, source: str, told: str | None) -> None:
-    assert why_not(check, source) == told
+def test_checks_that_this_host_cannot_make_are_reported(check: Check, source: str, expected: str | None) -> None:
+    assert why_not(check, source) == expected
 
 
 def test_a_timeout_does_not_count_if_the_daemon_was_busy() -> None:

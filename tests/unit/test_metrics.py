@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Samples as Prometheus and statsd are told of them."""
+"""Samples as metrics of Prometheus and statsd."""
 
 import socket
 from dataclasses import replace

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is announced, and the text that tells a speaker so."""
+"""Announced prefixes, and the configuration of speakers."""
 
 import json
 import shutil
@@ -53,7 +53,7 @@ def announced(routing: Routing, *tables: Table) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("key", "said"),
+    ("key", "message"),
     [
         ({"speaker": "quagga"}, 'routing.speaker: "quagga" is not one of bird, exabgp, none'),
         ({"speaker": "bird"}, 'routing: "local_as" is missing'),
@@ -85,8 +85,8 @@ def announced(routing: Routing, *tables: Table) -> list[str]:
         ),
     ],
 )
-def test_invalid_routing_is_refused_by_file_field_and_value(key: Any, said: str) -> None:
-    assert said in refused(key)
+def test_invalid_routing_is_refused_by_file_field_and_value(key: Any, message: str) -> None:
+    assert message in refused(key)
     assert refused(key).startswith("director.conf: routing")
 
 
@@ -125,16 +125,16 @@ def test_a_vip_is_announced_while_one_of_its_tables_can_serve() -> None:
 
 
 def test_configured_prefixes_are_announced_while_they_can_serve() -> None:
-    asked = routing(prefixes=["203.0.113.0/24", "198.51.100.0/24", "2001:db8:f::/64"])
+    configured = routing(prefixes=["203.0.113.0/24", "198.51.100.0/24", "2001:db8:f::/64"])
 
-    assert announced(asked, table("203.0.113.1/32"), table("198.51.100.1/32", healthy=False)) == ["203.0.113.0/24"]
+    assert announced(configured, table("203.0.113.1/32"), table("198.51.100.1/32", healthy=False)) == ["203.0.113.0/24"]
 
 
 def test_a_prefix_is_unreachable_while_all_its_tables_are() -> None:
-    asked = routing(prefixes=["203.0.113.0/24", "198.51.100.0/24"])
+    configured = routing(prefixes=["203.0.113.0/24", "198.51.100.0/24"])
     tables = table("203.0.113.1/32", name="a"), table("203.0.113.2/32", name="b"), table("198.51.100.1/32", name="c")
 
-    def unreachable(*cut_off: str, wanted: Routing = asked) -> list[str]:
+    def unreachable(*cut_off: str, wanted: Routing = configured) -> list[str]:
         return [str(prefix) for prefix in unreachable_behind(wanted, tables, cut_off)]
 
     assert unreachable() == []
@@ -174,7 +174,7 @@ def test_a_prefix_without_a_peer_of_its_family_is_noticed() -> None:
 @pytest.mark.skipif(shutil.which("bird") is None, reason="needs bird2, which script/install --dev installs")
 @pytest.mark.parametrize("graceful_shutdown", [0, 1, 2])
 def test_bird_accepts_the_written_configuration(tmp_path: Path, graceful_shutdown: int) -> None:
-    asked = routing(
+    configured = routing(
         peers=[
             PEER4 | {"bfd": True, "password": "s3cret;{}", "next_hop_ipv6": "2001:db8::1"},
             PEER6 | {"multihop": 3, "local_address": "2001:db8::1"},
@@ -184,7 +184,7 @@ def test_bird_accepts_the_written_configuration(tmp_path: Path, graceful_shutdow
     prefixes = [ip_network("203.0.113.1/32"), ip_network("2001:db8:f::/64")]
     path = tmp_path / "bird.conf"
 
-    path.write_text(bird_config(asked, prefixes, tmp_path / "bird.log", prefixes[:graceful_shutdown]))
+    path.write_text(bird_config(configured, prefixes, tmp_path / "bird.log", prefixes[:graceful_shutdown]))
 
     done = subprocess.run(["bird", "-p", "-c", path], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -193,26 +193,26 @@ def test_bird_accepts_the_written_configuration(tmp_path: Path, graceful_shutdow
 
 
 def test_exabgp_accepts_the_written_configuration(tmp_path: Path) -> None:
-    asked = routing(
+    configured = routing(
         speaker="exabgp",
         peers=[PEER4 | {"password": "s3cret;{}", "next_hop_ipv6": "2001:db8::1"}, PEER6 | {"multihop": 3}],
     )
     path = tmp_path / "exabgp.conf"
 
-    path.write_text(exabgp_config(asked, ["/bin/true"]))
+    path.write_text(exabgp_config(configured, ["/bin/true"]))
 
     exabgp = Path(sys.executable).parent / "exabgp"
     done = subprocess.run([exabgp, "validate", "-n", "-v", path], capture_output=True, text=True, check=False)
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    assert "s3cret;{}" in said
+    message = done.stdout + done.stderr
+    assert done.returncode == 0, message
+    assert "s3cret;{}" in message
 
 
 def test_exabgp_receives_each_peers_routes_by_family() -> None:
-    asked = routing(speaker="exabgp", peers=[PEER4, PEER6], communities=["65001:100", "65001:1:2"])
+    configured = routing(speaker="exabgp", peers=[PEER4, PEER6], communities=["65001:100", "65001:1:2"])
     prefixes = [ip_network("203.0.113.1/32"), ip_network("2001:db8:f::/64")]
 
-    routes = exabgp_routes(asked, prefixes, graceful_shutdown=prefixes[:1])
+    routes = exabgp_routes(configured, prefixes, graceful_shutdown=prefixes[:1])
 
     large = "large-community [65001:1:2]"
     assert list(routes.values()) == [
