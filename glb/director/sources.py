@@ -21,6 +21,7 @@ from glb.errors import TableError
 from glb.files import read_regular
 from glb.health.view import HealthView, with_health, with_known_health
 from glb.memory import give_back, shortage
+from glb.printable import plural
 from glb.table.build import build_all, load_bytes, new_bytes, prepare
 from glb.table.builder import RowBuilder
 from glb.table.digest import digest_of_binary, digest_of_source
@@ -123,10 +124,10 @@ class Loaded:
     def describe(self) -> str:
         """Such as "1 table (web: 4 binds, 3 backends)"."""
         tables = "; ".join(
-            f"{table.name}: {len(table.binds)} binds, {len(table.backends)} backends" for table in self.tables
+            f"{table.name}: {plural(len(table.binds), 'bind')}, {plural(len(table.backends), 'backend')}"
+            for table in self.tables
         )
-        count = len(self.tables)
-        return f"{count} table{'s' if count != 1 else ''} ({tables})"
+        return f"{plural(len(self.tables), 'table')} ({tables})"
 
 
 Follow = Callable[[Sequence[ForwardingTables], IPv4Address, int | None], HealthView]

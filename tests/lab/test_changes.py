@@ -272,7 +272,7 @@ def test_refused_tables_leave_the_old_file(lab: Lab, draft: Callable[..., str]) 
         done = glbctl(lab, "director1", "table", "apply", draft(proxy1="draining"), "--iface", "director1")
 
     assert done.returncode == FAILED
-    assert "not changed, since the new tables are not taken" in done.stderr
+    assert "not changed, since the new tables were refused" in done.stderr
     assert "outbound_src_ip: missing" in done.stderr
     assert lab.table_path.read_text() == before
     wait_for(lambda: loaded_states(lab) == ["active", "active"], "both directors have the old tables")

@@ -289,7 +289,7 @@ def test_a_drain_waits_for_a_director_without_a_daemon(lab: Lab) -> None:
     for each in refused:
         assert each.returncode == FAILED, each.stdout
         assert "director2: its daemon (pid " in each.stderr
-        assert "does not run, but its datapath is attached" in each.stderr
+        assert "is not running, but its datapath is attached" in each.stderr
     assert (unchanged, still) == (True, True)
     assert (status, error) == (DRAINED, "")
     assert "draining -> removed" in said
