@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Forwarding tables: built from a source, kept as a GLBD binary, looked up in, compared."""
+"""Forwarding tables: build, GLBD binary, lookup, comparison."""

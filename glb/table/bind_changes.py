@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whose flows become whose, when binds come, go or change hands: a flow belongs to the table whose bind it matches."""
+"""Which flows change tables when binds are added, removed or moved: a flow belongs to the table of its bind."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from glb.table.model import BuiltTable
 
 @dataclass(frozen=True, slots=True)
 class BindChange:
-    """Flows that matched `bind` of the old table number `before`, and go to the new table number `after` from then on.
+    """Flows of `bind` that belong to table number `before` of the old tables and number `after` of the new ones.
 
-    before None: no table had them, and `bind` is the new one that matches. after None: no table gets them.
+    before None: they matched no old bind, and `bind` is the new one. after None: they match no new bind.
     """
 
     bind: Bind
@@ -22,7 +22,7 @@ class BindChange:
 
 
 class _Region(NamedTuple):
-    """The destinations of a bind as whole numbers, both ends included."""
+    """The destinations of a bind as integers, both ends included."""
 
     family: int
     proto: Proto
@@ -38,7 +38,7 @@ class _Region(NamedTuple):
 
     @property
     def is_single(self) -> bool:
-        """Whether it is of one address."""
+        """Whether it contains one address."""
         return self.first == self.last
 
     def overlaps(self, other: "_Region") -> bool:
@@ -79,9 +79,9 @@ class _Binds:
 
 
 def bind_changes(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> tuple[BindChange, ...]:
-    """Every way that flows go, by the rules of `lookup`; where all stays, from each table to itself.
+    """The table before and after of all flows, by the precedence of `lookup`, unchanged ones included.
 
-    Only between binds of which none has precedence over the other, the order in the files is not looked at.
+    The order in the files is ignored between binds of equal precedence.
     """
     before, after = _Binds(old), _Binds(new)
     owners = {owned.bind: owned.table for owned in after.all}
@@ -94,7 +94,7 @@ def bind_changes(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> tuple[
 
 
 def new_binds(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> tuple[tuple[str, str], ...]:
-    """The new tables' binds of which no part was in any of the old tables, each as its table's name and its text."""
+    """The binds of the new tables that overlap no bind of the old ones: table name and bind as text."""
     before = _Binds(old)
     return tuple(
         (new[owned.table].name, str(owned.bind)) for owned in _Binds(new).all if not before.overlapping(owned.region)
@@ -102,7 +102,7 @@ def new_binds(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> tuple[tup
 
 
 def _within(region: _Region, before: _Binds, after: _Binds) -> Iterator[BindChange]:
-    """Where the flows of a bind that comes or goes were, and where they go."""
+    """The changes within an added or removed bind."""
     old, new = before.overlapping(region), after.overlapping(region)
     for address, port in _points(region, [owned.region for owned in (*old, *new)]):
         was, becomes = _winner(old, address, port), _winner(new, address, port)
@@ -113,8 +113,10 @@ def _within(region: _Region, before: _Binds, after: _Binds) -> Iterator[BindChan
 
 
 def _points(region: _Region, others: Sequence[_Region]) -> Iterator[tuple[int, int]]:
-    """A destination from each part of the region in which the same binds match: borders are where a bind begins, or
-    has just ended."""
+    """One destination from each part of the region in which the same binds match.
+
+    Parts begin where a bind begins, or after one ends.
+    """
     addresses = {edge for other in others for edge in (other.first, other.last + 1)}
     ports = {edge for other in others for edge in (other.port_start, other.port_end + 1)}
     for address in sorted({region.first} | {a for a in addresses if region.first <= a <= region.last}):

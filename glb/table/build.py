@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From a forwarding table's source, or from a GLBD binary, to tables that are ready for the datapath."""
+"""Building the tables of a source, or of a GLBD binary, for the datapath."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from glb.table.rows import build_rows
 
 
 def build(table: Table, builder: RowBuilder | None = None) -> BuiltTable:
-    """Build one table, of the depth that its source asks for; faster with a builder that has built one like it.
+    """Build one table. A builder makes it faster if it has built a similar table before.
 
     Raises TableError.
     """
@@ -24,7 +24,7 @@ def build(table: Table, builder: RowBuilder | None = None) -> BuiltTable:
         raise TableError(f'table "{table.name}": {error}') from error
     except MemoryError as error:
         raise TableError(
-            f'table "{table.name}": no memory for the rows of {len(table.backends):,} backends, of which '
+            f'table "{table.name}": not enough memory for the rows of {len(table.backends):,} backends, of which '
             f"{rows_bytes(len(table.backends), table.depth) >> 10:,} KiB stay in use"
         ) from error
     return BuiltTable(table.name, table.hash_key, table.seed, table.binds, table.backends, rows)
@@ -36,12 +36,12 @@ def build_all(tables: ForwardingTables, builder: RowBuilder | None = None) -> tu
 
 
 def prepare(tables: ForwardingTables, builder: RowBuilder) -> None:
-    """Have a builder do the costly part, which does not depend on the backends' health, on all CPUs."""
+    """Let a builder do the expensive part, which does not depend on health, on all CPUs."""
     builder.prepare(_shapes(tables))
 
 
 def new_bytes(tables: ForwardingTables, builder: RowBuilder) -> int:
-    """The memory that the rows of these tables will take beside those that are in use."""
+    """The bytes that the rows of these tables need in addition to the rows in use."""
     return builder.new_bytes(_shapes(tables))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Building rows again and again, with only what has changed worked out anew."""
+"""Building rows repeatedly, computing only what has changed."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,24 +18,24 @@ from glb.table.model import Rows, narrow, rows_bytes
 from glb.table.rows import arrange, candidates_of, members
 
 SPARE = 4
-"""Candidates of each row that are kept beyond its depth, to move up as others go."""
+"""Candidates of each row that are kept beyond its depth; they move up when others leave."""
 
 MEMORY = 256 << 20
-"""Bytes of orders that a builder keeps, if not given: at depth 3 those of some 400 tables of up to 255 backends."""
+"""Default bytes of a builder's cache: at depth 3, orders of some 400 tables of up to 255 backends."""
 
-_RANKINGS_SHARE = 4  # of these bytes, one in so many is for rankings, which only a change of candidates needs
+_RANKINGS_SHARE = 4  # the fraction of these bytes, 1/4, for rankings, which only a change of candidates needs
 
 _Place = tuple[bytes, float, str | None, bool]
 _Key = tuple[bytes, int, tuple[_Place, ...]]
 _Status = tuple[tuple[State, bool], ...]
 
 Shape = tuple[Sequence[Backend], bytes, int]
-"""What rows are built of: backends, seed, depth."""
+"""The input of rows: backends, seed, depth."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What a table's rows are made of when it is known who drains and who has failed. Never changed."""
+    """The input of a table's rows apart from states and health. Never changed."""
 
     order: Order
     members: Rows
@@ -46,19 +46,19 @@ class _Entry:
 
 
 class RowBuilder:
-    """Builds the same rows as `build_rows`, and remembers what the next ones may need.
+    """Builds the same rows as `build_rows`, with a cache.
 
-    It holds the order of each row's best backends, by seed, depth and backends, so where only states or health are new,
-    nothing is hashed; and some rankings, so where backends have come or gone, only they are hashed. Beyond `memory`
-    bytes, what is cheapest to make again goes first; never what was made last. Rows that are held elsewhere are not
-    made again.
+    It keeps the order of each row's best backends, by seed, depth and backends: if only states or health change,
+    nothing is hashed. It keeps some rankings: if backends are added or removed, only these are hashed. The cache is
+    limited to `memory` bytes; the entry that is cheapest to compute again is removed first, never the newest. Rows
+    that are in use elsewhere are reused.
 
-    Any thread may use it: locks are held for single look-ups only, and what is found under them is never changed. Two
-    threads that need the same at the same moment both make it.
+    It is safe for threads: locks are held for single lookups only, and cached values are never changed. Two threads
+    that need the same value at the same time both compute it.
     """
 
     def __init__(self, memory: int = MEMORY, ranker: Ranker | None = None) -> None:
-        """ranker: what hashes; None stands for numpy."""
+        """ranker: computes the hashes; None: numpy."""
         self._ranker = ranker
         self._memory = memory - memory // _RANKINGS_SHARE
         self._entries: CostCache[_Key, _Entry] = CostCache(self._memory)
@@ -67,22 +67,21 @@ class RowBuilder:
         self._lock = Lock()
 
     def prepare(self, shapes: Iterable[Shape]) -> None:
-        """Do the costly part of what `rows` does for each of these, on all CPUs; what cannot be built is left to it.
+        """Do the expensive part of `rows` for each shape, on all CPUs; errors are left to `rows`.
 
-        Those that are new are hashed as a whole, whether or not they are like one another; no more of them than will
-        be kept.
+        New shapes are hashed completely, even if they are similar; no more of them than fit into the cache.
         """
         with self._lock:
             made = {key for key, _ in self._made}
         wanted = {_key(*shape): shape[0] for shape in shapes}
         missing = {key: wanted[key] for key in wanted if key not in made and key not in self._entries}
         chosen = {key: missing[key] for key in self._that_fit(missing)}
-        with ThreadPoolExecutor(cpu_count()) as pool:  # numpy works without Python's lock
+        with ThreadPoolExecutor(cpu_count()) as pool:  # numpy releases Python's lock
             for _ in pool.map(self._make_if_possible, chosen, chosen.values()):
                 pass
 
     def rows(self, backends: Sequence[Backend], seed: bytes, depth: int) -> Rows:
-        """As `build_rows`, and read-only."""
+        """As `build_rows`; the result is read-only."""
         key = _key(backends, seed, depth)
         made_of = key, _status(backends)
         with self._lock:
@@ -96,7 +95,7 @@ class RowBuilder:
         return rows
 
     def new_bytes(self, shapes: Iterable[Shape]) -> int:
-        """The memory that rows of these will take that are not held anywhere yet."""
+        """The bytes that the rows of these shapes need, without rows that exist."""
         wanted = {(_key(*shape), _status(shape[0])): (len(shape[0]), shape[2]) for shape in shapes}
         with self._lock:
             missing = [size for made_of, size in wanted.items() if made_of not in self._made]
@@ -117,7 +116,7 @@ class RowBuilder:
             self._make(key, backends)
 
     def _ranking(self, candidates: Sequence[Candidate], seed: bytes, depth: int) -> Ranking:
-        """From the ranking that differs least, unless it differs so much that hashing all is as cheap."""
+        """Derived from the most similar ranking, unless hashing all candidates is as cheap."""
         wanted, alike = set(candidates), (seed, depth, is_weighted(candidates))
         near = [
             (len(wanted.symmetric_difference(ranking.candidates.values())), ranking)
@@ -130,7 +129,7 @@ class RowBuilder:
         return nearest.changed(candidates) if changes else nearest
 
     def _that_fit(self, keys: Iterable[_Key]) -> Iterator[_Key]:
-        """The first of these, as many as may be kept at the same time."""
+        """The first of these keys, as many as fit into the cache."""
         left = self._memory
         for key in keys:
             left -= _entry_bytes(len(key[2]), depth=key[1])
@@ -152,5 +151,5 @@ def _key(backends: Sequence[Backend], seed: bytes, depth: int) -> _Key:
 
 
 def _place(backend: Backend) -> _Place:
-    """What the members of rows depend on."""
+    """The properties on which the members of rows depend."""
     return backend.address.packed, backend.weight, backend.zone, backend.state is State.INACTIVE

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What is costly to make, kept within a bound of memory.
+"""A cache of values that are expensive to compute, with a limit of memory.
 
-What goes first is what is cheapest to make again for the memory that it takes, unless it was used of late. Source:
+The value with the lowest cost per byte is removed first, unless it was used recently. Source:
 Cao & Irani, "Cost-aware WWW proxy caching algorithms", 1997 (GreedyDual-Size).
 """
 
@@ -23,17 +23,17 @@ class _Kept(Generic[V]):
 
 
 class CostCache(Generic[K, V]):
-    """Values by key, of `memory` bytes at most, apart from the one that was put in last. Any thread may use it."""
+    """Values by key, at most `memory` bytes, except for the newest value. Safe for threads."""
 
     def __init__(self, memory: int) -> None:
         self._memory = memory
         self._lock = Lock()
         self._kept: dict[K, _Kept[V]] = {}
         self._used = 0
-        self._floor = 0.0  # the priority of what went last
+        self._floor = 0.0  # the priority of the value that was removed last
 
     def get(self, key: K) -> V | None:
-        """The value, which counts as used now."""
+        """The value, which is marked as used now; None if it is not cached."""
         with self._lock:
             found = self._kept.get(key)
             if found is None:
@@ -42,7 +42,7 @@ class CostCache(Generic[K, V]):
             return found.value
 
     def put(self, key: K, value: V, size: int, cost: int) -> None:
-        """Keep a value. size: in bytes. cost: of making it again, in any unit."""
+        """Cache a value. size: in bytes. cost: of computing it again, in any unit."""
         with self._lock:
             self._remove(key)
             entry = self._kept[key] = _Kept(value, size, cost, 0.0)
@@ -55,7 +55,7 @@ class CostCache(Generic[K, V]):
                 self._remove(first)
 
     def values(self) -> list[V]:
-        """Those that are kept now."""
+        """All cached values."""
         with self._lock:
             return [entry.value for entry in self._kept.values()]
 
@@ -64,7 +64,7 @@ class CostCache(Generic[K, V]):
             return key in self._kept
 
     def _touch(self, key: K, entry: _Kept[V]) -> None:
-        """Of equal priorities, the one that was used last stands last, so it goes last."""
+        """Of equal priorities, the most recently used value is removed last."""
         entry.priority = self._floor + entry.cost / max(entry.size, 1)
         self._kept[key] = self._kept.pop(key)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What a change of table does to flows, before it is made.
+"""The effect of a change of tables on flows, and one line about it for the log.
 
-Tables are compared by address, so the order of the backends in a file plays no part.
+Tables are compared by address, so the order of the backends in a file does not matter.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,16 +18,16 @@ from glb.table.model import NO_HOP, BuiltTable
 Hops = npt.NDArray[np.int32]
 
 END_OF_ROW = -1
-"""In a row of addresses' numbers: there is no further hop."""
+"""In a row of address numbers: there is no further hop."""
 
 
 _STATES_SHOWN = 8
-"""State changes that are named; of more, the number is given."""
+"""The number of state changes in the log line; further ones are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackendShare:
-    """How many rows a backend is the first hop of, before and after, and how many it gains and loses."""
+    """The rows in which a backend is the first hop, before and after, and those that it gains and loses."""
 
     address: Address
     before: int
@@ -38,11 +38,11 @@ class BackendShare:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """How a table's new version differs from its old one. Numbers are of rows, of which there are 65,536.
+    """The differences between two versions of a table. Numbers are of rows, of which there are 65,536.
 
-    moved: the first hop is another. later_changed: a further hop, or their order, is another. cut: the old
-    first hop is not among the new hops at all, so that its established connections would be lost. rehashed:
-    the hash key is another, so that flows change rows: the numbers then say nothing about single flows.
+    moved: the first hop differs. later_changed: a further hop, or the order of these, differs. cut: the old first hop
+    is not among the new hops, so its established connections would be lost. rehashed: the hash key differs, so flows
+    change rows, and the numbers do not apply to single flows.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Diff:
 
     @property
     def moved_share(self) -> float:
-        """The part, 0 to 1, of all flows whose first hop is another."""
+        """The share, 0 to 1, of flows whose first hop differs."""
         return self.moved / ROWS
 
     @property
@@ -67,7 +67,7 @@ class Diff:
 
 @dataclass(frozen=True, slots=True)
 class DiffAll:
-    """How all tables differ: by name, which ones are new, which ones are gone, and how the others changed."""
+    """The differences of all tables: names of added and removed ones, and the changes of the others."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -81,7 +81,7 @@ class DiffAll:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """Which tables come, which go, and which are there before and after."""
+    """Tables that are added, tables that are removed, and pairs of old and new versions."""
 
     added: tuple[BuiltTable, ...]
     removed: tuple[BuiltTable, ...]
@@ -106,7 +106,7 @@ def diff(old: BuiltTable, new: BuiltTable) -> Diff:
 
 
 def diff_all(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> DiffAll:
-    """Compare all tables, matched as by `match`. Raises TableError if a name is there twice."""
+    """Compare all tables, matched as by `match`. Raises TableError if a name occurs twice."""
     matching = match(old, new)
     return DiffAll(
         added=tuple(table.name for table in matching.added),
@@ -118,7 +118,7 @@ def diff_all(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> DiffAll:
 def match(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> Matching:
     """Match tables by name, or by position where one side was read from a binary, which has no names.
 
-    Raises TableError if a name is there twice.
+    Raises TableError if a name occurs twice.
     """
     by_position = any(table.seed is None for table in (*old, *new))
     before, after = _keyed(old, by_position), _keyed(new, by_position)
@@ -132,7 +132,7 @@ def match(old: Sequence[BuiltTable], new: Sequence[BuiltTable]) -> Matching:
 def _keyed(tables: Sequence[BuiltTable], by_position: bool) -> dict[str, BuiltTable]:
     keyed = {str(position) if by_position else table.name: table for position, table in enumerate(tables)}
     if len(keyed) < len(tables):
-        raise TableError("tables can only be compared if no two have the same name")
+        raise TableError("tables can be compared only if their names are unique")
     return keyed
 
 
@@ -170,9 +170,9 @@ def _shares(addresses: Sequence[Address], before: Hops, after: Hops) -> tuple[Ba
 
 
 def describe_changes(before: Sequence[BuiltTable], after: Sequence[BuiltTable]) -> str:
-    """Such as "web: backends +1 -0, binds +0 -0, 10.0.0.2 active -> draining"; tables that are the same are left out.
+    """Such as "web: backends +1 -0, binds +0 -0, 10.0.0.2 active -> draining"; unchanged tables are left out.
 
-    Health is no part of it: it is not the files' to change while checks decide.
+    Health is ignored: checks change it, not files.
     """
     older = {table.name: table for table in before}
     newer = {table.name: table for table in after}
@@ -188,8 +188,8 @@ def _table_changes(before: BuiltTable, after: BuiltTable) -> Iterator[str]:
         _difference("binds", set(before.binds), set(after.binds)),
         *_states(before, after),
     ]
-    if told := ", ".join(fact for fact in facts if fact):
-        yield f"{after.name}: {told}"
+    if line := ", ".join(fact for fact in facts if fact):
+        yield f"{after.name}: {line}"
 
 
 def _difference(what: str, before: set[object], after: set[object]) -> str:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The digest of forwarding tables: the same for all files that mean the same tables.
+"""The digest of forwarding tables: equal for all files with the same tables.
 
 It is a SHA-256 of a canonical form, so spaces, the order of keys, and defaults that are written out do not change it.
-`healthy` is left out: hosts may differ in it, and for checked backends the checks decide. The order of tables is part
-of the meaning, since of equal binds the first in the file wins; the order of binds and backends in a table is not.
+`healthy` is left out: it may differ between hosts, and checks replace it. The order of tables counts, since of equal
+binds the first in the file applies; the order of binds and backends in a table does not.
 
-A GLBD binary has neither names, seeds, weights, zones nor checks, but has rows. Its digest is of what it holds, and
-never equals that of a source: a source says more.
+A GLBD binary has neither names, seeds, weights, zones nor checks, but has rows. Its digest is
+computed from its content, and never equals that of a source.
 """
 
 import json
@@ -66,12 +66,12 @@ def _source_backend(backend: Backend) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def _checking(checks: HealthChecks, policy: HealthCheckPolicy) -> tuple[str, str]:
-    """Most backends are checked alike, so this is worked out once."""
+    """Cached, since most backends have the same checks."""
     return json.dumps(asdict(checks), sort_keys=True), json.dumps(asdict(policy), sort_keys=True)
 
 
 def _binary_table(table: BuiltTable) -> dict[str, Any]:
-    """Rows name backends by their place, so the order of the backends stays."""
+    """Rows refer to backends by position, so the order of the backends counts."""
     return {
         "hash_key": table.hash_key.hex(),
         "binds": sorted(map(str, table.binds)),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What becomes of established connections when tables change: which are cut, why, and what to do instead."""
+"""Established connections during a change of tables: which are cut, why, and what to do instead."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from glb.table.model import BuiltTable
 
 
 class PlanSeverity(StrEnum):
-    """CUTS: the rows' connections are lost, if they have any. MAY_CUT: so are older ones, if they still last.
+    """CUTS: connections of the rows are lost. MAY_CUT: older connections are lost, if any are still open.
 
-    NOTE: no connection is lost, but it is worth knowing.
+    NOTE: no connection is lost; for information.
     """
 
     CUTS = "cuts"
@@ -26,8 +26,8 @@ class PlanSeverity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlanFinding:
-    """One consequence of a change. backend: None if it is about the whole table. rows: how many of 65,536. binds: those
-    whose connections it is about."""
+    """One effect of a change. backend: None if it concerns the whole table. rows: how many of 65,536. binds: those
+    whose connections are concerned."""
 
     severity: PlanSeverity
     table: str
@@ -39,7 +39,7 @@ class PlanFinding:
 
     @property
     def place(self) -> str:
-        """Where it is: the table, and the backend if it is about one."""
+        """The table, and the backend if it concerns one."""
         return f"{self.table}: {self.backend}" if self.backend else self.table
 
 
@@ -50,9 +50,9 @@ BindOf = tuple[str, str]
 def find(
     old: Sequence[BuiltTable], new: Sequence[BuiltTable], unmatched: Collection[BindOf] = frozenset()
 ) -> tuple[PlanFinding, ...]:
-    """Everything to be said of a change from some tables to others, the worst first.
+    """The findings about a change of tables, the worst first.
 
-    unmatched: binds of the old tables that no packet has met, so that nothing is lost with them.
+    unmatched: binds of the old tables that no packet has matched, so no connection is lost with them.
     """
     flows = bind_changes(old, new)
     findings = [*_lost_binds(old, flows, unmatched), *_lost_hops(old, new, flows, unmatched)]
@@ -63,23 +63,23 @@ def find(
 def _lost_binds(
     old: Sequence[BuiltTable], flows: Sequence[BindChange], unmatched: Collection[BindOf]
 ) -> Iterator[PlanFinding]:
-    """Flows that no table gets any more."""
+    """Flows that no longer match any bind."""
     for number, table in enumerate(old):
         gone = tuple(dict.fromkeys(str(flow.bind) for flow in flows if flow.before == number and flow.after is None))
         met = tuple(bind for bind in gone if (table.name, bind) not in unmatched)
         if met:
-            reason = f"no table takes packets for {', '.join(met)} any more"
-            remedy = "send the clients elsewhere first, by DNS or routing, and remove it when none is left"
+            reason = f"no table matches packets for {', '.join(met)} any more"
+            remedy = "move its clients first, by DNS or routing, and remove the bind once it gets no packets"
             yield PlanFinding(PlanSeverity.CUTS, table.name, None, ROWS, reason, remedy, met)
         if without := tuple(bind for bind in gone if bind not in met):
-            reason = f"no table takes packets for {', '.join(without)} any more; {_UNMATCHED.reason}"
+            reason = f"no table matches packets for {', '.join(without)} any more; {_UNMATCHED.reason}"
             yield PlanFinding(PlanSeverity.NOTE, table.name, None, ROWS, reason, _UNMATCHED.remedy, without)
 
 
 def _lost_hops(
     old: Sequence[BuiltTable], new: Sequence[BuiltTable], flows: Sequence[BindChange], unmatched: Collection[BindOf]
 ) -> Iterator[PlanFinding]:
-    """Hops that are not in the rows any more to which their flows go."""
+    """Hops that the new rows of their flows do not contain."""
     binds: dict[tuple[int, int], list[Bind]] = {}
     for flow in flows:
         if flow.before is None or flow.after is None or (old[flow.before].name, str(flow.bind)) in unmatched:
@@ -110,14 +110,14 @@ def _in_rows(old: BuiltTable, new: BuiltTable, theirs: Sequence[Bind]) -> Iterat
 
 
 _UDP = Explanation(
-    "UDP has no second chance: datagrams of the rows that move go to another backend at once",
-    "nothing, where each datagram stands for itself, as in DNS",
+    "UDP has no second chance: datagrams of rows that move are sent to another backend at once",
+    "none needed where datagrams are independent, as in DNS",
 )
 _REHASHED = Explanation(
-    "the hash key is another and all clients change rows, but all rows have all backends that serve",
-    "nothing: each connection is found at a further hop",
+    "the hash key differs and all clients change rows, but all rows contain all serving backends",
+    "none needed: a further hop finds each connection",
 )
 _UNMATCHED = Explanation(
     "the directors of this host have counted no packet for it since it was added",
-    "directors on other hosts are not examined: see glb_director_bind_packets_total there",
+    "directors on other hosts are not examined: check glb_director_bind_packets_total there",
 )

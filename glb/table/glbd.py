@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The binary forwarding table of GitHub's director: "GLBD", version 2.
 
-Its rows always have two hops, by the rule for depth 2 in `rows.py`, whatever depth the source asks for. The
-backend records hold the source's backends in its order, the inactive ones too. What the format cannot say:
+Its rows have two hops, by the rule for depth 2 in `rows.py`, whatever the depth of the source. The backend records
+are the source's backends in its order, inactive ones included. Limits of the format:
 
-- a backend that is draining and one that is inactive have the same state, which is read as draining;
-- a row without a second hop does not exist: a table with one backend names it twice, which is read as NO_HOP;
-- names and seeds are not kept: tables are read as "table0", "table1", without a seed;
-- weights and zones are not kept, but the rows are as they have them.
+- draining and inactive are the same state, which is read as draining;
+- every row has two hops: a table with one backend names it twice, which is read as NO_HOP;
+- there are no names and seeds: tables are read as "table0", "table1", without a seed;
+- there are no weights and zones, but the rows result from them.
 """
 
 import struct
@@ -67,11 +67,11 @@ def decode(data: bytes, name: str) -> tuple[BuiltTable, ...]:
 
 
 class _FormatError(Exception):
-    """A binary's fault, and where in the file; `decode` adds which file."""
+    """A fault in a binary, with its position; `decode` adds the file."""
 
 
 def _problems(tables: Sequence[BuiltTable]) -> Iterator[Problem]:
-    """The problems for which a JSON source with the same values is refused, with the places as JSON names them."""
+    """The errors of a JSON source with the same values, with the fields of JSON."""
     for index, table in enumerate(tables):
         for position, backend in enumerate(table.backends):
             yield from _value_problem(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a director does with a flow, worked out by hand: for people who ask, and for tests of the datapath."""
+"""The hops of a flow, computed as a director computes them: for `glbctl table lookup` and for tests."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,10 +14,9 @@ ICMP: Final = "icmp"
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Where a flow goes: `hops` are the addresses in the order in which the proxies are asked.
+    """The table and the hops of a flow: `hops` are the addresses in the order in which proxies receive the packet.
 
-    With alternative hash fields they are [primary, secondary, alt primary, alt secondary], and an address
-    may be there twice.
+    With alternative hash fields, the hops of the second row follow those of the first; an address may occur twice.
     """
 
     table: str
@@ -35,12 +34,12 @@ def lookup(
     hash_fields: Fields,
     alt_hash_fields: Fields | None = None,
 ) -> Lookup | None:
-    """Look a flow up; None if it matches no bind, so that a director passes it to its host.
+    """Look a flow up; None if it matches no bind, so a director passes it to its host.
 
     Of the binds that match, an exact one is chosen, else the longest prefix, else the narrower range of
-    ports, else the first in the file. "icmp" is an echo request: it goes to the table with
-    the longest prefix that holds its destination, of equals the first in the file, and is hashed with
-    ports 0; `src_port` then stands for the IPv4 identification, which the tunnel's source port depends on.
+    ports, else the first in the file. "icmp" is an echo request: it belongs to the table with the longest prefix that
+    contains its destination, of equals the first in the file, and is hashed with ports 0; `src_port` is then the IPv4
+    identification, on which the tunnel's source port depends.
     """
     found = _find_echo(tables, flow) if proto == ICMP else _find(tables, flow, Proto(proto))
     if found is None:

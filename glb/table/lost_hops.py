@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Which rows of a table lose a backend that may have connections there, when another table takes its place.
+"""Which rows lose a backend that may have connections, when one table replaces another.
 
-An established connection of a row lives at one of the hops that its row had. Its packets find it as long as that
-backend is one of the row's hops, whichever: each hop passes on what it does not know.
+An established connection of a row is at one of the hops that its row had. Its packets reach it while that backend is
+any of the row's hops: a hop that does not know a connection sends its packets on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,10 +24,10 @@ class LostHops:
     """Where a change loses backends, as (65536, hops of the old table) arrays.
 
     hops: the old hops, as numbers in `addresses`. certain: the first hop, which gets the row's new connections until
-    the change, is lost. possible: a further hop is lost that was first before, so that it may still have connections.
-    came: the numbers of the new hops which were none before, by row; END_OF_ROW elsewhere. moved: in how many rows the
-    first hop is another; all, if flows change rows because the hash key is another. A hop is then lost if it is not in
-    each of the new rows.
+    the change, is lost. possible: a further hop is lost that was first before, so it may still have connections.
+    came: the numbers of the hops that are new in the row; END_OF_ROW elsewhere. moved: the number of rows whose first
+    hop differs; all, if flows change rows because the hash key differs. A hop is then lost unless all new rows contain
+    it.
     """
 
     addresses: tuple[Address, ...]
@@ -38,18 +38,18 @@ class LostHops:
     moved: int
 
     def rows(self, lost: Flags) -> Mapping[Address, int]:
-        """In how many rows each backend is lost, of `certain` or `possible`; those that are in none left out."""
+        """The number of rows that lose each backend, of `certain` or `possible`, if it is not 0."""
         counts = np.bincount(self.hops[lost], minlength=len(self.addresses))
         return {address: int(count) for address, count in zip(self.addresses, counts, strict=True) if count}
 
     def newcomers(self, lost: Flags, address: Address) -> tuple[Address, ...]:
-        """The hops that came into the rows in which a backend is lost."""
+        """The hops that are new in the rows that lose a backend."""
         rows = (lost & (self.hops == self.addresses.index(address))).any(axis=1)
         return tuple(self.addresses[number] for number in np.unique(self.came[rows]) if number != END_OF_ROW)
 
 
 def lost_hops(old: BuiltTable, new: BuiltTable) -> LostHops:
-    """Compare the rows that the flows of one table have with those that another one gives them."""
+    """Compare the rows of one table with those of another that replaces it."""
     addresses = tuple(dict.fromkeys(backend.address for table in (old, new) for backend in table.backends))
     before, after = numbered(old, addresses), numbered(new, addresses)
     rehashed = old.hash_key != new.hash_key
@@ -68,7 +68,7 @@ def _lost_in_row(before: Hops, after: Hops) -> Flags:
 
 
 def _lost_anywhere(before: Hops, after: Hops, count: int) -> Flags:
-    """The old hops that are not in each and every new row."""
+    """The old hops that are not in all new rows."""
     rows_with = np.zeros(count, np.int64)
     for position, column in enumerate(after.T):
         again = (after[:, :position] == column[:, np.newaxis]).any(axis=1)
@@ -79,10 +79,10 @@ def _lost_anywhere(before: Hops, after: Hops, count: int) -> Flags:
 
 
 def _were_first(hops: Hops, table: BuiltTable, addresses: Sequence[Address]) -> Flags:
-    """The further hops that have been first, as far as it can be seen.
+    """The further hops that were first hops earlier, as far as the table shows.
 
-    A draining or unhealthy hop was, before it began to drain or failed; and behind a filling one the next that is not
-    filling was, before that came.
+    A draining or unhealthy hop was first before it began to drain or failed. If the first hop is filling, the next hop
+    that is not filling was first before it.
     """
     backends = {backend.address: backend for backend in table.backends}
     known = [backends.get(address) for address in addresses]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A forwarding table as the datapath takes it, and the error of this subject."""
+"""A built forwarding table, as the datapath uses it."""
 
 import hashlib
 import weakref
@@ -12,19 +12,19 @@ from glb.config.model import Address, Backend, Bind
 from glb.hashing.rendezvous import ROWS
 
 Rows = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
-"""Indices of backends; those of one byte have no NO_HOP among them."""
+"""Indices of backends; rows of one byte per hop contain no NO_HOP."""
 
 NO_HOP = 0xFFFF
 """In a row: there is no further backend."""
 
 
 def narrow(rows: npt.NDArray[np.uint16], backends: int) -> Rows:
-    """Rows of so many backends, without NO_HOP, in as few bytes as their indices take."""
+    """Rows without NO_HOP, with one byte per hop if the indices of so many backends fit."""
     return rows.astype(np.uint8) if _fit_in_bytes(backends) else rows
 
 
 def rows_bytes(backends: int, depth: int) -> int:
-    """The memory that rows of so many backends and hops take; with fewer backends than hops, there are NO_HOPs."""
+    """The bytes of rows of so many backends and hops; with fewer backends than hops, there are NO_HOPs."""
     return ROWS * depth * (1 if depth <= backends and _fit_in_bytes(backends) else 2)
 
 
@@ -32,7 +32,7 @@ _digests: dict[int, tuple["weakref.ref[Rows]", str]] = {}
 
 
 def rows_digest(rows: Rows) -> str:
-    """SHA-256 of read-only rows, in hex; worked out once for each array, as long as it lives."""
+    """SHA-256 of read-only rows, in hex; computed once for each array."""
     known = _digests.get(id(rows))
     if known is not None and known[0]() is rows:
         return known[1]
@@ -45,7 +45,7 @@ def rows_digest(rows: Rows) -> str:
 
 def _forget(number: int, gone: "weakref.ref[Rows]") -> None:
     known = _digests.get(number)
-    if known is not None and known[0] is gone:  # another array may have its address by now
+    if known is not None and known[0] is gone:  # another array may have the same id by now
         del _digests[number]
 
 
@@ -58,8 +58,8 @@ class BuiltTable:
     """A forwarding table with its rows.
 
     `rows` is a read-only (65536, hops) array of indices into `backends`, of one or two bytes, the first hop first,
-    NO_HOP where there is none. `backends` has all of the source's, the inactive ones too, which no row
-    names. `seed` is None for a table that was read from a binary, which does not carry it.
+    NO_HOP where there is none. `backends` are all of the source's, inactive ones included, which are in no
+    row. `seed` is None for a table from a binary, which does not contain it.
     """
 
     name: str
@@ -78,7 +78,7 @@ class BuiltTable:
         return int(self.rows.shape[1])
 
     def has_rows_of(self, other: "BuiltTable") -> bool:
-        """Whether flows meet the same rows in both, as far as that is known without comparing them one by one."""
+        """Whether flows have the same rows in both; False if only a comparison of rows could show it."""
         return self.rows is other.rows and self.hash_key == other.hash_key and self.backends == other.backends
 
     def hops(self, row: int) -> tuple[Address, ...]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What a change from the loaded tables to others would do, worked out before it is made.
+"""The effects of a change of tables, computed before it is made.
 
-The numbers of rows say where new connections go. The findings say what becomes of established ones.
+The numbers of rows concern new connections, the findings established ones.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -15,7 +15,7 @@ from glb.table.model import BuiltTable
 
 
 class PlanAction(StrEnum):
-    """What happens to a backend."""
+    """What the change does to a backend."""
 
     ADD = "add"
     CHANGE = "change"
@@ -25,9 +25,9 @@ class PlanAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BackendPlan:
-    """A backend that changes, or whose rows do. Rows are those that it is the first hop of, of 65,536.
+    """A backend that changes, or whose rows change. Rows are those with it as first hop, of 65,536.
 
-    before, after: its state; None: it is not listed. changes: what else of it is another, such as "weight 1 -> 2".
+    before, after: its state; None: it is not listed. changes: other differences, such as "weight 1 -> 2".
     """
 
     address: Address
@@ -43,7 +43,7 @@ class BackendPlan:
 
 @dataclass(frozen=True, slots=True)
 class TablePlan:
-    """How a table changes. moved_share: the part, 0 to 1, of new connections that go to another backend."""
+    """The changes of a table. moved_share: the share, 0 to 1, of new connections that get another backend."""
 
     name: str
     settings: tuple[str, ...]
@@ -60,7 +60,7 @@ class TablePlan:
 
 @dataclass(frozen=True, slots=True)
 class TableBrief:
-    """A table that comes or goes as a whole."""
+    """A table that is added or removed."""
 
     name: str
     binds: tuple[str, ...]
@@ -69,7 +69,7 @@ class TableBrief:
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """The tables that a plan begins with. what: such as "the tables that the director of eth0 has loaded"."""
+    """The tables that a plan starts from. what: such as "the tables that the director of eth0 has loaded"."""
 
     what: str
     digest: str
@@ -77,7 +77,7 @@ class Basis:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that a change would do; `findings` are the worst first."""
+    """The effects of a change; `findings` are sorted, the worst first."""
 
     added: tuple[TableBrief, ...]
     removed: tuple[TableBrief, ...]
@@ -87,27 +87,27 @@ class Plan:
 
     @property
     def changes(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether the tables differ."""
         return bool(self.added or self.removed or self.changed)
 
     @property
     def cuts(self) -> tuple[PlanFinding, ...]:
-        """The findings for which established connections would certainly be lost, if there are any."""
+        """The findings by which established connections are certainly lost."""
         return tuple(finding for finding in self.findings if finding.severity is PlanSeverity.CUTS)
 
     @property
     def doubts(self) -> tuple[PlanFinding, ...]:
-        """The findings for which older connections would be lost, if they still last."""
+        """The findings by which older connections are lost, if any are still open."""
         return tuple(finding for finding in self.findings if finding.severity is PlanSeverity.MAY_CUT)
 
     def refusal(self) -> str | None:
-        """Why the change must not be made, a line for each cut; None if it certainly cuts nothing recent."""
+        """Why the change is refused, a line for each cut; None if there is none."""
         if not self.cuts:
             return None
         return _refusal("it would cut established connections (--force does it all the same)", self.cuts)
 
     def doubt(self) -> str | None:
-        """Why the change should wait, a line for each finding; None if no older connection may be lost."""
+        """Why the change should wait, a line for each doubt; None if there is none."""
         if not self.doubts:
             return None
         return _refusal("it may cut older connections (--may-cut does it all the same)", self.doubts)
@@ -126,7 +126,7 @@ def plan_change(
 ) -> Plan:
     """Plan the change from the tables that are loaded to others.
 
-    unmatched: binds that no packet has met, as `findings.find` takes them. Raises TableError if a name is there twice.
+    unmatched: binds that no packet has matched, as for `findings.find`. Raises TableError if a name occurs twice.
     """
     matching = match(old, new)
     tables = [_table_plan(before, after) for before, after in matching.both if not _same(before, after)]
@@ -198,7 +198,7 @@ def _action(before: Backend | None, after: Backend | None) -> PlanAction:
 
 
 def _changes(before: Backend, after: Backend) -> Iterator[str]:
-    """Every difference but that of the state, which has a field of its own."""
+    """All differences except the state, which is a separate field."""
     for field in fields(Backend):
         old, new = getattr(before, field.name), getattr(after, field.name)
         if old == new or field.name == "state":

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The rows of a forwarding table: which backends a flow is offered to, and in which order.
+"""The rows of a forwarding table: the hops of a flow, in order.
 
-In two steps. A row's members follow from what backends there are, in which zones; that a backend drains or fails does
-not touch them, so it stays in the rows where it has connections. The members' order follows from which of them can
-take new connections.
+Rows are built in two steps. The members of a row depend on the backends and their zones. They do not depend on states
+and health, so a draining or failed backend stays in the rows of its connections. The order of the members depends on
+which of them can take new connections.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ DEPTHS = range(2, 9)
 Flags = npt.NDArray[np.bool_]
 Hops = npt.NDArray[np.uint16]
 
-# While a row is put in order, each hop is a word: its standing, its position, its backend.
+# For sorting, each hop is a word: its standing, its position, its backend.
 STANDING_SHIFT = 30
 POSITION_SHIFT = 16
 
 Standings = npt.NDArray[np.uint32]
-"""Of each backend: 0 if it can take new connections, 1 if it drains, 2 if it is unhealthy."""
+"""Of each backend: 0 if it can take new connections, 1 if it is draining, 2 if it is unhealthy."""
 
 
 def build_rows(backends: Sequence[Backend], seed: bytes, depth: int) -> Rows:
@@ -36,18 +36,17 @@ def build_rows(backends: Sequence[Backend], seed: bytes, depth: int) -> Rows:
     Returns a (65536, depth) array of indices into `backends`, first hop first; dtype uint8 where these fit and no hop
     is NO_HOP, else uint16. Inactive backends are left out; hops for which there is no backend are NO_HOP.
 
-    A row's members are its first `depth` backends in rendezvous order. Should these all be of one zone, the last of
-    them gives way to the first backend of another zone, if there is one. A backend without a zone is a zone of its
-    own.
+    A row's members are its first `depth` backends in rendezvous order. If these are all in one zone, the first backend
+    of another zone replaces the last of them. A backend without a zone is in a zone by itself.
 
-    depth 2 is GitHub's table to the letter, as long as no weights and no zones are given: if the primary is draining
-    or unhealthy, and the secondary's state is `active`, they swap places. The secondary's health is not looked at,
-    and `filling` is not `active` here: GitHub's compiler compares with the binary's state 1, and filling is 0.
+    depth 2 is exactly GitHub's table, unless weights or zones are given: if the primary is draining or unhealthy, and
+    the secondary's state is `active`, they are swapped. The secondary's health is ignored, and `filling` is not
+    `active` here: GitHub's compiler compares with the binary's state 1, and filling is 0.
 
-    depth 3 to 8: the members that can take new connections come first, then those that drain, then the unhealthy
-    ones: a host that is gone would stand in the way of connections behind it. Only where none of the members can take
-    new connections, the best backend that can goes ahead of them, and the last of them is dropped. The second hop is
-    then the first of another zone than the first hop's, but it does not pass one that comes before it by this order.
+    depth 3 to 8: the members that can take new connections come first, then those that are draining, then the
+    unhealthy ones, since packets cannot pass a dead host. If no member can take new connections, the best backend that
+    can is put first, and the last member is dropped. The second hop is the first one of another zone than the first
+    hop's, unless that would change the order available, draining, unhealthy.
 
     Raises TableError if the depth is not from 2 to 8, or if no backend is left.
     """
@@ -56,9 +55,9 @@ def build_rows(backends: Sequence[Backend], seed: bytes, depth: int) -> Rows:
 
 
 def candidates_of(backends: Sequence[Backend], depth: int) -> list[Candidate]:
-    """What rendezvous hashing has to know of the backends that are not inactive, in their order.
+    """The candidates for rendezvous hashing: the backends that are not inactive, in their order.
 
-    Weights that are all the same are 1. Raises TableError as `build_rows` does.
+    If all weights are equal, they are 1. Raises TableError as `build_rows` does.
     """
     if depth not in DEPTHS:
         raise TableError(f"a table of depth {depth} cannot be built; depths are {DEPTHS[0]} to {DEPTHS[-1]}")
@@ -86,7 +85,7 @@ def members(backends: Sequence[Backend], order: Order) -> Hops:
 
 
 def arrange(backends: Sequence[Backend], order: Order, chosen: Rows) -> Rows:
-    """The members of each row in the order in which they are asked: (65536, depth), as `build_rows` returns it."""
+    """The members of each row in the order of hops: (65536, depth), as `build_rows` returns it."""
     hops = chosen.astype(np.uint16)
     if order.wanted == 2:
         _swap_leaving_primary(hops, backends)
@@ -100,7 +99,7 @@ def arrange(backends: Sequence[Backend], order: Order, chosen: Rows) -> Rows:
 
 
 def _index_by_number(backends: Sequence[Backend], order: Order) -> Hops:
-    """Where the order's candidates stand in `backends`, by number."""
+    """The indices in `backends` of the order's candidates, by number."""
     indices = {backend.address.packed: index for index, backend in enumerate(backends)}
     index_of = np.full(NO_NUMBER + 1, NO_HOP, np.uint16)
     for number, candidate in order.candidates.items():
@@ -109,7 +108,7 @@ def _index_by_number(backends: Sequence[Backend], order: Order) -> Hops:
 
 
 def _zone_by_index(backends: Sequence[Backend]) -> Hops | None:
-    """The zone of each backend as a number; None if zones decide nothing: each has its own, or all have one."""
+    """The zone of each backend as a number; None if zones have no effect: all differ, or all are equal."""
     names = {
         index: index if backend.zone is None else backend.zone
         for index, backend in enumerate(backends)
@@ -124,7 +123,7 @@ def _zone_by_index(backends: Sequence[Backend]) -> Hops | None:
 
 
 def _add_another_zone(hops: Hops, order: Order, index_of: Hops, zones: Hops) -> None:
-    """Where all members are of one zone, replace the last by the first backend of another one, in place."""
+    """If all members are in one zone, replace the last by the first backend of another zone, in place."""
     rows = np.flatnonzero((zones[hops] == zones[hops[0]]).all(axis=0))
     owners = zones[hops[0, rows]]
     for zone in np.unique(owners):
@@ -143,7 +142,7 @@ def _swap_leaving_primary(hops: Hops, backends: Sequence[Backend]) -> None:
 
 
 def _available_first(members: Hops, backends: Sequence[Backend], order: Order) -> Hops:
-    """The hops of each row, as (n, 65536) indices, by the rule for depths from 3 on."""
+    """The hops of each row, as (n, 65536) indices, by the rule for depth 3 and more."""
     standings = np.array([_standing(backend) for backend in backends], np.uint32)
     available = standings == 0
     zones = _zone_by_index(backends)
@@ -159,7 +158,7 @@ def _available_first(members: Hops, backends: Sequence[Backend], order: Order) -
 
 
 def _with_first(best: Hops, members: Hops, zones: Hops | None) -> Hops:
-    """The best, then the members without the last; or without the one before, if only the last is of another zone."""
+    """The best, then the members without the last; without the one before it if only the last is in another zone."""
     hops = np.vstack((best, members))
     if zones is not None:
         alone = (zones[hops[:-1]] == zones[best]).all(axis=0) & (zones[hops[-1]] != zones[best])
@@ -174,7 +173,7 @@ def _standing(backend: Backend) -> int:
 
 
 def _by_standing(hops: Hops, standings: Standings) -> Hops:
-    """Each row's hops by their standing, those of the same one in their old order."""
+    """Each row's hops sorted by standing; the sort is stable."""
     words = hops | np.arange(len(hops), dtype=np.uint32)[:, np.newaxis] << np.uint32(POSITION_SHIFT)
     words |= standings[hops] << np.uint32(STANDING_SHIFT)
     for end in range(len(words), 1, -1):
@@ -183,7 +182,7 @@ def _by_standing(hops: Hops, standings: Standings) -> Hops:
 
 
 def _best_available(rows: RowNumbers, available: Flags, backends: Sequence[Backend], order: Order) -> Hops:
-    """The first backend of each of some rows that can take new connections; there must be one if there is a row."""
+    """The first available backend of each row; one must exist if there is a row."""
     if not rows.size:
         return np.empty(0, np.uint16)
     index_of = _index_by_number(backends, order)
@@ -193,7 +192,7 @@ def _best_available(rows: RowNumbers, available: Flags, backends: Sequence[Backe
 
 
 def _promote_another_zone(hops: Hops, standings: Standings, zones: Hops) -> None:
-    """Make the second hop one of another zone than the first's, in place: the first one that may take its turn."""
+    """Make the second hop one of another zone than the first's, in place, if one of equal standing exists."""
     rows = np.flatnonzero(zones[hops[0]] == zones[hops[1]])
     part = hops[:, rows]
     standing = standings[part]

@@ -468,7 +468,7 @@ def test_an_added_bind_is_rolled_back_if_it_had_no_packet(lab: Lab, draft: Calla
     assert note["severity"] == "note"
     assert "the directors of this host have counted no packet for it since it was added" in note["reason"]
     assert refused.returncode == FAILED
-    assert f"no table takes packets for {hosts.VIP4}:9999/udp any more" in refused.stderr
+    assert f"no table matches packets for {hosts.VIP4}:9999/udp any more" in refused.stderr
 
 
 def send_datagram(lab: Lab, port: int) -> None:

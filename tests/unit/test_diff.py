@@ -108,7 +108,7 @@ def test_tables_are_matched_by_name(web: BuiltTable) -> None:
 
 
 def test_a_name_twice_cannot_be_matched(web: BuiltTable) -> None:
-    with pytest.raises(TableError, match="no two have the same name"):
+    with pytest.raises(TableError, match="only if their names are unique"):
         diff_all([web, web], [web])
 
 

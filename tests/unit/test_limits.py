@@ -109,7 +109,7 @@ def test_tables_that_find_no_memory_are_refused_and_smaller_ones_are_built_after
     )
 
     assert said.splitlines() == [
-        'table "web": no memory for the rows of 3 backends, of which 1,024 KiB stay in use',
+        'table "web": not enough memory for the rows of 3 backends, of which 1,024 KiB stay in use',
         "True (65536, 8)",
     ]
 

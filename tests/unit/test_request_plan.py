@@ -53,7 +53,7 @@ def test_a_drain_that_leaves_rows_without_a_hop_is_refused(path: Path) -> None:
     with pytest.raises(GlbError) as caught:
         edit(path, "drain", ADDRESSES[2])
     assert "refused, since it would cut established connections" in str(caught.value)
-    assert "web: 10.0.0.3: all 3 hops of rows would drain or be unhealthy" in str(caught.value)
+    assert "web: 10.0.0.3: all 3 hops of rows would be draining or unhealthy" in str(caught.value)
     assert path.read_text() == before
 
 
