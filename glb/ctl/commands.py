@@ -84,6 +84,15 @@ COMMANDS = (
     Entry("explain", "glb.ctl.explain:explain_command", "Explain a verdict or a warning.", FAULTS),
     Entry("simulate", "glb.ctl.simulate:simulate_command", "Simulate connections through events.", TRIALS),
     Group(
+        "xdp-pass",
+        TRIALS,
+        "An XDP program that passes every packet, for the other end of a veth.",
+        (
+            Entry("attach", "glb.ctl.xdp_pass:app", "Attach the program to an interface."),
+            Entry("detach", "glb.ctl.xdp_pass:app", "Remove the program from an interface."),
+        ),
+    ),
+    Group(
         "lab",
         TRIALS,
         "A lab in network namespaces: clients, a router, directors, proxies with nginx. Needs root.",

@@ -22,6 +22,7 @@ BPF_XDP = 37
 BPF_F_XDP_HAS_FRAGS = 1 << 5
 BPF_F_MMAPABLE = 1 << 10
 _BPF_F_REPLACE = 1 << 2
+_XDP_FLAGS_UPDATE_IF_NOEXIST = 1 << 0
 _LOG_SIZE = 1 << 20
 _ROOM_FOR_HEADERS = 256  # what a program may put in front of a frame: the kernel's headroom for XDP
 _NEEDS = (
@@ -166,6 +167,17 @@ def create_xdp_link(program: int, ifindex: int) -> int:
     The kernel takes the driver's own XDP where it has it, and the generic one elsewhere.
     """
     return check(lib.bpf_link_create(program, ifindex, BPF_XDP, None), "attach of the XDP program")
+
+
+def attach_xdp(ifindex: int, program: int) -> None:
+    """Attach a program to an interface without a link: it stays until it is detached, or the interface goes. Raises
+    DatapathError, also if another program is attached."""
+    check(lib.bpf_xdp_attach(ifindex, program, _XDP_FLAGS_UPDATE_IF_NOEXIST, None), "attach of the XDP program")
+
+
+def detach_xdp(ifindex: int) -> None:
+    """Remove what `attach_xdp` attached."""
+    check(lib.bpf_xdp_detach(ifindex, 0, None), "detach of the XDP program")
 
 
 def bind_map(program: int, map_fd: int) -> None:

@@ -141,7 +141,7 @@ def _veth(name: str, link: LinkFacts) -> Iterator[Finding]:
         "veth",
         Level.ERROR,
         f"its peer {link.peer.name} runs no XDP program: all packets that glb sends are lost there",
-        f"attach an XDP program that returns XDP_PASS to {link.peer.name} (not needed on real network cards)",
+        f"`glbctl xdp-pass attach {link.peer.name}`, with --netns if it is in another network namespace",
     )
 
 

@@ -7,7 +7,8 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 from pyroute2 import Ethtool, IPRoute
 
-from glb.lab import xdp_pass
+from glb.datapath import pass_program
+from glb.network.interface import find_interface
 from glb.network.namespaces import within
 
 _NO_DUPLICATE_DETECTION = 0x02
@@ -78,8 +79,7 @@ def attach_pass_program(namespace: str, interface: str) -> None:
     """Let the interface receive what its other end sends by XDP_TX."""
 
     def attach() -> None:
-        with IPRoute() as ip, xdp_pass.loaded() as program:
-            ip.link("set", index=_index(ip, interface), xdp_fd=program)
+        pass_program.attach(find_interface(interface))
 
     within(namespace, attach)
 

@@ -19,9 +19,9 @@ from scapy.layers.inet import IP, UDP
 from scapy.packet import Raw
 
 from glb.control.client import Client
-from glb.datapath import libbpf
+from glb.datapath import libbpf, pass_program
 from glb.datapath.kernel import link_info, map_info
-from glb.lab import Lab, hosts, xdp_pass
+from glb.lab import Lab, hosts
 from tests.conftest import unique_name
 from tests.lab.helpers.cables import plug_in_again, unplug
 from tests.lab.helpers.choices import check_stream, choice_of, choices
@@ -303,7 +303,7 @@ def test_a_program_that_another_tools_link_holds_is_named_and_left_alone(directo
         done = glbctl(director.lab, HOST, *director.command[1:])
 
         assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-        assert f"{HOST} has another XDP program already, lab_pass (id {foreign})" in done.stderr
+        assert f"{HOST} has another XDP program already, glb_pass (id {foreign})" in done.stderr
         assert f"`bpftool link detach id {link}` removes it" in done.stderr
         assert xdp_program(director.lab, HOST) == foreign
         assert not pins(director.lab).exists()
@@ -316,7 +316,7 @@ def foreign_link(lab: Lab) -> Iterator[int]:
     """Another tool's program on director1, by a link, of which this is the number."""
 
     def attach() -> int:
-        with IPRoute() as ip, xdp_pass.loaded() as program:
+        with IPRoute() as ip, pass_program.loaded() as program:
             return libbpf.create_xdp_link(program, ip.link_lookup(ifname=HOST)[0])
 
     fd = lab.within(HOST, attach)
@@ -332,7 +332,7 @@ def test_once_another_tools_program_is_gone_the_interface_is_taken_again(directo
         with director.paused():
             detach(director.lab)
             stack.enter_context(foreign_link(director.lab))
-        director.wait_until(lambda report: "has another XDP program already, lab_pass" in (report.trouble or ""))
+        director.wait_until(lambda report: "has another XDP program already, glb_pass" in (report.trouble or ""))
 
     director.wait_until(lambda report: report.trouble is None)
     assert f"{HOST}: attached again: the other XDP program is gone from the interface" in director.log.read_text()

@@ -290,7 +290,7 @@ def test_another_tools_xdp_program_is_not_replaced(director: Director) -> None:
 
     assert foreign is not None
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert f"{HOST} has another XDP program already, lab_pass (id {foreign})" in done.stderr
+    assert f"{HOST} has another XDP program already, glb_pass (id {foreign})" in done.stderr
     assert f"`ip link set dev {HOST} xdp off` removes it" in done.stderr
     assert xdp_program(director.lab, HOST) == foreign
     assert not pins(director.lab).exists()
