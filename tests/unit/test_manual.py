@@ -21,7 +21,7 @@ def test_each_command_has_a_section_with_its_options() -> None:
     parts = dict(part.split("\n", 1) for part in PAGES["glbctl.1"].split("\n## ")[1:])
 
     assert parts.keys() == LEAVES.keys()
-    assert "**--host** *\\[USER@\\]HOST*\n:   Also the datapaths" in parts["glbctl trace"]
+    assert "**--host** *\\[USER@\\]HOST*\n:   " in parts["glbctl trace"]
     assert "*CLIENT\\[:PORT\\]* \\[*VIP\\[:PORT\\]*\\]" in parts["glbctl trace"]
     assert "```\nglbctl backend drain web 10.0.0.11 --wait" in parts["glbctl backend drain"]
 
