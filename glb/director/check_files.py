@@ -14,8 +14,7 @@ from glb.config.judge_proxy import judge_proxy
 from glb.config.judge_tables import Tables, judge_tables
 from glb.config.model import DirectorConfig, ForwardingTables
 from glb.config.note import Note, Severity, lines, warning
-from glb.director.judge_files import this_host
-from glb.director.sources import Parsed, parse, tables_in
+from glb.director.sources import Parsed, parse, tables_in, this_host
 from glb.errors import ConfigError, NetworkError, TableError
 from glb.files import read_file
 from glb.network.host_addresses import host_addresses

@@ -5,22 +5,26 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TypeAlias
 
+from glb.config.host import Host, Link
+from glb.config.judge_director import judge_director
 from glb.config.judge_tables import Tables, judge_tables
 from glb.config.model import NO_TABLES, DirectorConfig, ForwardingTables, require_ipv4_backends
 from glb.config.note import warnings_of
 from glb.config.parse import GLBD_MAGIC, decode_text, parse_director, parse_tables
 from glb.daemon.report import TableSummary
 from glb.datapath.layout import Layout, plan, plan_again
-from glb.director.judge_files import judge, this_host
-from glb.errors import TableError
+from glb.errors import NetworkError, TableError
 from glb.files import read_regular
 from glb.health.view import HealthView, with_health, with_known_health
 from glb.memory import give_back, shortage
+from glb.network.host_addresses import host_addresses
+from glb.network.interface import find_interface
 from glb.printable import plural
 from glb.table.build import build_all, load_bytes, new_bytes, prepare
 from glb.table.builder import RowBuilder
@@ -146,7 +150,7 @@ def read(sources: Sources, builder: RowBuilder | None = None, follow: Follow | N
     config = parse_director(decode_text(contents.config, str(sources.config)), str(sources.config))
     parsed = parse(contents.table, str(sources.table), builder)
     host = this_host(sources.interfaces) if sources.interfaces else None
-    warnings = judge(config, sources.config, tables_in(parsed), sources.table, host)
+    warnings = _judge(config, sources.config, tables_in(parsed), sources.table, host)
     given = parsed if isinstance(parsed, ForwardingTables) else None
     if given is not None and builder is not None:
         _require_memory_for_rows(given, str(sources.table), builder)
@@ -159,6 +163,36 @@ def read(sources: Sources, builder: RowBuilder | None = None, follow: Follow | N
     give_back()
     digest = digest_of_source(given) if given is not None else digest_of_binary(tables)
     return Loaded(contents, config, tables, plan(tables, config), given, view, digest, warnings)
+
+
+def this_host(interfaces: Sequence[str]) -> Host:
+    """The addresses and links of this host. interfaces: the director's; a missing interface is left out.
+
+    Raises NetworkError.
+    """
+    found = host_addresses()
+    links: dict[str, Link] = {}
+    for name in interfaces:
+        with suppress(NetworkError):
+            interface = find_interface(name)
+            links[name] = Link(interface.mac, interface.mtu)
+    return Host(
+        addresses={entry.address: entry.interface for entry in found},
+        own={entry.address: entry.interface for entry in found if entry.is_own},
+        broadcasts={entry.broadcast: entry.interface for entry in found if entry.broadcast is not None},
+        links=links,
+    )
+
+
+def _judge(
+    config: DirectorConfig, config_file: Path, tables: Tables, table_file: Path, host: Host | None
+) -> tuple[str, ...]:
+    """The warnings about both files. Raises ConfigError with all errors.
+
+    host: the host that the director runs on; None if unknown.
+    """
+    about_config, about_tables = judge_director(config, tables, host), judge_tables(tables, config, host)
+    return warnings_of((str(config_file), about_config), (str(table_file), about_tables))
 
 
 def _require_memory_for_rows(given: ForwardingTables, name: str, builder: RowBuilder) -> None:
