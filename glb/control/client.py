@@ -38,7 +38,7 @@ class Client:
             raise ControlError(f"{self._socket}: the daemon did not answer within {self._timeout:g} s") from error
         except PermissionError as error:
             raise ControlError(
-                f"{self._socket}: permission denied; only root and members of the daemon's --group may use it"
+                f"{self._socket}: permission denied; only root and members of the groups glb and glb-admin may use it"
             ) from error
         except OSError as error:
             raise ControlError(f"{self._socket}: no daemon is listening: {error.strerror or error}") from error

@@ -2,9 +2,7 @@
 """Serve an API on listening sockets, within limits; and the control socket, a UNIX socket for root and one group."""
 
 import asyncio
-import grp
 import logging
-import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Hashable, Sequence
@@ -15,6 +13,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from glb.config.model import Network
+from glb.control.access import Access
 from glb.control.api import Api
 from glb.control.connection_limits import (
     ConnectionLimits,
@@ -52,15 +51,13 @@ class ControlSocket:
     Requests wait in its queue until `serve` answers them.
     """
 
-    def __init__(self, path: Path, group: str | None) -> None:
-        """group: the name of a group whose members may connect, besides root.
-
-        Raises ControlError if the group does not exist or the socket cannot be created.
-        """
+    def __init__(self, path: Path, access: Access) -> None:
+        """access: whose requests are answered. Raises ControlError if the socket cannot be created."""
+        self.access = access
         self.path = path
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._bind(group)
+            self._bind()
         except BaseException:
             self.close()
             raise
@@ -69,18 +66,13 @@ class ControlSocket:
         self.socket.close()
         self.path.unlink(missing_ok=True)
 
-    def _bind(self, group: str | None) -> None:
+    def _bind(self) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.unlink(missing_ok=True)
             self.socket.bind(str(self.path))
-            self.path.chmod(0o600)
-            if group is not None:
-                os.chown(self.path, -1, grp.getgrnam(group).gr_gid)
-                self.path.chmod(0o660)
+            self.path.chmod(self.access.mode)
             self.socket.listen(_BACKLOG)
-        except KeyError:
-            raise ControlError(f"{self.path}: there is no group {group}") from None
         except OSError as error:
             raise ControlError(f"{self.path}: cannot create the control socket: {error.strerror or error}") from error
 
@@ -88,7 +80,7 @@ class ControlSocket:
 async def serve(api: Api, listener: ControlSocket, stop: asyncio.Event) -> None:
     """Answer requests until stop is set, then remove the socket."""
     try:
-        await serve_on(api, [listener.socket], stop, CONTROL)
+        await serve_on(api, [listener.socket], stop, CONTROL, access=listener.access)
     finally:
         listener.close()
 
@@ -99,13 +91,17 @@ async def serve_on(
     stop: asyncio.Event,
     limits: ConnectionLimits,
     sources: Sequence[Network] = (),
+    access: Access | None = None,
 ) -> None:
     """Answer requests on sockets of any family until stop is set, then close them. The limits apply to their sum.
 
     sources: the networks that may connect; empty: any. Connections from other addresses are reset before any read.
+    access: who may send which requests over a UNIX socket.
     """
     app = api.application(limits.body_bytes)
     served = _Connections(limits, sources)
+    if access is not None:
+        app.middlewares.append(access.check)
     app.middlewares.append(served.note_request)
     app.on_response_prepare.append(served.note_answer)
     runner = web.AppRunner(

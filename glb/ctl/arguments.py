@@ -78,4 +78,12 @@ TableArgument = Annotated[
     Path, typer.Argument(metavar="TABLE", help="A file of forwarding tables: source (JSON) or binary (GLBD).")
 ]
 Keep = Annotated[bool, typer.Option("--keep", help="Leave the datapath attached when the daemon stops.")]
+ChangeGroup = Annotated[
+    str | None,
+    typer.Option("--group", help="A group whose members may use the control socket; if not given, glb-admin."),
+]
+ViewGroup = Annotated[
+    str | None,
+    typer.Option("--view-group", help="A group whose members may read from the control socket; if not given, glb."),
+]
 Log = Annotated[LogFormat, typer.Option("--log", help="Format of log lines: text, or one JSON object for each line.")]

@@ -11,7 +11,7 @@ import typer
 
 from glb.control.client import Client
 from glb.ctl import complete
-from glb.ctl.arguments import DirectorFile, Keep, Log, TableFile
+from glb.ctl.arguments import ChangeGroup, DirectorFile, Keep, Log, TableFile, ViewGroup
 from glb.ctl.output import Format, Output, emit
 from glb.ctl.status import facts_of_role, render
 from glb.ctl.targets import running_directors
@@ -30,10 +30,6 @@ Interfaces = Annotated[
         help="A network interface that receives packets; repeat it for further ones.",
     ),
 ]
-Group = Annotated[
-    str | None,
-    typer.Option("--group", help="A group whose members may use the control socket, besides root."),
-]
 OneInterface = Annotated[
     str | None,
     typer.Option("--iface", autocompletion=complete.interfaces, help="Only the director on this interface."),
@@ -48,7 +44,8 @@ def run(
     config: DirectorFile,
     table: TableFile,
     keep: Keep = False,
-    group: Group = None,
+    group: ChangeGroup = None,
+    view_group: ViewGroup = None,
     log: Log = LogFormat.TEXT,
 ) -> None:
     """Run the director on one or more interfaces, in the foreground.
@@ -61,10 +58,11 @@ def run(
     """
     if repeated := {name for name in iface if iface.count(name) > 1}:
         raise typer.BadParameter(f"--iface {', '.join(sorted(repeated))} is given twice")
+    from glb.control.access import Access
     from glb.director import daemon  # imported here: it takes most of a second
 
     set_up_logging(log)
-    asyncio.run(daemon.run(iface, config, table, keep, group))
+    asyncio.run(daemon.run(iface, config, table, keep, Access.of_groups(group, view_group)))
 
 
 @app.command()

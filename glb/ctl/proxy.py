@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from glb.ctl import complete
-from glb.ctl.arguments import Interface, Keep, Log, ProxyFile
+from glb.ctl.arguments import ChangeGroup, Interface, Keep, Log, ProxyFile, ViewGroup
 from glb.ctl.output import Format, Output, emit
 from glb.ctl.status import facts_of_role, render
 from glb.daemon.log import LogFormat, set_up_logging
@@ -21,6 +21,8 @@ def run(
     iface: Interface,
     config: ProxyFile,
     keep: Keep = False,
+    group: ChangeGroup = None,
+    view_group: ViewGroup = None,
     log: Log = LogFormat.TEXT,
 ) -> None:
     """Run the proxy on an interface, in the foreground.
@@ -31,10 +33,11 @@ def run(
 
     glbctl proxy run --iface eth0
     """
+    from glb.control.access import Access
     from glb.proxy import daemon  # imported here: it needs a web framework
 
     set_up_logging(log)
-    asyncio.run(daemon.run(iface, config, keep))
+    asyncio.run(daemon.run(iface, config, keep, Access.of_groups(group, view_group)))
 
 
 @app.command()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl stats`: packet counters from the pinned maps."""
+"""`glbctl stats`: packet counters from the pinned maps, or from the daemons."""
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -10,10 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from glb.ctl import complete
+from glb.ctl.datapaths import stats_of
 from glb.ctl.output import Format, Output, emit, grid
-from glb.datapath.pins import attached_interfaces
 from glb.datapath.verdicts import verdicts_of
-from glb.metrics.stats import read_stats
 
 
 def stats_command(
@@ -26,12 +24,12 @@ def stats_command(
     """Show the packet counters of this host's datapaths: by verdict with its meaning, by table, bind and backend, and a
     proxy's second chances by hop.
 
-    The counters are read from the kernel and need no daemon. Bytes are those of the clients' packets, without the
-    tunnel headers.
+    Root reads the counters from the kernel and needs no daemon; members of the group glb read them from the daemons.
+    Bytes are those of the clients' packets, without the tunnel headers.
 
     glbctl stats eth0 --all
     """
-    facts = [asdict(read_stats(name)) for name in ([iface] if iface else attached_interfaces())]
+    facts = stats_of(iface)
     emit(output, facts, _render(facts, all_verdicts))
 
 

@@ -10,10 +10,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from glb.control.client import Client
+from glb.ctl.datapaths import packets_of
 from glb.ctl.output import grid
 from glb.daemon.report import Report, all_reports, lives_elsewhere
-from glb.datapath.attachment import is_attached
-from glb.datapath.counters import read_counters
 from glb.datapath.pins import pin_dir
 from glb.errors import ControlError
 
@@ -26,15 +25,15 @@ def facts_of_role(role: str, interface: str | None) -> list[dict[str, Any]]:
 
 
 def _facts(report: Report) -> dict[str, Any]:
-    attached = is_attached(report.interface)
+    packets = packets_of(report)
     return {
         **asdict(report),
         "unreached": report.unreached(),
         "running": report.process.is_alive(),
-        "attached": attached,
+        "attached": packets is not None,
         "pins": str(pin_dir(report.interface)),
         "routing": _routing_facts(report) if report.role == "director" else None,
-        "packets": read_counters(report.interface, report.role) if attached else {},
+        "packets": packets or {},
     }
 
 

@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from glb.ctl import complete
+from glb.ctl.datapaths import interfaces_with_datapath, sample_of
 from glb.ctl.output import Format, Output, console, emit, grid, share
-from glb.datapath.pins import attached_interfaces
 from glb.errors import DatapathError, GlbError, ReportError
 from glb.metrics.rates import SPARKLINE_VALUES, Rate, RateKey, Rates, rates, sparkline
-from glb.metrics.sample import Sample, read_sample
+from glb.metrics.sample import Sample
 
 _OTHER_LINES = 10  # lines of a view that are not a row: headings, lines between, "and N more"
 _DRAINING = "draining"
@@ -84,9 +84,9 @@ def _readings(interfaces: Sequence[str], interval: float) -> Iterator[tuple[list
 def _take(interfaces: Sequence[str]) -> list[Sample]:
     """Read the existing ones; a daemon that restarts is missing for some seconds."""
     samples = []
-    for interface in interfaces or attached_interfaces():
+    for interface in interfaces or interfaces_with_datapath():
         with suppress(ReportError, DatapathError):
-            samples.append(read_sample(interface))
+            samples.append(sample_of(interface))
     return samples
 
 

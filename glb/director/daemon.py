@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from glb.control.access import Access
 from glb.control.server import ControlSocket, serve
 from glb.daemon.descriptors import watch_descriptors
 from glb.daemon.lane import Lane, Worker
@@ -38,9 +39,9 @@ _SWITCH_SECONDS = 0.0005  # with Python's 5 ms, building rows delays each step o
 _REFRESH_SECONDS = 5.0
 
 
-async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, group: str | None) -> None:
+async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, access: Access) -> None:
     """Run a director until SIGTERM or SIGINT: reload at SIGHUP and when a file changes, follow health and the network,
-    and serve the control socket, which root and members of the group may use.
+    and serve the control socket within `access`.
 
     Raises the errors of Controller, before a program is attached.
     """
@@ -60,7 +61,7 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
         """Opens the control socket after the interfaces are locked, and before the daemon reports that it is ready."""
         controller = Controller(interfaces, sources, socket_path(interfaces[0]), follow, monitor, lanes, mtus)
         try:
-            listening.append(ControlSocket(socket_path(interfaces[0]), group))
+            listening.append(ControlSocket(socket_path(interfaces[0]), access))
         except BaseException:
             controller.give_up()
             raise

@@ -200,7 +200,7 @@ def _vips(report: Report, interface: Interface, binds: Sequence[Bind]) -> tuple[
 
 def _routing(report: Report) -> tuple[str | None, RoutingFacts | None]:
     """Why a director's control socket does not respond, or what it reports of its routing."""
-    if report.socket is None or not report.process.is_alive():
+    if report.role != "director" or report.socket is None or not report.process.is_alive():
         return None, None
     try:
         said = Client(Path(report.socket), _ANSWER_SECONDS).get("/v1/routing")

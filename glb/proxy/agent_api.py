@@ -63,6 +63,7 @@ class ConnectionsResponse(BaseModel):
 _settings = web.AppKey("settings", AgentSettings)
 
 router = ApiRouter("agent")
+connections_router = ApiRouter("agent")
 
 
 def _settings_of(request: web.Request) -> AgentSettings:
@@ -91,7 +92,7 @@ async def verdicts() -> list[ExplainText]:
     return explained_verdicts("proxy")
 
 
-@router.get("/connections")
+@connections_router.get("/connections")
 async def connections(
     bind: Annotated[list[str], Field(max_length=_MAX_BINDS)], settings: CurrentSettings, costly: InBackground
 ) -> ConnectionsResponse:
@@ -110,10 +111,21 @@ def create_api(settings: AgentSettings) -> Api:
     return Api(
         title="glb proxy agent",
         description=_DESCRIPTION,
-        routes=router.routes,
+        routes=[*router.routes, *connections_router.routes],
         failed=_FAILED,
         bad_input=(ConfigError,),
         state=[(_settings, settings)],
+    )
+
+
+def create_control_api(interface: str) -> Api:
+    """The same for the control socket, without the count of connections."""
+    return Api(
+        title="glb proxy",
+        description="The read-only API of a proxy's daemon, on its control socket.",
+        routes=router.routes,
+        failed=_FAILED,
+        state=[(_settings, AgentSettings(interface, (), 0, (), ()))],
     )
 
 

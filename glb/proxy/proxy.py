@@ -11,7 +11,7 @@ from glb.config.model import ProxyConfig
 from glb.config.parse import decode_text, parse_proxy
 from glb.daemon.lifecycle import Lanes
 from glb.daemon.process import ProcessId
-from glb.daemon.report import Report, now
+from glb.daemon.report import Report, now, socket_path
 from glb.daemon.reporter import Reporter
 from glb.datapath.attachment import Attachment
 from glb.datapath.counters import forwards_of
@@ -65,6 +65,7 @@ class Proxy:
                 interface=interface,
                 process=ProcessId.own(),
                 started=now(),
+                socket=str(socket_path(interface)),
                 config_file=str(config.absolute()),
             ),
             lanes.reports,

@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Any
 
+from glb.control.access import Access
 from glb.control.api import Api
 from glb.control.client import Client
 from glb.control.connection_limits import ConnectionLimits
@@ -29,7 +30,7 @@ async def peer(user: Annotated[str | None, From(peer_of)]) -> str | None:
 def test_a_unix_socket_gives_the_user() -> None:
     async def ask(path: Path) -> Any:
         stop = asyncio.Event()
-        serving = asyncio.create_task(serve(API, ControlSocket(path, None), stop))
+        serving = asyncio.create_task(serve(API, ControlSocket(path, Access()), stop))
         answer = await asyncio.to_thread(Client(path).get, "/peer")
         stop.set()
         await serving
