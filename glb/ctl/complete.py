@@ -11,18 +11,22 @@ from typing import Any
 
 import typer
 
-from glb.daemon.report import all_reports
+from glb.daemon.report import local_reports
 from glb.explain.texts import texts
 
 
 def tables(incomplete: str) -> list[str]:
     """The tables that directors here have loaded."""
-    return _matching(lambda: (table.name for report in all_reports("director") for table in report.tables), incomplete)
+    return _matching(
+        lambda: (table.name for report in local_reports("director") for table in report.tables), incomplete
+    )
 
 
 def interfaces(incomplete: str) -> list[str]:
     """The interfaces of glb's daemons; where there is none, all of this host."""
-    return _matching(lambda: [report.interface for report in all_reports()], incomplete) or host_interfaces(incomplete)
+    return _matching(lambda: [report.interface for report in local_reports()], incomplete) or host_interfaces(
+        incomplete
+    )
 
 
 def host_interfaces(incomplete: str) -> list[str]:
@@ -40,7 +44,7 @@ def backends(ctx: typer.Context, incomplete: str) -> list[str]:
     wanted = _words(ctx)
 
     def find() -> Iterable[str]:
-        loaded = [(table, report) for report in all_reports("director") for table in report.tables]
+        loaded = [(table, report) for report in local_reports("director") for table in report.tables]
         meant = [table for table, report in loaded if {table.name, str(report.table_file)} & wanted]
         return (address for table in meant or [table for table, _ in loaded] for address in table.backends)
 

@@ -12,16 +12,14 @@ from rich.text import Text
 from glb.control.client import Client
 from glb.ctl.datapaths import packets_of
 from glb.ctl.output import grid
-from glb.daemon.report import Report, all_reports, lives_elsewhere
+from glb.daemon.report import Report, local_reports
 from glb.datapath.pins import pin_dir
 from glb.errors import ControlError
 
 
 def facts_of_role(role: str, interface: str | None) -> list[dict[str, Any]]:
     """The daemons of a role in this network namespace, or the one on an interface."""
-    reports = [report for report in all_reports(role) if interface in (None, report.interface)]
-    reports = [report for report in reports if not lives_elsewhere(report)]
-    return [_facts(report) for report in reports]
+    return [_facts(report) for report in local_reports(role) if interface in (None, report.interface)]
 
 
 def _facts(report: Report) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import typer
 
 from glb.control.client import Client
 from glb.ctl import complete
-from glb.daemon.report import Report, all_reports
+from glb.daemon.report import Report, local_reports
 from glb.errors import ConfigError, GlbError
 
 Iface = Annotated[
@@ -23,7 +23,7 @@ Iface = Annotated[
 
 def running_directors() -> list[Report]:
     """The reports of the running directors of this host, one for each interface."""
-    return [report for report in all_reports("director") if report.process.is_alive()]
+    return [report for report in local_reports("director") if report.process.is_alive()]
 
 
 def directors_with(table: Path) -> list[Report]:
@@ -63,7 +63,7 @@ def running_director(iface: str | None) -> Report:
 def last_director(iface: str | None) -> Report:
     """As `running_director`, or else the last director that ran."""
     running = [report for report in running_directors() if iface in (None, report.interface)]
-    return _one(running or all_reports("director"), iface, "no director has run on this host; give the file")
+    return _one(running or local_reports("director"), iface, "no director has run on this host; give the file")
 
 
 def _one(reports: list[Report], iface: str | None, otherwise: str) -> Report:

@@ -178,10 +178,14 @@ def _durations(data: dict[str, Any] | None) -> Durations:
     return Durations(tuple(data["counts"]), data["total"]) if data else NONE_YET
 
 
-def all_reports(role: str | None = None) -> list[Report]:
-    """The reports of this host's daemons, including daemons that exited without removing their status file."""
-    reports = [read_report(path) for path in sorted(run_dir().glob(f"*{_SUFFIX}"))]
-    return [report for report in reports if role in (None, report.role)]
+def local_reports(role: str | None = None) -> list[Report]:
+    """The reports of this network namespace's daemons, including daemons that exited without removing their file."""
+    return [report for report in _all_reports() if role in (None, report.role) and not lives_elsewhere(report)]
+
+
+def _all_reports() -> list[Report]:
+    """Those of all network namespaces that share the directory of status files."""
+    return [read_report(path) for path in sorted(run_dir().glob(f"*{_SUFFIX}"))]
 
 
 def reports_here(interface: str | None = None) -> list[Report]:
@@ -192,7 +196,7 @@ def reports_here(interface: str | None = None) -> list[Report]:
     here = {name for _, name in socket.if_nameindex()}
     return [
         report
-        for report in all_reports()
+        for report in _all_reports()
         if (report.interface == interface if interface else report.interface in here or _lives_here(report))
     ]
 

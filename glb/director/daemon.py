@@ -22,6 +22,7 @@ from glb.director.forwarding import Forwarding
 from glb.director.health_duties import HealthFile, apply_health, follower, report_faults, save_health
 from glb.director.path_mtu import learn_path_mtus
 from glb.director.sources import Sources
+from glb.director.state_claim import claimed_state_dir
 from glb.health.monitor import Monitor
 from glb.health.saved_state import load
 from glb.metrics.exporter import serve_metrics
@@ -43,7 +44,8 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
     """Run a director until SIGTERM or SIGINT: reload at SIGHUP and when a file changes, follow health and the network,
     and serve the control socket within `access`.
 
-    Raises the errors of Controller, before a program is attached.
+    Raises the errors of Controller, and LockError if the state directory is in use by others, before a program is
+    attached.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
     sources = Sources(config, table, tuple(interfaces))
@@ -111,7 +113,8 @@ async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, 
         measure_for_statsd,
     )
     try:
-        await run_service("director", interfaces, (config, table), ending, start, duties)
+        with claimed_state_dir():
+            await run_service("director", interfaces, (config, table), ending, start, duties)
     finally:
         await monitor.close()
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from glb.daemon.report import Report, all_reports
+from glb.daemon.report import Report, local_reports
 from glb.datapath.attachment import is_attached
 from glb.datapath.counters import read_pinned_traffic
 from glb.errors import GlbError
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 def directors_of(table: Path) -> list[Report]:
     """The status of each director that follows the file, or followed it last. The file may have several names."""
     file = os.path.realpath(table)
-    return [report for report in all_reports("director") if os.path.realpath(str(report.table_file)) == file]
+    return [report for report in local_reports("director") if os.path.realpath(str(report.table_file)) == file]
 
 
 def left_behind(table: Path) -> list[Report]:

@@ -8,7 +8,7 @@ tunnel.
 from collections import defaultdict
 from dataclasses import dataclass
 
-from glb.daemon.report import all_reports
+from glb.daemon.report import local_reports
 from glb.datapath.counters import read_counters, read_forwards, read_pinned_traffic
 from glb.datapath.inspection import attached_program
 
@@ -80,7 +80,7 @@ def _of_director(interface: str, program: str, packets: dict[str, int]) -> Stats
     """The daemon's status file assigns counters to binds and backends."""
     entries = {
         (kind, table, name): entry
-        for report in all_reports("director")
+        for report in local_reports("director")
         if report.interface == interface
         for kind, table, name, entry in report.traffic
     }

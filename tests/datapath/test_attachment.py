@@ -11,7 +11,7 @@ import pytest
 from pyroute2 import IPRoute
 
 from glb.daemon.process import ProcessId
-from glb.daemon.report import Report, lives_elsewhere
+from glb.daemon.report import Report, local_reports
 from glb.datapath.attachment import Attachment
 from glb.datapath.foreign_program import describe_foreign_program, role_of
 from glb.datapath.pins import BPFFS, PinDir, mount_bpffs
@@ -145,12 +145,15 @@ def test_pins_of_another_namespace_are_not_used(interface: Interface, pins: Path
     assert (pins / f"{BEFORE}p" / "link").exists()
 
 
-def test_a_daemon_of_another_namespace_is_not_listed() -> None:
+def test_a_daemon_of_another_namespace_is_not_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLB_RUN_DIR", str(tmp_path))
     with subprocess.Popen(["unshare", "--net", "sleep", "60"]) as other:
         wait_for(lambda: not Path(f"/proc/{other.pid}/ns/net").samefile("/proc/self/ns/net"), "a namespace")
         theirs = Report("director", "eth0", ProcessId.of(other.pid), "")
-        ours = Report("director", "eth0", ProcessId.own(), "")
+        ours = Report("director", "eth1", ProcessId.own(), "")
+        for report in (theirs, ours):
+            report.write()
 
-        assert (lives_elsewhere(theirs), lives_elsewhere(ours)) == (True, False)
+        assert local_reports() == [ours]
         other.kill()
-    assert not lives_elsewhere(theirs)
+    assert local_reports() == [theirs, ours]
