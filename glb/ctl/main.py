@@ -11,7 +11,7 @@ from typer.exceptions import TyperException
 from glb import __version__
 from glb.ctl.commands import COMMANDS
 from glb.ctl.lazy import LazyGroup
-from glb.ctl.output import complain, wants_json
+from glb.ctl.output import complain, wants_json, wants_json_log
 from glb.errors import ConfigError, GlbError, InputRefusedError, TableError
 
 EXIT_FAILED = 1
@@ -60,10 +60,10 @@ def full_command() -> LazyGroup:
 def run() -> None:
     """Run glbctl. Exit status: 0 done, 1 failed, 2 wrong input (a bad file, a bad argument).
 
-    With -o json, errors are JSON too, those of the command line included.
+    With -o json or --log json, errors are JSON too, those of the command line included.
     """
     try:
-        if wants_json(sys.argv[1:]):
+        if wants_json(sys.argv[1:]) or wants_json_log(sys.argv[1:]):
             sys.exit(app(standalone_mode=False))  # errors come here instead of being printed
         app()
     except GlbError as error:

@@ -2,6 +2,7 @@
 """The output of glbctl: text for people, JSON for machines."""
 
 import json
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
@@ -89,19 +90,36 @@ def warn(message: str) -> None:
 
 
 def complain(message: str, word: str = "error") -> None:
-    """Print on stderr why the command fails; with -o json {"detail": message}, as the APIs do. word: the beginning of
-    the text."""
+    """Print on stderr why the command fails. word: the beginning of the text.
+
+    With -o json it is {"detail": message}, as the APIs have it; with --log json a line of the log.
+    """
     if wants_json(sys.argv[1:]):
         typer.echo(json.dumps({"detail": message}), err=True)
+    elif wants_json_log(sys.argv[1:]):
+        from glb.daemon.log import json_line  # here, since only daemons' commands need it
+
+        typer.echo(json_line(logging.ERROR, message), err=True)
     else:
         errors.print(f"{word}: {message}", style="red")
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
-    """Whether a command line, valid or not, selects JSON."""
-    own = list(takewhile(lambda word: word != "--", arguments))
+    """Whether a command line, valid or not, selects JSON with -o json."""
+    own = _own(arguments)
     apart = any(pair in (("-o", "json"), ("--output", "json")) for pair in pairwise(own))
     return apart or any(word in ("-ojson", "--output=json") for word in own)
+
+
+def wants_json_log(arguments: Sequence[str]) -> bool:
+    """Whether a command line, valid or not, has --log json, an option of `director run` and `proxy run`."""
+    own = _own(arguments)
+    return ("--log", "json") in pairwise(own) or "--log=json" in own
+
+
+def _own(arguments: Sequence[str]) -> list[str]:
+    """The arguments of glbctl itself, not of a command that it runs."""
+    return list(takewhile(lambda word: word != "--", arguments))
 
 
 def plain(line: str) -> str:

@@ -76,6 +76,11 @@ class JsonFormatter(logging.Formatter):
         return json.dumps({**facts, "traceback": traceback} if traceback else facts)
 
 
+def json_line(level: int, message: str) -> str:
+    """A line of the JSON log, for what ends a daemon before or after it logs."""
+    return JsonFormatter().format(logging.LogRecord("glb", level, "", 0, message, None, None))
+
+
 def set_up_logging(log_format: LogFormat = LogFormat.TEXT) -> None:
     """Log to standard error, in the given format."""
     handler = logging.StreamHandler(PatientStream(sys.stderr.fileno()))

@@ -26,6 +26,7 @@ from glb.network.refusal import news
 from glb.proxy.agent_api import AgentSettings
 from glb.proxy.hops import LiveHops
 from glb.proxy.return_paths import ReturnPaths
+from glb.proxy.settings_changes import describe_changes
 from glb.proxy.vip_reader import VipReader
 
 log = logging.getLogger(__name__)
@@ -177,7 +178,9 @@ class Proxy:
 
     def _replace(self, settings: ProxyConfig, digest: str) -> None:
         self._write(settings)
+        changed = describe_changes(self.settings, settings)
         self._loaded(settings, digest)
+        log.info("%s: reloaded %s: %s", self._interface, self._config.name, changed)
 
     def _loaded(self, settings: ProxyConfig, digest: str) -> None:
         self.settings = settings

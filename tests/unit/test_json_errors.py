@@ -33,6 +33,31 @@ def test_an_error_is_one_json_object_on_stderr(arguments: list[str], status: int
     assert detail in said["detail"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (
+            ["director", "run", "--iface", "none0", "--config", "/none", "--table", "/none"],
+            1,
+            "no interface none0 here",
+        ),
+        (["proxy", "run", "--iface", "lo", "--config", "/none"], 2, "/none: No such file or directory"),
+        (["proxy", "run", "--no-such"], 2, "No such option: --no-such"),
+    ],
+)
+def test_a_refused_start_is_one_line_of_the_json_log(
+    arguments: list[str], status: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GLB_RUN_DIR", "GLB_STATE_DIR", "GLB_PIN_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+
+    done = glbctl(*arguments, "--log", "json")
+
+    assert (done.returncode, done.stdout) == (status, "")
+    said = json.loads(done.stderr)
+    assert (said["level"], message in said["message"]) == ("ERROR", True), said
+
+
 def test_a_bad_file_names_the_field_in_json_too(tmp_path: Path) -> None:
     table = tmp_path / "tables.json"
     table.write_text('{"tables": 5}')
