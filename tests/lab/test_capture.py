@@ -161,18 +161,18 @@ def test_a_killed_capture_disturbs_nothing(lab: Lab) -> None:
 
 
 def test_a_restarted_daemon_replaces_a_killed_capture(lab: Lab) -> None:
-    assert fetch(lab, CLIENT)
-    with running(lab, "capture", "-o", "json", "--iface", "proxy1") as process:
+    proxy = fetch(lab, CLIENT)
+    with running(lab, "capture", "-o", "json", "--iface", proxy) as process:
         process.kill()
         process.wait(BOUND_S)
-    taken = counts(lab)["proxy1"]["taken_established"]
-    assert ("program", "error") not in faults(lab, "proxy1")
+    taken = counts(lab)[proxy]["taken_established"]
+    assert ("program", "error") not in faults(lab, proxy)
 
-    lab.kill("proxy1")
-    lab.start_proxy("proxy1")
+    lab.kill(proxy)
+    lab.start_proxy(proxy)
 
     assert plain(lab)
-    assert counts(lab)["proxy1"]["taken_established"] >= taken > 0
+    assert counts(lab)[proxy]["taken_established"] >= taken > 0
 
 
 def test_a_program_attached_during_the_compile_stays(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
