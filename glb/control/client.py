@@ -40,6 +40,9 @@ class Client:
             raise ControlError(
                 f"{self._socket}: permission denied; only root and members of the groups glb and glb-admin may use it"
             ) from error
+        except (ConnectionResetError, BrokenPipeError, http.client.IncompleteRead) as error:
+            done = "" if method == "GET" else "; what was requested may have been done, in part or as a whole"
+            raise ControlError(f"{self._socket}: the daemon ended before it answered{done}") from error
         except OSError as error:
             raise ControlError(f"{self._socket}: no daemon is listening: {error.strerror or error}") from error
         except http.client.HTTPException as error:

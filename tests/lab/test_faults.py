@@ -18,10 +18,12 @@ from pyroute2 import IPRoute
 from scapy.layers.inet import IP, UDP
 from scapy.packet import Raw
 
+from glb.config.json_files import load_tables
 from glb.control.client import Client
 from glb.datapath import libbpf, pass_program
 from glb.datapath.kernel import link_info, map_info
 from glb.lab import Lab, hosts
+from glb.lab.process import argv_in
 from tests.conftest import unique_name
 from tests.lab.helpers.cables import plug_in_again, unplug
 from tests.lab.helpers.choices import check_stream, choice_of, choices
@@ -35,6 +37,7 @@ from tests.lab.helpers.stream import Stream
 PORTS = (53, 5300, 5301)
 CLIENTS = 12
 ICMP = 1
+DRAINED = "10.77.0.101"
 # Each proxy is in one of them only, so that a mixture would show in the hops.
 TABLE_A = [table("a", (53, 5300), ("10.77.0.101", "10.77.0.102"))]
 TABLE_B = [table("b", (53, 5301), ("10.77.0.103", "10.77.0.104"), hash_key="b" * 32)]
@@ -75,6 +78,91 @@ KILLED_IN_A_START = [
     "after:glb.datapath.director:DirectorDatapath.write",
     "after:glb.datapath.attachment:Attachment.put",
 ]
+
+
+KILLED_IN_A_CHANGE = [
+    "after:glb.director.changes:_write",  # the file is edited, and not loaded
+    "after:glb.director.controller:Controller.reload",  # loaded, and not answered yet
+]
+
+
+@pytest.mark.slow
+def test_killed_in_a_change_of_a_backend_it_leaves_the_file_whole_and_the_next_start_loads_it(
+    director: Director,
+) -> None:
+    lab, table = director.lab, str(director.table)
+    director.start()
+    director.stop(signal.SIGKILL)
+    as_drained = {}
+    with Stream(lab, PORTS, CLIENTS) as stream:
+        as_active = choices(director, stream)
+        for fate in KILLED_IN_A_CHANGE:
+            director.start(fate=fate)
+            with director.armed():
+                killed = glbctl(lab, HOST, "backend", "drain", table, DRAINED)
+                director.wait_until_dead()
+            assert killed.returncode == 1
+            assert "the daemon ended before it answered" in killed.stderr, fate
+            assert "may have been done" in killed.stderr
+            assert state_in_file(director) == "draining", fate
+            refused = glbctl(lab, HOST, "backend", "activate", table, DRAINED)
+            assert (refused.returncode, state_in_file(director)) == (1, "draining")
+            assert "its datapath is attached" in refused.stderr
+
+            director.start()
+            assert director.report.tables[0].backends[DRAINED] == "draining"
+            as_drained = as_drained or choices(director, stream)
+            assert glbctl(lab, HOST, "backend", "activate", table, DRAINED).returncode == 0
+            stream.wait_for_rounds(1)
+            director.stop(signal.SIGKILL)
+    check_stream(stream.tunnelled, stream.passed, as_active, as_drained)
+
+
+GLBCTL_KILLED = {  # and what the director then has
+    "after:glb.ctl.edits:_require_clearance": "active",  # planned by the director
+    "before:glb.ctl.edits:await_reload": "draining",  # changed by the director
+}
+
+
+def test_a_glbctl_killed_in_a_change_leaves_all_of_it_or_nothing(director: Director) -> None:
+    lab, table = director.lab, str(director.table)
+    director.start()
+    for fate, state in GLBCTL_KILLED.items():
+        kill_glbctl(director, fate)
+        assert (state_in_file(director), director.report.tables[0].backends[DRAINED]) == (state, state), fate
+        assert glbctl(lab, HOST, "backend", "drain", table, DRAINED).returncode == 0
+        assert glbctl(lab, HOST, "backend", "activate", table, DRAINED).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("fate", "state"),
+    [
+        ("after:glb.files:_write_new", "active"),  # the new content is written beside the file
+        ("after:glb.config.json_files:replace_file", "draining"),
+    ],
+)
+def test_a_glbctl_killed_as_it_edits_a_file_by_itself_leaves_it_whole(
+    director: Director, fate: str, state: str
+) -> None:
+    kill_glbctl(director, fate)
+
+    assert state_in_file(director) == state
+    assert glbctl(director.lab, HOST, "backend", "drain", str(director.table), DRAINED).returncode == 0
+    director.start()
+    assert director.report.tables[0].backends[DRAINED] == "draining"
+
+
+def kill_glbctl(director: Director, fate: str) -> None:
+    command = ["glbctl", "backend", "drain", str(director.table), DRAINED]
+    argv = argv_in(director.lab.namespace(HOST), director.fated(fate, command))
+    with director.armed():
+        ended = subprocess.run(argv, env=director.env, capture_output=True, check=False, timeout=60)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+
+
+def state_in_file(director: Director) -> str:
+    [table] = load_tables(director.table).tables
+    return next(backend.state for backend in table.backends if str(backend.address) == DRAINED)
 
 
 @pytest.mark.slow

@@ -69,14 +69,14 @@ class Director:
     def start(self, *options: str, fate: str | None = None) -> None:
         """fate: as helpers/fated.py takes it; it is met when `armed`."""
         command = [*self.command, *options]
-        argv = command if fate is None else self._fated(fate, command)
+        argv = command if fate is None else self.fated(fate, command)
         daemon = LabDaemon(self.lab.namespace(HOST), argv, self.log, self.env)
         self._id = daemon.id
         daemon.wait_until_ready()
 
     def start_and_die(self, fate: str) -> None:
         """Start, and be killed at a place before it is ready."""
-        argv = argv_in(self.lab.namespace(HOST), self._fated(fate, self.command))
+        argv = argv_in(self.lab.namespace(HOST), self.fated(fate, self.command))
         with self.armed(), self.log.open("ab") as log:
             ended = subprocess.run(argv, env=self.env, stdout=log, stderr=log, check=False, timeout=_LOAD_BOUND_S)
         assert ended.returncode == -signal.SIGKILL, f"{fate}: {self.log.read_text()}"
@@ -130,5 +130,6 @@ class Director:
         digest = Sources(self.config, self.table).contents().digest
         wait_for(lambda: self.report.rejected_digest == digest, "the director refuses its files")
 
-    def _fated(self, fate: str, command: Sequence[str]) -> list[str]:
+    def fated(self, fate: str, command: Sequence[str]) -> list[str]:
+        """A command of glbctl with a fate."""
         return [sys.executable, "-P", str(Path(fated.__file__)), fate, str(self._armed), *command[1:]]
