@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from glb.control.client import Client
-from glb.daemon.report import Report, all_reports, read_report, report_path
+from glb.daemon.report import Report, local_reports, read_report, report_path
 from glb.datapath.attachment import is_attached
 from glb.datapath.counters import read_counters
 from glb.datapath.pins import attached_interfaces
@@ -82,4 +82,4 @@ def _stats_by_daemon(interface: str) -> dict[str, Any]:
 
 
 def _running() -> list[Report]:
-    return [report for report in all_reports() if report.socket and report.process.is_alive()]
+    return [report for report in local_reports() if report.socket and report.process.is_alive()]
