@@ -23,7 +23,7 @@ Raw = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class StateChange:
+class StateEdit:
     """A backend's state in one table before and after an edit; None: the table does not list it."""
 
     table: str
@@ -40,7 +40,7 @@ class Edit:
     """An edit and its effect on each table. before, source: the file's text before and after it."""
 
     path: Path
-    changes: tuple[StateChange, ...]
+    changes: tuple[StateEdit, ...]
     before: str
     source: str
 
@@ -135,8 +135,8 @@ def _revise(place: _Place, backend: Address, action: Action) -> None:
         entry["state"] = str(_STATES[action])
 
 
-def _change(old: _Place, new: _Place, address: Address) -> StateChange:
-    return StateChange(old.table.name, address, old.state(address), new.state(address))
+def _change(old: _Place, new: _Place, address: Address) -> StateEdit:
+    return StateEdit(old.table.name, address, old.state(address), new.state(address))
 
 
 def _require_legal(edit: Edit) -> None:

@@ -9,7 +9,7 @@ from glb.config.model import Address
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class HostLink:
     """A network interface: its MAC address (6 bytes; empty where it has none), its MTU in bytes of IP packet."""
 
     mac: bytes
@@ -29,4 +29,4 @@ class Host:
     addresses: Mapping[Address, str]
     own: Mapping[Address, str]
     broadcasts: Mapping[IPv4Address, str]
-    links: Mapping[str, Link]
+    links: Mapping[str, HostLink]

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from rich.console import Group
 from rich.text import Text
 
-from glb.config.edit import Action, Edit, StateChange, revise
+from glb.config.edit import Action, Edit, StateEdit, revise
 from glb.config.json_files import edit_file, load_tables, read_text
 from glb.config.model import Bind
 from glb.ctl import complete
@@ -72,7 +72,7 @@ class EditResult:
     """An edit that was made, with its plan, the checks of the proxies, and the directors that have loaded it."""
 
     path: Path
-    changes: tuple[StateChange, ...]
+    changes: tuple[StateEdit, ...]
     plan: Plan
     cleared: tuple[Clearance, ...]
     outcomes: tuple[ReloadResult, ...]
@@ -119,7 +119,7 @@ class EditResult:
 class _Planned:
     """The API's answer to an edit, planned or made."""
 
-    changes: tuple[StateChange, ...]
+    changes: tuple[StateEdit, ...]
     plan: Plan
     directors: tuple[ReloadResult, ...] = ()
 

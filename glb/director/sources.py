@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TypeAlias
 
-from glb.config.host import Host, Link
+from glb.config.host import Host, HostLink
 from glb.config.judge_director import judge_director
 from glb.config.judge_tables import Tables, judge_tables
 from glb.config.model import NO_TABLES, DirectorConfig, ForwardingTables, require_ipv4_backends
@@ -171,11 +171,11 @@ def this_host(interfaces: Sequence[str]) -> Host:
     Raises NetworkError.
     """
     found = host_addresses()
-    links: dict[str, Link] = {}
+    links: dict[str, HostLink] = {}
     for name in interfaces:
         with suppress(NetworkError):
             interface = find_interface(name)
-            links[name] = Link(interface.mac, interface.mtu)
+            links[name] = HostLink(interface.mac, interface.mtu)
     return Host(
         addresses={entry.address: entry.interface for entry in found},
         own={entry.address: entry.interface for entry in found if entry.is_own},

@@ -46,7 +46,7 @@ class LinkFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class PortRange:
+class BindPorts:
     """The ports of a bind: protocol ("tcp" or "udp"), first and last."""
 
     protocol: str
@@ -75,7 +75,7 @@ class VipFacts:
     fates: tuple[PacketFate, ...] = ()
     paths: tuple[ReturnPath, ...] = ()
     listeners: tuple[ListeningSocket, ...] = ()
-    ports: tuple[PortRange, ...] = ()
+    ports: tuple[BindPorts, ...] = ()
 
     def __str__(self) -> str:
         alone = self.network.prefixlen == self.network.max_prefixlen

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from glb.config.model import Bind, ProxyConfig
-from glb.doctor.facts import PortRange, VipFacts
+from glb.doctor.facts import BindPorts, VipFacts
 from glb.network.interface import Interface
 from glb.network.listeners import ListeningSocket, listeners
 from glb.network.messages import Address, Network
@@ -56,10 +56,10 @@ def _place(name: str) -> _Place:
     return _Place(name, within(name, look), listeners(name))
 
 
-def _ports_by_network(binds: Iterable[Bind]) -> dict[Network, tuple[PortRange, ...]]:
-    found: dict[Network, list[PortRange]] = {}
+def _ports_by_network(binds: Iterable[Bind]) -> dict[Network, tuple[BindPorts, ...]]:
+    found: dict[Network, list[BindPorts]] = {}
     for bind in binds:
-        found.setdefault(bind.network, []).append(PortRange(str(bind.proto), bind.port_start, bind.port_end))
+        found.setdefault(bind.network, []).append(BindPorts(str(bind.proto), bind.port_start, bind.port_end))
     return {network: tuple(ports) for network, ports in found.items()}
 
 
@@ -67,7 +67,7 @@ def _facts(
     netlink: Rtnetlink,
     interface: Interface,
     network: Network,
-    ports: tuple[PortRange, ...],
+    ports: tuple[BindPorts, ...],
     places: Sequence[_Place],
     *,
     is_configured: bool,

@@ -22,7 +22,7 @@ _FRAME_LIMIT = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class CapturedFrame:
+class LabFrame:
     """A whole Ethernet frame, and whether the interface sent it (else it was received)."""
 
     data: bytes
@@ -45,7 +45,7 @@ class FrameCapture:
     def __init__(self, namespace: str, interface: str) -> None:
         self._namespace = namespace
         self._interface = interface
-        self._frames: list[CapturedFrame] = []
+        self._frames: list[LabFrame] = []
 
     def __enter__(self) -> "FrameCapture":
         self._socket = within(self._namespace, self._open)
@@ -60,7 +60,7 @@ class FrameCapture:
         finally:
             self._socket.close()
 
-    def frames(self) -> list[CapturedFrame]:
+    def frames(self) -> list[LabFrame]:
         """All frames so far; after the `with` block, all that there were.
 
         Raises LabError if the buffer could not hold them all.
@@ -74,7 +74,7 @@ class FrameCapture:
         self.frames()
         self._frames.clear()
 
-    def wait_for(self, wanted: Callable[[CapturedFrame], bool], bound_s: float = 10.0) -> CapturedFrame:
+    def wait_for(self, wanted: Callable[[LabFrame], bool], bound_s: float = 10.0) -> LabFrame:
         """The first frame that is wanted, also one recorded already.
 
         Raises LabError if none comes in time.
@@ -103,7 +103,7 @@ class FrameCapture:
         except (BlockingIOError, TimeoutError):
             self._check_for_losses()
             return False
-        self._frames.append(CapturedFrame(data, direction == _PACKET_OUTGOING))
+        self._frames.append(LabFrame(data, direction == _PACKET_OUTGOING))
         return True
 
     def _check_for_losses(self) -> None:

@@ -21,7 +21,7 @@ from scapy.layers.l2 import ARP, Ether
 from glb.daemon.process import ProcessId
 from glb.errors import LabError
 from glb.lab import Lab, hosts, netns
-from glb.lab.capture import CapturedFrame, FrameCapture
+from glb.lab.capture import FrameCapture, LabFrame
 from glb.lab.demo import run_demo
 from glb.lab.events import RequestOutcome
 
@@ -43,7 +43,7 @@ def send_to_vip(lab: Lab, family: str, clients: int) -> None:
             sender.sendto(b"which director?", (str(hosts.vip_for(client)), 53))
 
 
-def of_clients(frames: Sequence[CapturedFrame], family: str) -> list[CapturedFrame]:
+def of_clients(frames: Sequence[LabFrame], family: str) -> list[LabFrame]:
     """The frames from clients to the VIP."""
     ether_type = {"4": b"\x08\x00", "6": b"\x86\xdd"}[family]
     return [frame for frame in frames if frame.data[12:14] == ether_type and b"which director?" in frame.data]

@@ -11,7 +11,7 @@ from glb.config.model import DirectorConfig, Egress, HashFields
 from glb.daemon.process import ProcessId
 from glb.daemon.report import HeldBackend, Report, TableSummary
 from glb.doctor.examine import judge_daemon, judge_daemons
-from glb.doctor.facts import DaemonFacts, HostFacts, LinkFacts, PortRange, RoutingFacts, SizeFacts, VethPeer, VipFacts
+from glb.doctor.facts import BindPorts, DaemonFacts, HostFacts, LinkFacts, RoutingFacts, SizeFacts, VethPeer, VipFacts
 from glb.doctor.finding import Finding, Level
 from glb.doctor.host import judge_host
 from glb.network.listeners import ListeningSocket
@@ -63,7 +63,7 @@ def vip(address: IPv4Address | IPv6Address, **changes: Any) -> VipFacts:
         fates=(PacketFate.LOCAL, PacketFate.LOCAL),
         paths=paths(address),
         listeners=(ListeningSocket("tcp", IPv6Address("::"), 80), ListeningSocket("udp", address, 53)),
-        ports=(PortRange("tcp", 80, 80), PortRange("udp", 53, 53)),
+        ports=(BindPorts("tcp", 80, 80), BindPorts("udp", 53, 53)),
     )
     return replace(there, **changes)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from glb.config.edit import Action, Edit, StateChange, revise
+from glb.config.edit import Action, Edit, StateEdit, revise
 from glb.config.json_files import edit_file, load_tables
 from glb.config.model import State
 from glb.errors import ConfigError
@@ -35,8 +35,8 @@ def states(path: Path) -> dict[str, dict[str, str]]:
     }
 
 
-def change(table: str, address: str, before: State | None, after: State | None) -> StateChange:
-    return StateChange(table, ip_address(address), before, after)
+def change(table: str, address: str, before: State | None, after: State | None) -> StateEdit:
+    return StateEdit(table, ip_address(address), before, after)
 
 
 def test_a_state_is_set_in_every_table_that_lists_the_address(path: Path) -> None:

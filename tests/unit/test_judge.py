@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from glb.config.field import field_text
-from glb.config.host import Host, Link
+from glb.config.host import Host, HostLink
 from glb.config.judge_director import judge_director
 from glb.config.judge_tables import judge_tables
 from glb.config.note import Note, Severity
@@ -29,7 +29,7 @@ HOST = Host(
     addresses={ip_address(a): i for a, i in (("10.0.0.100", "eth0"), ("10.9.9.9", "eth1"), ("198.51.100.77", "lo"))},
     own={ip_address(a): i for a, i in (("10.0.0.100", "eth0"), ("10.9.9.9", "eth1"))},
     broadcasts={IPv4Address("10.9.9.255"): "eth1"},
-    links={"eth0": Link(bytes.fromhex("020000000001"), 1500)},
+    links={"eth0": HostLink(bytes.fromhex("020000000001"), 1500)},
 )
 BIND = "tables.0.binds.0"
 BACKEND = "tables.0.backends.0"
@@ -181,7 +181,7 @@ def test_an_mtu_that_ipv6_does_not_fit_through_is_an_error(
 
 
 def test_the_interfaces_mtu_counts_where_none_is_configured() -> None:
-    narrow = Host(HOST.addresses, HOST.own, HOST.broadcasts, {"eth0": Link(bytes(6), 1300)})
+    narrow = Host(HOST.addresses, HOST.own, HOST.broadcasts, {"eth0": HostLink(bytes(6), 1300)})
 
     assert found(about_director({"outbound_src_ip": "10.0.0.100"}, narrow)) == [(WARNING, "mtu")]
     assert found(about_director({"outbound_src_ip": "10.0.0.100", "mtu": 9000})) == [(WARNING, "mtu")]

@@ -13,7 +13,7 @@ from scapy.layers.inet import TCP
 from scapy.packet import Packet
 
 from glb.lab import Lab, hosts
-from glb.lab.capture import CapturedFrame, FrameCapture
+from glb.lab.capture import FrameCapture, LabFrame
 from glb.lab.hosts import IPAddress
 from tests.lab.helpers.packets import Inner, Sender, endpoint, inner_of, ip_layer, wait_for
 from tests.lab.helpers.sockets import client_sockets
@@ -119,7 +119,7 @@ class Connection:
         """The first segment of the server that is wanted, also one that came already."""
         found: list[Packet] = []
 
-        def matches(frame: CapturedFrame) -> bool:
+        def matches(frame: LabFrame) -> bool:
             segment = self._segment(frame)
             if segment is None or not wanted(segment):
                 return False
@@ -158,7 +158,7 @@ class Connection:
         finished = any(segment.flags.F for segment in self.segments())
         return (self.peer_start + len(self.text()) + finished) & _MASK
 
-    def _packet(self, frame: CapturedFrame) -> Inner | None:
+    def _packet(self, frame: LabFrame) -> Inner | None:
         if frame.sent or frame.data[12:14] not in (b"\x08\x00", b"\x86\xdd"):
             return None
         packet = inner_of(frame.data[14:])
@@ -166,7 +166,7 @@ class Connection:
             return None
         return packet
 
-    def _segment(self, frame: CapturedFrame) -> Packet | None:
+    def _segment(self, frame: LabFrame) -> Packet | None:
         packet = self._packet(frame)
         return None if packet is None else segment_of(packet)
 

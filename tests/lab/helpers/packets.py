@@ -14,7 +14,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet
 
 from glb.lab import Lab
-from glb.lab.capture import CapturedFrame, FrameCapture
+from glb.lab.capture import FrameCapture, LabFrame
 from glb.lab.hosts import IPAddress
 from glb.scapy import GUE_PORT
 
@@ -98,27 +98,27 @@ def tunnel_of(frame: bytes) -> Tunnel | None:
     )
 
 
-def tunnels(frames: Iterable[CapturedFrame]) -> list[Tunnel]:
+def tunnels(frames: Iterable[LabFrame]) -> list[Tunnel]:
     """What the host behind a bridge port has sent through the tunnel."""
     found = (tunnel_of(frame.data) for frame in frames if not frame.sent)
     return [tunnel for tunnel in found if tunnel is not None]
 
 
-def delivered(frames: Iterable[CapturedFrame], *destinations: IPAddress) -> list[Inner]:
+def delivered(frames: Iterable[LabFrame], *destinations: IPAddress) -> list[Inner]:
     """The IP packets for the destinations that a bridge port has handed to the host behind it."""
     return [inner for inner in _inner(frames, sent=True) if inner.destination in destinations]
 
 
-def received(frames: Iterable[CapturedFrame]) -> list[Inner]:
+def received(frames: Iterable[LabFrame]) -> list[Inner]:
     """The IP packets that an interface has received."""
     return list(_inner(frames, sent=False))
 
 
-def _inner(frames: Iterable[CapturedFrame], sent: bool) -> Iterator[Inner]:
+def _inner(frames: Iterable[LabFrame], sent: bool) -> Iterator[Inner]:
     return (inner_of(frame.data[_ETHERNET:]) for frame in frames if frame.sent == sent and _is_ip(frame))
 
 
-def _is_ip(frame: CapturedFrame) -> bool:
+def _is_ip(frame: LabFrame) -> bool:
     return frame.data[12:14] in (b"\x08\x00", b"\x86\xdd")
 
 
