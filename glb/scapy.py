@@ -27,7 +27,7 @@ class GLBGUE(Packet):  # type: ignore[misc] # scapy has no types
     """GUE with GLB's private data; hlen and hop_count are computed if None, proto follows the payload."""
 
     name = "GLB GUE"
-    fields_desc = [  # noqa: RUF012 - scapy's way to declare a header
+    fields_desc = [  # noqa: RUF012 - scapy's declaration of a header
         BitField("version", 0, 2),
         BitField("control", 0, 1),
         BitField("hlen", None, 5),

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from glb.config.edit import Action, EditedBackend, revise
+from glb.config.edit import Action, StateEdit, revise
 from glb.config.json_files import locked_for_edit
 from glb.config.parse import GLBD_MAGIC, decode_text
 from glb.director.controller import Controller
@@ -78,7 +78,7 @@ class BackendAction:
 class PlannedChange:
     """The state changes that an action would make, and their effects."""
 
-    changes: tuple[EditedBackend, ...]
+    changes: tuple[StateEdit, ...]
     plan: Plan
 
 
@@ -86,7 +86,7 @@ class PlannedChange:
 class MadeChange:
     """An action that was carried out. directors: empty if there was nothing to change."""
 
-    changes: tuple[EditedBackend, ...]
+    changes: tuple[StateEdit, ...]
     plan: Plan
     version: Version | None
     directors: tuple[LoadResult, ...]

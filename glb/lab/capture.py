@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Recording frames on an interface of the lab."""
+"""Capture of frames on an interface of the lab."""
 
 import socket
 import struct
@@ -23,23 +23,23 @@ _FRAME_LIMIT = 65_536
 
 @dataclass(frozen=True, slots=True)
 class LabFrame:
-    """A whole Ethernet frame, and whether the interface sent it (else it was received)."""
+    """An Ethernet frame, and whether the interface sent or received it."""
 
     data: bytes
     sent: bool
 
     def packet(self) -> Any:
-        """The frame as scapy sees it."""
+        """The frame as a scapy packet."""
         from scapy.layers.l2 import Ether
 
         return Ether(self.data)
 
 
 class FrameCapture:
-    """Records from the moment it is entered; the kernel's buffer holds what has not been looked at yet.
+    """Captures within a `with` block; the kernel buffers frames until they are read.
 
-    What a director or a proxy sends by XDP_TX never passes its own interface's taps: capture on the bridge
-    port of its name, in the `dc` namespace.
+    Frames that a director or proxy sends by XDP_TX do not pass the taps of its own interface: capture on the bridge
+    port with its name, in the namespace `dc`.
     """
 
     def __init__(self, namespace: str, interface: str) -> None:
@@ -61,23 +61,23 @@ class FrameCapture:
             self._socket.close()
 
     def frames(self) -> list[LabFrame]:
-        """All frames so far; after the `with` block, all that there were.
+        """All frames so far; after the `with` block, all frames.
 
-        Raises LabError if the buffer could not hold them all.
+        Raises LabError if the buffer overflowed.
         """
         while self._socket.fileno() >= 0 and self._receive(within_s=0):
             pass
         return list(self._frames)
 
     def forget(self) -> None:
-        """Begin anew: what has come so far is not looked at any more."""
+        """Discard the frames so far."""
         self.frames()
         self._frames.clear()
 
     def wait_for(self, wanted: Callable[[LabFrame], bool], bound_s: float = 10.0) -> LabFrame:
-        """The first frame that is wanted, also one recorded already.
+        """The first frame for which `wanted` is true, earlier frames included.
 
-        Raises LabError if none comes in time.
+        Raises LabError if none arrives in time.
         """
         deadline = time.monotonic() + bound_s
         seen = 0
@@ -87,7 +87,7 @@ class FrameCapture:
                     return frame
             seen = len(self._frames)
             if not self._receive(within_s=max(deadline - time.monotonic(), 0)):
-                raise LabError(f"the awaited frame did not pass {self._interface} within {bound_s} s")
+                raise LabError(f"no matching frame on {self._interface} within {bound_s} s")
 
     def _open(self) -> socket.socket:
         tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
@@ -96,7 +96,7 @@ class FrameCapture:
         return tap
 
     def _receive(self, within_s: float) -> bool:
-        """Take the next frame out of the kernel's buffer. Returns whether there was one in time."""
+        """Read the next frame from the kernel's buffer. Returns whether one arrived in time."""
         self._socket.settimeout(within_s)
         try:
             data, (_, _, direction, *_) = self._socket.recvfrom(_FRAME_LIMIT)

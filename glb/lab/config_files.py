@@ -17,7 +17,7 @@ _SLOW_INTERVAL_MS = 400
 
 
 def forwarding_table(proxies: Sequence[LabHost], health_checks: bool = True) -> str:
-    """One table for the VIPs of both families, with every proxy active. One that comes back is soon seen to."""
+    """One table for the VIPs of both families, with every proxy active. Recovered backends are detected soon."""
     table = {
         "name": TABLE_NAME,
         "hash_key": HASH_KEY,
@@ -33,7 +33,7 @@ def forwarding_table(proxies: Sequence[LabHost], health_checks: bool = True) -> 
 
 
 def director(host: LabHost, routing: LabRouting | None = None) -> str:
-    """A director finds the proxies' MACs by itself: they are its neighbours on the datacenter's bridge."""
+    """Without a gateway's MAC: the proxies are neighbours on the datacenter's bridge."""
     config: dict[str, Any] = {
         "outbound_src_ip": _ipv4(host),
         "forward_icmp_ping_responses": True,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The walk through glb's main job: what is done, what was expected, what was seen."""
+"""The demonstration of glb's main functions, step by step: done, expected, seen."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -27,20 +27,20 @@ _RULE_WIDTH = 80
 
 
 def run_demo(lab: Lab, console: Console) -> bool:
-    """Show the main job on a lab that is up with its daemons. Returns whether all went as expected."""
+    """Run the demonstration on a lab with running daemons. Returns whether all results were as expected."""
     return _Demo(lab, console).run()
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What came of a step, and whether it is what was expected."""
+    """The result of a step, and whether it was expected."""
 
     what: str
     as_expected: bool
 
 
 class _Demo:
-    """The steps share the lab, the downloads that run all along, and the count of everything."""
+    """The steps share the lab, the downloads in the background, and the totals."""
 
     def __init__(self, lab: Lab, console: Console) -> None:
         self._lab = lab
@@ -69,8 +69,8 @@ class _Demo:
 
         return self._step(
             "Requests spread over the proxies",
-            f"{_CLIENTS} requests, each from an address of its own, IPv4 and IPv6 by turns",
-            "each proxy answers its share, none fails",
+            f"{_CLIENTS} requests, each from another address, IPv4 and IPv6 alternately",
+            "each proxy answers its share; no request fails",
             act,
         )
 
@@ -82,9 +82,9 @@ class _Demo:
             return _Seen("\n".join(lines), stuck)
 
         return self._step(
-            "The same address, always the same proxy",
+            "One address, always the same proxy",
             f"{_REPEATS} requests from one IPv4 address, {_REPEATS} from one IPv6 address",
-            "one proxy answers all of an address's requests",
+            "one proxy answers all requests of an address",
             act,
         )
 
@@ -106,20 +106,20 @@ class _Demo:
 
         return self._step(
             "A drain cuts no connection",
-            "4 MiB are downloaded at 512 KiB/s; meanwhile their proxy is drained, and "
+            "a download of 4 MiB at 512 KiB/s; meanwhile its proxy is drained, and "
             f"{_REPEATS + _CLIENTS} connections are made, {_REPEATS} of them from the downloading address",
-            "the new connections go elsewhere; the download ends with the right SHA-256",
+            "other proxies get the new connections; the download completes with the correct SHA-256",
             act,
         )
 
     def _judge_drain(self, answers: list[Finished], download: Finished) -> _Seen:
         elsewhere = _all_ok(answers) and self._drained.name not in _proxies(answers)
         whole = download.outcome == "ok" and download.proxy == self._drained.name
-        verdict = "SHA-256 right" if whole else f"{download.outcome}: {download.reason}"
+        result = "SHA-256 correct" if whole else f"{download.outcome}: {download.reason}"
         return _Seen(
             f"new connections: {_shares(answers)}\n"
             f"the download: {download.bytes} bytes from {download.proxy}, "
-            f"{download.seconds:.1f} s, {verdict}",
+            f"{download.seconds:.1f} s, {result}",
             elsewhere and whole,
         )
 
@@ -135,8 +135,8 @@ class _Demo:
 
         return self._step(
             f"The drained backend is removed: {self._drained.name}",
-            "wait for its last connection, remove it from the table, switch it off",
-            "the others answer everything",
+            "wait for its last connection, remove it from the table, shut it down",
+            "the other proxies answer all requests",
             act,
         )
 
@@ -151,8 +151,8 @@ class _Demo:
 
         return self._step(
             "A new proxy is filled in",
-            "a further proxy is brought up and put into the table",
-            "it takes its share of the new connections; running ones stay where they are",
+            "a new proxy is started and added to the table",
+            "it gets its share of new connections; open connections stay where they are",
             act,
         )
 
@@ -168,13 +168,13 @@ class _Demo:
             )
 
         return self._step(
-            "What ran all along",
+            "The downloads in the background",
             f"{_IN_FLIGHT} downloads of mixed length and speed were in flight during all steps",
-            "each ended with the right SHA-256",
+            "each completed with the correct SHA-256",
             act,
         )
 
-    # What the steps are made of
+    # Parts of the steps
 
     def _requests(self, *arguments: str) -> list[Finished]:
         with self._lab.traffic(*arguments) as traffic:
@@ -195,27 +195,27 @@ class _Demo:
         if done.returncode != 0:
             raise LabError(f"`{' '.join(command)}` ended with {done.returncode}: {done.stderr or done.stdout}")
 
-    # What is said
+    # Output
 
     def _introduce(self) -> None:
         kinds = f"{len(self._lab.directors)} directors and {len(self._lab.proxies)} proxies"
         self._console.print(
             f"The lab {self._lab.name!r} is up: a client, a router, {kinds} "
             f"with nginx, each in a network namespace. The service is at {VIP4} and {VIP6}. "
-            f"All along, {_IN_FLIGHT} downloads are kept in flight.",
+            f"{_IN_FLIGHT} downloads are in flight at all times.",
             highlight=False,
         )
 
     def _step(self, title: str, done: str, expected: str, act: Callable[[], _Seen]) -> bool:
-        """Tell, act, tell what was seen. Returns whether it was as expected."""
+        """Print the step, run it, print the result. Returns whether it was as expected."""
         self._head(title)
-        self._tell("done", done)
-        self._tell("expected", expected)
+        self._print("done", done)
+        self._print("expected", expected)
         try:
             seen = act()
         except LabError as error:
             seen = _Seen(str(error), False)
-        self._tell("seen", seen.what)
+        self._print("seen", seen.what)
         self._judge(seen.as_expected, "as expected", "NOT as expected")
         return seen.as_expected
 
@@ -224,7 +224,7 @@ class _Demo:
         rule = Rule(Text(title, style="bold"), align="left", characters="-")
         self._console.print(rule, width=min(self._console.width, _RULE_WIDTH))  # a pipe has no width
 
-    def _tell(self, label: str, text: str, style: str = "") -> None:
+    def _print(self, label: str, text: str, style: str = "") -> None:
         line = Table.grid(padding=(0, 1))
         line.add_column(width=_INDENT - 1, style="dim")
         line.add_column(overflow="fold")
@@ -232,18 +232,18 @@ class _Demo:
         self._console.print(line)
 
     def _judge(self, good: bool, yes: str, no: str) -> None:
-        self._tell("", yes if good else no, style="green" if good else "bold red")
+        self._print("", yes if good else no, style="green" if good else "bold red")
 
     def _note(self, text: str) -> None:
-        """One line, however long: a command can be copied as it stands."""
+        """One line of any length, so that a command can be copied."""
         self._console.print(Text(" " * _INDENT + text, style="cyan"), soft_wrap=True)
 
     def _conclude(self, held: bool) -> None:
         self._head("Summary")
-        self._tell("", f"requests made:   {self._total.requests}")
-        self._tell("", f"failed:          {self._total.failed}")
-        self._tell("", f"connections cut: {self._total.cut}")
-        self._judge(held, "All as expected.", "Not all was as expected.")
+        self._print("", f"requests made:   {self._total.requests}")
+        self._print("", f"failed:          {self._total.failed}")
+        self._print("", f"connections cut: {self._total.cut}")
+        self._judge(held, "All results as expected.", "NOT all results as expected.")
 
 
 def _all_ok(answers: Iterable[Finished]) -> bool:
@@ -255,6 +255,6 @@ def _proxies(answers: Iterable[Finished]) -> set[str]:
 
 
 def _shares(answers: Iterable[Finished]) -> str:
-    """Who answered how many, and what became of the rest: "proxy1 103, proxy2 97, failed 1"."""
+    """The number of answers by proxy, and of failures: "proxy1 103, proxy2 97, failed 1"."""
     counts = Counter(answer.proxy if answer.outcome == "ok" else str(answer.outcome) for answer in answers)
     return ", ".join(f"{name} {number}" for name, number in sorted(counts.items()))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the load generator tells its parent, as one JSON object a line."""
+"""The load generator's reports to its parent, one JSON object per line."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,14 +10,14 @@ from typing import Any
 class RequestOutcome(StrEnum):
     OK = "ok"
     FAILED = "failed"
-    """No connection was made, or the answer was not what was asked for."""
+    """No connection was made, or the answer was wrong."""
     CUT = "cut"
     """A connection that was made ended early, stalled, or carried wrong bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The answer to a request has begun."""
+    """The first bytes of an answer have arrived."""
 
     number: int
     client: str
@@ -27,7 +27,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A connection is over. `proxy` is empty if none answered; `reason` says why it is not ok."""
+    """A connection has ended. `proxy` is empty if none answered; `reason` is why the outcome is not ok."""
 
     number: int
     client: str
@@ -41,7 +41,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The last line of a run."""
+    """The last line of a run: totals."""
 
     requests: int = 0
     failed: int = 0
@@ -52,7 +52,7 @@ class Summary:
     def flawless(self) -> bool:
         return self.failed == 0 and self.cut == 0
 
-    def and_also(self, finished: Finished) -> "Summary":
+    def with_request(self, finished: Finished) -> "Summary":
         return self + Summary(
             requests=1,
             failed=finished.outcome is RequestOutcome.FAILED,

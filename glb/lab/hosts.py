@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The lab's hosts and every address in it: pure facts, nothing here touches the system.
+"""The lab's hosts and addresses, as constants. Pure.
 
-All addresses are from the ranges for documentation, benchmarks and private use, and exist inside the lab's
-namespaces only.
+All addresses are from the ranges for documentation, benchmarks and private use; they exist only in the lab's
+namespaces.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class HostRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabHost:
-    """A network namespace and its interface of the same name. The switch has no address of its own."""
+    """A network namespace and its interface of the same name. The switch has no address."""
 
     name: str
     role: HostRole
@@ -107,7 +107,7 @@ def vip_for(client: IPAddress) -> IPAddress:
 
 
 def mac(host: LabHost) -> str:
-    """A locally administered MAC address that shows the IPv4 address: 10.77.0.1 has 02:00:0a:4d:00:01."""
+    """A locally administered MAC address that contains the IPv4 address: 02:00:0a:4d:00:01 for 10.77.0.1."""
     if host.ipv4 is None:
         raise ValueError(f"{host.name} has no address")
     return "02:00:" + host.ipv4.ip.packed.hex(":")

@@ -48,11 +48,11 @@ class Lab(LabView):
         owned: bool = False,
         routing: LabRouting | None = None,
     ) -> "Lab":
-        """Bring a lab up, in place of what is left of one of this name; if that fails, nothing is left.
+        """Start a lab; what is left of an earlier one of this name is removed. After a failure, nothing is left.
 
-        Without `daemons`, there is only the network and the web servers. Without `health_checks`, nobody but clients
-        sends anything to the proxies, and each is taken for healthy. A lab that is `owned` by the calling
-        process is swept away after it, should it die without taking it down.
+        Without `daemons`, only the network and the web servers are started. Without `health_checks`, only clients
+        send packets to the proxies, and all proxies count as healthy. If `owned`, the lab belongs to the calling
+        process: it is removed by the next `sweep` after that process has died.
 
         With `routing`, the directors announce the VIPs to the router by BGP, and the lab sets no routes to them.
 
@@ -83,18 +83,18 @@ class Lab(LabView):
 
     @classmethod
     def load(cls, name: str = DEFAULT_NAME) -> "Lab":
-        """A lab that is up. Raises LabError if there is none of this name."""
+        """A running lab. Raises LabError if there is none of this name."""
         check_name(name)
         return cls(state.load(name))
 
     @staticmethod
     def names() -> list[str]:
-        """The labs that are up."""
+        """The names of the running labs."""
         return leftovers.names()
 
     @staticmethod
     def remove(name: str = DEFAULT_NAME) -> None:
-        """Remove whatever there is of a lab, also if it cannot be loaded. Nothing there is fine."""
+        """Remove all that is left of a lab, even if it cannot be loaded. No error if nothing is left."""
         check_name(name)
         leftovers.remove(name)
 
@@ -104,7 +104,7 @@ class Lab(LabView):
         return leftovers.sweep()
 
     def release(self) -> None:
-        """Let the lab stay up after the process that owns it, until it is taken down."""
+        """Detach the lab from the process that owns it; it stays up until `down`."""
         self._change(replace(self._state, owner=None))
 
     def down(self) -> None:
@@ -122,7 +122,7 @@ class Lab(LabView):
     # Change it
 
     def add_director(self, *, daemon: bool = True) -> LabHost:
-        """Bring up the next director. Without routing, `announce` lets the router send to it.
+        """Start the next director. Without routing, the router sends packets to it only after `announce`.
 
         Raises LabError if a part of it does not start.
         """
@@ -135,7 +135,7 @@ class Lab(LabView):
         return host
 
     def remove_director(self, name: str) -> None:
-        """Take a director away with all that runs on it, as if its machine had lost power: nobody is told."""
+        """Remove a director with all its processes without notice, as by a power failure."""
         host = self._with_role(name, HostRole.DIRECTOR)
         topology.unplug(self.name, host)
         process.kill_all_in(self.namespace(host.name))
@@ -143,17 +143,17 @@ class Lab(LabView):
         self._change(self._state.without_host(host.name))
 
     def restart_router(self) -> None:
-        """Kill what speaks BGP on the router and start it again; the kernel forwards meanwhile."""
+        """Kill and restart the router's BGP daemon; the kernel continues to forward."""
         if self._state.routing is None:
             raise LabError(
-                f"the router of lab {self.name!r} speaks no BGP: `glbctl lab up --routing` brings one up that does"
+                f"the router of lab {self.name!r} speaks no BGP: `glbctl lab up --routing` starts one that does"
             )
         here = {name: self.process_id(hosts.ROUTER.name, name) for name in router.programs(self._state.routing.router)}
         router.kill(here)
         self._start_router(again=True)
 
     def add_proxy(self, *, daemon: bool = True) -> LabHost:
-        """Bring up the next proxy. The forwarding table does not name it yet: that is `glbctl backend fill`.
+        """Start the next proxy. `glbctl backend fill` adds it to the forwarding table.
 
         Raises LabError if a part of it does not start.
         """
@@ -167,7 +167,7 @@ class Lab(LabView):
         return host
 
     def remove_proxy(self, name: str) -> None:
-        """Take a proxy away with all that runs on it, as if its machine were gone: nobody is told."""
+        """Remove a proxy with all its processes without notice, as by a power failure."""
         host = self._with_role(name, HostRole.PROXY)
         topology.unplug(self.name, host)
         process.kill_all_in(self.namespace(host.name))
@@ -175,35 +175,35 @@ class Lab(LabView):
         self._change(self._state.without_host(host.name))
 
     def start_director(self, name: str) -> None:
-        """Start a director's daemon and wait until it is ready. Raises LabError if it does not get ready."""
+        """Start a director's daemon and wait until it is ready. Raises LabError if that takes too long."""
         self._start_daemons([self._with_role(name, HostRole.DIRECTOR).name])
 
     def start_proxy(self, name: str) -> None:
-        """Start a proxy's daemon and wait until it is ready. Raises LabError if it does not get ready."""
+        """Start a proxy's daemon and wait until it is ready. Raises LabError if that takes too long."""
         self._start_daemons([self._with_role(name, HostRole.PROXY).name])
 
     def start_web_server(self, name: str, *, port: int = HTTP_PORT, status: int = 200) -> None:
-        """Start a proxy's web server again, and wait until it listens on this port and answers with this HTTP status.
+        """Start a proxy's web server again, and wait until it listens. status: the HTTP status of its answers.
 
         Raises LabError if it does not listen.
         """
         self._start_web_servers([self._with_role(name, HostRole.PROXY)], port, status)
 
     def stop(self, host: str, program: str = DAEMON) -> None:
-        """Let a program end by SIGTERM, and wait for it."""
+        """End a program by SIGTERM, and wait for it."""
         self._end(host, program, signal.SIGTERM)
 
     def kill(self, host: str, program: str = DAEMON) -> None:
-        """End a program by SIGKILL, so that it cannot tidy up."""
+        """End a program by SIGKILL, without a cleanup."""
         self._end(host, program, signal.SIGKILL)
 
     def withdraw(self, director: str) -> None:
-        """Let the router send nothing to a director any more."""
+        """Remove a director from the router's routes."""
         self._with_role(director, HostRole.DIRECTOR)
         self._announce([name for name in self._state.announced if name != director])
 
     def announce(self, director: str) -> None:
-        """Let the router send a director its share again."""
+        """Add a director to the router's routes."""
         self._with_role(director, HostRole.DIRECTOR)
         self._announce([*self._state.announced, director])
 

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Taking labs away, whatever state they are in, by their name alone.
+"""Removal of labs in any state, by name.
 
-A lab's folder with its lab.json appears in one step before anything else is made, and disappears in one step
-after all else is gone; so whatever is left of a lab, its folder is there to tell. One lock keeps those who
-make, sweep and remove labs apart.
+A lab's folder with its lab.json is created in one step before anything else, and removed in one step after everything
+else; so the folder exists as long as anything of a lab does. One lock serializes creation and removal of labs.
 """
 
 import fcntl
@@ -23,12 +22,12 @@ _DRAFT = RUN_ROOT / ".glb-lab-draft"
 
 
 def names() -> list[str]:
-    """The labs that are up, or left over."""
+    """The names of labs that are running or left over."""
     return sorted(path.parent.name.removeprefix(PREFIX) for path in RUN_ROOT.glob(f"{PREFIX}*/{STATE_FILE}"))
 
 
 def claim(state: LabState) -> None:
-    """Begin a lab: remove what is left under its name, and write down whose it is.
+    """Begin a lab: remove what is left under its name, and record its owner.
 
     Raises LabError if a living process owns a lab of this name.
     """
@@ -53,9 +52,9 @@ def sweep() -> list[str]:
 
 
 def remove(lab: str) -> None:
-    """Remove all of a lab: processes, namespaces, pins, files. Nothing to remove is fine.
+    """Remove all of a lab: processes, namespaces, pins, files. No error if nothing is left.
 
-    Raises LabError if a process will not die.
+    Raises LabError if a process does not end.
     """
     with _lock():
         _remove(lab)
@@ -80,7 +79,7 @@ def _discard(folder: Path) -> None:
 
 
 def _namespaces(lab: str) -> list[str]:
-    """Those of this lab, and not of one whose name begins the same: no host has a '-' in its name."""
+    """The namespaces of this lab, without labs whose names begin alike: no host name contains a '-'."""
     prefix = namespace(lab, "")
     return [name for name in netns.names(prefix) if "-" not in name.removeprefix(prefix)]
 
@@ -100,7 +99,7 @@ def _owner_died(lab: str) -> bool:
 
 @contextmanager
 def _lock() -> Iterator[None]:
-    """Held on the folder that all labs lie in; the kernel gives it up if its holder dies."""
+    """A lock on the folder of all labs; the kernel releases it when the holder dies."""
     folder = os.open(RUN_ROOT, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

@@ -15,10 +15,9 @@ _NO_DUPLICATE_DETECTION = 0x02
 
 
 def add_veth(namespace: str, name: str, mac: str, mtu: int, *, peer_namespace: str, peer: str) -> None:
-    """A pair of interfaces, one in each namespace, both up, with every packet on the wire complete.
+    """Add a pair of interfaces, one in each namespace, both up, without offloads.
 
-    A new veth leaves checksums and segmentation to hardware that it does not have: the packet that XDP sees,
-    and sends on, would be without a checksum.
+    A new veth has checksum and segmentation offloads: XDP would receive and send packets without a checksum.
     """
 
     def add() -> None:
@@ -47,7 +46,7 @@ def set_up(namespace: str, interface: str) -> None:
 
 
 def remove(namespace: str, interface: str) -> None:
-    """Remove an interface; of a veth, its other end goes at once too, wherever that is."""
+    """Remove an interface; of a veth, the other end is removed too."""
 
     def delete() -> None:
         with IPRoute() as ip:
@@ -57,7 +56,7 @@ def remove(namespace: str, interface: str) -> None:
 
 
 def add_bridge(namespace: str, name: str, mtu: int) -> None:
-    """A bridge that forwards at once: no spanning tree, no snooping on multicast."""
+    """Add a bridge that forwards immediately: no spanning tree, no multicast snooping."""
 
     def add() -> None:
         with IPRoute() as ip:
@@ -76,7 +75,7 @@ def join_bridge(namespace: str, bridge: str, port: str) -> None:
 
 
 def attach_pass_program(namespace: str, interface: str) -> None:
-    """Let the interface receive what its other end sends by XDP_TX."""
+    """Attach a program, so that the interface receives what its other end sends by XDP_TX."""
 
     def attach() -> None:
         pass_program.attach(find_interface(interface))
@@ -85,7 +84,7 @@ def attach_pass_program(namespace: str, interface: str) -> None:
 
 
 def add_addresses(namespace: str, interface: str, addresses: Iterable[IPv4Interface | IPv6Interface]) -> None:
-    """Addresses that can be used at once (no duplicate address detection)."""
+    """Add addresses that are usable immediately (no duplicate address detection)."""
 
     def add() -> None:
         with IPRoute() as ip:

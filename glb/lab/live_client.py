@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Live connections whose pulse is felt: `python -m glb.lab.live_client`, run inside the client's namespace.
+"""Live connections: `python -m glb.lab.live_client`, run inside the client's namespace.
 
-Each connection asks its proxy for a small answer several times a second, over and over on the same connection, for some
-seconds; then another client takes its place. So a wait for an answer is how long the way of its packets was broken.
+Each connection sends a small request to its proxy several times a second for some seconds; then a connection of another
+client replaces it. The longest wait for an answer shows how long packets were lost.
 
-Prints a JSON object (`Beat`) a line until SIGTERM.
+Prints a JSON object (`Beat`) per line until SIGTERM.
 """
 
 import argparse
@@ -21,14 +21,14 @@ from glb.lab.live_connections import Beat
 
 INTERVAL_S = 0.2
 _REPORT_S = 0.1
-_BOUND_S = 30.0  # without an answer, that count as cut
-_SHORTEST, _SPREAD = 40, 60  # pulses of a connection: 40 to 99, so that they do not end together
+_BOUND_S = 30.0  # without an answer, after which a connection counts as cut
+_SHORTEST, _SPREAD = 40, 60  # requests of a connection: 40 to 99, so that they do not end together
 _REQUEST = b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n"
 
 
 @dataclass(slots=True)
 class _Watch:
-    """The waits of all connections: since when each waits, and the longest that is over."""
+    """The waits of all connections: the start of each, and the longest that has ended."""
 
     since: dict[int, float] = field(default_factory=dict)
     longest: float = 0.0
@@ -36,7 +36,7 @@ class _Watch:
     cut: list[str] = field(default_factory=list)
     living: set[int] = field(default_factory=set)
 
-    def ask(self, number: int) -> None:
+    def sent(self, number: int) -> None:
         self.since[number] = time.monotonic()
 
     def answered(self, number: int) -> None:
@@ -51,7 +51,7 @@ class _Watch:
 
 
 async def run(connections: int) -> None:
-    """Keep so many connections alive until SIGTERM."""
+    """Keep this number of connections open until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     watch = _Watch()
@@ -68,7 +68,7 @@ async def run(connections: int) -> None:
 async def _one_after_another(numbers: Iterator[int], watch: _Watch) -> None:
     while True:
         number = next(numbers)
-        watch.ask(number)
+        watch.sent(number)
         try:
             await _live(number, watch)
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
@@ -88,7 +88,7 @@ async def _live(number: int, watch: _Watch) -> None:
     try:
         for _ in range(_SHORTEST + number % _SPREAD):
             await asyncio.sleep(INTERVAL_S)
-            watch.ask(number)
+            watch.sent(number)
             writer.write(_REQUEST)
             async with asyncio.timeout(_BOUND_S):
                 head = await reader.readuntil(b"\r\n\r\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Live connections as their parent sees them: what they go through while something happens to the lab."""
+"""Live connections, as seen by their parent: cuts and waits while something happens to the lab."""
 
 import json
 import queue
@@ -18,25 +18,25 @@ _BOUND_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """How all connections are at a time of the monotonic clock; times in seconds, counts since the start."""
+    """The state of all connections at a time of the monotonic clock; times in seconds, counts since the start."""
 
     at: float
     living: int
-    """Connections whose last question was answered, or is waited for."""
+    """Connections that are open."""
     ended: int
-    """Connections that came to their planned end."""
+    """Connections that ended as planned."""
     cut: tuple[str, ...]
-    """What became of those that did not, or were never made."""
+    """The errors of connections that were cut, or never made."""
     waiting: float
-    """How long the one waits that has waited longest by now."""
+    """The longest current wait."""
     longest: float
     """The longest wait that ended since the last beat."""
 
 
 @dataclass(slots=True)
 class Experience:
-    """What the connections went through, known after the block: how many there were, how many were cut and why, and
-    the longest that one waited for an answer, in seconds."""
+    """The result, set at the end of the block: the number of connections, the errors of those that were cut, and the
+    longest wait for an answer, in seconds."""
 
     connections: int = 0
     cut: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Experience:
 
 
 class LiveConnections:
-    """A number of live connections, of clients of both families. They end with the `with` block."""
+    """Live connections of clients of both address families, within a `with` block."""
 
     def __init__(self, namespace: str, connections: int, env: Mapping[str, str]) -> None:
         self.connections = connections
@@ -64,7 +64,7 @@ class LiveConnections:
 
     @contextmanager
     def during(self) -> Iterator[Experience]:
-        """Watch from the block's begin until, after its end, each connection has had an answer again."""
+        """Observe from the start of the block until each connection has had an answer after its end."""
         began = time.monotonic()
         seen = Experience()
         yield seen
@@ -81,7 +81,7 @@ class LiveConnections:
         return self._until(wanted)[-1]
 
     def _until(self, wanted: Callable[[Beat], bool]) -> list[Beat]:
-        """The beats up to the first that is wanted, all that have waited to be looked at before it."""
+        """The beats up to the first for which `wanted` is true."""
         deadline = time.monotonic() + _BOUND_S
         beats: list[Beat] = []
         while not (beats and wanted(beats[-1])):
@@ -89,7 +89,7 @@ class LiveConnections:
                 beat = self._beats.get(timeout=max(deadline - time.monotonic(), 0))
             except queue.Empty:
                 raise LabError(
-                    f"{self.connections} live connections: not all are answered in {_BOUND_S:.0f} s"
+                    f"{self.connections} live connections: not all have an answer after {_BOUND_S:.0f} s"
                 ) from None
             if beat is None:
                 raise LabError(f"the program of the live connections ended with status {self._child.wait()}")

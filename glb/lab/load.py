@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The load generator: real TCP clients, run inside the client's namespace by `python -m glb.lab.load`.
 
-    spread    one small request from each of many client addresses: which proxy answers whom?
+    spread    one small request from each of many client addresses, to see which proxy answers
     download  files of mixed length and speed, a number of them always in flight, every byte checked
 
-Prints one JSON object a line as things happen, and a summary at the end. SIGTERM lets what runs finish first.
+Prints one JSON object per line for each event, and a summary at the end. On SIGTERM, open connections finish first.
 """
 
 import argparse
@@ -33,7 +33,7 @@ MIX: tuple[tuple[str, str], ...] = (
 
 
 def requests(options: argparse.Namespace) -> Iterator[Request]:
-    """The requests that the options ask for, without end unless a count is given."""
+    """The requests by the options, endless unless a count is given."""
     return islice((_request(options, number) for number in count()), options.count)
 
 
@@ -62,8 +62,8 @@ def _file_and_rate(options: argparse.Namespace, number: int) -> dict[str, str]:
     return {"file": options.file or file, "rate": options.rate or rate}
 
 
-async def run(options: argparse.Namespace, tell: Callable[[LoadEvent], None]) -> Summary:
-    """Keep a number of requests in flight until there are no more, the time is up, or SIGTERM comes."""
+async def run(options: argparse.Namespace, report: Callable[[LoadEvent], None]) -> Summary:
+    """Keep a number of requests in flight until there are no more, the time has passed, or SIGTERM arrives."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -76,9 +76,9 @@ async def run(options: argparse.Namespace, tell: Callable[[LoadEvent], None]) ->
     async def one_after_another() -> None:
         nonlocal summary
         while not stop.is_set() and (request := next(waiting, None)):
-            finished = await fetch(request, tell)
-            summary = summary.and_also(finished)
-            tell(finished)
+            finished = await fetch(request, report)
+            summary = summary.with_request(finished)
+            report(finished)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(options.in_flight):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Network namespaces: make, remove, change settings inside, and find who lives in one."""
+"""Network namespaces: create, remove, set sysctls, list processes."""
 
 import ctypes
 import os
@@ -21,15 +21,15 @@ def path(name: str) -> Path:
 
 
 def create(name: str) -> None:
-    """Make a named namespace. Raises OSError if the system does not let us."""
+    """Create a named namespace. Raises OSError if the system refuses."""
 
-    def part_and_name() -> None:
+    def unshare_and_name() -> None:
         if _libc.unshare(_netns.CLONE_NEWNET) != 0:
             raise OSError(ctypes.get_errno(), f"cannot make the network namespace {name}")
         _netns.attach(name, threading.get_native_id())
 
-    with ThreadPoolExecutor(1) as thread:  # one that leaves the caller's namespace for good
-        thread.submit(part_and_name).result()
+    with ThreadPoolExecutor(1) as thread:  # a thread, since it does not return to the caller's namespace
+        thread.submit(unshare_and_name).result()
 
 
 def remove(name: str) -> None:

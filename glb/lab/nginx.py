@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The configuration of a proxy's web server: a real nginx that says who it is, and sends files at any speed.
+"""The configuration of a proxy's web server: nginx, which names its proxy in each answer and limits speed on request.
 
-It is one process, so that what happens to the process happens to the server. Everything it needs lies in the
-lab's folder; the system's own nginx and its configuration are not touched.
+It is a single process, so a signal to the process stops the server. All its files are in the lab's folder; the
+system's nginx and its configuration are not touched.
 """
 
 from pathlib import Path

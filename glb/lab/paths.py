@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Where a lab keeps what it makes, and the environment that everything in it runs with.
+"""The paths of a lab's files, and the environment of its processes.
 
-Every name carries the lab's name, so that labs live side by side and any can be removed by name alone.
+Every name contains the lab's name, so labs can run side by side, and each can be removed by its name.
 """
 
 import os
@@ -20,7 +20,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?")
 def check_name(lab: str) -> None:
     """Raises LabError if `lab` cannot be part of a namespace's and a folder's name."""
     if not _NAME.fullmatch(lab):
-        raise LabError(f"{lab!r} is not a lab's name: use up to 24 of a-z, 0-9 and '-', like 'lab' or 'try-2'")
+        raise LabError(f"{lab!r} is not a lab's name: use up to 24 of a-z, 0-9 and '-', such as 'lab' or 'try-2'")
 
 
 def namespace(lab: str, host: str) -> str:

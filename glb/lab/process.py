@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Programs in the lab's namespaces: start, wait until ready, end.
 
-A process is known by its id and its start time, so that an id that the system gave to another program is
-never taken for it.
+A process is identified by its id and its start time, since the system reuses ids.
 """
 
 import os
@@ -29,14 +28,14 @@ _TCP_LISTEN = "0A"
 
 
 def argv_in(namespace: str, argv: Sequence[str]) -> list[str]:
-    """The command that runs `argv` in a namespace, and leaves mounts like /sys/fs/bpf as they are."""
+    """The command that runs `argv` in a namespace with unchanged mounts, such as /sys/fs/bpf."""
     return ["nsenter", f"--net={netns.path(namespace)}", "--", *argv]
 
 
 def start_reporting(
     namespace: str, module: str, arguments: Sequence[str], env: Mapping[str, str]
 ) -> "subprocess.Popen[str]":
-    """Start a Python module in a namespace, in a session of its own; it tells what happens on standard output."""
+    """Start a Python module in a namespace, in a new session; it reports on standard output."""
     return subprocess.Popen(
         argv_in(namespace, [sys.executable, "-m", module, *arguments]),
         stdin=subprocess.DEVNULL,
@@ -48,7 +47,7 @@ def start_reporting(
 
 
 class LabProgram:
-    """A program just started in a namespace, in a session of its own; what it prints is appended to `log`."""
+    """A program just started in a namespace, in a new session; its output is appended to `log`."""
 
     def __init__(self, namespace: str, argv: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
         self._command = " ".join(argv)
@@ -109,7 +108,7 @@ class LabProgram:
 
 
 class LabDaemon:
-    """A program just started that tells by sd_notify when it is ready."""
+    """A started program that reports by sd_notify when it is ready."""
 
     def __init__(self, namespace: str, argv: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
         self._address = log.with_suffix(".notify")
@@ -132,7 +131,7 @@ class LabDaemon:
 
 
 def end(process: ProcessId, how: signal.Signals) -> None:
-    """Send a signal and wait until the process has ended; one that has ended already is fine.
+    """Send a signal and wait until the process has ended; no error if it has ended before.
 
     Raises LabError if it does not end in time.
     """
@@ -147,9 +146,9 @@ def end(process: ProcessId, how: signal.Signals) -> None:
 
 
 def kill_all_in(namespace: str) -> None:
-    """Kill everything that runs in a namespace, and wait until it is gone.
+    """Kill all processes in a namespace, and wait for their end.
 
-    Raises LabError if a process will not die.
+    Raises LabError if a process does not end.
     """
     while pids := netns.processes_in(namespace):
         for pid in pids:
@@ -176,7 +175,7 @@ def _accepts(path: Path) -> bool:
 
 
 def _how_it_ended(handle: int) -> str:
-    """What became of a child that is no more."""
+    """The exit status or signal of a child that has ended."""
     result = os.waitid(os.P_PIDFD, handle, os.WEXITED)
     assert result is not None
     if result.si_code == os.CLD_EXITED:

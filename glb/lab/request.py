@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One HTTP request over a TCP connection of its own, from a chosen client address, checked to the last byte.
+"""One HTTP request over a new TCP connection, from a given client address, with every byte checked.
 
 Plain asyncio streams: an HTTP library would need a connection pool for each of thousands of addresses.
 """
@@ -21,7 +21,7 @@ _CHUNK = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to ask, and from where. A `file` is checked by length and SHA-256; without one, `/` is asked."""
+    """A request and its client address. A `file` is checked by length and SHA-256; without one, `/` is requested."""
 
     number: int
     client: IPAddress
@@ -44,20 +44,20 @@ class _Flaw(Exception):
 
 @dataclass(slots=True)
 class _Progress:
-    """How far a request has come."""
+    """The progress of a request."""
 
     connected: bool = False
     proxy: str = ""
     bytes: int = 0
 
 
-async def fetch(request: Request, tell: Callable[[Opened], None]) -> Finished:
-    """Make a request. `tell` hears when the answer begins; what goes wrong is in the result."""
+async def fetch(request: Request, report: Callable[[Opened], None]) -> Finished:
+    """Make a request. report: called when the answer begins. Errors are in the result."""
     began = time.monotonic()
     progress = _Progress()
     outcome, reason = RequestOutcome.OK, ""
     try:
-        await _exchange(request, progress, tell)
+        await _exchange(request, progress, report)
     except _Flaw as flaw:
         outcome, reason = flaw.outcome, str(flaw)
     except TimeoutError:
@@ -78,7 +78,7 @@ async def fetch(request: Request, tell: Callable[[Opened], None]) -> Finished:
     )
 
 
-async def _exchange(request: Request, progress: _Progress, tell: Callable[[Opened], None]) -> None:
+async def _exchange(request: Request, progress: _Progress, report: Callable[[Opened], None]) -> None:
     async with _connection(request) as (reader, writer):
         progress.connected = True
         writer.write(_head(request))
@@ -87,7 +87,7 @@ async def _exchange(request: Request, progress: _Progress, tell: Callable[[Opene
         progress.proxy = headers.get("x-proxy", "")
         if status != 200:
             raise _Flaw(RequestOutcome.FAILED, f"status {status}")
-        tell(Opened(request.number, str(request.client), progress.proxy, request.target))
+        report(Opened(request.number, str(request.client), progress.proxy, request.target))
         digest = await _read_body(reader, request, int(headers["content-length"]), progress)
     if request.file and digest != web_files.digest(request.file):
         raise _Flaw(RequestOutcome.CUT, "wrong bytes")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The lab's router as it speaks BGP: BIRD's process, or FRR's three."""
+"""The BGP daemons of the lab's router: BIRD, or three of FRR."""
 
 import os
 import pwd
@@ -23,7 +23,7 @@ _ZEBRA = "zebra.api"
 
 
 def programs(kind: LabRouter) -> tuple[str, ...]:
-    """What runs on the router, in the order in which it is started; the one that speaks BGP is "bird" or "bgpd"."""
+    """The router's programs in the order in which they are started; "bird" or "bgpd" speaks BGP."""
     return ("bird",) if kind is LabRouter.BIRD else ("zebra", "bfdd", "bgpd")
 
 
@@ -37,7 +37,7 @@ def start(lab: str, directors: Sequence[LabHost], how: LabRouting, *, again: boo
     started: dict[str, ProcessId] = {}
     for name in programs(how.router):
         program = _start(lab, name, again)
-        if name == "zebra":  # the others try to reach it once, and then not again for 10 seconds
+        if name == "zebra":  # the others try to connect once, and again only after 10 seconds
             program.wait_until_accepting(run_dir(lab) / "frr" / _ZEBRA)
         started[name] = program.id
     program.wait_until_listening(_BGP_PORT)
@@ -45,13 +45,13 @@ def start(lab: str, directors: Sequence[LabHost], how: LabRouting, *, again: boo
 
 
 def kill(running: Mapping[str, ProcessId]) -> None:
-    """End the programs so that they cannot tell their neighbours, nor take their routes back."""
+    """Kill the programs, so that they neither notify their neighbours nor withdraw routes."""
     for identity in running.values():
         process.end(identity, signal.SIGKILL)
 
 
 def reconfigure(lab: str, directors: Sequence[LabHost], how: LabRouting) -> None:
-    """Let the router know other directors; sessions with those that it knew stay. Raises LabError."""
+    """Configure the router for other directors; existing sessions stay. Raises LabError."""
     _write(lab, directors, how)
     folder = run_dir(lab)
     if how.router is LabRouter.BIRD:
@@ -87,7 +87,7 @@ def _bird(folder: Path, again: bool) -> list[str]:
 
 
 def _frr_folder(folder: Path) -> None:
-    """FRR's daemons insist on a user of their own, whose this folder is."""
+    """FRR's daemons need a folder that their own user owns."""
     try:
         owner = pwd.getpwnam("frr")
     except KeyError:
@@ -97,7 +97,7 @@ def _frr_folder(folder: Path) -> None:
 
 
 def _frr(program: str, folder: Path) -> list[str]:
-    """The daemons meet at sockets in the lab's folder, so that labs do not meet each other, nor the host's own FRR."""
+    """The daemons use sockets in the lab's folder, separate from other labs and from the host's FRR."""
     own = {
         "zebra": ["--graceful_restart", "30"],
         "bfdd": ["--bfdctl", str(folder / "bfdd.sock")],

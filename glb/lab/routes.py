@@ -23,7 +23,7 @@ _NO_SUCH_ROUTE = 3
 
 
 def add_local(namespace: str, network: IPNetwork) -> None:
-    """Make a whole network the namespace's own, so that each address of it can be bound and answers."""
+    """Make a network local to the namespace, so that each address of it can be bound and answers."""
 
     def add() -> None:
         with IPRoute() as ip:
@@ -48,7 +48,7 @@ def add(namespace: str, network: IPNetwork, gateway: IPAddress) -> None:
 
 
 def gateways(namespace: str, network: IPNetwork) -> set[IPAddress]:
-    """The gateways that the routes to exactly this network are spread over."""
+    """The gateways of the routes to exactly this network."""
 
     def look() -> set[IPAddress]:
         with IPRoute() as ip:
@@ -61,7 +61,7 @@ def gateways(namespace: str, network: IPNetwork) -> set[IPAddress]:
 
 
 def set_multipath(namespace: str, network: IPNetwork, gateways: Sequence[IPAddress]) -> None:
-    """Spread a network over the gateways, in place of the route that was; none takes the route away."""
+    """Replace the route to a network by one over these gateways; without gateways, remove it."""
 
     def replace() -> None:
         with IPRoute() as ip:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The lab's routing mode: how the router and the directors speak BGP, and the files that say so. Pure."""
+"""The lab's routing mode: the BGP settings of the router and the directors, and their files. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ BFD_MULTIPLIER = 3
 
 
 class LabSpeaker(StrEnum):
-    """What directors announce the VIPs with."""
+    """The BGP speaker of the directors."""
 
     BIRD = "bird"
     EXABGP = "exabgp"
 
 
 class LabRouter(StrEnum):
-    """What the router learns them with."""
+    """The BGP daemon of the router."""
 
     BIRD = "bird"
     FRR = "frr"
@@ -31,7 +31,7 @@ class LabRouter(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabRouting:
-    """Directors that announce the VIPs themselves. `hold_time` is in seconds, and counts where BFD does not."""
+    """Directors that announce the VIPs themselves. `hold_time` is in seconds, and applies if BFD is off."""
 
     speaker: LabSpeaker = LabSpeaker.BIRD
     router: LabRouter = LabRouter.BIRD
@@ -40,7 +40,7 @@ class LabRouting:
 
 
 def director_key(director: LabHost, routing: LabRouting) -> dict[str, Any]:
-    """The key `routing` of a director's configuration: a session a family."""
+    """The key `routing` of a director's configuration, with one session for each address family."""
     return {
         "speaker": str(routing.speaker),
         "local_as": DIRECTORS_AS,
@@ -63,7 +63,7 @@ def sessions(directors: Sequence[LabHost]) -> Iterator[tuple[str, IPAddress]]:
 
 
 def bird(directors: Sequence[LabHost], routing: LabRouting, log: str) -> str:
-    """The router's configuration of BIRD: equal paths together, a path that is to shut down last, routes that stay."""
+    """The router's configuration of BIRD: multipath, graceful shutdown as the last choice, persistent routes."""
     kernels = "".join(
         f"""
 protocol kernel kernel{family} {{

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a lab consists of, as it is written down in its lab.json."""
+"""The state of a lab, as stored in its lab.json."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,10 +26,10 @@ class RunningProgram:
 class LabState:
     name: str
     owner: ProcessId | None
-    """The process that the lab belongs to, and must not outlive; None: it stays until it is taken down."""
+    """The process that owns the lab; None: the lab stays up until `down`."""
     hosts: tuple[LabHost, ...] = ()
     announced: tuple[str, ...] = ()
-    """The directors that the router spreads the VIPs over."""
+    """The directors in the router's routes to the VIPs."""
     running: tuple[RunningProgram, ...] = ()
     routing: LabRouting | None = None
     """How directors announce the VIPs themselves; None: the lab sets the router's routes."""
@@ -67,6 +67,6 @@ def load(lab: str) -> LabState:
     try:
         return _JSON.validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise LabError(f"no lab {lab!r} is up: `glbctl lab up` brings one up") from None
+        raise LabError(f"no lab {lab!r} is up: `glbctl lab up` starts one") from None
     except ValidationError as error:
-        raise LabError(f"{path} cannot be read: {error}; `glbctl lab down` clears it away") from error
+        raise LabError(f"{path} cannot be read: {error}; `glbctl lab down` removes it") from error

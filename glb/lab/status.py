@@ -41,7 +41,7 @@ class LabStatus:
     pin_dir: str
     table: str
     owner: int | None
-    """The process that the lab goes down with, if any."""
+    """The process that owns the lab, if any."""
     hosts: list[HostStatus]
 
 

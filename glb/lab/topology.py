@@ -73,7 +73,7 @@ def add_director(lab: str, director: LabHost) -> None:
 
 
 def add_proxy(lab: str, proxy: LabHost) -> None:
-    """A proxy holds the VIPs on its loopback, and answers clients straight through the router."""
+    """A proxy has the VIPs on its loopback interface, and answers clients directly through the router."""
     _add_host(lab, proxy, _PROXY)
     _plug_in(lab, proxy)
     _route_by_router(lab, proxy)
@@ -82,12 +82,12 @@ def add_proxy(lab: str, proxy: LabHost) -> None:
 
 
 def unplug(lab: str, host: LabHost) -> None:
-    """Pull out a host's cable, so that it can tell nobody anything any more."""
+    """Disconnect a host from the bridge, so that it can send nothing."""
     links.remove(namespace(lab, SWITCH.name), host.name)
 
 
 def announce(lab: str, directors: Sequence[LabHost]) -> None:
-    """Let the router spread the VIPs over these directors, and no others."""
+    """Set the router's routes to the VIPs to these directors."""
     router = namespace(lab, ROUTER.name)
     routes.set_multipath(router, VIP_NET4, [d.ipv4.ip for d in directors if d.ipv4])
     routes.set_multipath(router, VIP_NET6, [d.ipv6.ip for d in directors if d.ipv6])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The load generator as its parent sees it: start, follow, stop."""
+"""The load generator, as seen by its parent: start, follow, stop."""
 
 import queue
 import signal

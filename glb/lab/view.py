@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A lab that is up, as it is: its hosts, files and processes, and what can be run in it without a change to it."""
+"""A running lab: its hosts, files and processes, and commands, captures and connections that do not change it."""
 
 import socket
 import subprocess
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class LabView:
-    """What there is in a lab, and the commands, captures and connections that use it."""
+    """The parts of a lab, and the commands, captures and connections that use it."""
 
     def __init__(self, found: LabState) -> None:
         self._state = found
@@ -47,12 +47,12 @@ class LabView:
 
     @property
     def table_path(self) -> Path:
-        """The source of the forwarding table that the directors follow."""
+        """The table file of the directors."""
         return table_path(self.name)
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment that everything in the lab runs with."""
+        """The environment of the lab's processes."""
         return environment(self.name)
 
     @property
@@ -80,7 +80,7 @@ class LabView:
         return namespace(self.name, self.host(host).name)
 
     def log(self, host: str, program: str = DAEMON) -> str:
-        """What a program on a host has printed so far."""
+        """The output of a program on a host so far."""
         path = log_path(self.name, self.host(host).name, program)
         return path.read_text(errors="replace") if path.exists() else ""
 
@@ -95,7 +95,7 @@ class LabView:
         return describe(self._state, self.announced())
 
     def announced(self) -> set[str]:
-        """The directors that the router spreads the VIPs of both families over, those that are gone included."""
+        """The directors in the router's routes to the VIPs of both families, removed ones included."""
         if self._state.routing is None:
             return set(self._state.announced)
         router_namespace = self.namespace(hosts.ROUTER.name)
@@ -104,7 +104,7 @@ class LabView:
         return {director.name for director in known if gateways.issuperset(a.ip for a in director.addresses)}
 
     def wait_until_announced(self, directors: Iterable[str]) -> None:
-        """Wait until the router spreads the VIPs over exactly these directors. Raises LabError if it does not."""
+        """Wait until the router's routes contain exactly these directors. Raises LabError after 60 s."""
         wanted = set(directors)
         deadline = time.monotonic() + _ROUTES_BOUND_S
         while (found := self.announced()) != wanted:
@@ -119,21 +119,21 @@ class LabView:
         return subprocess.run(self._argv(host, argv), env=self.env, check=False).returncode
 
     def run(self, host: str, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run a command on a host and keep what it prints; its status is the caller's to judge."""
+        """Run a command on a host and capture its output; the caller checks the status."""
         return subprocess.run(self._argv(host, argv), env=self.env, check=False, capture_output=True, text=True)
 
     def within(self, host: str, action: Callable[[], T]) -> T:
-        """Run a function inside a host's namespace, in a thread of its own."""
+        """Run a function inside a host's namespace, in a new thread."""
         return within(self.namespace(host), action)
 
     def open_socket(self, host: str, family: int, kind: int, protocol: int = 0) -> socket.socket:
-        """A socket that lives in a host's namespace, to be used from here."""
+        """A socket in a host's namespace, for use in this process."""
         return self.within(host, lambda: socket.socket(family, kind, protocol))
 
     def capture(self, host: str, interface: str | None = None) -> FrameCapture:
-        """Record frames on an interface (the host's own, unless told) within a `with` block.
+        """Capture frames on an interface (default: the host's) within a `with` block.
 
-        What a director or a proxy sends by XDP_TX shows at `capture("dc", "director1")`, as received there.
+        `capture("dc", "director1")` receives what a director or a proxy sends by XDP_TX.
         """
         return FrameCapture(self.namespace(host), interface or host)
 
@@ -142,7 +142,7 @@ class LabView:
         return Traffic(self.namespace(hosts.CLIENT.name), arguments, self.env)
 
     def live_connections(self, number: int) -> LiveConnections:
-        """Keep connections of the client alive, which are asked for an answer several times a second."""
+        """Keep connections of the client open, each with several requests a second."""
         return LiveConnections(self.namespace(hosts.CLIENT.name), number, self.env)
 
     def _argv(self, host: str, argv: Sequence[str]) -> list[str]:

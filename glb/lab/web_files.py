@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The files that the lab's web servers offer: known content, so that a client can check every byte."""
+"""The files of the lab's web servers: known content, so that a client can check every byte."""
 
 import hashlib
 import random
