@@ -15,7 +15,7 @@
 struct frame {
 	__u32 length;
 	__u32 table_mask; /* destinations of the flows, less one: a power of two less one */
-	__u32 source;     /* of flow 0, in host order */
+	__u32 source;	  /* of flow 0, in host order */
 	__u32 destination;
 	__u64 head[HEAD_WORDS];
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Which packets may come out of the tunnel: those of a kind that directors send, to a VIP of this host, from an address that
- * a client may have. Anything else would let a sender reach what the tunnel is not for. */
+/* Which packets are accepted from the tunnel: of a kind that directors send, to a VIP of this host, from an address
+ * that a client may have. Other packets would let a sender reach more of the host than its VIPs. */
 #pragma once
 
 #include "decapsulate.h"
@@ -9,8 +9,8 @@
 #include "proxy_maps.h"
 #include "recent.h"
 
-/* Only what a director classifies. Of the rest, some would be trusted by the stack because it cannot pass a router: ICMP
- * redirects, neighbour discovery (RFC 4861, 3.1); some would be decapsulated again: IPIP, GRE. */
+/* Only what a director classifies. The stack trusts ICMP redirects and neighbour discovery because they cannot pass a
+ * router (RFC 4861, 3.1), and would decapsulate IPIP and GRE once more. */
 __inline bool is_served(const struct packet *pkt)
 {
 	__u8 icmp = pkt->flow.family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
@@ -19,7 +19,7 @@ __inline bool is_served(const struct packet *pkt)
 	       (pkt->flow.protocol == IPPROTO_TCP || pkt->flow.protocol == IPPROTO_UDP || pkt->flow.protocol == icmp);
 }
 
-/* Those of the IP header; of an ICMP error, the flow's source is from the packet that it quotes. */
+/* The addresses of the IP header. The flow of an ICMP error has its source from the quoted packet. */
 __inline void read_addresses(const struct packet *pkt, __u64 *src, __u64 *dst)
 {
 	if (pkt->flow.family == 4) {
@@ -33,7 +33,7 @@ __inline void read_addresses(const struct packet *pkt, __u64 *src, __u64 *dst)
 	set_ipv6(dst, &((const struct ipv6hdr *)pkt->ip)->daddr);
 }
 
-/* Beside what the stack calls a martian: network 0, which RFC 6890 allows as no packet's source on a wire. */
+/* What the stack calls a martian, and network 0, which RFC 6890 does not allow as a source on the wire. */
 __inline bool is_from_no_client(__u8 family, const __u64 *src)
 {
 	return is_no_host(src, family) || (family == 4 && !(src[0] & 0xff));
@@ -76,7 +76,7 @@ __inline bool is_vip(const struct proxy_settings *settings, __u8 family, const _
 	return place && *place == PLACE_VIP;
 }
 
-/* One hash of an address, as glb/datapath/proxy.py fills the filter. */
+/* The hash of an address by which glb/datapath/proxy_layout.py fills the filter. */
 __inline bool may_be_local(const struct proxy_settings *settings, const __u64 *address)
 {
 	__u64 hash = (address[0] ^ address[1]) * GOLDEN_RATIO >> (64 - FILTER_BITS);
@@ -84,14 +84,14 @@ __inline bool may_be_local(const struct proxy_settings *settings, const __u64 *a
 	return settings->filter[hash >> 6] >> (hash & 63) & 1;
 }
 
-/* The host's own addresses, VIPs too. */
+/* The host's own addresses, VIPs included. */
 __inline bool is_local(const struct proxy_settings *settings, __u8 family, const __u64 *address)
 {
 	return is_among_first_vips(settings, family, address) ||
 	       (unlikely(may_be_local(settings, address)) && find_place(family, address));
 }
 
-/* Where the tunnel ends is never a VIP, also where the host has it on its loopback interface beside the VIPs. */
+/* The tunnel's end is never a VIP, even if the host has the address on its loopback interface beside the VIPs. */
 __inline bool ends_tunnel(const struct tunnel_end *end, __u8 family, const __u64 *address)
 {
 	return family == 4 && address[0] == end->address;

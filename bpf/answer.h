@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* What the director answers by itself: echo requests, and packets that do not fit into the tunnel. */
+/* What the director answers itself: echo requests, and packets that do not fit into the tunnel. */
 #pragma once
 
 #include "checksum.h"
@@ -10,13 +10,13 @@
 
 #define ANSWER_TTL 64
 #define NANOSECONDS 1000000000ULL
-/* On each CPU, and so many at once too. */
+/* On each CPU; also the largest burst. */
 #define ECHOES_PER_SECOND 1000
 #define ERRORS_PER_SECOND 100
 #define IPV6_MIN_MTU 1280
 
-/* How much of the packet an error quotes: an IPv4 header with all options and more than the 8 bytes that RFC 792 asks
- * for; of IPv6, where the quote must hold a header and extensions. Whole words, for the checksum helper. */
+/* Bytes of the packet that an error quotes: for IPv4, a header with all options and more than the 8 bytes that RFC 792
+ * requires; for IPv6, a header and its extensions. Whole words, as the checksum helper requires. */
 #define IPV4_QUOTE 96
 #define IPV6_QUOTE 256
 
@@ -25,7 +25,7 @@ struct budget {
 	__u64 since; /* the time up to which tokens were given out, in ns */
 };
 
-/* Echoes have a budget of their own, so that a flood of them does not use up that of errors. */
+/* Echoes have a separate budget, so that a flood of them does not exhaust that of errors. */
 enum budgets {
 	ECHO_BUDGET,
 	ERROR_BUDGET,
@@ -34,7 +34,7 @@ enum budgets {
 
 BPF_PERCPU_ARRAY(budget, struct budget, NUM_BUDGETS);
 
-/* One token for each part of a second, saved up for a second at the most. */
+/* A token bucket that holds the tokens of at most one second. */
 __inline bool within_budget(int which, const __u64 per_second)
 {
 	const __u64 interval = NANOSECONDS / per_second;
@@ -55,13 +55,13 @@ __inline bool within_budget(int which, const __u64 per_second)
 	return true;
 }
 
-/* An answer goes to the MAC that the frame came from: not to a group's, nobody's, or this host's own. */
+/* Whether the MAC can receive an answer: not a group address, not zero, not this host's. */
 __inline bool is_host_mac(const struct settings *settings, __u64 mac)
 {
 	return !(mac & 1) && mac && mac != settings->mac;
 }
 
-/* Moves behind the link's header. */
+/* Moves the cursor behind the link's header. */
 __inline struct ethhdr *step_over_link(struct cursor *c, const struct link *link)
 {
 	struct ethhdr *eth = advance(c, sizeof(*eth));
@@ -103,7 +103,7 @@ __inline enum verdict answer_echo_ipv6(struct cursor *c, const struct packet *pk
 	return ANSWERED_ECHO;
 }
 
-/* Whether ICMP stands directly behind an IP header without options. */
+/* Whether ICMP follows directly behind an IP header without options. */
 __inline bool is_plain(struct cursor *c, __u8 family)
 {
 	const __u8 *ip = c->pos;
@@ -113,8 +113,8 @@ __inline bool is_plain(struct cursor *c, __u8 family)
 	return advance(c, sizeof(struct ipv6hdr)) && ip[offsetof(struct ipv6hdr, nexthdr)] == IPPROTO_ICMPV6;
 }
 
-/* CONTINUE for an echo with options or extension headers, which is not changed: it goes to a proxy as if echoes were
- * forwarded, since the stack there knows what to do about each (source routes above all), and how to put it together. */
+/* CONTINUE, with the packet unchanged, for an echo with options or extension headers: it is forwarded to a proxy, whose
+ * stack handles each of them (source routes above all). */
 __inline enum verdict answer_echo(struct xdp_md *ctx, const struct settings *settings, const struct packet *pkt,
 				  const struct link *link)
 {
@@ -206,8 +206,8 @@ __inline bool write_ipv6_error(struct cursor *c, const struct packet *pkt, __u32
 #define IPV4_LONGEST_HEADER 60
 #define CLASS_E 240 /* the first byte of 240.0.0.0/4 */
 
-/* Whether an error may be sent about an IPv4 packet that is longer than any header: it must not be fragmented, it is no
- * later piece, its header is not damaged, and its source is no address of network 0 or class E (RFC 1122, section 3.2.2;
+/* Whether an error may be sent about an IPv4 packet that is longer than any header: DF is set, it is not a later
+ * fragment, its header checksum is correct, and its source is not in network 0 or class E (RFC 1122, section 3.2.2;
  * RFC 1812, section 4.3.2.7). Martians were dropped before. */
 __inline bool may_report_ipv4(struct cursor *c)
 {
@@ -228,7 +228,8 @@ __inline bool may_report_ipv4(struct cursor *c)
 	return !checksum_fold(bpf_csum_diff(NULL, 0, (void *)ip, len, 0));
 }
 
-/* In IPv6 about any piece, since only the sender can fragment, but not about an ICMP error (RFC 4443, section 2.4). */
+/* For IPv6, errors are sent about any fragment, since only the sender can fragment, but not about an ICMP error (RFC
+ * 4443, section 2.4). */
 __inline bool may_report_error(struct cursor *c, const struct packet *pkt)
 {
 	if (pkt->kind == KIND_ICMP_ERROR)
@@ -236,7 +237,8 @@ __inline bool may_report_error(struct cursor *c, const struct packet *pkt)
 	return pkt->flow.family == 6 || may_report_ipv4(c);
 }
 
-/* Tells the client what fits through the tunnel: mtu, bytes of its own packet (RFC 1191, RFC 8201). The packet becomes the quote in the error. */
+/* Reports to the client the largest packet that fits into the tunnel, mtu bytes (RFC 1191, RFC 8201). The packet
+ * becomes the quote in the error. */
 __inline enum verdict answer_too_big(struct xdp_md *ctx, const struct settings *settings, const struct link *link,
 				     const struct packet *pkt, __u32 mtu)
 {

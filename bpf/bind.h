@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* From a flow to its bind. */
+/* Finding the bind of a flow. */
 #pragma once
 
 #include "director_maps.h"
@@ -61,7 +61,7 @@ __inline struct bind *find_wide_bind(const struct packet *pkt, __u32 generation)
 
 #define PLACE_SHIFT (64 - __builtin_ctzll(MAX_BINDS))
 
-/* What a key has beside the address, as one word of 32 bits. */
+/* The fields of a key after the address, as one word of 32 bits. */
 __inline __u64 selector_of(const struct packet *pkt)
 {
 	__u64 fragments = pkt->kind == KIND_FRAGMENT ? FRAGMENTS : 0;
@@ -69,7 +69,8 @@ __inline __u64 selector_of(const struct packet *pkt)
 	return pkt->flow.dst_port | pkt->flow.protocol << 16 | (fragments | pkt->flow.family) << 24;
 }
 
-/* Multiply-shift: the highest bits of a product depend on all others. With an IPv4 address the selector fills one word. */
+/* Multiply-shift: the highest bits of a product depend on all others. An IPv4 address and the selector fill one
+ * word. */
 __inline __u64 hash_of(const struct flow *flow, __u64 selector, __u64 multiplier)
 {
 	__u64 address = flow->dst[0];
@@ -98,7 +99,7 @@ __inline struct bind *find_at(const struct settings *settings, const struct flow
 	return likely(bind) && is_key(&bind->key, flow, selector) ? bind : NULL;
 }
 
-/* A bind of one address and one port is found at once, and beats all others. */
+/* A bind of one address and one port is found by one lookup, and takes precedence over all others. */
 __inline struct bind *find_bind(const struct settings *settings, const struct packet *pkt, __u64 selector)
 {
 	__u64 hash = hash_of(&pkt->flow, selector, settings->bind_multiplier);
@@ -110,7 +111,7 @@ __inline struct bind *find_bind(const struct settings *settings, const struct pa
 	bind = find_at(settings, &pkt->flow, selector, (hash ^ hash >> 32) * HASH_3);
 	if (bind || !(settings->flags & WIDE_BINDS))
 		return bind;
-	if (is_no_host(pkt->flow.dst, pkt->flow.family)) /* no VIP, though a network may hold it */
+	if (is_no_host(pkt->flow.dst, pkt->flow.family)) /* not a VIP, though a bind's network may contain it */
 		return NULL;
 	return find_wide_bind(pkt, settings->first_bind / MAX_BINDS);
 }

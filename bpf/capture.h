@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Showing packets as they come in and as they leave. Only a program that is built with CAPTURE, the number of CPUs, has any of
- * this: as long as somebody watches, such a twin stands in the place of the attached program, over the same maps (glb/datapath/twin.py).
- * While nobody does, watching costs nothing. */
+/* Reports of packets as received and as they leave. Only a capture program has them: it is built with CAPTURE, the
+ * number of CPUs, and replaces the attached program during a capture, over the same maps (glb/capture/program.py).
+ * Without a capture, they cost nothing. */
 #pragma once
 
 #include "packet.h"
@@ -16,44 +16,46 @@
 #define PAGE_SIZE 4096 /* which bcc's macro counts in */
 #endif
 
-/* What is wanted. A flow's words are compared under the masks; 0 as a port, protocol or family stands for any. */
+/* Which packets are reported. A flow's words are compared under the masks; 0 as a port, protocol or family matches
+ * any. */
 struct capture_filter {
-	__u64 until; /* when the watcher is taken for dead, on the clock of bpf_ktime_get_ns() */
+	__u64 until; /* the end of the session's lease, on the clock of bpf_ktime_get_ns() */
 	__u64 src[2], src_mask[2];
 	__u64 dst[2], dst_mask[2];
 	__u64 verdicts; /* one bit for each index */
 	__be16 src_port, dst_port;
 	__u8 protocol, family;
-	__u8 flows_only; /* nothing of packets that have no flow */
+	__u8 flows_only; /* no packets without a flow */
 	__u8 unused;
-	__u32 one_in; /* how many that match; 1: each */
-	__u32 bytes;  /* of each frame that are kept */
+	__u32 one_in; /* one in so many that match; 1: all */
+	__u32 bytes;  /* kept of each frame */
 	__u32 unused_too;
 };
 
 struct capture_record {
-	__u64 time; /* bpf_ktime_get_ns() at the end of the packet's visit */
+	__u64 time; /* bpf_ktime_get_ns() at the end of the program */
 	__u32 verdict;
 	__u32 ifindex;
 	__u32 before_len; /* of the whole frame */
 	__u32 after_len;
-	__u32 before_kept; /* bytes of it that are here */
+	__u32 before_kept; /* bytes of it in this record */
 	__u32 after_kept;
-	__u8 bytes[2 * CAPTURE_BYTES]; /* as it came, then directly as it left */
+	__u8 bytes[2 * CAPTURE_BYTES]; /* the frame as received, directly followed by the frame as it left */
 };
 
 #define CAPTURE_HEAD offsetof(struct capture_record, bytes)
 
-/* A packet's visit, between its first look and its end. */
+/* What is kept of the present packet until the end of the program. */
 struct capture_state {
-	__u64 kept; /* whether the frame as it came is in the record */
-	__u64 seen; /* whether its flow was looked at */
-	__u64 lost; /* records for which the ring had no room, ever */
+	__u64 kept; /* whether the frame as received is in the record */
+	__u64 seen; /* whether its flow was compared with the filter */
+	__u64 lost; /* records for which the ring had no room, since the load */
 	struct capture_record record;
 };
 
 BPF_ARRAY(capture_filter, struct capture_filter, 1);
-BPF_ARRAY(capture_state, struct capture_state, CAPTURE); /* one for each CPU: no visit is interrupted by another there */
+/* One entry for each CPU: a program is not interrupted by another packet's. */
+BPF_ARRAY(capture_state, struct capture_state, CAPTURE);
 BPF_RINGBUF_OUTPUT(capture_ring, CAPTURE_PAGES);
 
 __inline struct capture_filter *current_filter(void)
@@ -88,8 +90,9 @@ __inline bool is_chosen(const struct capture_filter *filter)
 	return filter->one_in < 2 || bpf_get_prandom_u32() % filter->one_in == 0;
 }
 
-/* Copies the frame's head to bytes[at]; returns how much. */
-__inline __u32 keep_bytes(struct xdp_md *ctx, const struct capture_filter *filter, struct capture_record *record, __u64 at)
+/* Copies the frame's head to bytes[at]; returns the number of bytes. */
+__inline __u32 keep_bytes(struct xdp_md *ctx, const struct capture_filter *filter, struct capture_record *record,
+			  __u64 at)
 {
 	__u64 len = frame_length(ctx);
 
@@ -97,12 +100,12 @@ __inline __u32 keep_bytes(struct xdp_md *ctx, const struct capture_filter *filte
 		len = filter->bytes;
 	barrier_var(len);
 	barrier_var(at);
-	len = ((len - 1) & (CAPTURE_BYTES - 1)) + 1; /* not 0, as verifiers before 6.8 would not believe a test */
+	len = ((len - 1) & (CAPTURE_BYTES - 1)) + 1; /* not 0: verifiers before 6.8 do not track a test for 0 */
 	at &= CAPTURE_BYTES - 1;
 	return bpf_xdp_load_bytes(ctx, 0, record->bytes + at, len) ? 0 : len;
 }
 
-/* Called where a packet's flow is known and nothing of it is changed yet. */
+/* Called when a packet's flow is known and the packet is still unchanged. */
 __inline void capture_before(struct xdp_md *ctx, const struct flow *flow)
 {
 	struct capture_state *mine = this_cpu_state();
@@ -118,7 +121,7 @@ __inline void capture_before(struct xdp_md *ctx, const struct flow *flow)
 	mine->kept = 1;
 }
 
-/* A packet whose flow nobody looked at is as it came. */
+/* A packet whose flow was never known is still unchanged. */
 __inline void capture_unseen(struct xdp_md *ctx, const struct capture_filter *filter, struct capture_state *mine)
 {
 	if (mine->seen || filter->flows_only || bpf_ktime_get_ns() > filter->until || !is_chosen(filter))
@@ -128,7 +131,7 @@ __inline void capture_unseen(struct xdp_md *ctx, const struct capture_filter *fi
 	mine->kept = 1;
 }
 
-/* Called at the end of a packet's visit. */
+/* Called at the end of the program. */
 __inline void capture_after(struct xdp_md *ctx, enum verdict verdict)
 {
 	__u32 index = (__u32)verdict >> ACTION_BITS;

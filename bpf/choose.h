@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* From a bind to the hops of the flow: hash, row, backends. */
+/* The hops of a flow of a bind: hash, row, backends. */
 #pragma once
 
 #include "director_maps.h"
@@ -21,14 +21,14 @@ struct hops {
 	__u64 count;
 };
 
-/* What nearly everyone has is compiled on its own, without the tests for all else: hashed is the source address alone, a
- * row is one slot, and packets leave by the interface that they came from. */
+/* The common configuration is compiled separately, without the tests for all others: only the source address is hashed,
+ * a row is one slot, and packets leave by the interface that they were received on. */
 __inline bool is_usual(const struct settings *settings, const struct bind *bind)
 {
 	return !(settings->flags & UNUSUAL) && bind->hops <= HOPS_PER_SLOT;
 }
 
-/* Known before any of them is: the number of hops in a row is the table's. */
+/* Known before the hops are: all rows of a table have the same number. */
 __inline __u64 number_of_hops(const struct settings *settings, const struct bind *bind, bool usual)
 {
 	return usual || !settings->alt_hash_fields ? bind->hops : 2 * bind->hops;
@@ -100,18 +100,18 @@ __inline struct hops choose(const struct state *now, const struct settings *sett
 	hops.count = number_of_hops(settings, bind, usual);
 	hops.row = read_row(bind, hops.hash, usual);
 	hops.first = find_backend(now, &hops, &hops.row, 0);
-	hops.alternative = (struct row){}; /* no verifier lets what was never written be read, needed or not */
+	hops.alternative = (struct row){}; /* the verifier allows no read of what was never written */
 	if (!usual && settings->alt_hash_fields)
 		hops.alternative = read_row(bind, flow_hash(bind, flow, settings->alt_hash_fields), usual);
 	return hops;
 }
 
-__inline __u32 row_mtu(const struct state *now, const struct hops *hops, const struct row *row, int most, __u32 mtu)
+__inline __u32 row_mtu(const struct state *now, const struct hops *hops, const struct row *row, __u64 most, __u32 mtu)
 {
 	const struct backend *backend;
 
 #pragma unroll
-	for (int i = 0; i < MAX_ROW_HOPS; i++) {
+	for (__u64 i = 0; i < MAX_ROW_HOPS; i++) {
 		if (i >= most || i >= hops->per_row)
 			break;
 		backend = find_backend(now, hops, row, i);
@@ -121,8 +121,8 @@ __inline __u32 row_mtu(const struct state *now, const struct hops *hops, const s
 	return mtu;
 }
 
-/* The least MTU of the paths to the flow's hops: any of them may get its packets. For packets that do not fit on every
- * path; the others do not need it. */
+/* The smallest MTU of the paths to the flow's hops, since any of them may receive its packets. Only computed for
+ * packets that do not fit on every path. */
 __inline __u32 path_mtu(const struct state *now, const struct settings *settings, const struct bind *bind,
 			const struct flow *flow, bool usual)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The tunnel's end: recognise it, and take it off. */
+/* The tunnel's end: recognising and removing its headers. */
 #pragma once
 
 #include "checksum.h"
@@ -8,10 +8,10 @@
 #include "parse.h"
 #include "proxy_maps.h"
 
-/* Of a tunnel that was checked. */
+/* What is kept of a tunnel's headers once they were checked. */
 struct tunnel_end {
-	__u64 len; /* of all its headers, hops included */
-	__be32 address; /* where it ends */
+	__u64 len;	/* of all headers, hops included */
+	__be32 address; /* the outer destination */
 	__u8 protocol;
 	__u8 tos;
 };
@@ -41,15 +41,15 @@ __inline bool is_address_of_host(const struct proxy_settings *settings, __be32 a
 	return address == settings->address || addresses.lookup(&address);
 }
 
-/* A packet for another proxy may pass here, for instance where this host is the router of a proxy that has not resolved
+/* A packet for another proxy may pass here, for instance if this host is the gateway of a proxy that has not resolved
  * the next hop yet. */
 __inline bool ends_here(const struct proxy_settings *settings, const struct tunnel *t)
 {
 	return !settings->check_addresses || is_address_of_host(settings, t->ip.daddr);
 }
 
-/* What the kernel calls PACKET_HOST. Frames for other MACs come by promiscuous ports and flooding switches: another host
- * receives them too, or this host's stack hands them to a macvlan. */
+/* PACKET_HOST in the kernel's terms. Frames for other MACs arrive on promiscuous ports and from flooding switches:
+ * another host receives them too, or this host's stack passes them to a macvlan. */
 __inline bool is_for_this_mac(const struct proxy_settings *settings, const struct link *link)
 {
 	return link->destination == settings->macs[0] || link->destination == settings->macs[1];
@@ -75,13 +75,13 @@ __inline bool is_from_configured_source(const struct proxy_settings *settings, c
 	return !settings->check_sources || is_in_networks(settings, t->ip.saddr);
 }
 
-/* Whether the UDP header and what stands before it are there, so that the frame can be told from a tunnel's. */
+/* Whether the frame holds the IP and UDP headers by which a tunnel is recognised. */
 __inline bool shows_udp(const struct cursor *c)
 {
 	return c->pos + sizeof(struct iphdr) + sizeof(struct udphdr) <= c->end;
 }
 
-/* Leaves the cursor at the inner packet. */
+/* Moves the cursor to the inner packet. */
 __inline enum verdict parse_tunnel(struct xdp_md *ctx, const struct proxy_settings *settings, const struct link *link,
 				   struct cursor *c, struct tunnel_end *end)
 {
@@ -114,7 +114,7 @@ __inline enum verdict parse_tunnel(struct xdp_md *ctx, const struct proxy_settin
 #define ECN_ECT_0 2
 #define ECN_CE 3
 
-/* What becomes of the inner packet's ECN field; the verdict DROP_CONGESTION where it cannot tell what the tunnel met. */
+/* Combines the ECN fields into the inner packet's; DROP_CONGESTION if that cannot express CE (RFC 6040). */
 __inline enum verdict combine_ecn(__u8 outer_tos, __u8 *inner_tos)
 {
 	__u8 outer = outer_tos & ECN_MASK, inner = *inner_tos & ECN_MASK;
@@ -177,7 +177,7 @@ __inline enum verdict decapsulate(struct xdp_md *ctx, const struct link *link, c
 	write_macs(eth, link->destination, source_mac(old));
 	if (bpf_xdp_adjust_head(ctx, end->len))
 		return DROP_NO_ROOM;
-	if (likely(!(end->tos & ECN_ECT_1))) /* neither ECT(1) nor CE: nothing to carry over */
+	if (likely(!(end->tos & ECN_ECT_1))) /* neither ECT(1) nor CE: nothing to copy */
 		return taken;
 	c = cursor_of(ctx);
 	if (!advance_bounded(&c, link->len, 31))

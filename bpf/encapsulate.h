@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The tunnel's headers in front of the client's packet. */
+/* Writing the tunnel's headers in front of the client's packet. */
 #pragma once
 
 #include "checksum.h"
@@ -19,32 +19,31 @@ __inline __u64 tunnel_length(__u64 hops)
 	return sizeof(struct tunnel) + (hops - 1) * sizeof(__be32);
 }
 
-/* One flow keeps one source port, so that ECMP and RSS on the way keep it in order. */
+/* A flow keeps its source port, so that ECMP and RSS on the path preserve its order. */
 __inline __u64 tunnel_source_port(const struct packet *pkt, const struct hops *hops)
 {
 	return bpf_htons((hops->hash ^ bpf_ntohs(pkt->entropy)) | TUNNEL_PORT_BASE);
 }
 
-/* Takes 16 bits off a complement of 16: below 0, the borrow goes around to the end. */
+/* Subtracts 16 bits from a 16-bit ones' complement: a borrow is carried around to the low end. */
 __inline __s64 take_off(__s64 complement, __u64 value)
 {
 	complement -= value;
 	return complement + (complement >> 63);
 }
 
-/* A checksum is the complement of a sum: of TOS and length, which each packet has its own, and of all else. */
+/* The checksum is the complement of a sum: subtracts TOS and length from that of all other fields. */
 __inline __u64 tunnel_checksum(const struct backend *backend, __u64 tos, __u64 len)
 {
 	return bpf_htons(take_off(take_off(backend->checksum, len), tos));
 }
 
-/* Words of struct tunnel, with what no packet changes. */
+/* Words of struct tunnel that are the same for every packet. */
 #define VERSION_TO_FRAGMENT (0x45 | (__u64)IPV4_DONT_FRAGMENT << 48)
 #define TTL_AND_PROTOCOL (TUNNEL_TTL | IPPROTO_UDP << 8)
 
-/* struct tunnel in the fewest writes: as many as the fields would take cost more than all else here. */
-__inline void write_tunnel(void *t, const struct settings *settings, const struct packet *pkt,
-			   const struct hops *hops)
+/* Writes struct tunnel by words: a write for each field would cost more than all else here. */
+__inline void write_tunnel(void *t, const struct settings *settings, const struct packet *pkt, const struct hops *hops)
 {
 	const struct backend *first = hops->first;
 	__u64 protocol = pkt->flow.family == 4 ? IPPROTO_IPIP : IPPROTO_IPV6;
@@ -62,12 +61,12 @@ __inline void write_tunnel(void *t, const struct settings *settings, const struc
 
 /* Writes the hops of a row from number `from` on. */
 __inline bool write_row(struct cursor *c, const struct state *now, const struct hops *hops, const struct row *row,
-			int from)
+			__u64 from)
 {
 	__be32 *hop;
 
 #pragma unroll
-	for (int i = from; i < MAX_ROW_HOPS; i++) {
+	for (__u64 i = from; i < MAX_ROW_HOPS; i++) {
 		if (i >= hops->per_row)
 			return true;
 		hop = advance(c, sizeof(*hop));
@@ -78,8 +77,7 @@ __inline bool write_row(struct cursor *c, const struct state *now, const struct 
 	return true;
 }
 
-/* Where the hops are those of one slot: room for all that it could hold is there, since behind the tunnel comes an IP
- * header at least. */
+/* For rows of one slot. There is always room for the hops of a full slot, since at least an IP header follows. */
 __inline bool write_slot(struct cursor *c, const struct state *now, const struct hops *hops)
 {
 	__be32 *further = advance(c, (HOPS_PER_SLOT - 1) * sizeof(*further));
@@ -87,7 +85,7 @@ __inline bool write_slot(struct cursor *c, const struct state *now, const struct
 	if (!further)
 		return false;
 #pragma unroll
-	for (int i = 1; i < HOPS_PER_SLOT; i++) {
+	for (__u64 i = 1; i < HOPS_PER_SLOT; i++) {
 		if (i >= hops->per_row)
 			break;
 		further[i - 1] = find_backend(now, hops, &hops->row, i)->address;
@@ -95,7 +93,7 @@ __inline bool write_slot(struct cursor *c, const struct state *now, const struct
 	return true;
 }
 
-/* The first one is the outer destination, and is not in the list. */
+/* The first hop is the outer destination, and is not in the list. */
 __inline bool write_hops(struct cursor *c, const struct state *now, const struct hops *hops, bool usual)
 {
 	if (usual)
@@ -105,14 +103,14 @@ __inline bool write_hops(struct cursor *c, const struct state *now, const struct
 	return hops->count == hops->per_row || write_row(c, now, hops, &hops->alternative, 0);
 }
 
-/* Takes off what the link added behind a short packet. */
+/* Removes the padding that the link added to a short packet. */
 __inline bool cut_padding(struct xdp_md *ctx, const struct packet *pkt)
 {
 	return likely(pkt->padding <= 0) || !bpf_xdp_adjust_tail(ctx, -pkt->padding);
 }
 
-/* Puts the link's header anew where the frame leaves by the kernel's choice: with the tags of the VLAN device that it chose,
- * or none. The tags that the frame came with belong to the interface that it came by. */
+/* Writes the link's header for the interface that the kernel chose, with the tags of a VLAN device if it is one. The
+ * tags that the frame was received with belong to the interface that received it. */
 __inline bool replace_link(struct xdp_md *ctx, const struct link *link, const struct vlan *vlan,
 			   const struct bpf_fib_lookup *fib)
 {
@@ -132,7 +130,7 @@ __inline bool replace_link(struct xdp_md *ctx, const struct link *link, const st
 	__builtin_memcpy(eth->h_source, fib->smac, ETH_ALEN);
 	set_ethertype(eth, num_tags ? vlan->protocol[0] : ETHERTYPE_IPV4);
 #pragma unroll
-	for (int i = 0; i < MAX_VLAN_TAGS; i++) {
+	for (__u64 i = 0; i < MAX_VLAN_TAGS; i++) {
 		if (!vlan || i >= num_tags)
 			break;
 		tag = advance(&c, sizeof(*tag));
@@ -144,7 +142,7 @@ __inline bool replace_link(struct xdp_md *ctx, const struct link *link, const st
 	return true;
 }
 
-/* Out by whichever interface the kernel's routes name. */
+/* Sends the packet by the interface of the kernel's route. */
 __inline enum verdict route(struct xdp_md *ctx, const struct settings *settings, const struct link *link,
 			    const struct packet *pkt, const struct hops *hops)
 {
@@ -179,7 +177,7 @@ __inline enum verdict route(struct xdp_md *ctx, const struct settings *settings,
 	return REDIRECTED;
 }
 
-/* To be called before the hops are chosen: the processor moves the head while it still hashes. */
+/* Called before the hops are chosen: the processor moves the head while it still hashes. */
 __inline bool make_room(struct xdp_md *ctx, const struct packet *pkt, __u64 tunnel_len)
 {
 	return cut_padding(ctx, pkt) && !bpf_xdp_adjust_head(ctx, -(int)tunnel_len);

@@ -23,7 +23,7 @@ struct glbhdr {
 	__u8 hop_count;
 };
 
-/* What the director puts in front of a packet, behind the link's header. */
+/* The headers that the director inserts between the link's header and the packet. */
 struct tunnel {
 	struct iphdr ip;
 	struct udphdr udp;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Writing the link's header anew where a frame's start moves: VLAN tags are kept. */
+/* Rewriting the link's header when a frame's start moves; VLAN tags are kept. */
 #pragma once
 
 #include "parse.h"
@@ -9,15 +9,16 @@ __inline void set_ethertype(struct ethhdr *eth, __be16 protocol)
 	*((__be16 *)eth + ETH_ALEN) = protocol;
 }
 
-/* Both cursors stand behind Ethernet headers. */
+/* Both cursors are behind Ethernet headers. */
 __inline bool copy_tags(struct cursor *to, struct cursor *from, const struct link *link, __be16 protocol)
 {
 	__u64 tags = (link->len - sizeof(struct ethhdr)) / sizeof(struct vlan_tag);
 	struct vlan_tag *old, *new;
 
-	barrier_var(from->pos); /* or one check tells the compiler, but not the verifier, what the other would say */
+	barrier_var(
+		from->pos); /* else the compiler derives one bounds check from the other, which the verifier cannot */
 #pragma unroll
-	for (int i = 0; i < MAX_VLAN_TAGS; i++) {
+	for (__u64 i = 0; i < MAX_VLAN_TAGS; i++) {
 		if (i >= tags)
 			break;
 		old = advance(from, sizeof(*old));
@@ -30,8 +31,8 @@ __inline bool copy_tags(struct cursor *to, struct cursor *from, const struct lin
 	return true;
 }
 
-/* Writes the link's header, all but the MACs, and moves the cursor behind it. The tags are those of the frame's header
- * so far, which stands `moved` bytes behind `from`. NULL if there is no room. */
+/* Writes the link's header without the MACs and moves the cursor behind it. The tags are copied from the frame's old
+ * header, `moved` bytes behind `from`. NULL if there is no room. */
 __inline struct ethhdr *write_link(struct cursor *to, struct cursor from, __u64 moved, const struct link *link,
 				   __be16 protocol)
 {
@@ -51,7 +52,7 @@ __inline struct ethhdr *write_link(struct cursor *to, struct cursor from, __u64 
 	return eth;
 }
 
-/* Back to where the frame came from. */
+/* Sends the frame back to its sender. */
 __inline void exchange_macs(struct ethhdr *eth)
 {
 	write_macs(eth, source_mac(eth), destination_mac(eth));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* From an IP packet to the flow it belongs to. Both programs read packets by these rules: docs/datapath.md. */
+/* Finding the flow of an IP packet. Both programs use these rules: docs/datapath.md. */
 #pragma once
 
 #include "parse.h"
@@ -9,9 +9,9 @@ enum kind {
 	KIND_UDP,
 	KIND_ECHO,
 	KIND_ICMP_ERROR,       /* about TCP, UDP or an echo reply: the flow is the quoted packet's, reversed */
-	KIND_FRAGMENT,         /* of TCP or UDP: the flow has no ports */
-	KIND_ICMP_FRAGMENT,    /* of an echo, as far as it shows */
-	KIND_STRANGE_FRAGMENT, /* one that tells nothing of its flow */
+	KIND_FRAGMENT,	       /* of TCP or UDP: the flow has no ports */
+	KIND_ICMP_FRAGMENT,    /* of an echo, or of ICMP of unknown type */
+	KIND_STRANGE_FRAGMENT, /* of an unknown flow */
 	KIND_OTHER,
 };
 
@@ -23,8 +23,8 @@ enum fault {
 	BAD_QUOTE,
 };
 
-/* A connection as the client's packets show it: dst is the VIP. An address is two words with its bytes as they are sent;
- * an IPv4 address fills the lower half of the first, and the rest is 0. */
+/* A connection as the client's packets show it: dst is the VIP. An address is two words with its bytes as they are
+ * sent; an IPv4 address fills the lower half of the first, and the rest is 0. */
 struct flow {
 	__u64 src[2];
 	__u64 dst[2];
@@ -34,7 +34,7 @@ struct flow {
 	__u8 family; /* 4 or 6 */
 };
 
-/* What an ICMP error quotes of TCP and UDP alike: the ports stand first (RFC 792 promises 8 bytes). */
+/* The start of a quoted TCP or UDP header: RFC 792 guarantees 8 bytes. */
 struct quoted_l4 {
 	__be16 source;
 	__be16 dest;
@@ -44,9 +44,9 @@ struct quoted_l4 {
 struct packet {
 	struct flow flow;
 	enum kind kind;
-	__u64 len;	/* of the IP packet, without what the link adds as padding */
-	__s64 padding;	/* bytes of it; not above 0 also where a frame has several buffers */
-	__be16 entropy; /* what the tunnel's source port takes from the packet beside the hash */
+	__u64 len;	/* of the IP packet, without the link's padding */
+	__s64 padding;	/* bytes of the link's padding; 0 or less also if the frame has several buffers */
+	__be16 entropy; /* part of the tunnel's source port, beside the hash */
 	__u8 tos;	/* DSCP and ECN, of either family */
 	__u8 hop_limit; /* or TTL */
 	void *ip;
@@ -75,7 +75,7 @@ __inline bool is_ipv6(const __u64 *address, const struct in6_addr *value)
 	return address[0] == word[0] && address[1] == word[1];
 }
 
-/* The byte of the TCP header whose upper half is the data offset: a bit field would be read with its neighbours. */
+/* The byte whose upper half is the data offset. A bit field would be read with its neighbours. */
 #define TCP_DATA_OFFSET 12
 
 __inline enum fault parse_tcp(struct cursor *c, struct packet *pkt)
@@ -86,7 +86,7 @@ __inline enum fault parse_tcp(struct cursor *c, struct packet *pkt)
 	if (!tcp)
 		return BAD_L4;
 	options = (*((const __u8 *)tcp + TCP_DATA_OFFSET) >> 4) * 4 - sizeof(*tcp);
-	if (options > c->left) /* so also when it is below 0 */
+	if (options > c->left) /* also true if it is below 0 */
 		return BAD_L4;
 	pkt->kind = KIND_TCP;
 	pkt->tcp = tcp;
@@ -113,7 +113,7 @@ __inline enum fault parse_udp(struct cursor *c, struct packet *pkt)
 	return NO_FAULT;
 }
 
-/* An echo reply from the VIP is told by its addresses, as the echo was. */
+/* A quoted echo reply from the VIP is classified by its addresses, as the echo was. */
 __inline void parse_quoted_icmp(struct cursor *c, struct packet *pkt, __u8 reply)
 {
 	struct quoted_l4 *l4 = advance(c, sizeof(*l4));
@@ -126,7 +126,7 @@ __inline void parse_quoted_icmp(struct cursor *c, struct packet *pkt, __u8 reply
 	pkt->entropy = 0;
 }
 
-/* The quoted packet went from the VIP to the client. icmp, reply: the family's ICMP and its echo reply. */
+/* The quoted packet was sent by the VIP to the client. icmp, reply: the family's ICMP and its echo reply. */
 __inline enum fault parse_quoted_l4(struct cursor *c, struct packet *pkt, __u8 icmp, __u8 reply)
 {
 	struct quoted_l4 *l4;
@@ -149,7 +149,7 @@ __inline enum fault parse_quoted_l4(struct cursor *c, struct packet *pkt, __u8 i
 	return NO_FAULT;
 }
 
-/* A quote of a packet that was not sent by the error's destination is no matter of that destination: KIND_OTHER. */
+/* KIND_OTHER if the quoted packet was not sent by the error's destination. */
 __inline enum fault parse_ipv4_quote(struct cursor *c, struct packet *pkt)
 {
 	struct iphdr *ip = parse_ipv4(c);
@@ -246,7 +246,7 @@ __inline enum fault parse_icmpv6(struct cursor *c, struct packet *pkt)
 	}
 }
 
-/* A first piece shows its type, later ones do not. */
+/* Only the first fragment shows the ICMP type. */
 __inline bool may_be_echo(struct cursor *c, bool is_first, __u8 echo)
 {
 	const __u8 *type;
@@ -257,8 +257,8 @@ __inline bool may_be_echo(struct cursor *c, bool is_first, __u8 echo)
 	return type && *type == echo;
 }
 
-/* The pieces of a datagram are told by addresses and protocol, the first piece too: they must keep together. icmp, echo: the
- * family's ICMP and its echo request. */
+/* All fragments of a datagram, the first included, are classified by addresses and protocol, so that they stay
+ * together. icmp, echo: the family's ICMP and its echo request. */
 __inline void set_fragment(struct cursor *c, struct packet *pkt, bool is_first, __u8 icmp, __u8 echo)
 {
 	__u8 protocol = pkt->flow.protocol;

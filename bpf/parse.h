@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Parsing as a moving cursor: each step checks that one header lies within the frame and within the packet that it
- * belongs to, moves the cursor behind it and returns it, or NULL where one of the two ends first. */
+/* Parsing as a moving cursor: each step checks that one header lies within the frame and within its packet, moves the
+ * cursor behind it and returns it, or NULL if the frame or the packet ends before. */
 #pragma once
 
 #include "types.h"
 
-/* Everything before pos has been parsed and lies within the frame, which ends at end. Of the innermost packet that has
- * told its length, `left` bytes are still to come; behind them may be padding. */
+/* Everything before pos has been parsed and lies within the frame, which ends at end. `left` bytes remain of the
+ * innermost packet whose length is known; padding may follow. */
 struct cursor {
 	void *pos;
 	void *end;
@@ -31,13 +31,13 @@ __inline void *advance(struct cursor *c, __u64 len)
 	if (header + len > c->end || len > c->left)
 		return NULL;
 	if (!header)
-		__builtin_unreachable(); /* so that the caller's test is this one, not another */
+		__builtin_unreachable(); /* so that the compiler merges the caller's test with this one */
 	c->pos = header + len;
 	c->left -= len;
 	return header;
 }
 
-/* The same for a length that the packet tells, which is at most `most`: one less than a power of two. */
+/* As advance(), for a length from the packet, which is at most `most`: one less than a power of two. */
 __inline void *advance_bounded(struct cursor *c, __u64 len, __u64 most)
 {
 	barrier_var(len);
@@ -79,8 +79,7 @@ struct vlan_tag {
 
 #define MAX_VLAN_TAGS 2
 
-/* What is known of the Ethernet header and up to two VLAN tags. No pointers: a frame that was parsed further would be
- * another one to the verifier. */
+/* What was read of the Ethernet header and up to two VLAN tags. Without pointers, which the verifier would track. */
 struct link {
 	__u64 len;
 	__be16 protocol; /* behind the tags */
@@ -119,7 +118,7 @@ __inline bool parse_link(struct cursor *c, struct link *link)
 /* Version 4 and a header of 5 words. */
 #define IPV4_WITHOUT_OPTIONS 0x45
 
-/* Moves over the options too. NULL also for a version or header length that no IPv4 packet has. */
+/* Skips options too. NULL also for a version or header length that is invalid. */
 __inline struct iphdr *parse_ipv4(struct cursor *c)
 {
 	struct iphdr *ip = advance(c, sizeof(*ip));
@@ -152,16 +151,16 @@ __inline bool is_fragment(const struct iphdr *ip)
 	return ip->frag_off & (IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET);
 }
 
-/* How all IPv6 extension headers begin that are stepped over; the fragment header has no length, and an offset. */
+/* The start of the IPv6 extension headers that are skipped; the fragment header has an offset and no length. */
 struct extension {
 	__u8 nexthdr;
-	__u8 len; /* in units of 8 bytes, the first not counted */
+	__u8 len; /* in units of 8 bytes, without the first */
 	__be16 offset_and_more;
 	__be32 rest;
 };
 
 #define MAX_EXTENSIONS 6
-#define EXTENSION_MASK 2047 /* what the length of one may add to its first 8 bytes */
+#define EXTENSION_MASK 2047    /* of the length of one after its first 8 bytes */
 #define EXTENSIONS_MASK 0x3fff /* of the length of all */
 
 _Static_assert(MAX_EXTENSIONS * (8 + EXTENSION_MASK) <= EXTENSIONS_MASK, "the extension headers fit under the mask");
@@ -180,8 +179,8 @@ __inline bool is_extension(__u8 protocol)
 	       protocol == IPPROTO_FRAGMENT;
 }
 
-/* The same place, of which the verifier knows only how far behind the start it may be: so one way there is as good as
- * another, and it follows what comes next once, not for each number of headers. */
+/* The same position, of which the verifier knows only a range behind the start. All paths to it are then equal, and the
+ * verifier follows the code after it once, not for each number of headers. */
 __inline void *anchored(void *start, const void *pos)
 {
 	__u64 distance = pos - start;
@@ -190,8 +189,8 @@ __inline void *anchored(void *start, const void *pos)
 	return start + (distance & EXTENSIONS_MASK);
 }
 
-/* Steps over extension headers, keeping the next header's protocol. `fragmented` are the bits of a fragment header
- * that make the rest unreadable. */
+/* Skips extension headers and sets the protocol of the header behind them. `fragmented`: the bits of a fragment header
+ * that end the search. */
 __inline enum extensions skip_extensions(struct cursor *c, __u8 *protocol, __be16 fragmented)
 {
 	void *start = c->pos;
@@ -219,7 +218,7 @@ __inline enum extensions skip_extensions(struct cursor *c, __u8 *protocol, __be1
 	return is_extension(*protocol) ? TOO_MANY_EXTENSIONS : AT_UPPER_LAYER;
 }
 
-/* The length of the whole frame. One in several buffers (jumbo) shows only its first between data and data_end. */
+/* The length of the whole frame. If it has several buffers (jumbo), only the first is between data and data_end. */
 __inline __u64 frame_length(struct xdp_md *ctx)
 {
 	return bpf_xdp_get_buff_len(ctx);
@@ -229,20 +228,20 @@ __inline bool frame_holds(struct xdp_md *ctx, const void *start, __u64 len)
 {
 	__u64 before = start - (void *)(long)ctx->data;
 
-	barrier_var(before); /* of two pointers, and so a number: not to be taken apart again */
+	barrier_var(before); /* keeps the difference of two pointers as a number */
 	return len + before <= frame_length(ctx);
 }
 
-/* Holds the cursor, which stands somewhere behind the start of a packet, to the packet's own length. False if that is
- * contradicted by the frame, by the packet around it, or by what was parsed already. Only where the frame's first buffer
- * does not hold all of the packet, the helper is asked. `padding` is what the first buffer has behind the packet, below 0
- * where the packet goes on in another. */
+/* Limits the cursor, which is somewhere behind the start of a packet, to the packet's own length. False if that length
+ * contradicts the frame, the outer packet, or what was parsed already. The helper is called only if the first buffer
+ * does not hold the whole packet. `padding`: bytes of the first buffer behind the packet, below 0 if the packet
+ * continues in another buffer. */
 __inline bool hold_to_length(struct xdp_md *ctx, struct cursor *c, const void *packet, __u64 len, __s64 *padding)
 {
 	__u64 parsed = c->pos - packet;
 	__s64 held = c->end - packet;
 
-	barrier_var(held); /* of two pointers, and so a number: not to be taken apart again */
+	barrier_var(held); /* keeps the difference of two pointers as a number */
 	*padding = held - len;
 	if (len < parsed || len - parsed > c->left)
 		return false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The proxy's maps: its settings, and what it remembers for a moment of what the kernel's sockets know. These structs have
- * no second definition: Python takes them from the compiled program. */
+/* The proxy's maps: settings, next hops, and recently seen connections. Python takes these structs from the compiled
+ * program. */
 #pragma once
 
 #include "gue.h"
@@ -14,13 +14,14 @@
 #define MAX_ADDRESSES 4096
 #define MAX_PLACES 16384
 #define MAX_HOPS_KNOWN 4096
-#define MAX_HOPS_WANTED 256 /* userspace resolves each of them, so a sender must not be able to make many */
-#define RECENT_BITS 13 /* of the number of connections that a CPU remembers */
+/* Userspace resolves each of them, so a sender must not be able to create many. */
+#define MAX_HOPS_WANTED 256
+#define RECENT_BITS 13 /* log2 of the connections that a CPU remembers */
 
-/* Few networks are found faster by a look at each than in a trie. */
+/* A few networks are compared one by one, which is faster than a trie. */
 #define FIRST_NETWORKS 4
 
-/* The address lies within the mask; an unused entry has an empty mask and an address of all ones, which matches nothing. */
+/* An unused entry has an empty mask and an address of all ones, which matches nothing. */
 struct network {
 	__be32 mask;
 	__be32 address;
@@ -31,19 +32,20 @@ struct network6 {
 	__u64 address[2];
 };
 
-/* One bit for the hash of each single address in `places`: an address whose bit is clear is not there. */
+/* A Bloom filter of one hash over the single addresses in `places`: an address whose bit is clear is not there. */
 #define FILTER_BITS 12
 
 struct proxy_settings {
 	__u32 check_sources;   /* 0: tunnelled packets are accepted from any address */
-	__u32 check_addresses; /* 0: and to any address */
-	__be32 address;	       /* the interface's first: nearly all tunnels end there */
+	__u32 check_addresses; /* 0: tunnels may end at any address */
+	__be32 address;	       /* the interface's first, at which nearly all tunnels end */
 	struct network first_networks[FIRST_NETWORKS];
-	__u64 macs[2]; /* as in parse.h: those of the interface, and of the bond or bridge that it belongs to */
-	__u64 gateway_mac; /* of the router that can route to any hop; 0: there is none */
+	__u64 macs[2];	   /* as in parse.h: of the interface, and of its bond or bridge */
+	__u64 gateway_mac; /* of the router to use for unresolved hops; 0: none */
 	__u32 num_namespaces;
-	__u32 namespaces[MAX_NAMESPACES]; /* ids, as this network namespace numbers its peers */
-	struct network first_vips[FIRST_NETWORKS]; /* of those in `places`; none contains an address that is not a VIP */
+	__u32 namespaces[MAX_NAMESPACES]; /* ids by which this network namespace numbers its peers */
+	/* VIPs from `places`; none contains an address that is not a VIP. */
+	struct network first_vips[FIRST_NETWORKS];
 	struct network6 first_vips6[FIRST_NETWORKS];
 	__u64 filter[1 << (FILTER_BITS - 6)];
 };
@@ -64,26 +66,27 @@ struct place_key {
 #define PLACE_VIP 1
 
 BPF_ARRAY(proxy_settings, struct proxy_settings, 1);
-/* The hosts that packets may be sent on to; if check_sources is set, tunnelled packets are accepted from these alone. */
+/* The hosts that packets may be forwarded to; if check_sources is set, the only allowed sources of tunnelled
+ * packets. */
 BPF_LPM_TRIE(networks, struct network_key, __u32, MAX_NETWORKS);
-/* Where a tunnel may end: the IPv4 addresses of this host. */
+/* The addresses at which a tunnel may end: the IPv4 addresses of this host. */
 BPF_HASH(addresses, __be32, __u8, MAX_ADDRESSES);
 /* What is local to this host: the longest prefix decides whether an address is a VIP or the host's own. */
 BPF_LPM_TRIE(places, struct place_key, __u32, MAX_PLACES);
 
-/* The way to a fellow proxy. */
+/* The next hop to a peer proxy. */
 struct next_hop {
 	__u64 mac;     /* as in parse.h; the same on each CPU */
-	__u64 packets; /* that were sent on to it */
+	__u64 packets; /* forwarded to the proxy */
 };
 
-/* The proxies whose MAC userspace has resolved; and those that it is to resolve, with the packets that were sent on to them
- * meanwhile. Of the latter, the least recently used ones are forgotten. */
+/* The proxies whose next hop userspace has resolved; and those that it shall resolve, with the packets that were
+ * forwarded to them meanwhile. The least recently used of the latter are evicted. */
 BPF_TABLE("percpu_hash", __be32, struct next_hop, next_hops, MAX_HOPS_KNOWN);
 BPF_TABLE("lru_hash", __be32, __u64, wanted_hops, MAX_HOPS_WANTED);
 
-/* The same value, of which the verifier knows nothing any more, as the sum with a word that it does not know: it then follows
- * what comes next once, not for each verdict. */
+/* The same value, unknown to the verifier, by adding and subtracting a word that it does not know: the verifier then
+ * follows the code after it once, not for each verdict. */
 __inline __u64 without_knowledge(const struct proxy_settings *settings, __u64 value)
 {
 	__u64 unknown = settings->gateway_mac;
@@ -93,14 +96,14 @@ __inline __u64 without_knowledge(const struct proxy_settings *settings, __u64 va
 	return value - unknown;
 }
 
-/* A packet's hops as a copy, which the verifier lets be read at any place. */
+/* A copy of a packet's hops, which the verifier lets be read at a variable index. */
 struct hop_list {
 	__be32 hop[MAX_HOPS];
 };
 
 BPF_PERCPU_ARRAY(hop_list, struct hop_list, 1);
 
-/* A connection that was established here when the kernel was last asked: recent.h. */
+/* A connection that was established here at the last socket lookup: recent.h. */
 struct recent {
 	__u64 until; /* in jiffies */
 	__u64 ports; /* and the family */

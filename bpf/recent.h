@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Connections of which the kernel has just said that they are established here: for a moment, it is not asked again. A
- * lookup of a socket costs twice what the rest of the proxy does. docs/decisions.md tells what a moment too long would do. */
+/* Connections that a socket lookup has just found established here: for a moment they are not looked up again. A lookup
+ * costs twice as much as the rest of the proxy. docs/decisions.md has the effects of a longer moment. */
 #pragma once
 
 #include "packet.h"
 #include "proxy_maps.h"
 
-#define RECENT_JIFFIES 25 /* 25 to 250 ms, by the kernel's HZ */
-#define GOLDEN_RATIO 0x9e3779b97f4a7c15ULL /* 2^64 by the golden ratio: Knuth, 6.4 */
+#define RECENT_JIFFIES 25		   /* 25 to 250 ms, by the kernel's HZ */
+#define GOLDEN_RATIO 0x9e3779b97f4a7c15ULL /* 2^64 divided by the golden ratio: Knuth, 6.4 */
 
 __inline __u64 ports_of(const struct flow *flow)
 {
 	return (__u64)flow->family << 32 | (__u32)flow->dst_port << 16 | flow->src_port;
 }
 
-/* Where a flow is remembered on this CPU, in the place of whichever was there before. */
+/* The flow's entry on this CPU; a new connection overwrites an older one. */
 __inline struct recent *place_of(const struct flow *flow)
 {
 	__u64 word = flow->src[0] ^ flow->src[1] ^ ports_of(flow) << 24;

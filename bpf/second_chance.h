@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Whether a packet's connection lives on this host: the kernel's own sockets decide. */
+/* Whether a packet's connection is on this host, by the kernel's sockets. */
 #pragma once
 
 #include "packet.h"
@@ -7,7 +7,7 @@
 #include "recent.h"
 #include "segment.h"
 
-/* A flow as the helper takes it. */
+/* A flow as the helper's argument. */
 __inline void set_tuple(struct bpf_sock_tuple *tuple, const struct flow *flow)
 {
 	if (flow->family == 4) {
@@ -23,7 +23,7 @@ __inline void set_tuple(struct bpf_sock_tuple *tuple, const struct flow *flow)
 	tuple->ipv6.dport = flow->dst_port;
 }
 
-/* The length of the tuple tells the helper the family; the verifier wants it as a constant. */
+/* The helper derives the family from the tuple's length, which must be a constant for the verifier. */
 __inline struct bpf_sock *find_socket(struct xdp_md *ctx, struct bpf_sock_tuple *tuple, __u8 family, __u64 namespace)
 {
 	if (family == 4)
@@ -31,7 +31,7 @@ __inline struct bpf_sock *find_socket(struct xdp_md *ctx, struct bpf_sock_tuple 
 	return bpf_skc_lookup_tcp(ctx, tuple, sizeof(tuple->ipv6), namespace, 0);
 }
 
-/* Of the IP header the helper reads no more than its fixed part. */
+/* The helper reads only the fixed part of the IP header. */
 __inline bool holds_cookie(struct bpf_sock *listener, const struct packet *pkt)
 {
 	if (pkt->kind != KIND_TCP || !is_plain_ack(pkt->tcp))
@@ -65,7 +65,7 @@ __inline bool ends_connection(const struct packet *pkt)
 	return pkt->kind == KIND_TCP && (pkt->tcp->fin || pkt->tcp->rst);
 }
 
-/* In one network namespace; CONTINUE if no socket there takes the packet. */
+/* Looks in one network namespace; CONTINUE if no socket there takes the packet. */
 __inline enum verdict seek_in(struct xdp_md *ctx, const struct proxy_settings *settings, const struct packet *pkt,
 			      struct bpf_sock_tuple *tuple, __u64 namespace, struct recent *place)
 {
@@ -82,9 +82,9 @@ __inline enum verdict seek_in(struct xdp_md *ctx, const struct proxy_settings *s
 	return verdict;
 }
 
-/* place: where the connection is remembered if it is established. */
-__inline enum verdict ask_kernel(struct xdp_md *ctx, const struct proxy_settings *settings, const struct packet *pkt,
-				 struct recent *place)
+/* place: the entry for the connection if it is established. */
+__inline enum verdict look_up_socket(struct xdp_md *ctx, const struct proxy_settings *settings,
+				     const struct packet *pkt, struct recent *place)
 {
 	struct bpf_sock_tuple tuple;
 	enum verdict verdict;
@@ -93,7 +93,7 @@ __inline enum verdict ask_kernel(struct xdp_md *ctx, const struct proxy_settings
 	verdict = seek_in(ctx, settings, pkt, &tuple, BPF_F_CURRENT_NETNS, place);
 	if (verdict)
 		return verdict;
-	for (int i = 0; i < MAX_NAMESPACES && i < settings->num_namespaces; i++) {
+	for (__u32 i = 0; i < MAX_NAMESPACES && i < settings->num_namespaces; i++) {
 		verdict = seek_in(ctx, settings, pkt, &tuple, settings->namespaces[i], place);
 		if (verdict)
 			return verdict;
@@ -109,10 +109,11 @@ __inline enum verdict seek_socket(struct xdp_md *ctx, const struct proxy_setting
 		return DROP_NO_STATE;
 	if (ends_connection(pkt))
 		place->until = 0;
-	return ask_kernel(ctx, settings, pkt, place);
+	return look_up_socket(ctx, settings, pkt, place);
 }
 
-/* Whether the packet goes on with a connection that was established here a moment ago. All else about it was checked then. */
+/* Whether the packet continues a connection that was established here a moment ago. Everything else was checked
+ * then. */
 __inline bool is_remembered(const struct packet *pkt)
 {
 	struct recent *place;
@@ -123,7 +124,7 @@ __inline bool is_remembered(const struct packet *pkt)
 	return place && is_recent(place, &pkt->flow);
 }
 
-/* Why the packet is taken here; FORWARDED if it is not, and deserves its second chance. */
+/* The verdict by which the packet is taken here; FORWARDED if it must get its second chance. */
 __inline enum verdict seek(struct xdp_md *ctx, const struct proxy_settings *settings, const struct packet *pkt)
 {
 	if (pkt->kind == KIND_TCP && begins_connection(pkt->tcp))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Whether a segment with a socket's addresses and ports is one of its connection: another proxy may hold a connection with
- * the same ports, of which this host's is a remainder. What tells them apart are the sequence numbers (RFC 9293, 3.10.7). */
+/* Whether a segment with a socket's addresses and ports belongs to its connection. Another proxy may hold a newer
+ * connection with the same ports; sequence numbers tell them apart (RFC 9293, 3.10.7). */
 #pragma once
 
 #include "packet.h"
@@ -13,14 +13,14 @@
 #define TCP_LISTEN_STATE 10
 #define TCP_NEW_SYN_RECV_STATE 12 /* half-open */
 
-/* A window is at least what a header without scaling can offer, and at most what one with scaling can (RFC 7323, 2.2). */
+/* The largest windows without and with scaling (RFC 7323, 2.2). */
 #define LEAST_WINDOW (1U << 16)
 #define MOST_WINDOW (1U << 30)
 
-/* The places of members of the kernel's structs are constants that the loader finds out (glb/datapath/btf.py). */
-#define MEMBER(type, pointer, offset) (*(type *)((void *)(pointer) + (offset)))
+/* The loader defines the offsets of members of the kernel's structs (glb/datapath/btf.py). */
+#define MEMBER(type, pointer, offset) (*(const type *)((const void *)(pointer) + (offset)))
 
-/* RFC 9293: other flags beside SYN begin nothing. */
+/* A SYN with other flags does not begin a connection (RFC 9293). */
 __inline bool begins_connection(const struct tcphdr *tcp)
 {
 	return tcp->syn && !tcp->ack && !tcp->rst && !tcp->fin;
@@ -44,16 +44,16 @@ __inline __u32 window_of(__u32 offered)
 	return offered > MOST_WINDOW ? MOST_WINDOW : offered;
 }
 
-/* What a socket that expects `next` may still be sent: up to a window of new data, and what is repeated because its
- * acknowledgement was lost, which is at most a window old. */
+/* Whether a socket that expects `next` may receive the segment: up to a window of new data, or a retransmission, which
+ * is at most a window old. */
 __inline bool is_in_window(const struct packet *pkt, __u32 next, __u32 window)
 {
 	return is_between(bpf_ntohl(pkt->tcp->seq), next - window, next + window);
 }
 
-/* A client repeats its SYN when the answer was lost. If its row has changed meanwhile, two proxies hold the connection
- * half-open, each with a sequence number of its own, and the client goes on with one of them: that whose number it
- * acknowledges. The other would answer with RST. */
+/* A client repeats its SYN if the answer was lost. If its row has changed meanwhile, two proxies hold the connection
+ * half-open, each with its own sequence number, and the client continues with the one whose number it acknowledges. The
+ * other would answer with RST. */
 __inline bool is_of_half_open(struct bpf_sock *sk, const struct packet *pkt)
 {
 	struct tcp_request_sock *request = bpf_skc_to_tcp_request_sock(sk);
@@ -69,9 +69,9 @@ __inline bool is_of_half_open(struct bpf_sock *sk, const struct packet *pkt)
 	return is_in_window(pkt, MEMBER(__u32, request, REQUEST_RCV_NXT), LEAST_WINDOW);
 }
 
-/* Closed on both sides, the socket has heard all that its client had to say: later numbers are those of a new connection,
- * and so are much lower ones. A socket that was closed while its client still sends (FIN-WAIT-2) is kept in the same form,
- * and has a window. The stack ignores errors about either. */
+/* A socket closed on both sides has received everything from its client: later numbers, and much lower ones, are those
+ * of a new connection. The kernel keeps a socket that was closed while its client still sends (FIN-WAIT-2) in the same
+ * form; it has a window. The stack ignores errors about either. */
 __inline bool is_of_time_wait(struct bpf_sock *sk, const struct packet *pkt)
 {
 	struct tcp_timewait_sock *waiting = bpf_skc_to_tcp_timewait_sock(sk);
@@ -86,13 +86,14 @@ __inline bool is_of_time_wait(struct bpf_sock *sk, const struct packet *pkt)
 	return is_between(bpf_ntohl(pkt->tcp->seq), next - window, next);
 }
 
-/* What of this host's own numbers is on its way and not acknowledged. */
+/* Whether the quoted segment was sent by this host and is not acknowledged yet. */
 __inline bool quotes_unacknowledged(const struct packet *pkt, const struct tcp_sock *tcp)
 {
-	return is_between(bpf_ntohl(pkt->quote->seq), MEMBER(__u32, tcp, CONNECTION_SND_UNA), MEMBER(__u32, tcp, CONNECTION_SND_NXT));
+	return is_between(bpf_ntohl(pkt->quote->seq), MEMBER(__u32, tcp, CONNECTION_SND_UNA),
+			  MEMBER(__u32, tcp, CONNECTION_SND_NXT));
 }
 
-/* A connection that this host itself opens: the answer acknowledges its SYN. */
+/* For a connection that this host opens: whether the packet acknowledges its SYN. */
 __inline bool is_of_syn_sent(struct bpf_sock *sk, const struct packet *pkt)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
@@ -113,5 +114,6 @@ __inline bool is_of_connection(struct bpf_sock *sk, const struct packet *pkt)
 		return false;
 	if (pkt->kind == KIND_ICMP_ERROR)
 		return quotes_unacknowledged(pkt, tcp);
-	return is_in_window(pkt, MEMBER(__u32, tcp, CONNECTION_RCV_NXT), window_of(MEMBER(__u32, tcp, CONNECTION_WINDOW_CLAMP)));
+	return is_in_window(pkt, MEMBER(__u32, tcp, CONNECTION_RCV_NXT),
+			    window_of(MEMBER(__u32, tcp, CONNECTION_WINDOW_CLAMP)));
 }

@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Sending a packet on to the next hop that the director put in the header. */
+/* Forwarding a packet to the next hop in the tunnel's header. */
 #pragma once
 
 #include "decapsulate.h"
 
-/* Copies the hops that stand `offset` bytes behind the start of the frame; what the list has behind them is of an earlier
- * packet. */
+/* Copies the hops at `offset` of the frame; the entries behind them are of an earlier packet. */
 __inline bool read_hops(struct xdp_md *ctx, __u64 offset, __u64 count, struct hop_list *list)
 {
 	__u64 len = count * sizeof(__be32);
 
 	barrier_var(len);
-	len = ((len - 1) & (sizeof(list->hop) - 1)) + 1; /* not 0, as verifiers before 6.8 would not believe a test */
+	len = ((len - 1) & (sizeof(list->hop) - 1)) + 1; /* not 0: verifiers before 6.8 do not track a test for 0 */
 	return !bpf_xdp_load_bytes(ctx, offset, list->hop, len);
 }
 
-/* Comparisons that yield 1 or 0 without a branch, of which the verifier would follow both sides. */
+/* Comparisons that give 1 or 0 without a branch: the verifier would follow both sides of one. */
 __inline __u64 are_equal(__u32 a, __u32 b)
 {
 	__u64 difference = a ^ b;
@@ -32,8 +31,8 @@ __inline __u64 is_below(__u64 a, __u64 b)
 	return difference >> 63;
 }
 
-/* Whether a packet was at this hop before: the outer source sent it here, and the earlier hops of the list were tried or
- * passed over. The rows of two hash fields (`alt_hash_fields`) may name a hop twice. */
+/* Whether the packet was at this hop before: the hop is the outer source, or an earlier hop in the list. With
+ * `alt_hash_fields`, a list of two rows may name a hop twice. */
 __inline __u64 was_tried(const struct tunnel *t, const struct hop_list *list, __u64 position)
 {
 	__be32 hop = list->hop[position & (MAX_HOPS - 1)];
@@ -47,7 +46,7 @@ __inline __u64 was_tried(const struct tunnel *t, const struct hop_list *list, __
 	return tried;
 }
 
-/* The position of the first hop that was not tried yet; MAX_HOPS if there is none. */
+/* The position of the first hop that was not tried; MAX_HOPS if there is none. */
 __inline __u64 next_untried(const struct tunnel *t, const struct hop_list *list)
 {
 	__u64 position = t->glb.next_hop, count = t->glb.hop_count, found = 0;
@@ -66,21 +65,21 @@ __inline __u64 next_untried(const struct tunnel *t, const struct hop_list *list)
 	return position;
 }
 
-/* 0/8, 127/8, multicast and what lies behind it are no host's addresses on a wire. */
+/* 0/8, 127/8, multicast and higher addresses are not those of hosts on the wire. */
 __inline bool is_host_address(__be32 address)
 {
-	__u8 first = address; /* in memory, which is little-endian */
+	__u8 first = address; /* the lowest byte is sent first */
 
 	return first != 0 && first != 127 && first < 224;
 }
 
-/* The outer packet now comes from this proxy and goes to the hop at `position`: source and destination move up by one, of
- * which only the old source and the new destination change the sums. */
+/* The outer packet's source becomes this proxy, and its destination the hop at `position`. The old destination is the
+ * new source, so only the old source and the new destination change the sums. */
 __inline void readdress(struct tunnel *t, __be32 hop, __u64 position)
 {
 	__u32 before = sum_of_be32(t->ip.saddr);
 	__u32 after = sum_of_be32(hop);
-	__u32 old_step = t->glb.next_hop, new_step = position + 1; /* the low bytes of words, as they stand in memory */
+	__u32 old_step = t->glb.next_hop, new_step = position + 1; /* the low bytes of words in memory */
 
 	t->ip.check = checksum_replace(t->ip.check, before, after);
 	if (t->udp.check) {
@@ -93,8 +92,8 @@ __inline void readdress(struct tunnel *t, __be32 hop, __u64 position)
 	t->glb.next_hop = position + 1;
 }
 
-/* Counts the packet, too. Until the MAC on the way to a hop is known, its packets go to the router; where there is none,
- * back to the host that delivered them, which may be one. */
+/* The MAC to which a packet for the hop is sent; the packet is counted. Until the hop's next hop is resolved, that is
+ * the router, or without one the host that delivered the packet, which may be a router. */
 __inline __u64 mac_towards(const struct proxy_settings *settings, __be32 hop, const struct ethhdr *eth)
 {
 	struct next_hop *known = next_hops.lookup(&hop);
@@ -112,7 +111,7 @@ __inline __u64 mac_towards(const struct proxy_settings *settings, __be32 hop, co
 	return settings->gateway_mac ? settings->gateway_mac : source_mac(eth);
 }
 
-/* Where no socket here knows the packet: FORWARDED, or why it is taken or dropped here. */
+/* For a packet that no socket here knows: FORWARDED, or the verdict by which it is taken or dropped here. */
 __inline enum verdict send_on(struct xdp_md *ctx, const struct proxy_settings *settings, const struct link *link)
 {
 	struct cursor c = cursor_of(ctx);

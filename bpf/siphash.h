@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* SipHash-2-4 (Aumasson and Bernstein, 2012) over words that arrive one after the other.
+/* SipHash-2-4 (Aumasson and Bernstein, 2012) over words that are absorbed one after the other.
  *
- * A round begins with a step that no message word enters: the word of the next block goes to v3, and this step changes
- * v0 and v1 alone. So the state that is kept is always ahead by this step, and a bind has its hash begun that far. */
+ * The first step of a round does not depend on the message: the next block's word is added to v3, and the step changes
+ * only v0 and v1. So the state is always kept ahead by this step, also the initial state in a bind. */
 #pragma once
 
 #include "types.h"
 
 struct siphash {
 	__u64 v0, v1, v2, v3;
-	__u64 pending; /* bytes that do not fill a block of 8 yet, the first in the lowest byte */
+	__u64 pending; /* bytes of an incomplete block of 8, the first in the lowest byte */
 	__u64 length;  /* bytes absorbed */
 };
 
@@ -43,20 +43,20 @@ __inline void sip_block(struct siphash *s, __u64 block)
 	sip_step_ahead(s);
 }
 
-/* From a state that userspace has made of a key (glb/datapath/director.py). */
-__inline struct siphash siphash_start(const __u64 *state)
+/* Starts with a state that userspace has computed from the key (glb/hashing/siphash.py). */
+__inline struct siphash siphash_start(const __u64 *initial)
 {
 	struct siphash s = {
-		.v0 = state[0],
-		.v1 = state[1],
-		.v2 = state[2],
-		.v3 = state[3],
+		.v0 = initial[0],
+		.v1 = initial[1],
+		.v2 = initial[2],
+		.v3 = initial[3],
 	};
 
 	return s;
 }
 
-/* Absorbs 2, 4 or 8 bytes as they stand in memory. Wide fields come first, so that none straddles two blocks. */
+/* Absorbs 2, 4 or 8 bytes in the order of memory. Wide fields are absorbed first, so that none straddles two blocks. */
 __inline void siphash_absorb(struct siphash *s, __u64 field, __u64 bytes)
 {
 	s->pending |= field << (8 * (s->length & 7));

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* ICMP errors about the tunnel's own packets, from routers on the path to a proxy or from the proxy's host. */
+/* ICMP errors about tunnelled packets, from routers on the path to a proxy or from the proxy. */
 #pragma once
 
 #include "director_maps.h"
 #include "packet.h"
 
-/* The quoted packet went from here to a proxy: its flow is reversed. */
+/* The quoted packet was sent from here to a proxy; its flow is reversed. */
 __inline bool is_about_tunnel(const struct settings *settings, const struct packet *pkt)
 {
 	const struct flow *flow = &pkt->flow;
@@ -14,7 +14,8 @@ __inline bool is_about_tunnel(const struct settings *settings, const struct pack
 	       flow->src_port == GUE_PORT && flow->dst[0] == settings->source;
 }
 
-/* What no bind takes. The daemon reads "fragmentation needed" from a socket (glb/network/path_mtu.py). */
+/* The verdict for a packet without a bind. The daemon reads "fragmentation needed" from a socket
+ * (glb/network/path_mtu.py). */
 __inline enum verdict pass_unbound(struct xdp_md *ctx, const struct settings *settings, const struct link *link,
 				   const struct packet *pkt)
 {

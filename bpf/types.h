@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* What both programs include first: the kernel's wire formats and the project's few conventions. */
+/* Included first by both programs: the kernel's wire formats and a few macros. */
 #pragma once
 
 #include <linux/bpf.h>
@@ -21,12 +21,12 @@
 #define offsetof(type, member) __builtin_offsetof(type, member)
 #define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
 
-/* Hides from the compiler what it knows of a value, so that it keeps the check that follows as it is written: the
- * verifier follows a masked length or a compared pointer, not what an optimiser makes of it. */
+/* Hides a value from the compiler's optimiser, so that the check after it is compiled as written: the verifier tracks a
+ * masked length or a compared pointer, but not an equivalent form of it. */
 #define barrier_var(x) asm volatile("" : "+r"(x))
 
-/* The verifier of Linux 6.18 fails where ways through the program meet of which one has used more of the stack ("verifier
- * bug: stack slot 26, total slots 26"). So every way uses all of it: its last word is written at the start. */
+/* The verifier of Linux 6.18 fails if two paths that meet have used different amounts of stack ("verifier bug: stack
+ * slot 26, total slots 26"). Writing the last word of the stack at the start makes every path use all of it. */
 #define use_full_stack() asm volatile("*(u64 *)(r10 - 512) = %0" : : "r"(0ULL))
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* One packet meets exactly one verdict: it is counted under the verdict's name, and its action is done. The program
- * includes its own list before: VERDICTS(X) with X(name, action, meaning). */
+/* Each packet gets exactly one verdict, which is counted and whose XDP action is returned. The program includes its
+ * list before: VERDICTS(X) with X(name, action, meaning). */
 #pragma once
 
 #include "types.h"
 
-/* A verdict carries its XDP action, so that no table of constants is needed, which bcc could not place in a map. */
+/* A verdict contains its XDP action: bcc cannot place a table of constants in a map. */
 #define ACTION_BITS 3
 #define VERDICT_INDEX(name, action, meaning) INDEX_##name,
 #define VERDICT_VALUE(name, action, meaning) name = (INDEX_##name << ACTION_BITS) | (action),
@@ -13,7 +13,7 @@
 enum { VERDICTS(VERDICT_INDEX) NUM_VERDICTS };
 enum verdict { VERDICTS(VERDICT_VALUE) };
 
-_Static_assert(CONTINUE == 0, "the list begins with CONTINUE, so that `if (verdict)` asks whether the story ends");
+_Static_assert(CONTINUE == 0, "the list begins with CONTINUE, so that `if (verdict)` tests for a verdict");
 
 struct counters {
 	__u64 packets[NUM_VERDICTS];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The director: a client's packet that matches a bind leaves through the tunnel to its row's first hop, with the
- * further hops in the header. No state is kept of any connection. The rules, in words: docs/datapath.md. */
+/* The director: a client's packet that matches a bind is tunnelled to its row's first hop, with the further hops in the
+ * header. No connection state is kept. The rules: docs/datapath.md. */
 #include "types.h"
 #include "director_maps.h"
 #include "packet.h"
@@ -28,8 +28,8 @@ __inline enum verdict verdict_of(enum fault fault)
 	}
 }
 
-/* The verifier follows each way through the parser on its own, for as long as it can tell the ways apart by a value it
- * knows: ten times all that comes now. Adding a zero that it does not know as such makes it forget. */
+/* The verifier follows each path through the parser separately while it knows a different value of `kind` for each: ten
+ * times all the code that follows. Adding a zero that it does not know hides the value. */
 __inline void hide_kind(struct packet *pkt, __u32 zero)
 {
 	pkt->kind = (pkt->kind + zero) & 7;
@@ -64,7 +64,7 @@ __inline enum verdict send(struct xdp_md *ctx, const struct state *now, const st
 	return verdict;
 }
 
-/* All that follows the parsing. The compiler makes a copy of it for each family, in which the family is known. */
+/* Everything after parsing. The compiler makes one copy for each family, in which the family is a constant. */
 __inline enum verdict serve(struct xdp_md *ctx, const struct state *now, const struct settings *settings,
 			    struct link *link, struct packet *pkt, enum fault fault)
 {
@@ -115,7 +115,7 @@ __inline enum verdict direct(struct xdp_md *ctx)
 	if (!now)
 		return DROP_NO_STATE;
 	settings = &now->settings[READ_ONCE(now->generation) & (GENERATIONS - 1)];
-	barrier_var(settings); /* one register, not a sum to be made at each use */
+	barrier_var(settings); /* keeps the sum in a register */
 	if (!parse_link(&c, &link))
 		return DROP_SHORT_FRAME;
 	if (link.protocol != ETHERTYPE_IPV4 && link.protocol != ETHERTYPE_IPV6)

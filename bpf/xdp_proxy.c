@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The proxy: a tunnelled packet of a connection that lives here, or may begin here, is decapsulated for the host's own
- * stack. Any other gets its second chance at the next hop that the director put in the header. The rules, in words:
- * docs/datapath.md. */
+/* The proxy: a tunnelled packet of a connection that is on this host, or that begins one, is decapsulated for the
+ * host's stack. Any other gets its second chance at the next hop in the header. The rules: docs/datapath.md. */
 #include "types.h"
 #include "proxy_maps.h"
 #include "packet.h"
@@ -11,8 +10,8 @@
 #include "send_on.h"
 #include "capture.h"
 
-/* Whether the packet comes out of the tunnel here, and why; FORWARDED if it goes on. The compiler makes a copy of this for
- * each family, in which the family is known. */
+/* The verdict by which the packet is decapsulated or dropped here, or FORWARDED. The compiler makes one copy for each
+ * family, in which the family is a constant. */
 __inline enum verdict decide(struct xdp_md *ctx, const struct proxy_settings *settings, const struct tunnel_end *end,
 			     const struct packet *pkt, enum fault fault)
 {

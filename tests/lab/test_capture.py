@@ -181,7 +181,7 @@ def test_a_program_attached_during_the_compile_stays(lab: Lab, monkeypatch: pyte
         [capturing] = load_capture_programs([program])
         with closing(capturing), running(lab, "capture", "--iface", "proxy1"):
             there = xdp_program(lab, "proxy1")
-            with pytest.raises(CaptureError, match="begin again"):
+            with pytest.raises(CaptureError, match="start the capture again"):
                 point.attach(capturing)
             point.restore(capturing)
             assert xdp_program(lab, "proxy1") == there

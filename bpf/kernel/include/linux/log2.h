@@ -1,2 +1,2 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* bcc includes it, and needs nothing of it. */
+/* bcc includes this header and uses nothing of it. */
