@@ -17,7 +17,7 @@ from glb.config.note import Note, Severity, lines, warning
 from glb.director.sources import Parsed, parse, tables_in, this_host
 from glb.errors import ConfigError, NetworkError, TableError
 from glb.files import read_file
-from glb.network.host_addresses import host_addresses
+from glb.network.local import host_addresses
 from glb.table.build import build_all
 from glb.table.row_builder import row_builder
 
@@ -91,7 +91,7 @@ def _tables(path: Path | None) -> tuple[Parsed, tuple[str, ...]]:
 def _host(config: DirectorConfig | None) -> Host | None:
     """This host, if `outbound_src_ip` is one of its addresses, or if there is no configuration."""
     with suppress(NetworkError):
-        found = {entry.address: entry.interface for entry in host_addresses()}
+        found = {address.ip: address.name for address in host_addresses().all}
         if config is None:
             return this_host(())
         if config.outbound_src_ip in found:

@@ -23,8 +23,8 @@ from glb.errors import NetworkError, TableError
 from glb.files import read_regular
 from glb.health.view import HealthView, with_health, with_known_health
 from glb.memory import give_back, shortage
-from glb.network.host_addresses import host_addresses
 from glb.network.interface import find_interface
+from glb.network.local import host_addresses
 from glb.printable import plural
 from glb.table.build import build_all, load_bytes, new_bytes, prepare
 from glb.table.builder import RowBuilder
@@ -177,9 +177,9 @@ def this_host(interfaces: Sequence[str]) -> Host:
             interface = find_interface(name)
             links[name] = HostLink(interface.mac, interface.mtu)
     return Host(
-        addresses={entry.address: entry.interface for entry in found},
-        own={entry.address: entry.interface for entry in found if entry.is_own},
-        broadcasts={entry.broadcast: entry.interface for entry in found if entry.broadcast is not None},
+        addresses={address.ip: address.name for address in found.all},
+        own={address.ip: address.name for address in found.own},
+        broadcasts={address.broadcast: address.name for address in found.all if address.broadcast is not None},
         links=links,
     )
 

@@ -19,7 +19,7 @@ from glb.config.parse import parse_director, parse_proxy, parse_tables
 from glb.ctl.main import app
 from glb.director.sources import Sources, check_tables, read
 from glb.errors import ConfigError
-from glb.network.host_addresses import host_addresses
+from glb.network.local import host_addresses
 from glb.table import glbd
 from tests.unit import sources
 from tests.unit.sources import MISSING, put
@@ -278,18 +278,19 @@ def test_a_start_or_reload_is_refused_with_all_errors_of_both_files(tmp_path: Pa
 
 
 def test_this_hosts_own_addresses_are_errors_at_a_start_and_in_check(tmp_path: Path) -> None:
-    own = [entry for entry in host_addresses() if entry.is_own]
+    found = host_addresses()
+    own = found.own
     if not own:
-        assert all(entry.address.is_loopback or entry.address.is_link_local for entry in host_addresses())
+        assert all(address.ip.is_loopback or address.ip.is_link_local for address in found.all)
         return  # a host without a network has no such address
-    address = own[0].address
+    address = own[0].ip
     config, table = tmp_path / "director.conf", tmp_path / "ft.json"
-    here = next((entry.address for entry in own if isinstance(entry.address, IPv4Address)), IPv4Address("10.0.0.100"))
+    here = next((each.ip for each in own if isinstance(each.ip, IPv4Address)), IPv4Address("10.0.0.100"))
     config.write_text(json.dumps({"outbound_src_ip": str(here)}))
     table.write_text(json.dumps(put(sources.tables(), BIND, {"ip": str(address), "proto": "tcp", "port": 22})))
 
     with pytest.raises(ConfigError, match=r"tables\[0\].binds\[0\].ip"):
-        read(Sources(config, table, (own[0].interface,)))
+        read(Sources(config, table, (own[0].name,)))
     checked = CliRunner().invoke(app, ["check", "--config", str(config), "--table", str(table), "-o", "json"])
     assert checked.exit_code == 2
     assert "tables[0].binds[0].ip" in json.loads(checked.stdout)[1]["errors"][0]
@@ -299,7 +300,7 @@ def test_this_hosts_own_addresses_are_errors_at_a_start_and_in_check(tmp_path: P
 
 
 def test_no_address_of_the_loopback_interface_counts_as_the_hosts_own() -> None:
-    assert not [entry for entry in host_addresses() if entry.interface == "lo" and entry.is_own]
+    assert not [address for address in host_addresses().own if address.name == "lo"]
 
 
 def test_check_tells_errors_from_warnings(tmp_path: Path) -> None:
