@@ -17,8 +17,8 @@ from glb.config.note import Note, error, warning
 from glb.config.special_addresses import around
 
 EXAMPLE_KEYS = {
-    bytes.fromhex("000102030405060708090a0b0c0d0e0f"): "the example of README.md",
-    bytes.fromhex("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff"): "the example of README.md",
+    bytes.fromhex("000102030405060708090a0b0c0d0e0f"): "an example key of earlier documentation",
+    bytes.fromhex("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff"): "an example key of earlier documentation",
     bytes(16): "all zero",
 }
 TUNNEL_PORT = 19523

@@ -89,12 +89,13 @@ def director(
     asks = _may_ask(output)
     up = _uplink(iface)
     source = _source(address, up)
+    notes: tuple[str, ...] = ()
     files = [NewFile(paths.director_config(), texts.director_text(source), _PRIVATE)]
     parse_director(files[0].text, str(files[0].path))
     if vip or backend or not paths.forwarding_table().exists():
         files.append(NewFile(paths.forwarding_table(), _table(name, vip, backend, asks), _PRIVATE))
         parse_tables(files[1].text, str(files[1].path))
-    notes = ("copy forwarding_table.json to the other directors: all need the same hash_key and seed",)
+        notes = ("copy forwarding_table.json to the other directors: all need the same hash_key and seed",)
     work = _Work(tuple(files), (f"systemctl enable --now glb-director@{up.interface}",), notes)
     if _finish(work, only_print, yes, force, output) and output is Format.TEXT:
         print_checked(list(check_director(paths.director_config(), paths.forwarding_table())))

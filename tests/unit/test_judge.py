@@ -122,8 +122,8 @@ def test_a_backend_that_no_tunnel_reaches_is_an_error(address: str, reason: str)
 
 DOUBTFUL_TABLES = [
     ("a link-local backend", f"{BACKEND}.ip", "169.254.1.1", "tables[0].backends[0].ip"),
-    ("the key of README.md", "tables.0.hash_key", "000102030405060708090a0b0c0d0e0f", "tables[0].hash_key"),
-    ("the seed of README.md", "tables.0.seed", "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff", "tables[0].seed"),
+    ("the key of an example", "tables.0.hash_key", "000102030405060708090a0b0c0d0e0f", "tables[0].hash_key"),
+    ("the seed of an example", "tables.0.seed", "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff", "tables[0].seed"),
     ("a key of zeros", "tables.1.hash_key", "0" * 32, "tables[1].hash_key"),
     ("a timeout above the interval", "tables.0.healthchecks", {"timeout_ms": 15000},
      "tables[0].backends[0].healthchecks.timeout_ms"),
