@@ -318,6 +318,6 @@ def test_check_tells_errors_from_warnings(tmp_path: Path) -> None:
     assert check("--table", doubtful) == (0, [(True, 0, 1)])
     assert check("--table", doubtful, "--proxy", bad) == (2, [(True, 0, 1), (False, 1, 0)])
     text = CliRunner().invoke(app, ["check", "--table", str(doubtful), "--proxy", str(bad)])
-    assert f"{doubtful}: good, 1 warning" in text.stdout
+    assert f"{doubtful}: valid, 1 warning" in text.stdout
     assert str(bad) not in text.stdout
     assert f"error: {bad}: sources[0]" in text.stderr
