@@ -157,7 +157,7 @@ def bad_table(folder: Path) -> str:
 WRONG = {
     "check of a bad table": (("check", "--table", "BAD"), BAD_INPUT, 'tables[0].hash_key: "00"'),
     "check of a file that is not there": (("check", "--table", "/no/such.json"), BAD_INPUT, "/no/such.json"),
-    "check of nothing": (("check",), BAD_INPUT, "name a file to check"),
+    "check of nothing": (("check",), BAD_INPUT, "no file in"),
     "lookup in a bad table": (("lookup", "BAD", CLIENT, VIP), BAD_INPUT, "tables[0].hash_key"),
     "lookup of what is no address": (("lookup", "TABLE", "198.18.0.256", VIP), BAD_INPUT, "198.18.0.256"),
     "lookup across families": (("lookup", "TABLE", "2001:db8::1", VIP), BAD_INPUT, "is IPv6"),

@@ -170,11 +170,11 @@ def test_a_drain_waits_for_the_last_connection_and_removes(lab: Lab) -> None:
 
 @pytest.mark.usefixtures("_put_back")
 def test_the_json_of_a_drain_that_ends_with_inactive(lab: Lab) -> None:
-    told = facts(lab, "director1", "backend", "drain", "web", PROXY1, "--wait", "--then", "inactive")
+    printed = facts(lab, "director1", "backend", "drain", "web", PROXY1, "--wait", "--then", "inactive")
 
-    assert told["tables"][0]["after"] == "draining"
-    assert (told["wait"]["drained"], told["wait"]["connections"], told["wait"]["error"]) == (True, 0, None)
-    assert told["then"]["tables"][0]["after"] == "inactive"
+    assert printed["tables"][0]["after"] == "draining"
+    assert (printed["wait"]["drained"], printed["wait"]["connections"], printed["wait"]["error"]) == (True, 0, None)
+    assert printed["then"]["tables"][0]["after"] == "inactive"
 
 
 @pytest.mark.usefixtures("_put_back")
@@ -200,7 +200,7 @@ def test_an_interrupted_drain_leaves_the_backend_draining(lab: Lab) -> None:
         answering = connections.answers()
 
     assert status == INTERRUPTED
-    assert f"interrupted: {PROXY1} stays draining in web; 1 connection is left" in error
+    assert f"interrupted: {PROXY1} stays draining in web; 1 connection left" in error
     assert (state_of(lab, PROXY1), answering) == ("draining", ["proxy1"])
 
 
@@ -266,7 +266,7 @@ def test_a_silent_agent_proves_nothing(lab: Lab) -> None:
         lab.start_proxy("proxy1")
 
     assert refused.returncode == FAILED
-    assert f"it is not known how many connections it has: the proxy's agent at {PROXY1}:19523" in refused.stderr
+    assert f"its number of connections is unknown: the proxy's agent at {PROXY1}:19523" in refused.stderr
     assert state.startswith("draining")
     assert insisted.returncode == 0
 
@@ -318,13 +318,15 @@ def load(lab: Lab, text: str) -> None:
 def test_a_drain_of_a_udp_table_does_not_wait(lab: Lab) -> None:
     with with_table(lab, "dns", "udp", 5353):
         done = glbctl(lab, "director1", *("backend", "drain", "dns", PROXY1, "--wait", "--then", "remove"))
-        told = facts(lab, "director1", "backend", "drain", "dns", PROXY3, "--wait")
+        printed = facts(lab, "director1", "backend", "drain", "dns", PROXY3, "--wait")
         [web, dns] = read_report(lab.run_dir / "director2.status.json").tables
 
     assert (done.returncode, done.stderr) == (DRAINED, "")
-    assert "nothing to wait for: dns has no tcp bind, and udp has no connections" in " ".join(done.stdout.split())
+    assert "nothing to wait for: dns has no tcp bind; udp datagrams follow the new rows at once" in " ".join(
+        done.stdout.split()
+    )
     assert f"dns: {PROXY1}: draining -> removed" in done.stdout
-    assert (told["wait"]["agent"], told["wait"]["drained"], told["wait"]["connections"]) == (None, True, 0)
+    assert (printed["wait"]["agent"], printed["wait"]["drained"], printed["wait"]["connections"]) == (None, True, 0)
     assert (dns.backends.get(PROXY1), dns.backends[PROXY3]) == (None, "draining")
     assert web.backends[PROXY1] == "active"
 
@@ -374,15 +376,15 @@ def test_an_agent_refuses_an_invalid_query(lab: Lab, query: str) -> None:
 
 
 def test_an_agent_reports_its_proxys_status(lab: Lab) -> None:
-    told = json.loads(ask_agent(lab, "director1", PROXY3, "/v1/status").content)
+    printed = json.loads(ask_agent(lab, "director1", PROXY3, "/v1/status").content)
 
-    assert (told["role"], told["interface"], told["process"]["pid"]) == (
+    assert (printed["role"], printed["interface"], printed["process"]["pid"]) == (
         "proxy",
         "proxy3",
         lab.process_id("proxy3").pid,
     )
-    assert told["packets"]["drop_bad_tunnel"] == 0
-    assert told["agent"] == [f"{PROXY3}:19523"]
+    assert printed["packets"]["drop_bad_tunnel"] == 0
+    assert printed["agent"] == [f"{PROXY3}:19523"]
 
 
 @contextmanager
@@ -466,7 +468,7 @@ def test_an_agent_waits_for_its_port_while_the_proxy_works(lab: Lab) -> None:
     taken = lab.within("proxy3", lambda: socket.create_server((PROXY3, 19523)))
     try:
         lab.start_proxy("proxy3")
-        wait_for(lambda: "the agent does not answer" in lab.log("proxy3"), "the agent cannot have its port")
+        wait_for(lambda: "the agent is not available" in lab.log("proxy3"), "the agent cannot have its port")
         wait_for(lambda: ("agent", "warning") in faults(lab, "proxy3"), "the doctor knows it")
         wait_for(lambda: serves(lab, "proxy3"), "the directors have found proxy3 healthy again, and it works")
     finally:

@@ -21,7 +21,7 @@ def glbctl(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["table", "show", "/none", "-o", "json"], 2, "/none: No such file or directory"),
         (["explain", "no-such", "-o", "json"], 1, 'nothing is known of "no-such"'),
         (["explain", "--no-such", "--output=json"], 2, "No such option: --no-such"),
-        (["check", "-ojson"], 2, "give a file to check"),
+        (["lookup", "/none", "-ojson"], 2, "give a client and a VIP"),
     ],
 )
 def test_an_error_is_one_json_object_on_stderr(arguments: list[str], status: int, detail: str) -> None:
