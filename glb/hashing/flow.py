@@ -47,7 +47,7 @@ def flow_hash(key: bytes, fields: Fields, flow: Flow) -> int:
 
 
 def row_of(pkt_hash: int) -> int:
-    """The row, 0 to 65,535, that a flow's hash stands for."""
+    """The row, 0 to 65,535, of a flow's hash."""
     return pkt_hash & ROW_MASK
 
 

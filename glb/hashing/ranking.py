@@ -37,7 +37,7 @@ class Ranking:
 
     `candidates` are by number, as in the keys. `lowest` is (kept, 65536), sorted by column: of each row, the first
     `wanted` candidates, or all if there are fewer, and as many more as are known. `limit`, 65,536 keys, is how far a
-    row is known: any key below it is in `lowest`. `ranker` hashes; None stands for numpy.
+    row is known: any key below it is in `lowest`. `ranker` computes hashes; None: numpy.
     """
 
     seed: bytes
@@ -58,7 +58,7 @@ class Ranking:
         spare: int = 0,
         ranker: Ranker | None = None,
     ) -> Self:
-        """Rank the candidates, which must differ, numbered as they stand.
+        """Rank the candidates, which must differ, numbered in their order.
 
         Of each row, `spare` more than wanted are kept. Raises ValueError if the seed is not 16 bytes long.
         """
@@ -93,7 +93,7 @@ class Ranking:
         return ranking
 
     def _complete(self) -> None:
-        """Rank anew the rows of which too little is known; only while nobody else has this ranking."""
+        """Rank anew the rows of which too little is known; only before this ranking is shared."""
         rows = np.flatnonzero((self.lowest[self.wanted - 1] == NO_KEY) & (self.limit != NO_KEY))
         if rows.size:
             best = len(self.lowest) + 1

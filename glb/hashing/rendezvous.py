@@ -103,7 +103,7 @@ def lowest_keys(
     """The lowest keys of some rows, given by their seeds.
 
     `candidates` are by number, 0 to 65,534. Returns a (best, rows) array, lowest first, NO_KEY where there are no
-    further candidates. ranker: None stands for numpy.
+    further candidates. ranker: None means numpy.
     """
     if ranker is None:
         return _lowest_by_numpy(seeds, candidates, seed, weighted, best)

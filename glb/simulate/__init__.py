@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What becomes of connections while directors and backends come and go: glb and others, simulated."""
+"""Simulation of connections while directors and backends change: glb and other load balancers."""

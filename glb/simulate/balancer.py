@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a model of a load balancer has to tell."""
+"""The interface of a model of a load balancer."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from glb.simulate.timeline import Backends, Epoch, Timeline
 
 
 class Delivery(NamedTuple):
-    """Where packets go: the backend that each is sent to, and the one that takes it, LOST, or REFUSED."""
+    """The backend that each packet is sent to, and the one that accepts it, LOST, or REFUSED."""
 
     sent_to: Numbers
     taken_by: Numbers
@@ -24,7 +24,7 @@ class Delivery(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class World:
-    """What a model is made of. `seed`, 16 bytes, is for its hashes."""
+    """The input of a model. `seed`, 16 bytes, is for its hashes."""
 
     scenario: Scenario
     timeline: Timeline
@@ -34,23 +34,23 @@ class World:
 
 
 class Balancer(Protocol):
-    """A model, with its state for one run. Epochs come in their order.
+    """A model, with its state for one run. Epochs are passed in order.
 
-    In both methods, `directors` are those that the packets arrive at, which are alive; `homes` are the backends that
-    the connections were opened with.
+    In both methods, `directors` are the live directors at which the packets arrive; `homes` are the backends with
+    which the connections were opened.
     """
 
     def opened(self, epoch: Epoch, chosen: Indices, directors: Numbers) -> Delivery:
-        """Where the first packets of these connections go."""
+        """The delivery of the first packets of these connections."""
         ...
 
     def continued(self, epoch: Epoch, chosen: Indices, directors: Numbers, homes: Numbers) -> Delivery:
-        """Where further packets of these connections go, which have begun before the epoch."""
+        """The delivery of later packets of these connections, which began before the epoch."""
         ...
 
 
 def lost_in(failed: Iterable[int], sent_to: Numbers) -> Numbers:
-    """Who takes what is sent to these backends: they themselves, but LOST where the host is gone."""
+    """The backends that accept packets sent to these: themselves, or LOST if the host has failed."""
     return np.where(np.isin(sent_to, list(failed)), np.int16(LOST), sent_to)
 
 

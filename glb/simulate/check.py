@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What must hold between the values of a scenario: nothing happens to what is not there."""
+"""Contradictions between the values of a scenario, such as events of hosts that do not exist."""
 
 from collections.abc import Iterator
 
@@ -13,11 +13,11 @@ MOST_CONNECTIONS = 50_000_000
 
 
 def find_problems(scenario: Scenario) -> Iterator[Problem]:
-    """Every contradiction in a scenario, as its place and what is wrong there."""
+    """Every contradiction in a scenario, with its field."""
     if not scenario.events:
-        yield ("events",), "no event; without one nothing happens to any connection"
+        yield ("events",), "no event; add at least one"
     if not scenario.ecmp or len(set(scenario.ecmp)) < len(scenario.ecmp):
-        yield ("ecmp",), "name each kind once, at least one"
+        yield ("ecmp",), "list each kind once, and at least one"
     if count_of(scenario) > MOST_CONNECTIONS:
         yield ("arrivals_per_s",), f"makes {count_of(scenario):,} connections; at most {MOST_CONNECTIONS:,}"
     yield from _late(scenario)
@@ -29,7 +29,7 @@ def _late(scenario: Scenario) -> Iterator[Problem]:
     numbers = [(("late", index, "director"), number) for index, (number, _) in enumerate(scenario.late)]
     for place, number in numbers:
         if number > scenario.most_directors:
-            yield place, f"{number} is not there; the last is {scenario.most_directors}"
+            yield place, f"{number} does not exist; the last is {scenario.most_directors}"
     yield from repeated(numbers)
 
 
@@ -38,9 +38,9 @@ def _times(scenario: Scenario) -> Iterator[Problem]:
     for index, event in enumerate(scenario.events):
         place = ("events", index, "at_s")
         if event.at_s < latest:
-            yield place, f"{event.at_s:g} is before the event ahead of it, at {latest:g}; put them in order"
+            yield place, f"{event.at_s:g} is before the previous event, at {latest:g}; sort the events by time"
         if not 0 < event.at_s < scenario.duration_s:
-            yield place, f"{event.at_s:g} is not within the run, above 0 and below {scenario.duration_s:g}"
+            yield place, f"{event.at_s:g} is outside the run, which is above 0 and below {scenario.duration_s:g}"
         latest = max(latest, event.at_s)
 
 
@@ -51,19 +51,19 @@ def _moves(scenario: Scenario) -> Iterator[Problem]:
         place = ("events", index, "director" if event.move.of_director else "backend")
         key = (event.move.of_director, event.number)
         if event.at_s <= noticed.get(key, 0.0):
-            yield place, f"what happened to {event.number} before is noticed at {noticed[key]:g} s; let this be later"
+            yield place, f"the previous event of {event.number} takes effect at {noticed[key]:g} s; make this one later"
         noticed[key] = scenario.noticed_s(event)
         what = present.objection(event)
         if what:
             yield place, f"{event.number} {what}"
         present.take(event)
         if present.is_empty:
-            yield place, f"{event.number} is the last {place[2]}; somebody has to be left"
+            yield place, f"{event.number} is the last {place[2]}; at least one must remain"
             return
 
 
 class _Present:
-    """Who is there as the events go by."""
+    """The directors and backends that exist after each event."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._directors = set(range(1, scenario.directors + 1))
@@ -72,7 +72,7 @@ class _Present:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the last director or the last backend is gone."""
+        """Whether no director or no backend is left."""
         return not (self._directors and self._states)
 
     def take(self, event: ScenarioEvent) -> None:
@@ -95,8 +95,8 @@ class _Present:
         if event.move.of_director:
             there = event.number in self._directors
             if event.move is EventKind.DIRECTOR_ADD:
-                return "is there already" if there else None
-            return None if there else f"is not there at {event.at_s:g} s"
+                return "exists already" if there else None
+            return None if there else f"does not exist at {event.at_s:g} s"
         return self._backend_objection(event)
 
     def _backend_objection(self, event: ScenarioEvent) -> str | None:

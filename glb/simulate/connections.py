@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The connections of a run: when each begins and ends, and the hashes by which it is spread."""
+"""The connections of a run: begin and end of each, and the hashes that spread it."""
 
 from dataclasses import dataclass, replace
 
@@ -14,15 +14,15 @@ Hashes = npt.NDArray[np.uint32]
 Indices = npt.NDArray[np.intp]
 
 WARM_UP = 5
-"""Mean lifetimes before the start from which on connections begin, so that those of all ages are open at the start."""
+"""Mean lifetimes before the start at which connections begin, so that connections of all ages are open at the start."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Connections:
-    """One entry a connection in each array, in the order of `begin_s`.
+    """Arrays with one entry per connection, sorted by `begin_s`.
 
-    `spread` is what a router hashes, `row` the row of a glb table, `choice` what other balancers hash. They are
-    independent of one another, as hashes with different keys are.
+    `spread` is the router's hash, `row` the row of a glb table, `choice` the hash of other balancers. They are
+    independent, as hashes with different keys.
     """
 
     begin_s: Seconds
@@ -35,23 +35,23 @@ class Connections:
         return len(self.begin_s)
 
     def begun_in(self, begin_s: float, end_s: float) -> Indices:
-        """Those that begin in a time, its end not included."""
+        """Those that begin in an interval, its end excluded."""
         first, last = np.searchsorted(self.begin_s, (begin_s, end_s))
         return np.arange(first, last)
 
     def open_at(self, time_s: float) -> Indices:
-        """Those that have begun before a time and go on after it."""
+        """Those that begin before a time and end after it."""
         begun = np.searchsorted(self.begin_s, time_s)
         return np.flatnonzero(self.end_s[:begun] > time_s)
 
 
 def count_of(scenario: Scenario) -> int:
-    """How many connections a run has, those that begin before its start included."""
+    """The number of connections of a run, those that begin before its start included."""
     return round(scenario.arrivals_per_s * (WARM_UP * scenario.lifetime.mean_s + scenario.duration_s))
 
 
 def scaled(scenario: Scenario, count: int) -> Scenario:
-    """The same scenario with connections arriving at such a rate that there are so many in all."""
+    """The scenario with the arrival rate that results in this number of connections."""
     return replace(scenario, arrivals_per_s=scenario.arrivals_per_s * count / count_of(scenario))
 
 

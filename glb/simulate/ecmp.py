@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A router's choice among next hops of equal cost: by the buckets that hashes fall into, each with its next hop."""
+"""A router's choice among next hops of equal cost: each hash selects a bucket, each bucket has a next hop."""
 
 from collections.abc import Sequence
 
@@ -16,11 +16,11 @@ LOST = -1
 """In the place of a number: the packet is lost."""
 
 REFUSED = -2
-"""In the place of a number: the packet is answered with a reset, or by an ICMP error, which is as final."""
+"""In the place of a number: the packet is answered by a reset or an ICMP error, which ends the connection."""
 
 
 def modulo_buckets(members: Sequence[int]) -> Numbers:
-    """As many buckets as there are next hops: a change of their number moves all hashes but one in that many.
+    """One bucket per next hop: if their number changes, all but 1/number of the hashes move.
 
     Linux's multipath routes and some routers use RFC 2992's hash threshold instead, which moves a quarter to a half.
     Source: Thaler & Hopps, "Multipath Issues in Unicast and Multicast Next-Hop Selection", RFC 2991, 2000.
@@ -29,9 +29,9 @@ def modulo_buckets(members: Sequence[int]) -> Numbers:
 
 
 def resilient_buckets(before: Numbers, members: Sequence[int]) -> Numbers:
-    """The buckets of next hops that are gone go to those that have fewest; new ones take from those that have most.
+    """Buckets of removed next hops move to those with the fewest; new next hops get buckets from those with the most.
 
-    This is at once: with idle timers, a new next hop takes only buckets without traffic, and waits for them.
+    The move is immediate: with idle timers, a new next hop would wait for buckets without traffic.
     Source: "Resilient Next-hop Groups", docs.kernel.org/networking/nexthop-group-resilient.html.
     """
     if not members:
@@ -66,7 +66,7 @@ def buckets_over_time(kind: Ecmp, members: Sequence[Sequence[int]], size: int) -
 
 
 def next_hops(buckets: Numbers, hashes: Hashes) -> Numbers:
-    """The next hop of each hash; LOST if there is no next hop at all."""
+    """The next hop of each hash; LOST if there is no next hop."""
     if not len(buckets):
         return np.full(len(hashes), LOST, np.int16)
     hops: Numbers = buckets[hashes % np.uint32(len(buckets))]

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""LVS (IPVS): each director remembers the connections that it has opened, and may tell the others of them.
+"""LVS (IPVS): each director stores the connections that it opened, and may synchronize them with the others.
 
 Source: Zhang, "Linux Virtual Server for Scalable Network Services", Ottawa Linux Symposium, 2000; `sync_threshold` and
 `sync_period` in docs.kernel.org/networking/ipvs-sysctl.html.
-Assumed: backends are chosen in turn, so regardless of any hash. Tables are large enough, and entries live as long as
-their connections. Without an entry, a packet that opens nothing is refused. With synchronization, every connection is
-with all directors after the delay, without losses, and a director that joins has them all before it gets traffic; this
-is better than the real one, which copies a connection once it has had a few packets, and takes time to fill a new one.
+Assumed: backends are chosen round-robin, without a hash. Tables are large enough, and entries live as long as their
+connections. Without an entry, a packet other than the first is refused. With synchronization, all directors have every
+connection after the delay, without losses, and a new director has all before it gets traffic. This is better than real
+synchronization, which copies a connection after a few packets and needs time for a new director.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ from glb.simulate.timeline import Epoch
 
 
 class Lvs:
-    """Directors with connection tables; `synchronized` tells whether they share them."""
+    """Directors with connection tables, which they share if `synchronized`."""
 
     def __init__(self, world: World, synchronized: bool) -> None:
         self._connections = world.connections
@@ -49,7 +49,7 @@ class Lvs:
         return Delivery(sent_to, sent_to)
 
     def _copy_and_forget(self, epoch: Epoch) -> None:
-        """What has been copied by now is everywhere; a director that has gone has forgotten all, come back or not."""
+        """Copied connections are on all directors; a director that stopped has lost its table, even if it returns."""
         ready = self._connections.begin_s + self._delay <= epoch.begin_s
         self._copied |= ready & (self._opened_at != LOST)
         self._opened_at[~np.isin(self._opened_at, list(epoch.running))] = LOST

@@ -2,8 +2,8 @@
 """Maglev hashing with a connection table in each director.
 
 Source: Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer", NSDI 2016, sections 3.3 and 3.4.
-Assumed: connection tables are large enough, and entries live as long as their connections; a draining backend is left
-out of the lookup table, and keeps what has an entry. An entry of a backend that is not configured any more is void.
+Assumed: connection tables are large enough, and entries live as long as their connections. A draining backend is not in
+the lookup table and keeps connections with an entry. An entry of a backend that is no longer configured is invalid.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ TABLE_SIZE = 65537
 
 
 class Maglev:
-    """Directors that first look into their connection table, then into the one made by consistent hashing."""
+    """Directors that use their connection table first, then the lookup table of consistent hashing."""
 
     def __init__(self, world: World) -> None:
         made: dict[tuple[int, ...], Numbers] = {}
@@ -51,7 +51,7 @@ class Maglev:
         return Delivery(backends, lost_in(epoch.failed, backends))
 
     def _forget(self, epoch: Epoch) -> None:
-        """A director that has gone has forgotten all, also when it comes back."""
+        """A director that stopped has lost its connection table, even if it returns."""
         self._remembered_by &= np.uint64(sum(1 << director for director in epoch.running))
 
 
@@ -64,9 +64,9 @@ def _names(table: Backends, members: Sequence[int]) -> list[bytes]:
 
 
 def lookup_table(members: Sequence[int], names: Sequence[bytes], seed: bytes) -> Numbers:
-    """Each of the table's 65,537 entries: the members take turns in taking the next free entry of their preference.
+    """The backend of each of the 65,537 entries: members take the next free entry of their permutation in turn.
 
-    A member's preferences begin at one hash of its name, and go on by steps of another. LOST if there is no member.
+    A member's permutation starts at one hash of its name and has another as its step. LOST if there is no member.
     """
     table = [LOST] * TABLE_SIZE
     hashes = [int.from_bytes(siphash24(seed, name), "big") for name in names]

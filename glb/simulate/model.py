@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A scenario as immutable values. `schema.py` makes them of a file, `check.py` says what must hold between them."""
+"""A scenario as immutable values. `schema.py` makes them from a file, `check.py` checks them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,9 +8,9 @@ from glb.config.model import State
 
 
 class Distribution(StrEnum):
-    """How long connections live.
+    """The distribution of connections' lifetimes.
 
-    fixed: all the same. exponential: without a memory. pareto: most are short, a few very long.
+    fixed: all equal. exponential: memoryless. pareto: most are short, a few very long.
     """
 
     FIXED = "fixed"
@@ -19,9 +19,9 @@ class Distribution(StrEnum):
 
 
 class Ecmp(StrEnum):
-    """How a router chooses among its next hops.
+    """A router's method of choosing a next hop.
 
-    modulo: hash modulo their number. resilient: a fixed number of buckets, of which only a lost hop's change hands.
+    modulo: hash modulo their number. resilient: a fixed number of buckets, of which only those of a lost hop move.
     """
 
     MODULO = "modulo"
@@ -29,10 +29,10 @@ class Ecmp(StrEnum):
 
 
 class EventKind(StrEnum):
-    """What happens to a director or to a backend.
+    """The kind of event, of a director or a backend.
 
-    A director is added, stopped as planned (the router is told first), or lost (the router finds out). A backend
-    drains, is active again, filled in or added anew, removed, fails (its host is gone), or recovers from that.
+    A director is added, stopped as planned (its route is withdrawn first), or lost (the router detects that). A backend
+    drains, becomes active again, is filled in, added or removed, fails (its host is dead), or recovers.
     """
 
     DIRECTOR_ADD = "director_add"
@@ -48,7 +48,7 @@ class EventKind(StrEnum):
 
     @property
     def of_director(self) -> bool:
-        """Whether this happens to a director, and not to a backend."""
+        """Whether this is an event of a director."""
         return self in (EventKind.DIRECTOR_ADD, EventKind.DIRECTOR_STOP, EventKind.DIRECTOR_LOSS)
 
 
@@ -59,12 +59,12 @@ LEADS_TO = {
     EventKind.BACKEND_ADD: State.ACTIVE,
     EventKind.BACKEND_REMOVE: State.INACTIVE,
 }
-"""The state that a backend is in after a move; inactive is as good as not there."""
+"""The state of a backend after an event; inactive is equivalent to not listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioEvent:
-    """A move of a director or backend, by its number from 1, at a time in seconds from the start."""
+    """An event of a director or backend, by its number from 1, at a time in seconds from the start."""
 
     at_s: float
     move: EventKind
@@ -73,7 +73,7 @@ class ScenarioEvent:
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """Of a connection, in seconds; `shape` is that of the Pareto distribution alone."""
+    """The lifetime of connections, in seconds; `shape` is for the Pareto distribution only."""
 
     distribution: Distribution = Distribution.EXPONENTIAL
     mean_s: float = 30.0
@@ -82,12 +82,12 @@ class Lifetime:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A topology, its connections, and what happens.
+    """A topology, its connections, and its events.
 
-    `directors` and `backends` are how many there are at the start, numbered from 1. `late` has the directors whose
-    table changes some seconds after the others'. A router learns of a lost director after `director_notice_s`,
-    directors of a failed backend after `backend_notice_s`. A client that hears nothing gives up after `patience_s`.
-    `sync_delay_s` is how long LVS takes to copy a new connection to the other directors. `buckets` are those of
+    `directors` and `backends` are their numbers at the start, counted from 1. `late` lists directors whose table
+    changes some seconds after the others'. A router detects a lost director after `director_notice_s`, directors a
+    failed backend after `backend_notice_s`. A client without an answer gives up after `patience_s`. `sync_delay_s` is
+    the time in which LVS copies a new connection to the other directors. `buckets` is the number of buckets of
     resilient hashing.
     """
 
@@ -119,7 +119,7 @@ class Scenario:
         return max(self.backends, *(event.number for event in self.events if not event.move.of_director), 0)
 
     def noticed_s(self, event: ScenarioEvent) -> float:
-        """When the router, or the directors, act on an event."""
+        """The time at which the router or the directors react to an event."""
         if event.move is EventKind.DIRECTOR_LOSS:
             return event.at_s + self.director_notice_s
         if event.move in (EventKind.BACKEND_FAIL, EventKind.BACKEND_RECOVER):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The picture of a run: for each load balancer and kind of ECMP a bar, as long as the share of connections cut."""
+"""The picture of a run: a bar for each load balancer and kind of ECMP, whose length is the share of connections cut."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +15,7 @@ _TOP = 84
 _BOTTOM = 34
 _COLOURS = {Ecmp.MODULO: "#1f6feb", Ecmp.RESILIENT: "#2da44e"}
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25)
-"""Distances of the lines of the scale, as shares; the first that makes no more than five of them is taken."""
+"""Distances of the lines of the scale, as shares; the first that results in at most five lines is used."""
 
 
 def picture(scenario: Scenario, outcomes: Sequence[RunResult], seed: int) -> str:

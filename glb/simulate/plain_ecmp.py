@@ -2,8 +2,8 @@
 """No load balancer: the router spreads connections over the backends themselves.
 
 Source: Hopps, "Analysis of an Equal-Cost Multi-Path Algorithm", RFC 2992, 2000; for resilient hashing see `ecmp`.
-Assumed: the router knows of a backend only whether it is a next hop; so a drain is a withdrawn route, as is a failed
-health check. Directors play no part.
+Assumed: a backend is either a next hop of the router or not; so a drain and a failed health check both withdraw its
+route. There are no directors.
 """
 
 from glb.simulate.balancer import Delivery, World, lost_in
@@ -13,7 +13,7 @@ from glb.simulate.timeline import Epoch
 
 
 class PlainEcmp:
-    """Routes straight to the backends."""
+    """Routes directly to the backends."""
 
     def __init__(self, world: World) -> None:
         members = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A run: connections begin, and their packets go where each model sends them, epoch by epoch."""
+"""A run: connections begin, and each model delivers their packets, epoch by epoch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Tick = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A load balancer: its name, what makes the model of it, and whether packets go through directors."""
+    """A load balancer: its name, the constructor of its model, and whether packets pass directors."""
 
     name: str
     make: Callable[[World], Balancer]
@@ -40,12 +40,12 @@ MODELS = (
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What became of connections, in numbers of them.
+    """The numbers of connections by their outcome.
 
-    `connections` are those that were open at some time from the first event to the last change that it led to. cut: the
-    backend that had it was alive, and the connection ended before its time. died: its backend's host failed, so no load
-    balancer could have kept it. moved: its packets came by another director, or were sent to another backend first,
-    than when it was opened. stalled: for some time its packets were lost.
+    `connections` are those that were open at some time between the first event and its last consequence. cut: its
+    backend was alive, and the connection ended early. died: its backend's host failed, so no load balancer could have
+    kept it. moved: the director or the first backend of its packets changed. stalled: its packets were lost for some
+    time.
     """
 
     balancer: str
@@ -63,7 +63,7 @@ class RunResult:
 
 
 def steps_of(scenario: Scenario) -> int:
-    """How often a run of this scenario ticks."""
+    """The number of ticks of a run of this scenario."""
     return len(MODELS) * len(scenario.ecmp) * len(timeline(scenario).epochs)
 
 
@@ -87,7 +87,7 @@ def run_model(model: Model, world: World, tick: Tick = lambda: None) -> RunResul
 
 
 class _Fates:
-    """What is known of each connection, as far as the run has come."""
+    """The state of each connection during the run."""
 
     def __init__(self, world: World, has_directors: bool) -> None:
         count = len(world.connections)
@@ -101,7 +101,7 @@ class _Fates:
         self._over, self._cut, self._moved, self._stalled, self._died = np.zeros((5, count), np.bool_)
 
     def begin(self, balancer: Balancer, number: int, epoch: Epoch) -> None:
-        """Open the epoch's connections. One whose first packet is lost is none: its client will try again."""
+        """Open the epoch's connections. One whose first packet is lost does not count: its client tries again."""
         chosen = self._world.connections.begun_in(epoch.begin_s, epoch.end_s)
         directors = self._arrive(number, epoch, chosen)
         chosen, directors = chosen[directors != LOST], directors[directors != LOST]
@@ -139,7 +139,7 @@ class _Fates:
         return directors
 
     def _still_open(self, epoch: Epoch) -> Indices:
-        """Those that were opened and are not over, without those whose backend has failed now."""
+        """Those that are open, without those whose backend fails in this epoch."""
         chosen = self._world.connections.open_at(epoch.begin_s)
         chosen = chosen[(self._home[chosen] != LOST) & ~self._over[chosen]]
         dies = np.isin(self._home[chosen], list(epoch.failed))
@@ -148,7 +148,7 @@ class _Fates:
         return left
 
     def _lose(self, epoch: Epoch, chosen: Indices) -> None:
-        """Packets of these are lost for the epoch, or until the connection would have ended."""
+        """Count these as without an answer for the epoch, or until the connection would have ended."""
         ends = np.minimum(self._world.connections.end_s[chosen], epoch.end_s)
         self._stalled[chosen] = True
         self._silent_s[chosen] += ends - epoch.begin_s

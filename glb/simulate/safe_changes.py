@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Which changes of a table are safe, also while directors have different tables: every small case, tried out.
+"""Which changes of a table are safe, also while directors have different tables: exhaustive over small cases.
 
-A case is a table of a few backends in any states, and one or two moves. Since its rows are the project's own, with the
-backends in every order of preference, what holds for them holds for the members of any row.
+A case is a table of a few backends in any states, and one or two changes. Its rows are built by glb.table, with the
+backends in every order of preference, so the result applies to the members of any row.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ Places = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.bool_]
 
 DEPTHS = (2, 3)
-"""Those that are tried; what holds for 3 holds for deeper rows accordingly."""
+"""The depths of the cases; deeper rows behave like those of depth 3."""
 
 _BUILDER = RowBuilder()
 _SEED = b"every small case"
@@ -33,16 +33,16 @@ _ADDRESS = IPv4Address("10.0.0.1")
 
 
 class Effect(IntEnum):
-    """What a change does to connections, at worst."""
+    """The worst effect of a change on connections."""
 
     KEPT = 0
     STALLED = 1
-    """Their packets meet a host that is gone, until the change is complete."""
+    """Their packets reach a dead host until the change is complete."""
     CUT = 2
 
 
 class CaseRole(StrEnum):
-    """What a backend is in a case."""
+    """The role of a backend in a case."""
 
     ACTIVE = "active"
     DRAINING = "draining"
@@ -51,7 +51,7 @@ class CaseRole(StrEnum):
 
 
 class CaseChange(StrEnum):
-    """What may become of a backend. To be filled in is to be added; drained is what has no connection any more."""
+    """A change of a backend. Filling in counts as adding; a drained backend has no connections."""
 
     DRAIN = "drain"
     ACTIVATE = "activate"
@@ -87,11 +87,11 @@ Case = tuple[CaseRole, ...]
 
 @dataclass(frozen=True, slots=True)
 class SafetyResult:
-    """What becomes of connections at worst when these changes are made at the same time.
+    """The worst effect of changes that are made at the same time.
 
-    `leaving` is how many backends are draining or failed before. at_once: each connection's packets go by the old table
-    first, then by the new. late: they may go by the new table first and by the old one later, which takes a director
-    that is late, and traffic that moves between directors in the meantime.
+    `leaving` is the number of backends that are draining or failed before. at_once: each connection's packets follow
+    the old table first, then the new one. late: they may follow the new table first and the old one later, which
+    requires a late director, and traffic that moves between directors in the meantime.
     """
 
     depth: int
@@ -102,7 +102,7 @@ class SafetyResult:
 
 
 def safety_results(depth: int, moves: int) -> Iterator[SafetyResult]:
-    """Try all changes of so many moves, 1 or 2, at a depth of 2 or 3, by what leaves the table before them."""
+    """The results of all combinations of 1 or 2 changes at depth 2 or 3, by the backends leaving before."""
     worst: dict[tuple[tuple[CaseChange, ...], int], tuple[Effect, Effect]] = {}
     for before in combinations_with_replacement(CaseRole, depth + 2):
         for changes, after in _changes(before, moves):
@@ -125,9 +125,9 @@ def _leaving(case: Case) -> int:
 
 
 def _changes(before: Case, moves: int) -> Iterator[tuple[tuple[CaseChange, ...], Case]]:
-    """All ways to make so many moves, each of another backend, with the case that they lead to.
+    """All combinations of this number of changes, each of another backend, and the resulting cases.
 
-    Backends of one role are alike, as each order of all backends is tried. A table always has one that is active.
+    Backends of one role are interchangeable, since all orders are covered. A table always has an active backend.
     """
     for changes in combinations_with_replacement(CaseChange, moves):
         after = _changed(before, changes)
@@ -136,7 +136,7 @@ def _changes(before: Case, moves: int) -> Iterator[tuple[tuple[CaseChange, ...],
 
 
 def _changed(before: Case, changes: tuple[CaseChange, ...]) -> Case | None:
-    """The case after these changes; None if there are not the backends for them."""
+    """The case after these changes; None if it has not enough backends of the roles."""
     after: dict[int, CaseRole] = {}
     for old, new in (_STEPS[change] for change in changes):
         place = next((place for place, role in enumerate(before) if role is old and place not in after), None)
@@ -147,14 +147,14 @@ def _changed(before: Case, changes: tuple[CaseChange, ...]) -> Case | None:
 
 
 class _Hosts(NamedTuple):
-    """Which hosts are gone, and which have no connection any more; the last place stands for no host at all."""
+    """Which hosts are dead, and which have no connections; the last position means no host."""
 
     gone: Flags
     empty: Flags
 
 
 def _hosts(before: Case, after: Case) -> _Hosts:
-    """All the while: a host that recovers was back before that was noticed, a drained one is removed when empty."""
+    """The hosts during the change: one that recovers is alive before that is detected, a drained one is empty."""
     steps = list(zip(before, after, strict=True))
     gone = [now is CaseRole.FAILED or (was, now) == _STEPS[CaseChange.REMOVE_FAILED] for was, now in steps]
     empty = [step == _STEPS[CaseChange.REMOVE] for step in steps]
@@ -162,16 +162,16 @@ def _hosts(before: Case, after: Case) -> _Hosts:
 
 
 class _Step(NamedTuple):
-    """Packets go by one table, then by the other."""
+    """Packets follow one table, then the other."""
 
     first: Case
     then: Case
 
 
 def _fate(depth: int, hosts: _Hosts, step: _Step, if_lost: Effect) -> Effect:
-    """What the step does, at worst, to connections that the first table serves, whenever they were opened.
+    """The worst effect of the step on connections that the first table serves, whenever they were opened.
 
-    `if_lost` is what it means that packets meet a host that is gone.
+    `if_lost` is the effect of packets that reach a dead host.
     """
     worst = Effect.KEPT
     for earlier in _histories(step.first):
@@ -187,26 +187,26 @@ def _fate(depth: int, hosts: _Hosts, step: _Step, if_lost: Effect) -> Effect:
 
 
 def _walk(rows: Places, homes: Places, gone: Flags) -> tuple[Flags, Flags]:
-    """Of each row, whether packets of connections of these homes arrive there, and whether they are lost before."""
+    """For each row, whether packets of connections of these homes arrive, and whether they are lost before."""
     known_at, lost_at = _first(rows == homes[:, np.newaxis]), _first(gone[rows])
     return (known_at < lost_at) & (known_at < rows.shape[1]), lost_at < known_at
 
 
 def _first(flags: Flags) -> Places:
-    """The place of the first set flag in each row; behind the last place if none is."""
+    """The position of the first set flag in each row; the number of columns if none is set."""
     places: Places = np.where(flags.any(axis=1), flags.argmax(axis=1), flags.shape[1])
     return places
 
 
 def _histories(case: Case) -> Iterator[Case]:
-    """The case, and what it may have been before its backends began to drain or failed, in whatever order."""
+    """The case, and all cases before its backends began to drain or failed, in any order."""
     choices = [(role,) if role in (CaseRole.ACTIVE, CaseRole.ABSENT) else (role, CaseRole.ACTIVE) for role in case]
     return product(*choices)
 
 
 @cache
 def _rows(depth: int, case: Case) -> Places:
-    """One row of the case's table for each order of preference that its backends can have; its length for nobody."""
+    """One row of the case's table for each order of preference of its backends; the case's length means no backend."""
     rows = _BUILDER.rows(_backends(case), _SEED, depth)[_one_of_each_order(len(case))]
     return np.where(rows == NO_HOP, len(case), rows.astype(np.intp))
 

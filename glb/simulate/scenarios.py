@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Scenarios by name, which come with glb, or by file."""
+"""Scenarios by the name of an included one, or by file."""
 
 from difflib import get_close_matches
 from importlib.resources import files
@@ -19,23 +19,25 @@ _FOLDER = files(__package__) / "scenarios"
 
 
 def names() -> list[str]:
-    """The scenarios that come with glb, in alphabetical order."""
+    """The names of the included scenarios, sorted."""
     return sorted(entry.name.removesuffix(_SUFFIX) for entry in _FOLDER.iterdir() if entry.name.endswith(_SUFFIX))
 
 
 def source(name: str) -> str:
-    """The JSON of a scenario that comes with glb. Raises ConfigError if there is none of this name."""
+    """The JSON of an included scenario. Raises ConfigError if there is none of this name."""
     if name not in names():
         close = get_close_matches(name, names(), n=1)
         hint = (
-            f'did you mean "{close[0]}"?' if close else "`glbctl simulate --list` shows them; your own is a JSON file"
+            f'did you mean "{close[0]}"?'
+            if close
+            else "`glbctl simulate --list` lists them; a custom scenario is a JSON file"
         )
         raise ConfigError(f'no scenario "{name}"; {hint}')
     return (_FOLDER / f"{name}{_SUFFIX}").read_text()
 
 
 def find(name: str) -> Scenario:
-    """A scenario that comes with glb, or the one in the file of this name. Raises ConfigError."""
+    """An included scenario, or the one in the file of this name. Raises ConfigError."""
     path = Path(name)
     if name not in names() and (path.suffix == _SUFFIX or path.exists()):
         return parse(read_text(path), name, path.stem)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A scenario's JSON, key by key as people write it."""
+"""The structure of a scenario's JSON, key by key."""
 
 from typing import Annotated, Self
 
@@ -59,9 +59,9 @@ class EventSource(JsonObject):
     def _the_one_it_happens_to(self) -> Self:
         wanted, other = ("director", "backend") if self.move.of_director else ("backend", "director")
         if getattr(self, wanted) is None:
-            raise values.problem(f'"{wanted}" is missing: which one "{self.move}" happens to, by its number')
+            raise values.problem(f'"{wanted}" is missing: the number of the {wanted} of "{self.move}"')
         if getattr(self, other) is not None:
-            raise values.problem(f'"{self.move}" happens to a {wanted}; "{other}" does not belong here')
+            raise values.problem(f'"{self.move}" concerns a {wanted}; remove "{other}"')
         return self
 
     def to_model(self) -> ScenarioEvent:
@@ -76,7 +76,7 @@ class LateSource(JsonObject):
 
 
 class ScenarioSource(JsonObject):
-    description: Annotated[str, PlainValidator(values.name)] = "a scenario of one's own"
+    description: Annotated[str, PlainValidator(values.name)] = "a custom scenario"
     directors: DirectorNumber = 4
     backends: BackendNumber = 20
     depth: Depth = 3

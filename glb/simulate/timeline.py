@@ -10,18 +10,18 @@ from glb.config.model import Backend, State
 from glb.simulate.model import LEADS_TO, EventKind, Scenario, ScenarioEvent
 
 Backends = tuple[Backend, ...]
-"""A version of the table: all backends that the scenario knows, by number; those that are not in it are inactive."""
+"""A version of the table: all backends of the scenario, by number; those that it does not list are inactive."""
 
 _FIRST_ADDRESS = IPv4Address("10.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """A time between two changes. Directors and backends are numbers from 0.
+    """The time between two changes. Directors and backends are numbers from 0.
 
-    `routed` are the directors that the router sends to, `running` those that are alive. `versions` has the version of
-    the table that each director goes by, `newest` is that of all directors that are not late. `failed` are the backends
-    whose hosts are gone.
+    `routed` are the directors in the router's routes, `running` those that are alive. `versions` is each director's
+    version of the table, `newest` the version of directors that are not late. `failed` are the backends whose hosts
+    are dead.
     """
 
     begin_s: float
@@ -39,14 +39,14 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The versions of the table in their order, and the epochs."""
+    """The versions of the table in order, and the epochs."""
 
     tables: tuple[Backends, ...]
     epochs: tuple[Epoch, ...]
 
 
 def timeline(scenario: Scenario) -> Timeline:
-    """Lay out what happens, with what is noticed late, and by whom."""
+    """The versions and epochs of a scenario, with delays of detection and late directors."""
     changes = sorted(
         (event for event in scenario.events if not event.move.of_director), key=scenario.noticed_s
     )  # sorted() keeps the order of equals
@@ -76,9 +76,9 @@ def _changed(table: Backends, event: ScenarioEvent) -> Backends:
 
 
 def _borders(scenario: Scenario, changed_s: Sequence[float]) -> list[float]:
-    """All times at which something changes, or somebody notices, with the run's start and end.
+    """All times of changes and of their detection, with the run's start and end.
 
-    The time before the start, from which connections are already open, is one with the first epoch.
+    The time before the start, when connections begin as well, is part of the first epoch.
     """
     times = {event.at_s for event in scenario.events}
     times |= {scenario.noticed_s(event) for event in scenario.events}

@@ -35,7 +35,7 @@ def event(move: str, number: int, at_s: float = 5) -> dict[str, Any]:
 def test_the_scenarios_that_come_with_glb_are_good(name: str) -> None:
     scenario = scenarios.find(name)
 
-    assert scenario.description != "a scenario of one's own"
+    assert scenario.description != "a custom scenario"
     assert len(timeline(scenario).epochs) > 1
 
 
@@ -44,7 +44,7 @@ def test_the_scenarios_that_come_with_glb_are_good(name: str) -> None:
     [
         ({"depth": 9}, "s.json: depth: 9 is not a whole number from 2 to 8"),
         ({"ecmp": ["moduolo"]}, 's.json: ecmp[0]: "moduolo" is not one of modulo, resilient'),
-        ({"ecmp": []}, "s.json: ecmp: name each kind once, at least one"),
+        ({"ecmp": []}, "s.json: ecmp: list each kind once, and at least one"),
         ({"lifetime": {"mean_s": 0}}, "s.json: lifetime.mean_s: 0 is not a number above 0, at most 1000000"),
         ({"lifetime": {"men_s": 3}}, 's.json: lifetime.men_s: unknown key; did you mean "mean_s"?'),
         (
@@ -53,9 +53,9 @@ def test_the_scenarios_that_come_with_glb_are_good(name: str) -> None:
             " at 1 or below, a Pareto distribution has no mean",
         ),
         ({"arrivals_per_s": 1e6}, "s.json: arrivals_per_s: makes 170,000,000 connections; at most 50,000,000"),
-        ({"late": [{"director": 3, "by_s": 1}]}, "s.json: late[0].director: 3 is not there; the last is 2"),
-        ({"events": []}, "s.json: events: no event; without one nothing happens to any connection"),
-        ({"duration_s": 5}, "s.json: events[0].at_s: 5 is not within the run, above 0 and below 5"),
+        ({"late": [{"director": 3, "by_s": 1}]}, "s.json: late[0].director: 3 does not exist; the last is 2"),
+        ({"events": []}, "s.json: events: no event; add at least one"),
+        ({"duration_s": 5}, "s.json: events[0].at_s: 5 is outside the run, which is above 0 and below 5"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_place(changes: dict[str, Any], problem: str) -> None:
@@ -72,19 +72,19 @@ def test_lifetimes_may_have_a_shape() -> None:
 @pytest.mark.parametrize(
     ("events", "problem"),
     [
-        ([event("director_add", 2)], "events[0].director: 2 is there already"),
-        ([event("director_stop", 3)], "events[0].director: 3 is not there at 5 s"),
+        ([event("director_add", 2)], "events[0].director: 2 exists already"),
+        ([event("director_stop", 3)], "events[0].director: 3 does not exist at 5 s"),
         (
             [event("director_loss", 1), event("director_add", 1, 5.2)],
-            "events[1].director: what happened to 1 before is noticed at 5.3 s; let this be later",
+            "events[1].director: the previous event of 1 takes effect at 5.3 s; make this one later",
         ),
         (
             [event("director_loss", 1), event("director_stop", 2, 6)],
-            "events[1].director: 2 is the last director; somebody has to be left",
+            "events[1].director: 2 is the last director; at least one must remain",
         ),
         (
             [event("backend_remove", number, 4 + number) for number in (1, 2, 3)],
-            "events[2].backend: 3 is the last backend; somebody has to be left",
+            "events[2].backend: 3 is the last backend; at least one must remain",
         ),
         ([event("backend_drain", 4)], "events[0].backend: 4 is not in the table at 5 s"),
         ([event("backend_add", 3)], "events[0].backend: 3 is in the table already, active"),
@@ -92,15 +92,15 @@ def test_lifetimes_may_have_a_shape() -> None:
         ([event("backend_recover", 3)], "events[0].backend: 3 has not failed"),
         (
             [event("backend_drain", 3, 6), event("backend_drain", 2, 5)],
-            "events[1].at_s: 5 is before the event ahead of it, at 6; put them in order",
+            "events[1].at_s: 5 is before the previous event, at 6; sort the events by time",
         ),
         (
             [{"at_s": 5, "move": "backend_drain", "director": 1}],
-            'events[0]: "backend" is missing: which one "backend_drain" happens to, by its number',
+            'events[0]: "backend" is missing: the number of the backend of "backend_drain"',
         ),
         (
             [{"at_s": 5, "move": "director_add", "director": 3, "backend": 1}],
-            'events[0]: "director_add" happens to a director; "backend" does not belong here',
+            'events[0]: "director_add" concerns a director; remove "backend"',
         ),
     ],
 )
@@ -133,7 +133,7 @@ def test_the_picture_has_a_bar_for_each_load_balancer_and_kind_of_ecmp() -> None
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("director-lost", 'did you mean "director-loss"?'), ("x", "`glbctl simulate --list` shows them")],
+    [("director-lost", 'did you mean "director-loss"?'), ("x", "`glbctl simulate --list` lists them")],
 )
 def test_a_name_that_nobody_knows_is_answered_with_what_to_do(name: str, hint: str) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -173,4 +173,4 @@ def test_the_command_wants_one_thing_at_a_time(arguments: list[str]) -> None:
     done = CliRunner().invoke(app, ["simulate", *arguments])
 
     assert done.exit_code == 2
-    assert "name a scenario, or give --list or --safety" in done.output
+    assert "give one of: a scenario, --list, --safety" in done.output
