@@ -43,7 +43,7 @@ Interface = Annotated[
     ),
 ]
 Print = Annotated[bool, typer.Option("--print", help="Show the files, and write nothing.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Write without a question.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Write without confirmation.")]
 Force = Annotated[
     bool, typer.Option("--force", help="Replace files that exist; the earlier text is kept beside each, with the time.")
 ]
@@ -86,14 +86,14 @@ def director(
 
     glbctl init director --vip 203.0.113.10:443 --backend 10.0.0.11 --backend 10.0.0.12
     """
-    asks = _may_ask(output)
+    prompts = _can_prompt(output)
     up = _uplink(iface)
     source = _source(address, up)
     notes: tuple[str, ...] = ()
     files = [NewFile(paths.director_config(), texts.director_text(source), _PRIVATE)]
     parse_director(files[0].text, str(files[0].path))
     if vip or backend or not paths.forwarding_table().exists():
-        files.append(NewFile(paths.forwarding_table(), _table(name, vip, backend, asks), _PRIVATE))
+        files.append(NewFile(paths.forwarding_table(), _table(name, vip, backend, prompts), _PRIVATE))
         parse_tables(files[1].text, str(files[1].path))
         notes = ("copy forwarding_table.json to the other directors: all need the same hash_key and seed",)
     work = _Work(tuple(files), (f"systemctl enable --now glb-director@{up.interface}",), notes)
@@ -132,12 +132,17 @@ def proxy(
 
     glbctl init proxy --source 10.0.0.0/24 --vip 203.0.113.10
     """
-    asks = _may_ask(output)
+    prompts = _can_prompt(output)
     up = _uplink(iface)
-    sources = _asked(
-        source, _network, asks, "--source", "Addresses or networks of all directors and proxies", _text_of(up.networks)
+    sources = _values(
+        source,
+        _network,
+        prompts,
+        "--source",
+        "Addresses or networks of all directors and proxies",
+        _text_of(up.networks),
     )
-    vips = _asked(vip, ip_address, asks, "--vip", "VIPs that this host serves", None)
+    vips = _values(vip, ip_address, prompts, "--vip", "VIPs that this host serves", None)
     manager = network or network_manager(up.interface)
     needs = Needs(tuple(vips), server_link(up.interface), mtu)
     own = NewFile(paths.proxy_config(), texts.proxy_text(sources))
@@ -148,7 +153,7 @@ def proxy(
         print_checked([check_proxy(paths.proxy_config())])
 
 
-def _may_ask(output: Format) -> bool:
+def _can_prompt(output: Format) -> bool:
     return sys.stdin.isatty() and output is Format.TEXT
 
 
@@ -167,19 +172,24 @@ def _source(address: str | None, up: Uplink) -> IPv4Address:
     return up.address
 
 
-def _table(name: str, vips: list[str] | None, backends: list[str] | None, asks: bool) -> str:
-    services = _asked(vips, _service, asks, "--vip", "VIPs with their ports, such as 203.0.113.10:443", None)
-    proxies = _asked(backends, IPv4Address, asks, "--backend", "Addresses of the proxies", None)
+def _table(name: str, vips: list[str] | None, backends: list[str] | None, prompts: bool) -> str:
+    services = _values(vips, _service, prompts, "--vip", "VIPs with their ports, such as 203.0.113.10:443", None)
+    proxies = _values(backends, IPv4Address, prompts, "--backend", "Addresses of the proxies", None)
     return texts.table_text(name, services, proxies, secrets.token_bytes(16), secrets.token_bytes(16))
 
 
-def _asked(
-    given: Sequence[str] | None, parse: Callable[[str], T], asks: bool, option: str, question: str, default: str | None
+def _values(
+    given: Sequence[str] | None,
+    parse: Callable[[str], T],
+    prompts: bool,
+    option: str,
+    question: str,
+    default: str | None,
 ) -> list[T]:
     """The values of an option; if there are none, a terminal's answer, separated by spaces."""
     if given:
         return [_parsed(parse, text, option) for text in given]
-    if not asks:
+    if not prompts:
         raise typer.BadParameter(f"{option} is missing (on a terminal, init prompts for it)")
 
     def read(answer: str) -> list[T]:
@@ -213,13 +223,15 @@ def _text_of(networks: Sequence[IPv4Network]) -> str | None:
 
 
 def _finish(work: _Work, only_print: bool, yes: bool, force: bool, output: Format) -> bool:
-    """Show the files, and write them if that is wanted. Returns whether they were written."""
+    """Show the files, and write them if that is confirmed. Returns whether they were written."""
     fates = [fate(file, force) for file in work.files]
     if output is Format.TEXT:
         _show(work, fates)
     if not only_print and not yes and {Fate.NEW, Fate.REPLACED} & set(fates):
-        if not _may_ask(output):
-            raise typer.BadParameter("no terminal to ask on: --yes writes the files, --print only shows them")
+        if not _can_prompt(output):
+            raise typer.BadParameter(
+                "standard input is not a terminal: --yes writes the files, --print only shows them"
+            )
         typer.confirm("Write these files?", abort=True, err=True)
     copies = [] if only_print else [str(path) for path in write(work.files, force)]
     facts = _facts(work, fates, copies, not only_print)

@@ -41,3 +41,17 @@ def test_a_full_output_ends_a_command_without_a_traceback(output: str | None, sa
         os.close(descriptor)
 
     assert (done.returncode, done.stderr) == (1, said)
+
+
+def test_a_proxy_without_sources_does_not_start(tmp_path: Path) -> None:
+    config = tmp_path / "proxy.conf"
+    config.write_text("{}")
+
+    done = subprocess.run(
+        [*GLBCTL, "proxy", "run", "--iface", "lo", "--config", config],
+        capture_output=True, text=True, check=False, timeout=60, env=os.environ | {"GLB_RUN_DIR": str(tmp_path)},
+    )  # fmt: skip
+
+    assert done.returncode == 2
+    assert f"{config}: sources: missing; list the addresses" in done.stderr
+    assert '"sources": ["0.0.0.0/0"]' in done.stderr
