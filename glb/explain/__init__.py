@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What each verdict and warning means, what usually causes it, what to do."""
+"""Meaning, usual causes and remedy of each verdict and warning."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""docs/verdicts.md, built from the texts: `script/docs` writes it, a test sees that it is up to date."""
+"""docs/verdicts.md, built from the texts: `script/docs` writes it, and a test checks that it is up to date."""
 
 from importlib import resources
 from string import Template

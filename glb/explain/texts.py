@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The texts, from the TOML files beside this one. A verdict's meaning stands with its definition in C, only there."""
+"""The texts, from the TOML files in this folder. A verdict's meaning is only in its definition in C."""
 
 import tomllib
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ WARNINGS = "warnings"
 
 @dataclass(frozen=True, slots=True)
 class ExplainText:
-    """What there is to say of a verdict or a warning.
+    """The explanation of a verdict or a warning.
 
-    subject: "director", "proxy" or "warnings". action: what XDP does with the packet; None for a warning. says: a piece
-    of the message that a warning is recognized by; None for a verdict.
+    subject: "director", "proxy" or "warnings". action: what XDP does with the packet; None for a warning. says: a part of
+    the message by which a warning is recognized; None for a verdict.
     """
 
     subject: str
@@ -34,9 +34,9 @@ class ExplainText:
 
 @cache
 def texts() -> tuple[ExplainText, ...]:
-    """All there are: the verdicts in the order of their counters, then the warnings.
+    """All texts: the verdicts in the order of their counters, then the warnings.
 
-    Raises ExplainError if a verdict has no text: a fault of the installation.
+    Raises ExplainError if a verdict has no text, which is a fault of the installation.
     """
     return tuple(text for subject in PROGRAMS for text in _verdicts(subject)) + tuple(_warnings())
 
@@ -46,12 +46,12 @@ def explained_verdicts(program: str) -> list[ExplainText]:
     return [text for text in texts() if text.subject == program]
 
 
-def find(asked: str) -> tuple[ExplainText, ...]:
-    """The texts that answer a question: a name, the beginning of names, or a whole line from a log.
+def find(query: str) -> tuple[ExplainText, ...]:
+    """The texts for a name, the beginning of names, or a line of a log.
 
-    Raises ExplainError, with the names that are most alike, if there is none.
+    Raises ExplainError, with the most similar names, if there is none.
     """
-    name = asked.strip().lower()
+    name = query.strip().lower()
     exact = [text for text in texts() if text.name == name]
     begun = [text for text in texts() if text.name.startswith(name)]
     said = [text for text in texts() if text.says and text.says.lower() in name]
@@ -83,5 +83,5 @@ def _read(subject: str) -> dict[str, dict[str, str]]:
 def _unknown(name: str) -> str:
     names = sorted({text.name for text in texts()})
     alike = get_close_matches(name, names, n=3)
-    hint = f"did you mean {', '.join(alike)}?" if alike else "`glbctl explain` lists all that there is"
-    return f'nothing is known of "{name}"; {hint}'
+    hint = f"did you mean {', '.join(alike)}?" if alike else "`glbctl explain` lists all names"
+    return f'"{name}" is neither a verdict nor a warning; {hint}'

@@ -19,7 +19,7 @@ def glbctl(*arguments: str) -> subprocess.CompletedProcess[str]:
     ("arguments", "status", "detail"),
     [
         (["table", "show", "/none", "-o", "json"], 2, "/none: No such file or directory"),
-        (["explain", "no-such", "-o", "json"], 1, 'nothing is known of "no-such"'),
+        (["explain", "no-such", "-o", "json"], 1, '"no-such" is neither a verdict nor a warning'),
         (["explain", "--no-such", "--output=json"], 2, "No such option: --no-such"),
         (["lookup", "/none", "-ojson"], 2, "give a client and a VIP"),
     ],
