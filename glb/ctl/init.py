@@ -223,22 +223,23 @@ def _text_of(networks: Sequence[IPv4Network]) -> str | None:
 
 
 def _finish(work: _Work, only_print: bool, yes: bool, force: bool, output: Format) -> bool:
-    """Show the files, and write them if that is confirmed. Returns whether they were written."""
+    """Show the files, and write them if that is confirmed. Returns whether the files are there now."""
     fates = [fate(file, force) for file in work.files]
+    changes = bool({Fate.NEW, Fate.REPLACED} & set(fates))
     if output is Format.TEXT:
         _show(work, fates)
-    if not only_print and not yes and {Fate.NEW, Fate.REPLACED} & set(fates):
+    if changes and not only_print and not yes:
         if not _can_prompt(output):
             raise typer.BadParameter(
                 "standard input is not a terminal: --yes writes the files, --print only shows them"
             )
         typer.confirm("Write these files?", abort=True, err=True)
     copies = [] if only_print else [str(path) for path in write(work.files, force)]
-    facts = _facts(work, fates, copies, not only_print)
+    written = changes and not only_print
     if output is Format.JSON:
-        emit(output, facts, "")
+        emit(output, _facts(work, fates, copies, written), "")
     else:
-        _show_end(work, copies, not only_print)
+        _show_end(work, copies, written)
     return not only_print
 
 
@@ -255,7 +256,7 @@ def _show_end(work: _Work, copies: Sequence[str], written: bool) -> None:
         console.print(f"earlier text: {copy}")
     for note in work.notes:
         console.print(f"note: {note}")
-    console.print("Written. Next:" if written else "Nothing is written. After the files, run:")
+    console.print(f"{'Written' if written else 'Nothing was written'}. Commands that apply the files:")
     for command in work.commands:
         console.print(f"  {command}")
 

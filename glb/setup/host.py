@@ -50,7 +50,13 @@ def server_link(interface: str, root: Path = Path("/")) -> Link:
     link = _link(interface)
     state = _networkd_state(root, link.index)
     file = state.get("NETWORK_FILE")
-    return Link(interface, _KINDS.get(link.kind, "ethernet"), _rp_filter(root, interface), Path(file) if file else None)
+    return Link(
+        interface,
+        _KINDS.get(link.kind, "ethernet"),
+        link.mtu,
+        _rp_filter(root, interface),
+        Path(file) if file else None,
+    )
 
 
 def network_manager(interface: str, root: Path = Path("/")) -> Manager:

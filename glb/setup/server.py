@@ -20,6 +20,8 @@ from glb.config.model import Address
 from glb.setup.new_file import NewFile
 
 SYSCTL_FILE = Path("/etc/sysctl.d/60-glb.conf")
+MTU = 1544
+"""1500 bytes, and the tunnel's headers in a row of three hops."""
 _STRICT, _LOOSE = 1, 2  # rp_filter
 
 
@@ -36,12 +38,13 @@ class Manager(StrEnum):
 class Link:
     """The interface that the tunnel comes in by.
 
-    kind: ethernet, bond, bridge or vlan. rp_filter: as it is in force. network_file: of networkd, what configures the
-    interface; None where that is not known.
+    kind: ethernet, bond, bridge or vlan. mtu, rp_filter: as they are in force. network_file: of networkd, what
+    configures the interface; None where that is not known.
     """
 
     name: str
     kind: str
+    mtu: int
     rp_filter: int
     network_file: Path | None = None
 
@@ -132,6 +135,11 @@ def left_to_do(manager: Manager, needs: Needs) -> Iterator[str]:
     """What the files do not bring."""
     if manager is Manager.NONE:
         yield "no networkd, ifupdown or netplan: add the VIPs to lo where this host's network is configured"
+    if (needs.mtu or needs.link.mtu) < MTU:
+        yield (
+            f"{needs.link.name} has an MTU of {needs.mtu or needs.link.mtu}: packets of 1500 bytes do not fit into the "
+            f"tunnel, and directors send ICMP errors to their senders; --mtu {MTU} if the network supports it"
+        )
     if manager is Manager.NETWORKD and needs.mtu is not None and needs.link.network_file is None:
         yield f"{needs.link.name} has no file of networkd: set its MTU to {needs.mtu} where it is configured"
 

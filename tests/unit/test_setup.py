@@ -35,7 +35,7 @@ TABLE = (
 
 
 def needs(**changes: Any) -> Needs:
-    return Needs(VIPS, Link("eth0", "ethernet", rp_filter=0, **changes), mtu=1544)
+    return Needs(VIPS, Link("eth0", "ethernet", 9000, rp_filter=0, **changes), mtu=1544)
 
 
 def files(manager: Manager, wanted: Needs) -> dict[str, str]:
@@ -57,6 +57,13 @@ def test_without_a_file_of_networkd_the_mtu_is_left_to_the_user() -> None:
     ]
 
 
+def test_an_mtu_without_room_for_the_tunnel_is_noted() -> None:
+    small = Needs(VIPS, Link("eth0", "ethernet", 1500, rp_filter=0))
+
+    assert [note.split(":")[0] for note in left_to_do(Manager.NETPLAN, small)] == ["eth0 has an MTU of 1500"]
+    assert list(left_to_do(Manager.NETPLAN, needs())) == []
+
+
 def test_ifupdown_gets_a_stanza_for_each_vip_and_the_mtu() -> None:
     assert files(Manager.IFUPDOWN, needs())["/etc/network/interfaces.d/glb"].splitlines()[1:] == [
         "iface lo inet static", "    address 203.0.113.10/32", "",
@@ -67,7 +74,7 @@ def test_ifupdown_gets_a_stanza_for_each_vip_and_the_mtu() -> None:
 
 @pytest.mark.parametrize(("kind", "section"), [("ethernet", ""), ("bond", "  bonds:\n"), ("vlan", "  vlans:\n")])
 def test_netplan_gets_the_mtu_in_the_section_of_the_interface(kind: str, section: str) -> None:
-    wanted = Needs(VIPS, Link("up0", kind, rp_filter=0), mtu=1544)
+    wanted = Needs(VIPS, Link("up0", kind, 1500, rp_filter=0), mtu=1544)
     [_, netplan] = server_files(Manager.NETPLAN, wanted)
 
     assert netplan.mode == 0o600  # netplan complains of others
@@ -76,7 +83,9 @@ def test_netplan_gets_the_mtu_in_the_section_of_the_interface(kind: str, section
 
 def test_only_strict_rp_filter_is_changed() -> None:
     def settings(value: int) -> str:
-        return files(Manager.NONE, Needs(VIPS, Link("eth0", "ethernet", rp_filter=value)))["/etc/sysctl.d/60-glb.conf"]
+        return files(Manager.NONE, Needs(VIPS, Link("eth0", "ethernet", 9000, rp_filter=value)))[
+            "/etc/sysctl.d/60-glb.conf"
+        ]
 
     assert "rp_filter" not in settings(0) + settings(2)
     assert settings(1).endswith("arp_ignore = 1\nnet.ipv4.conf.all.arp_announce = 2\nnet.ipv4.conf.all.rp_filter = 2\n")
@@ -118,7 +127,7 @@ def test_the_manager_is_found_by_the_files_that_it_leaves(tmp_path: Path) -> Non
         (links / "1").write_text("ADMIN_STATE=unmanaged\n")
         assert host.network_manager("lo", tmp_path) is Manager.NONE
 
-    assert found == Link("lo", "ethernet", 1, Path("/etc/systemd/network/10-lo.network"))
+    assert found == Link("lo", "ethernet", 65536, 1, Path("/etc/systemd/network/10-lo.network"))
 
 
 def test_the_uplink_is_the_interface_of_the_default_route() -> None:
