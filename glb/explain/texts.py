@@ -19,8 +19,8 @@ WARNINGS = "warnings"
 class ExplainText:
     """The explanation of a verdict or a warning.
 
-    subject: "director", "proxy" or "warnings". action: what XDP does with the packet; None for a warning. says: a part of
-    the message by which a warning is recognized; None for a verdict.
+    subject: "director", "proxy" or "warnings". action: the XDP action; None for a warning. says: a part of the message
+    by which a warning is recognized; None for a verdict.
     """
 
     subject: str
