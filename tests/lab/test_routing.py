@@ -128,7 +128,7 @@ def test_a_drain_names_one_director(lab: Lab) -> None:
     refused = glbctl(lab, "director1", "director", "drain")
 
     assert refused.returncode == 1
-    assert "several directors run on this host (director1, director2): name one by --iface" in refused.stderr
+    assert "several directors run on this host (director1, director2); choose one with --iface" in refused.stderr
     assert lab.announced() == BOTH
 
 
@@ -221,11 +221,11 @@ def test_a_detached_director_withdraws_until_attached_again(lab: Lab, live: Live
     with nothing_cut(live):
         swap_program(lab, "director1")
         lab.wait_until_announced({"director2"})
-        assert "not attached" in routing_of(lab, "director1")["fault"]
+        assert "no longer attached" in routing_of(lab, "director1")["fault"]
 
         lab.run("director1", ["ip", "link", "set", "director1", "xdp", "off"])
         lab.wait_until_announced(BOTH)
-    assert "the self-test fails, nothing is announced: director1: the program is not attached" in lab.log("director1")
+    assert "the self-test fails, nothing is announced: director1: the program is no longer attached" in lab.log("director1")
     assert "the self-test passes again" in lab.log("director1")
 
 
