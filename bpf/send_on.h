@@ -135,6 +135,7 @@ __inline enum verdict send_on(struct xdp_md *ctx, const struct proxy_settings *s
 	position = next_untried(tunnel, list);
 	if (position >= MAX_HOPS)
 		return TAKEN_LAST_RESORT;
+	barrier_var(position); /* keeps the mask, since the verifier of Linux 6.1 may have lost the test's result */
 	hop = list->hop[position & (MAX_HOPS - 1)];
 	if (hop == tunnel->ip.daddr)
 		return TAKEN_SELF;
