@@ -39,13 +39,13 @@ Interface = Annotated[
     typer.Option(
         "--iface",
         autocompletion=complete.host_interfaces,
-        help="The interface that packets come in by; that of the default route, if not given.",
+        help="The interface that receives packets; default: that of the default route.",
     ),
 ]
-Print = Annotated[bool, typer.Option("--print", help="Show the files, and write nothing.")]
+Print = Annotated[bool, typer.Option("--print", help="Show the files and write nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Write without confirmation.")]
 Force = Annotated[
-    bool, typer.Option("--force", help="Replace files that exist; the earlier text is kept beside each, with the time.")
+    bool, typer.Option("--force", help="Replace existing files; a copy of each, named by the time, is kept beside it.")
 ]
 
 
@@ -62,14 +62,16 @@ class _Work:
 def director(
     vip: Annotated[
         list[str] | None,
-        typer.Option("--vip", help="A VIP with its port: 203.0.113.10:443, [2001:db8::1]:53/udp; again for each."),
+        typer.Option(
+            "--vip", help="A VIP with its port: 203.0.113.10:443, [2001:db8::1]:53/udp; repeat it for further ones."
+        ),
     ] = None,
     backend: Annotated[
-        list[str] | None, typer.Option("--backend", help="The address of a proxy; again for each further one.")
+        list[str] | None, typer.Option("--backend", help="The address of a proxy; repeat it for further ones.")
     ] = None,
     address: Annotated[
         str | None,
-        typer.Option("--address", help="The tunnel's source; if not given, the interface's IPv4 address."),
+        typer.Option("--address", help="The tunnel's source; default: the interface's IPv4 address."),
     ] = None,
     iface: Interface = None,
     name: Annotated[str, typer.Option("--name", help="The table's name.")] = "web",
@@ -78,11 +80,11 @@ def director(
     force: Force = False,
     output: Output = Format.TEXT,
 ) -> None:
-    """Write director.conf and forwarding_table.json, with a hash key and a seed of this installation's own.
+    """Write director.conf and forwarding_table.json, with a random hash key and seed.
 
-    On a terminal, it prompts for what is not given. All directors need the same table: on each further director, first
-    copy forwarding_table.json from the first one; a file that exists is kept, and then neither VIPs nor proxies are
-    needed.
+    On a terminal, the command prompts for values that are not given. All directors need the same table: on each
+    further director, first copy forwarding_table.json from the first one. An existing file is kept, and VIPs and
+    proxies are then not needed.
 
     glbctl init director --vip 203.0.113.10:443 --backend 10.0.0.11 --backend 10.0.0.12
     """
@@ -105,30 +107,35 @@ def director(
 def proxy(
     source: Annotated[
         list[str] | None,
-        typer.Option("--source", help="An address or network of the directors or of the proxies; again for each."),
+        typer.Option("--source", help="An address or network of directors or proxies; repeat it for further ones."),
     ] = None,
-    vip: Annotated[list[str] | None, typer.Option("--vip", help="An address that clients use; again for each.")] = None,
+    vip: Annotated[
+        list[str] | None, typer.Option("--vip", help="An address that clients connect to; repeat it for further ones.")
+    ] = None,
     iface: Interface = None,
     mtu: Annotated[
         int | None,
         typer.Option(
-            "--mtu", min=1280, max=65535, help="Also set the interface's MTU: 1544 takes 1500 bytes in a row of 3."
+            "--mtu",
+            min=1280,
+            max=65535,
+            help="Also set the interface's MTU; 1544 fits packets of 1500 bytes and 3 hops.",
         ),
     ] = None,
     network: Annotated[
         Manager | None,
-        typer.Option("--network", help="What configures this host's network; what runs here, if not given."),
+        typer.Option("--network", help="What configures this host's network; default: what runs here."),
     ] = None,
     only_print: Print = False,
     yes: Yes = False,
     force: Force = False,
     output: Output = Format.TEXT,
 ) -> None:
-    """Write proxy.conf, and the settings of the network that a proxy needs, so that they are there after a reboot.
+    """Write proxy.conf, and the network settings that a proxy needs, so that a reboot keeps them.
 
-    These are the VIPs on lo, arp_ignore and arp_announce, rp_filter where it is strict, and with --mtu the
-    interface's MTU: as files of networkd, ifupdown or netplan, and of sysctl. On a terminal, it prompts for what is not
-    given. Only files are changed; the commands that put them in force are printed.
+    The settings are the VIPs on lo, arp_ignore and arp_announce, rp_filter where it is strict, and with --mtu the
+    interface's MTU. They are written as files of networkd, ifupdown or netplan, and of sysctl. On a terminal, the
+    command prompts for values that are not given. It changes files only, and prints the commands that apply them.
 
     glbctl init proxy --source 10.0.0.0/24 --vip 203.0.113.10
     """

@@ -194,9 +194,16 @@ def _parameters(command: Command) -> Iterator[str]:
         value = kind.removesuffix(">")
         names, _, metavar = names.partition(" ") if not names.startswith("-") else _split_metavar(names)
         shown = metavar or (_TYPES.get(value, value) if names.startswith("-") else "")
-        term = f"**{_escaped(names)}**" + (f" *{_escaped(shown)}*" if shown else "")
-        text = re.sub(r"default: \(([^)]*)\)", r"default: \1", record[1]).replace("  ", " ")
-        yield _entry(term, _escaped(text))
+        title = names if names.startswith("-") or parameter.metavar else names.upper()
+        term = f"**{_escaped(title)}**" + (f" *{_escaped(shown)}*" if shown else "")
+        yield _entry(term, _escaped(_in_words(record[1])))
+
+
+def _in_words(text: str) -> str:
+    """A parameter's help, with its default and its limits as people write them."""
+    text = re.sub(r"default: \(([^)]*)\)", r"default: \1", text.replace("  ", " "))
+    text = re.sub(r"([\d.]+)<=x<=([\d.]+)", r"\1 to \2", text)
+    return re.sub(r"x>=([\d.]+)", r"at least \1", text)
 
 
 def _split_metavar(names: str) -> tuple[str, str, str]:

@@ -12,9 +12,9 @@ from glb.config.json_schema import File
 def schema_command(file: Annotated[File, typer.Argument(metavar="director|proxy|table", help="Which file.")]) -> None:
     """Print the JSON Schema of director.conf, proxy.conf or forwarding_table.json.
 
-    An editor that knows JSON Schema offers the keys, shows what each one means, and marks mistakes: save the schema
-    beside the file, and name it there as `"$schema": "director.schema.json"`. `glbctl check` also checks values
-    against each other and against this host.
+    An editor that supports JSON Schema offers the keys, shows their meaning, and marks mistakes. Save the schema
+    beside the file, and name it in the file: `"$schema": "director.schema.json"`. `glbctl check` also compares values
+    with each other and with this host.
 
     glbctl schema director
     """

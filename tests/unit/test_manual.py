@@ -23,6 +23,7 @@ def test_each_command_has_a_section_with_its_options() -> None:
     assert parts.keys() == LEAVES.keys()
     assert "**--host** *\\[USER@\\]HOST*\n:   " in parts["glbctl trace"]
     assert "*CLIENT\\[:PORT\\]* \\[*VIP\\[:PORT\\]*\\]" in parts["glbctl trace"]
+    assert "1 to 65535\\]" in parts["glbctl backend drain"]
     assert "```\nglbctl backend drain web 10.0.0.11 --wait" in parts["glbctl backend drain"]
 
 
