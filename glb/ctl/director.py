@@ -13,7 +13,7 @@ from glb.control.client import Client
 from glb.ctl import complete
 from glb.ctl.arguments import ChangeGroup, DirectorFile, Keep, Log, TableFile, ViewGroup
 from glb.ctl.output import Format, Output, emit
-from glb.ctl.status import facts_of_role, render
+from glb.ctl.status import render, statuses
 from glb.ctl.targets import running_directors
 from glb.daemon.log import LogFormat, set_up_logging
 from glb.errors import ControlError
@@ -120,8 +120,8 @@ def status(
 
     glbctl director status --iface eth0
     """
-    facts = facts_of_role("director", iface)
-    emit(output, facts, render("director", facts))
+    daemons = statuses("director", iface)
+    emit(output, [daemon.facts() for daemon in daemons], render("director", daemons))
 
 
 def _socket(iface: str | None) -> Path:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
+from pydantic import TypeAdapter
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -17,6 +18,8 @@ from glb.ctl import complete
 from glb.ctl.output import Format, Output, emit, grid
 from glb.ctl.targets import running_directors
 from glb.errors import GlbError
+from glb.health.report import BackendHealthReport
+from glb.health.state import HealthChange
 
 Name = Annotated[str, typer.Argument(metavar="TABLE", autocompletion=complete.tables, help="The table's name.")]
 Address = Annotated[
@@ -33,6 +36,9 @@ Iface = Annotated[
 
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 _STYLES = {"up": "green", "down": "red"}
+
+_reports = TypeAdapter(list[BackendHealthReport])
+_changes = TypeAdapter(list[HealthChange])
 
 
 class HealthSetting(StrEnum):
@@ -129,16 +135,16 @@ def _render_list(daemon: dict[str, Any]) -> RenderableType:
     return Group(*held, _render_backends(daemon["backends"]))
 
 
-def _render_backends(backends: Sequence[dict[str, Any]]) -> RenderableType:
+def _render_backends(backends: Any) -> RenderableType:
     lines = grid("TABLE", "BACKEND", "STATE", "HEALTH", "FOR", "WHY", "CHECKS")
-    for backend in backends:
+    for backend in _reports.validate_python(backends):
         lines.add_row(
-            backend["table"],
-            backend["address"],
-            backend["state"],
-            _health(backend["healthy"], backend["source"]),
-            _age(backend["since"]),
-            backend["reason"] or "-",
+            backend.table,
+            backend.address,
+            backend.state,
+            _health(backend.healthy, backend.source),
+            _age(backend.since),
+            backend.reason or "-",
             _checks(backend),
         )
     return lines
@@ -148,9 +154,9 @@ def _render_history(daemon: dict[str, Any]) -> RenderableType:
     if not daemon["changes"]:
         return "no changes yet"
     lines = grid("WHEN", "HEALTH", "WHY")
-    for change in daemon["changes"]:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(change["when"]))
-        lines.add_row(when, _health(change["healthy"], change["source"]), change["reason"])
+    for change in _changes.validate_python(daemon["changes"]):
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(change.when))
+        lines.add_row(when, _health(change.healthy, change.source), change.reason)
     return lines
 
 
@@ -161,9 +167,9 @@ def _health(healthy: bool | None, source: str | None) -> Text:
     return Text(word if source == "checks" else f"{word} ({source})", style=_STYLES[word])
 
 
-def _checks(backend: dict[str, Any]) -> str:
-    made = [f"{check['check']}: {check['found']}" for check in backend["checks"]]
-    return "; ".join(made + [f"not made: {problem}" for problem in backend["not_made"]]) or "-"
+def _checks(backend: BackendHealthReport) -> str:
+    made = [f"{check.check}: {check.found}" for check in backend.checks]
+    return "; ".join(made + [f"not made: {problem}" for problem in backend.not_made]) or "-"
 
 
 def _age(since: float | None) -> str:

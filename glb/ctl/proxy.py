@@ -10,7 +10,7 @@ import typer
 from glb.ctl import complete
 from glb.ctl.arguments import ChangeGroup, Interface, Keep, Log, ProxyFile, ViewGroup
 from glb.ctl.output import Format, Output, emit
-from glb.ctl.status import facts_of_role, render
+from glb.ctl.status import render, statuses
 from glb.daemon.log import LogFormat, set_up_logging
 
 app = typer.Typer(rich_markup_mode="markdown")
@@ -67,5 +67,5 @@ def status(
 
     glbctl proxy status --output json
     """
-    facts = facts_of_role("proxy", iface)
-    emit(output, facts, render("proxy", facts))
+    daemons = statuses("proxy", iface)
+    emit(output, [daemon.facts() for daemon in daemons], render("proxy", daemons))

@@ -2,7 +2,7 @@
 """The status of a daemon and its datapath, for `director status` and `proxy status`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +12,54 @@ from rich.text import Text
 from glb.control.client import Client
 from glb.ctl.datapaths import packets_of
 from glb.ctl.output import grid
-from glb.daemon.report import Report, local_reports
+from glb.daemon.report import Report, TableSummary, local_reports
 from glb.datapath.pins import pin_dir
 from glb.errors import ControlError
 
 
-def facts_of_role(role: str, interface: str | None) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class DaemonStatus:
+    """A daemon's report, with the state of its process, its datapath and its routing.
+
+    routing: the answer of a running director to `GET /v1/routing`. packets: by verdict; None if no program is attached.
+    """
+
+    report: Report
+    running: bool
+    routing: Mapping[str, Any] | None
+    packets: Mapping[str, int] | None
+
+    @property
+    def pins(self) -> str:
+        return str(pin_dir(self.report.interface))
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            **asdict(self.report),
+            "unreached": self.report.unreached(),
+            "running": self.running,
+            "attached": self.packets is not None,
+            "pins": self.pins,
+            "routing": self.routing,
+            "packets": self.packets or {},
+        }
+
+
+def statuses(role: str, interface: str | None) -> list[DaemonStatus]:
     """The daemons of a role in this network namespace, or the one on an interface."""
-    return [_facts(report) for report in local_reports(role) if interface in (None, report.interface)]
+    reports = [report for report in local_reports(role) if interface in (None, report.interface)]
+    return [
+        DaemonStatus(
+            report=report,
+            running=report.process.is_alive(),
+            routing=_routing_facts(report) if role == "director" else None,
+            packets=packets_of(report),
+        )
+        for report in reports
+    ]
 
 
-def _facts(report: Report) -> dict[str, Any]:
-    packets = packets_of(report)
-    return {
-        **asdict(report),
-        "unreached": report.unreached(),
-        "running": report.process.is_alive(),
-        "attached": packets is not None,
-        "pins": str(pin_dir(report.interface)),
-        "routing": _routing_facts(report) if report.role == "director" else None,
-        "packets": packets or {},
-    }
-
-
-def _routing_facts(report: Report) -> dict[str, Any] | None:
+def _routing_facts(report: Report) -> Mapping[str, Any] | None:
     """The routing status of a director; None if it does not answer."""
     if report.socket is None or not report.process.is_alive():
         return None
@@ -46,7 +70,7 @@ def _routing_facts(report: Report) -> dict[str, Any] | None:
     return facts
 
 
-def _routing(facts: dict[str, Any]) -> RenderableType:
+def _routing(facts: Mapping[str, Any]) -> RenderableType:
     """The routing status in lines."""
     last = facts.get("last_resort", ())  # a daemon of an older version reports none
     marked = (f"{prefix}{' (last resort)' * (prefix in last)}" for prefix in facts["announced"])
@@ -60,73 +84,72 @@ def _routing(facts: dict[str, Any]) -> RenderableType:
     return text
 
 
-def render(role: str, daemons: list[dict[str, Any]]) -> RenderableType:
+def render(role: str, daemons: Sequence[DaemonStatus]) -> RenderableType:
     """One paragraph for each daemon."""
     if not daemons:
         return f"no {role} on this host"
-    return Group(*(part for facts in daemons for part in (_paragraph(facts), "")))
+    return Group(*(part for daemon in daemons for part in (_paragraph(daemon), "")))
 
 
-def _paragraph(facts: dict[str, Any]) -> RenderableType:
+def _paragraph(status: DaemonStatus) -> RenderableType:
+    report, packets = status.report, status.packets or {}
     lines = grid("", "")
     lines.show_header = False
-    daemon = f"running, pid {facts['process']['pid']}, since {facts['started']}" if facts["running"] else "not running"
-    lines.add_row("daemon", daemon if facts["running"] else Text(daemon, style="red"))
-    lines.add_row("datapath", f"attached, pinned in {facts['pins']}" if facts["attached"] else "not attached")
-    if facts["digest"]:
-        lines.add_row("files", "\n".join(filter(None, (facts["config_file"], facts["table_file"]))))
-        lines.add_row("loaded", facts["loaded"])
-    if facts["tables_digest"]:
-        lines.add_row("digest", f"{facts['tables_digest'][:12]} of the tables")
-    if facts["error"]:
-        lines.add_row("refused", Text(facts["error"], style="red"))
-    for line in facts["warnings"]:
+    daemon = f"running, pid {report.process.pid}, since {report.started}" if status.running else "not running"
+    lines.add_row("daemon", daemon if status.running else Text(daemon, style="red"))
+    lines.add_row("datapath", f"attached, pinned in {status.pins}" if status.packets is not None else "not attached")
+    if report.digest:
+        lines.add_row("files", "\n".join(filter(None, (report.config_file, report.table_file))))
+        lines.add_row("loaded", report.loaded)
+    if report.tables_digest:
+        lines.add_row("digest", f"{report.tables_digest[:12]} of the tables")
+    if report.error:
+        lines.add_row("refused", Text(report.error, style="red"))
+    for line in report.warnings:
         lines.add_row("warning", Text(line, style="yellow"))
-    if facts["busy"]:
-        lines.add_row("busy", Text(facts["busy"], style="yellow"))
-    if facts["checks_trouble"]:
-        lines.add_row("checks", Text(f"cannot be made: {facts['checks_trouble']}", style="red"))
-    if facts["trouble"]:
-        lines.add_row("trouble", Text(facts["trouble"], style="red"))
-    if facts["unreachable"]:
-        refused = "\n".join(f"{address}  {why}" for address, why in facts["unreachable"].items())
+    if report.busy:
+        lines.add_row("busy", Text(report.busy, style="yellow"))
+    if report.checks_trouble:
+        lines.add_row("checks", Text(f"cannot be made: {report.checks_trouble}", style="red"))
+    if report.trouble:
+        lines.add_row("trouble", Text(report.trouble, style="red"))
+    if report.unreachable:
+        refused = "\n".join(f"{address}  {why}" for address, why in report.unreachable.items())
         lines.add_row("no next hop", Text(refused, style="red"))
-    if facts["role"] == "proxy":
-        lines.add_row("VIPs", _listed(facts["vips"]))
-        lines.add_row("handshakes", handshakes(facts["packets"]))
-    if facts["role"] == "proxy" and facts["running"]:
-        lines.add_row("agent", _answering(facts["agent"], facts["agent_trouble"]))
-    for family, fault in facts["return_paths"].items():
+    if report.role == "proxy":
+        lines.add_row("VIPs", _listed(report.vips))
+        lines.add_row("handshakes", handshakes(packets))
+    if report.role == "proxy" and status.running:
+        lines.add_row("agent", _answering(report.agent, report.agent_trouble))
+    for family, fault in report.return_paths.items():
         lines.add_row(f"return {family}", Text(f"lost {fault}", style="red") if fault else "route and next hop known")
-    if facts["running"]:
-        lines.add_row("metrics", _answering(facts["metrics"], facts["metrics_trouble"]))
-    if facts["mtu"]:
-        paths = (f"{address}  {mtu}" for address, mtu in facts["path_mtus"].items())
+    if status.running:
+        lines.add_row("metrics", _answering(report.metrics, report.metrics_trouble))
+    if report.mtu:
+        paths = (f"{address}  {mtu}" for address, mtu in report.path_mtus.items())
         lines.add_row(
             "MTU",
-            "\n".join(
-                (f"{facts['mtu']}, smaller on the paths to:" if facts["path_mtus"] else str(facts["mtu"]), *paths)
-            ),
+            "\n".join((f"{report.mtu}, smaller on the paths to:" if report.path_mtus else str(report.mtu), *paths)),
         )
-    for table in facts["tables"]:
-        lines.add_row("table", f"{table['name']}, {table['depth']} hops a row")
-        lines.add_row("  binds", "\n".join(table["binds"]))
-        lines.add_row("  backends", _backends(table, facts))
-    if facts["routing"] and (facts["routing"]["speaker"] != "none" or facts["routing"]["draining"]):
-        lines.add_row("routing", _routing(facts["routing"]))
-    packets = {name: count for name, count in facts["packets"].items() if count}
-    lines.add_row("packets", "\n".join(f"{count:>12,}  {name}" for name, count in packets.items()) or "none yet")
-    return Group(Text(f"{facts['role']} {facts['interface']}", style="bold"), lines)
+    for table in report.tables:
+        lines.add_row("table", f"{table.name}, {table.depth} hops a row")
+        lines.add_row("  binds", "\n".join(table.binds))
+        lines.add_row("  backends", _backends(table, report))
+    if status.routing and (status.routing["speaker"] != "none" or status.routing["draining"]):
+        lines.add_row("routing", _routing(status.routing))
+    counted = {name: count for name, count in packets.items() if count}
+    lines.add_row("packets", "\n".join(f"{count:>12,}  {name}" for name, count in counted.items()) or "none yet")
+    return Group(Text(f"{report.role} {report.interface}", style="bold"), lines)
 
 
-def _backends(table: dict[str, Any], facts: dict[str, Any]) -> RenderableType:
+def _backends(table: TableSummary, report: Report) -> RenderableType:
     """One line for each backend; red if it stays in rotation although its checks fail."""
-    held = {entry["backend"]: entry["reason"] for entry in facts["held"] if entry["table"] == table["name"]}
+    held = {entry.backend: entry.reason for entry in report.held if entry.table == table.name}
     lines = Text()
-    for ip, state in table["backends"].items():
+    for ip, state in table.backends.items():
         why = f", kept in rotation (hold_share), but its checks fail: {held[ip]}" if ip in held else ""
         lines.append("\n" if lines else "").append(f"{ip}  {state}{why}", "red" if why else "")
-    if table["name"] in facts["unreached"]:
+    if table.name in report.unreached():
         lines.append("\nno backend is reachable from this host; see `glbctl doctor`", "red")
     return lines
 

@@ -31,7 +31,7 @@ IN_FLIGHT = 60
 
 @contextmanager
 def small_disk(path: Path) -> Iterator[Path]:
-    """A file system of its own that is soon full."""
+    """A separate small file system."""
     path.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(path)], check=True)
     try:
@@ -100,10 +100,10 @@ def draft(lab: Lab, tmp_path: Path) -> Iterator[Callable[..., str]]:
     if lab.table_path.read_text() != before:
         undo = tmp_path / "before.json"
         undo.write_text(before)
-        told(lab, "apply", str(undo), "--force")
+        json_of(lab, "apply", str(undo), "--force")
 
 
-def told(lab: Lab, *arguments: str) -> Any:
+def json_of(lab: Lab, *arguments: str) -> Any:
     return facts(lab, "director1", "table", *arguments)
 
 
@@ -135,7 +135,7 @@ def test_a_plan_shows_the_effects_and_its_status_says_so(lab: Lab, draft: Callab
         return glbctl(lab, "director1", "table", "plan", path, "--detailed-exitcode").returncode
 
     removal = draft(proxy1=None)
-    plan = told(lab, "plan", removal)
+    plan = json_of(lab, "plan", removal)
 
     assert (plan["changes"], plan["cuts_connections"]) == (True, True)
     [cut] = [finding for finding in plan["findings"] if finding["severity"] == "cuts"]
@@ -155,9 +155,9 @@ def test_a_change_that_cuts_is_refused_and_others_are_made(
     with downloads(lab) as traffic:
         refused = glbctl(lab, "director1", "table", "apply", draft(proxy1=None))
         after_refusal, still_known = lab.table_path.read_text(), numbers(lab)
-        drained = told(lab, "apply", draft(proxy1="draining"), "--note", "a new disk")
+        drained = json_of(lab, "apply", draft(proxy1="draining"), "--note", "a new disk")
         states = loaded_states(lab)
-        back = told(lab, "rollback")
+        back = json_of(lab, "rollback")
         summary = traffic.stop()
 
     assert refused.returncode == FAILED
@@ -181,7 +181,7 @@ def test_a_change_that_cuts_is_refused_and_others_are_made(
 
 def test_force_cuts_just_the_connections_that_the_plan_named(lab: Lab, draft: Callable[..., str]) -> None:
     with downloads(lab) as traffic:
-        applied = told(lab, "apply", draft(proxy1=None), "--force")
+        applied = json_of(lab, "apply", draft(proxy1=None), "--force")
         traffic.stop()
 
     assert applied["plan"]["cuts_connections"]
@@ -326,7 +326,7 @@ def test_a_failed_apply_leaves_a_refused_edit_in_the_file(lab: Lab, draft: Calla
 
 
 def test_loaded_content_is_not_kept_beside_the_file(lab: Lab, draft: Callable[..., str], refused: Path) -> None:
-    assert told(lab, "apply", draft(proxy1="draining"))["set_aside"] is None
+    assert json_of(lab, "apply", draft(proxy1="draining"))["set_aside"] is None
     assert not refused.exists()
 
 
@@ -348,14 +348,14 @@ def test_a_rollback_replaces_an_invalid_file(lab: Lab, spoil: Callable[[Path], o
     before, known = lab.table_path.read_text(), numbers(lab)
     spoil(lab.table_path)
 
-    done = told(lab, "rollback")
+    done = json_of(lab, "rollback")
 
     assert lab.table_path.read_text() == before
     assert (done["plan"]["changes"], numbers(lab)) == (False, known)
 
 
 def test_a_damaged_version_is_reported_and_others_are_listed(lab: Lab) -> None:
-    versions = told(lab, "history")["versions"]
+    versions = json_of(lab, "history")["versions"]
     [folder] = (lab.run_dir / "state" / "history").iterdir()
     newest = folder / f"{versions[0]['number']:06}.json"
     whole = newest.read_bytes()
@@ -370,7 +370,7 @@ def test_a_damaged_version_is_reported_and_others_are_listed(lab: Lab) -> None:
 
 
 def test_the_api_returns_the_same_history(lab: Lab) -> None:
-    known = told(lab, "history")
+    known = json_of(lab, "history")
     [newest, *_] = known["versions"]
     kept = Client(lab.run_dir / "director1.sock").get(f"/v1/tables/history/{newest['number']}")
 
@@ -383,7 +383,7 @@ def api(lab: Lab, director: str = "director1") -> Client:
 
 
 def with_spares(lab: Lab, number: int) -> list[str]:
-    """The tables as they are with further backends, that nobody checks; returns their addresses."""
+    """The tables as they are with further backends without checks; returns their addresses."""
     tables = json.loads(lab.table_path.read_text())
     spares = [f"10.77.0.{150 + n}" for n in range(number)]
     tables["tables"][0]["backends"] += [{"ip": address, "state": "active"} for address in spares]
@@ -424,9 +424,9 @@ def digest_of(lab: Lab, director: str) -> Any:
 
 def test_status_metrics_history_and_plan_show_one_digest(lab: Lab, draft: Callable[..., str]) -> None:
     Path(path := draft()).write_text(json.dumps(json.loads(lab.table_path.read_text()), indent=7))
-    told(lab, "apply", path)
+    json_of(lab, "apply", path)
 
-    [newest, before, *_] = told(lab, "history")["versions"]
+    [newest, before, *_] = json_of(lab, "history")["versions"]
     shown = {fact["tables_digest"] for fact in facts(lab, "director1", "director", "status")}
     text = glbctl(lab, "director1", "director", "status").stdout
     socket_path = str(lab.run_dir / "director1.sock")
@@ -436,12 +436,12 @@ def test_status_metrics_history_and_plan_show_one_digest(lab: Lab, draft: Callab
     assert shown == {newest["digest"]}
     assert newest["digest"][:12] in text
     assert f'digest="{newest["digest"]}"' in exposed
-    assert told(lab, "plan", path)["basis"]["digest"] == newest["digest"]
+    assert json_of(lab, "plan", path)["basis"]["digest"] == newest["digest"]
 
 
 def test_a_plan_for_other_tables_is_refused(lab: Lab, draft: Callable[..., str]) -> None:
     path = draft(proxy1="draining")
-    expects = told(lab, "plan", path)["basis"]["digest"]
+    expects = json_of(lab, "plan", path)["basis"]["digest"]
     glbctl(lab, "director1", "backend", "drain", "web", str(lab.host("proxy2").addresses[0].ip))
     before = lab.table_path.read_text()
 
@@ -458,9 +458,9 @@ def with_bind(lab: Lab, port: int, path: Path) -> str:
 
 
 def test_an_added_bind_is_rolled_back_if_it_had_no_packet(lab: Lab, draft: Callable[..., str], tmp_path: Path) -> None:
-    told(lab, "apply", with_bind(lab, 9999, tmp_path / "bind.json"))
-    back = told(lab, "rollback")
-    told(lab, "apply", with_bind(lab, 9999, tmp_path / "bind.json"))
+    json_of(lab, "apply", with_bind(lab, 9999, tmp_path / "bind.json"))
+    back = json_of(lab, "rollback")
+    json_of(lab, "apply", with_bind(lab, 9999, tmp_path / "bind.json"))
     send_datagram(lab, 9999)
     refused = glbctl(lab, "director1", "table", "rollback")
 
@@ -487,13 +487,13 @@ def counted(lab: Lab, bind: str) -> int:
 
 def test_a_plan_without_a_daemon_begins_with_the_datapath(lab: Lab, draft: Callable[..., str]) -> None:
     """Both daemons are killed, and the file is edited meanwhile."""
-    held, path = told(lab, "history")["versions"][0], draft(proxy1="draining")
+    held, path = json_of(lab, "history")["versions"][0], draft(proxy1="draining")
     original = lab.table_path.read_text()
     for director in ("director1", "director2"):
         lab.kill(director)
     try:
         lab.table_path.write_text(Path(path).read_text())
-        plan = told(lab, "plan", str(lab.table_path))
+        plan = json_of(lab, "plan", str(lab.table_path))
         shown = glbctl(lab, "director1", "table", "plan", str(lab.table_path)).stdout
         undone = glbctl(lab, "director1", "backend", "activate", str(lab.table_path), PROXY1)
     finally:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl` as people and programs use it: facts as JSON, one line for what is wrong, an exit status that tells."""
+"""`glbctl` from a command line: JSON output, error lines, exit status."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ VIP = f"{hosts.VIP4}:80"
 PROXY1 = "10.77.0.101"
 
 
-def tell(lab: Lab, *arguments: str) -> Any:
+def json_of(lab: Lab, *arguments: str) -> Any:
     return facts(lab, "director1", *arguments)
 
 
@@ -29,11 +29,11 @@ def copy_of_table(lab: Lab, folder: Path) -> str:
 
 
 def test_director_status_shows_daemon_datapath_and_tables(lab: Lab) -> None:
-    [one] = tell(lab, "director", "status")
+    [one] = json_of(lab, "director", "status")
     [alone] = facts(lab, "director2", "director", "status", "--iface", "director2")
 
     assert (one["interface"], alone["interface"]) == ("director1", "director2")  # each on its own host
-    assert tell(lab, "director", "status", "--iface", "director2") == []
+    assert json_of(lab, "director", "status", "--iface", "director2") == []
     assert (one["running"], one["attached"], one["error"]) == (True, True, None)
     assert one["process"]["pid"] == lab.process_id("director1").pid
     assert one["pins"] == str(lab.pin_dir / "director1")
@@ -53,11 +53,11 @@ def test_proxy_status_shows_daemon_datapath_and_packets(lab: Lab) -> None:
 
 
 def test_stats_counts_the_packets_of_each_verdict(lab: Lab) -> None:
-    before = {fact["interface"]: fact for fact in tell(lab, "stats")}
+    before = {fact["interface"]: fact for fact in json_of(lab, "stats")}
     with lab.traffic("spread", "--count", "20") as traffic:
         assert traffic.wait().flawless
-    after = {fact["interface"]: fact for fact in tell(lab, "stats")}
-    [alone] = tell(lab, "stats", "proxy1")
+    after = {fact["interface"]: fact for fact in json_of(lab, "stats")}
+    [alone] = json_of(lab, "stats", "proxy1")
 
     def more(names: tuple[str, ...], verdict: str) -> int:
         return sum(after[name]["packets"][verdict] - before[name]["packets"][verdict] for name in names)
@@ -71,12 +71,12 @@ def test_stats_counts_the_packets_of_each_verdict(lab: Lab) -> None:
 
 
 def test_lookup_shows_bind_row_and_hops(lab: Lab) -> None:
-    told = tell(lab, "lookup", str(lab.table_path), CLIENT, VIP)
+    printed = json_of(lab, "lookup", str(lab.table_path), CLIENT, VIP)
 
-    assert (told["table"], told["bind"], told["protocol"]) == ("web", f"{hosts.VIP4}:80/tcp", "tcp")
-    assert int(told["hash"], 16) >= 0
-    assert len(set(told["hops"])) == 3
-    assert told["tunnel_source_port"] >= 0x8000
+    assert (printed["table"], printed["bind"], printed["protocol"]) == ("web", f"{hosts.VIP4}:80/tcp", "tcp")
+    assert int(printed["hash"], 16) >= 0
+    assert len(set(printed["hops"])) == 3
+    assert printed["tunnel_source_port"] >= 0x8000
 
 
 def test_lookup_without_a_bind_ends_with_status_1(lab: Lab) -> None:
@@ -87,10 +87,10 @@ def test_lookup_without_a_bind_ends_with_status_1(lab: Lab) -> None:
 
 def test_a_table_is_built_shown_and_compared(lab: Lab, tmp_path: Path) -> None:
     binary, changed = tmp_path / "table.bin", copy_of_table(lab, tmp_path)
-    built = tell(lab, "table", "build", str(lab.table_path), str(binary))
-    [shown] = tell(lab, "table", "show", str(lab.table_path), "--rows", "0-1")
-    tell(lab, "backend", "drain", changed, PROXY1)
-    [diff] = tell(lab, "table", "diff", str(lab.table_path), changed)["tables"]
+    built = json_of(lab, "table", "build", str(lab.table_path), str(binary))
+    [shown] = json_of(lab, "table", "show", str(lab.table_path), "--rows", "0-1")
+    json_of(lab, "backend", "drain", changed, PROXY1)
+    [diff] = json_of(lab, "table", "diff", str(lab.table_path), changed)["tables"]
 
     assert (built["tables"], built["bytes"]) == (["web"], binary.stat().st_size)
     assert sum(backend["first_hop_rows"] for backend in shown["backends"]) == 65536
@@ -102,13 +102,13 @@ def test_a_table_is_built_shown_and_compared(lab: Lab, tmp_path: Path) -> None:
 def test_backend_commands_reload_each_director(lab: Lab) -> None:
     states = []
     for verb in ("drain", "activate", "drain", "remove", "fill", "activate"):
-        told = tell(lab, "backend", verb, str(lab.table_path), PROXY1)
-        states.append((told["tables"][0]["before"], told["tables"][0]["after"]))
-        assert {director["interface"]: director["reloaded"] for director in told["directors"]} == {
+        printed = json_of(lab, "backend", verb, str(lab.table_path), PROXY1)
+        states.append((printed["tables"][0]["before"], printed["tables"][0]["after"]))
+        assert {director["interface"]: director["reloaded"] for director in printed["directors"]} == {
             "director1": True,
             "director2": True,
         }
-    [status] = tell(lab, "director", "status", "--iface", "director1")
+    [status] = json_of(lab, "director", "status", "--iface", "director1")
 
     assert states == [
         ("active", "draining"),
@@ -122,24 +122,24 @@ def test_backend_commands_reload_each_director(lab: Lab) -> None:
 
 
 def test_a_table_without_a_director_is_edited(lab: Lab, tmp_path: Path) -> None:
-    told = tell(lab, "backend", "drain", copy_of_table(lab, tmp_path), PROXY1)
+    printed = json_of(lab, "backend", "drain", copy_of_table(lab, tmp_path), PROXY1)
 
-    assert (told["changed"], told["directors"]) == (True, [])
+    assert (printed["changed"], printed["directors"]) == (True, [])
 
 
 def test_check_reports_valid_files(lab: Lab) -> None:
     config = str(lab.run_dir / "director1.conf")
 
-    told = tell(lab, "check", "--config", config, "--table", str(lab.table_path))
+    printed = json_of(lab, "check", "--config", config, "--table", str(lab.table_path))
 
-    assert [(fact["file"], fact["good"]) for fact in told] == [(config, True), (str(lab.table_path), True)]
+    assert [(fact["file"], fact["good"]) for fact in printed] == [(config, True), (str(lab.table_path), True)]
 
 
 def test_lab_status_shows_hosts_and_processes(lab: Lab) -> None:
-    told = tell(lab, "lab", "status", "--lab", lab.name)
+    printed = json_of(lab, "lab", "status", "--lab", lab.name)
 
-    assert told["name"] == lab.name
-    assert {"client", "router", "dc", "director1", "proxy3"} <= {host["name"] for host in told["hosts"]}
+    assert printed["name"] == lab.name
+    assert {"client", "router", "dc", "director1", "proxy3"} <= {host["name"] for host in printed["hosts"]}
 
 
 def test_lab_exec_passes_on_output_and_exit_status(lab: Lab) -> None:
@@ -203,8 +203,8 @@ def test_the_shell_completes_commands(lab: Lab, words: str, offered: set[str]) -
     script = subprocess.run(
         ["bash", "-c", "glbctl --show-completion; exit $?"], env=lab.env, capture_output=True, text=True, check=False
     )
-    asked = {"_GLBCTL_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
-    done = subprocess.run(["glbctl"], env=lab.env | asked, capture_output=True, text=True, check=False)
+    variables = {"_GLBCTL_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = subprocess.run(["glbctl"], env=lab.env | variables, capture_output=True, text=True, check=False)
 
     assert "_GLBCTL_COMPLETE=complete_bash" in script.stdout
     assert offered <= set(done.stdout.split())

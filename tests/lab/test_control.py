@@ -130,8 +130,8 @@ def test_a_reload_of_a_bad_file_gives_a_reason_by_interface(network: Lab, daemon
 
 def test_the_socket_is_for_root_and_the_group_only(network: Lab, daemon: Client) -> None:
     def status_as(group: int) -> int:
-        ask = ["curl", "-sf", "--unix-socket", str(control_socket(network)), "http://glb/v1/status"]
-        return subprocess.run(ask, user=NOBODY, group=group, extra_groups=[], capture_output=True).returncode
+        command = ["curl", "-sf", "--unix-socket", str(control_socket(network)), "http://glb/v1/status"]
+        return subprocess.run(command, user=NOBODY, group=group, extra_groups=[], capture_output=True).returncode
 
     assert status_as(grp.getgrnam(GROUP).gr_gid) == 0
     assert status_as(NOBODY) != 0

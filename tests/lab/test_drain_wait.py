@@ -46,7 +46,7 @@ class Held:
         assert self.answers() == [proxy] * number
 
     def answers(self) -> list[str]:
-        """Ask on each connection; which proxy answers it."""
+        """Send a request on each connection; return the proxies that answer."""
         return [_ask(connection) for connection in self._sockets]
 
     def close(self) -> None:

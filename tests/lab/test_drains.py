@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Real downloads go on, every byte of them, while proxies and directors come and go."""
+"""Downloads continue without a lost byte while proxies and directors change."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.alone
 IN_FLIGHT = 200
 PROXIES = ("proxy1", "proxy2", "proxy3")
 EMPTY_WITHIN_S = 90.0
-"""A download takes 8 seconds; a SYN-ACK that nobody answers is repeated for 63."""
+"""A download takes 8 seconds; an unanswered SYN-ACK is repeated for 63."""
 
 
 @contextmanager

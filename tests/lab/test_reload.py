@@ -88,7 +88,7 @@ def test_after_a_reload_the_old_tables_binds_are_gone(director: Director) -> Non
 
 
 @pytest.mark.parametrize("which", ["table", "config"])
-def test_with_a_bad_file_a_director_does_not_start_and_leaves_nothing(director: Director, which: str) -> None:
+def test_a_start_with_a_bad_file_fails_and_leaves_nothing(director: Director, which: str) -> None:
     bad = director.table
     if which == "config":
         bad = director.config = director.table.with_name("director.conf")
@@ -116,13 +116,13 @@ def test_an_invalid_file_is_reported_and_the_old_table_stays(director: Director)
         replace_text(director.table, '{"tables": [{"name": "a", "hash_key": "abc"}]}')
         director.wait_until_refused()
         stream.wait_for_rounds(1)
-    told = f'{director.table}: tables[0].hash_key: "abc"'
+    expected = f'{director.table}: tables[0].hash_key: "abc"'
     [status] = facts(director.lab, HOST, "director", "status")
 
     check_stream(stream.tunnelled, stream.passed, as_a)
-    assert told in status["error"]
+    assert expected in status["error"]
     assert status["tables"][0]["name"] == "a"
-    assert f"not reloaded, the old tables stay in force: {told}" in director.log.read_text()
+    assert f"not reloaded, the old tables stay in force: {expected}" in director.log.read_text()
     assert glbctl(director.lab, HOST, "director", "status").stdout.count("refused") == 1
 
     replace(director.table, *TABLE_B)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl trace --host`: one story of several hosts, each asked by a real ssh, each with its own datapath alone."""
+"""`glbctl trace --host`: one story of several hosts, each traced by a real ssh, each with its own datapath alone."""
 
 import json
 import re
@@ -43,7 +43,7 @@ def capture() -> None: ...
 
 app()
 """
-"""A glbctl whose trace knows nothing of being asked by another."""
+"""A glbctl whose trace does not know --until-eof."""
 
 
 @pytest.fixture(scope="module")
@@ -88,18 +88,18 @@ def tracing(
     env: Mapping[str, str],
     *arguments: str,
     here: str = OPERATOR,
-    asked: tuple[str, ...] = DATAPATHS,
+    traced: tuple[str, ...] = DATAPATHS,
 ) -> Iterator[Tracing]:
-    """glbctl trace on a host, from when all that are asked capture; it is killed at the end, if it still runs."""
+    """glbctl trace on a host, started when all traced hosts capture, killed at the end."""
     command = ["glbctl", "trace", CLIENT, f"{hosts.VIP4}:80", "--ssh", ssh.command, *arguments]
-    command += [word for host in asked for word in ("--host", host)]
+    command += [word for host in traced for word in ("--host", host)]
     argv = argv_in(lab.namespace(here), command)
     with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         watchdog = Timer(BOUND_S, process.kill)
         watchdog.start()
         try:
             trace = Tracing(process)
-            trace.expect(*(f"{host}: capturing on {host}\n" for host in asked))
+            trace.expect(*(f"{host}: capturing on {host}\n" for host in traced))
             yield trace
         finally:
             watchdog.cancel()
@@ -111,15 +111,15 @@ def test_the_hosts_events_are_merged_packet_by_packet(lab: Lab, ssh: Ssh, operat
         proxy = fetch(lab, CLIENT)
         out, said = trace.interrupt()
 
-    told = [json.loads(line) for line in out]
-    assert [told[0]["verdict"], told[1]["verdict"]] == ["encapsulated", "taken_syn"]
-    assert told[0]["row"]["bind"] == f"{hosts.VIP4}:80/tcp"
-    assert told[1]["host"] == proxy
-    assert all(visit["host"] == visit["interface"] for visit in told), "each host tells of its own datapath alone"
-    ways = [list(way) for _, way in groupby(told, lambda visit: visit["packet"]["digest"])]
-    assert {tuple(visit["program"] for visit in way) for way in ways} == {("director", "proxy")}
-    assert all(director["left_in"] == taken["came_in"] for director, taken in ways)
-    assert f"{proxy}: {len(ways)} packets\n" in said
+    events = [json.loads(line) for line in out]
+    assert [events[0]["verdict"], events[1]["verdict"]] == ["encapsulated", "taken_syn"]
+    assert events[0]["row"]["bind"] == f"{hosts.VIP4}:80/tcp"
+    assert events[1]["host"] == proxy
+    assert all(event["host"] == event["interface"] for event in events), "each host reports only its own datapath"
+    paths = [list(path) for _, path in groupby(events, lambda event: event["packet"]["digest"])]
+    assert {tuple(event["program"] for event in path) for path in paths} == {("director", "proxy")}
+    assert all(director["left_in"] == taken["came_in"] for director, taken in paths)
+    assert f"{proxy}: {len(paths)} packets\n" in said
     assert trace.process.returncode == 0
     assert plain(lab)
 
@@ -127,7 +127,7 @@ def test_the_hosts_events_are_merged_packet_by_packet(lab: Lab, ssh: Ssh, operat
 def test_this_hosts_datapaths_are_traced_with_the_others(lab: Lab, ssh: Ssh, tmp_path: Path) -> None:
     env = lab.env | own_view(lab, "director1", tmp_path)
     this = socket.gethostname()
-    with tracing(lab, ssh, env, here="director1", asked=DATAPATHS[1:]) as trace:
+    with tracing(lab, ssh, env, here="director1", traced=DATAPATHS[1:]) as trace:
         trace.expect(f"{this}: capturing on director1\n")
         proxy = fetch(lab, CLIENT)
         out, _ = trace.interrupt()
@@ -150,7 +150,7 @@ def test_an_unreachable_host_is_reported_and_others_continue(
     ssh.name("refusing", "10.77.0.1", port=2222)
     wrong = [word for host in (NOWHERE, "refusing", "router", "client") for word in ("--host", host)]
 
-    with tracing(lab, ssh, operator, *wrong, "-o", "json", asked=DIRECTORS) as trace:
+    with tracing(lab, ssh, operator, *wrong, "-o", "json", traced=DIRECTORS) as trace:
         trace.expect(
             f'{{"detail": "{NOWHERE}: ssh failed: ssh: connect to host {NOWHERE} port 22: No route to host',
             '{"detail": "refusing: ssh failed: ssh: connect to host 10.77.0.1 port 2222: Connection refused',
@@ -167,7 +167,7 @@ def test_an_unreachable_host_is_reported_and_others_continue(
 def test_a_trace_that_ends_early_is_reported(lab: Lab, ssh: Ssh, operator: dict[str, str]) -> None:
     """One because its datapath is detached, one because its connection is cut."""
     gone = ("director2", "proxy3")
-    with tracing(lab, ssh, operator, asked=("director1", "proxy1", *gone)) as trace:
+    with tracing(lab, ssh, operator, traced=("director1", "proxy1", *gone)) as trace:
         ssh.disconnect("director2")
         trace.expect("error: director2: ssh failed: ")
         lab.stop("proxy3")
@@ -185,7 +185,7 @@ def test_a_trace_that_ends_early_is_reported(lab: Lab, ssh: Ssh, operator: dict[
 
 @pytest.mark.parametrize("how", ["killed", "unread"])
 def test_all_traces_end_with_the_one_that_started_them(lab: Lab, ssh: Ssh, operator: dict[str, str], how: str) -> None:
-    with tracing(lab, ssh, operator, asked=("director1", "proxy1")) as trace:
+    with tracing(lab, ssh, operator, traced=("director1", "proxy1")) as trace:
         assert not plain(lab)
         if how == "killed":
             trace.process.kill()
@@ -198,11 +198,11 @@ def test_all_traces_end_with_the_one_that_started_them(lab: Lab, ssh: Ssh, opera
 
 
 def test_traces_end_after_the_given_time_or_packets(lab: Lab, ssh: Ssh, operator: dict[str, str]) -> None:
-    with tracing(lab, ssh, operator, "--seconds", "1", asked=("director1",)) as trace:
+    with tracing(lab, ssh, operator, "--seconds", "1", traced=("director1",)) as trace:
         trace.process.communicate(timeout=BOUND_S)
     assert trace.process.returncode == 0
 
-    with tracing(lab, ssh, operator, "--count", "3", "-o", "json", asked=DIRECTORS) as trace:
+    with tracing(lab, ssh, operator, "--count", "3", "-o", "json", traced=DIRECTORS) as trace:
         fetch(lab, CLIENT)
         out, _ = trace.process.communicate(timeout=BOUND_S)
     assert (len(out.splitlines()), trace.process.returncode) == (3, 0)

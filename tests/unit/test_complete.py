@@ -87,7 +87,7 @@ def test_bash_completes_by_the_script_that_glbctl_prints() -> None:
     assert (done.stdout, done.stderr) == ("completion\n", "")
 
 
-def test_zsh_completes_when_it_has_loaded_the_script_from_a_folder() -> None:
+def test_zsh_completes_with_the_script_in_a_folder() -> None:
     """From a folder of its function path, zsh runs the file for each completion; sourced, it only registers."""
     found = script(Shell.ZSH)
 

@@ -139,7 +139,7 @@ def test_there_may_be_no_history_yet(history: History) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "expected"),
     [
         (b"", "damaged: "),
         (b'{"number": 2, "ti', "damaged: "),
@@ -149,14 +149,14 @@ def test_there_may_be_no_history_yet(history: History) -> None:
     ],
     ids=["empty", "half-written", "no object", "fields missing", "no text"],
 )
-def test_a_damaged_version_is_reported_and_the_others_stay(history: History, damage: bytes, told: str) -> None:
+def test_a_damaged_version_is_reported_and_the_others_stay(history: History, damage: bytes, expected: str) -> None:
     for content in (b"one", b"two"):
         keep(history, content, ALICE)
     path = history.folder / "000002.json"
     path.write_bytes(damage)
 
     assert [version.number for version in history.listing().versions] == [1]
-    assert [str(path) in fault and told in fault for fault in history.listing().damaged] == [True]
+    assert [str(path) in fault and expected in fault for fault in history.listing().damaged] == [True]
     with pytest.raises(HistoryError, match="damaged"):
         history.read(2)
     assert keep(history, b"two", ALICE).number == 3

@@ -28,7 +28,7 @@ async def peer(user: Annotated[str | None, From(peer_of)]) -> str | None:
 
 
 def test_a_unix_socket_gives_the_user() -> None:
-    async def ask(path: Path) -> Any:
+    async def request_user(path: Path) -> Any:
         stop = asyncio.Event()
         serving = asyncio.create_task(serve(API, ControlSocket(path, Access()), stop))
         answer = await asyncio.to_thread(Client(path).get, "/peer")
@@ -39,11 +39,11 @@ def test_a_unix_socket_gives_the_user() -> None:
     # The path of a socket has room for 107 characters, which a test's own folder may exceed.
     path = Path("/tmp") / f"glb-peer-{os.getpid()}.sock"
 
-    assert asyncio.run(ask(path)) == pwd.getpwuid(os.getuid()).pw_name
+    assert asyncio.run(request_user(path)) == pwd.getpwuid(os.getuid()).pw_name
 
 
 def test_another_socket_does_not() -> None:
-    async def ask() -> Any:
+    async def request_user() -> Any:
         stop = asyncio.Event()
         listener = socket.create_server(("127.0.0.1", 0))
         address = listener.getsockname()
@@ -53,4 +53,4 @@ def test_another_socket_does_not() -> None:
         await serving
         return json.loads(answer.content)
 
-    assert asyncio.run(ask()) is None
+    assert asyncio.run(request_user()) is None

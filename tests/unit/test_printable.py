@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""No control character that comes from outside reaches a terminal or starts a line of its own."""
+"""Control characters in foreign text neither reach a terminal nor begin lines."""
 
 import io
 import json
