@@ -34,6 +34,11 @@ class CaptureProgram:
             each.close()
 
 
+def capture_constants(constants: Mapping[str, int]) -> dict[str, int]:
+    """Those by which an original's source becomes its capture program on this host."""
+    return {**constants, "CAPTURE": libbpf.possible_cpus()}
+
+
 def load_capture_programs(originals: Iterable[LoadedProgram]) -> list[CaptureProgram]:
     """Build each original's source with CAPTURE, the number of CPUs, and load it over the original's maps.
 
@@ -46,7 +51,7 @@ def load_capture_programs(originals: Iterable[LoadedProgram]) -> list[CapturePro
     with ExitStack() as loaded:
         programs = []
         for group in alike.values():
-            spec = compiled(group[0].name, {**group[0].constants, "CAPTURE": libbpf.possible_cpus()})
+            spec = compiled(group[0].name, capture_constants(group[0].constants))
             for original in group:
                 programs.append(_load(original, spec))
                 loaded.callback(programs[-1].close)

@@ -39,6 +39,20 @@ lib.btf__name_by_offset.argtypes = (ct.c_void_p, ct.c_uint32)
 lib.btf__name_by_offset.restype = ct.c_char_p
 
 
+SOCKET_MEMBERS = {
+    "REQUEST_SNT_ISN": ("tcp_request_sock", "snt_isn"),
+    "REQUEST_RCV_NXT": ("tcp_request_sock", "rcv_nxt"),
+    "TIME_WAIT_RCV_NXT": ("sock_common", "skc_tw_rcv_nxt"),  # which tcp_timewait_sock begins with
+    "TIME_WAIT_RCV_WND": ("tcp_timewait_sock", "tw_rcv_wnd"),
+    "TIME_WAIT_SUBSTATE": ("inet_timewait_sock", "tw_substate"),  # which it begins with, too
+    "CONNECTION_RCV_NXT": ("tcp_sock", "rcv_nxt"),
+    "CONNECTION_WINDOW_CLAMP": ("tcp_sock", "window_clamp"),
+    "CONNECTION_SND_UNA": ("tcp_sock", "snd_una"),
+    "CONNECTION_SND_NXT": ("tcp_sock", "snd_nxt"),
+}
+"""What the proxy's program reads of the kernel's sockets: the macro of each offset, its struct and member."""
+
+
 def member_offsets(members: Mapping[str, tuple[str, str]]) -> dict[str, int]:
     """Bytes from the start of a struct of the running kernel to one of its own members, for each name.
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from glb.datapath.kernel import btf_data, map_info
+from glb.datapath.kernel import MapInfo, btf_data, map_info
 from glb.datapath.source import kernel_headers
 from glb.datapath.spec import MapSpec, MapTypes, ProgramSpec, Type, with_maps
 from glb.errors import DatapathError
@@ -74,14 +74,14 @@ def _map_spec(table: Any) -> MapSpec:
         flags=info.flags,
         btf_key=info.btf_key,
         btf_value=info.btf_value,
-        types=MapTypes(np.dtype(table.Key), _value_type(table)),
+        types=MapTypes(np.dtype(table.Key), _value_type(table, info)),
     )
 
 
-def _value_type(table: Any) -> Type:
-    """Bytes, for a per-CPU map, whose values bcc takes for arrays."""
+def _value_type(table: Any, info: MapInfo) -> Type:
+    """Bytes for an array, which bcc also takes a per-CPU map's value for."""
     dtype = np.dtype(table.Leaf)
-    return dtype if dtype.subdtype is None else np.dtype((np.void, dtype.itemsize))
+    return dtype if dtype.subdtype is None else np.dtype((np.void, info.value_size))
 
 
 def _btf(tables: dict[str, Any]) -> bytes:

@@ -8,15 +8,16 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from glb.datapath import libbpf
+from glb.datapath.btf import SOCKET_MEMBERS
 from glb.datapath.identity import compiler_version
-from glb.datapath.program_cache import ProgramCache
+from glb.datapath.program_cache import ProgramCache, read_entry, shipped_dir
 from glb.datapath.source import read_source, system_headers, without_line_directives
 from glb.datapath.spec import ProgramSpec
 from glb.errors import DatapathError
@@ -27,7 +28,10 @@ _CHILD_SECONDS = 120.0  # some 3 s of CPU time; a busy machine takes longer
 _LPM_TRIE, _NO_PREALLOC = 11, 1
 # Macros that a map's number of entries is proportional to, and nothing else depends on. The compiler, which creates the
 # maps, gets 1 instead: rows may take gigabytes, and programs that differ by them alone are compiled once.
-_SIZES = {"MAX_SLOTS": "rows"}
+_SIZES = {"MAX_SLOTS": "rows", "CAPTURE": "capture_state"}
+# Macros of offsets that differ between kernels. The compiler gets these instead, which occur nowhere else; the offsets
+# are written into the instructions afterwards, so that a program is compiled once for all kernels.
+_PLACEHOLDERS = {macro: 0x7000 + 8 * number for number, macro in enumerate(sorted(SOCKET_MEMBERS))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,10 @@ class _Made:
         return json.dumps({"spec": self.spec.to_json(), "inputs": self.inputs}).encode()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "_Made | None":
+    def kept(cls, data: bytes | None) -> "_Made | None":
         """None for anything that `to_bytes` does not give."""
+        if data is None:
+            return None
         try:
             found = json.loads(data)
             inputs = [(str(path), int(size), int(changed)) for path, size, changed in found["inputs"]]
@@ -55,53 +61,84 @@ class _Made:
 
 
 def compiled(name: str, constants: Mapping[str, int], cache: ProgramCache | None = None) -> ProgramSpec:
-    """Compile bpf/xdp_<name>.c with the constants as macros, or take what was made of the same before.
+    """Compile bpf/xdp_<name>.c with the constants as macros, or take what a package or this host has of the same.
 
     cache: None stands for the host's own. Raises DatapathError with the compiler's messages.
     """
-    spec = _made(name, {macro: 1 if macro in _SIZES else value for macro, value in constants.items()}, cache)
-    return spec.enlarged({_SIZES[macro]: value for macro, value in constants.items() if macro in _SIZES})
+    spec = _made(_Job.of(name, constants), cache or ProgramCache.of_host())
+    offsets = {_PLACEHOLDERS[macro]: value for macro, value in constants.items() if macro in _PLACEHOLDERS}
+    sizes = {_SIZES[macro]: value for macro, value in constants.items() if macro in _SIZES}
+    return spec.with_offsets(offsets).enlarged(sizes).on_cpus(libbpf.possible_cpus())
 
 
-def _made(name: str, constants: Mapping[str, int], cache: ProgramCache | None) -> ProgramSpec:
-    cache = cache or ProgramCache.of_host()
-    text = read_source(f"xdp_{name}.c")
-    flags = ["-Wall", *(f"-D{macro}={value}" for macro, value in constants.items())]
-    key = _key(name, text, flags)
-    kept = cache.read(key)
-    made = None if kept is None else _Made.from_bytes(kept)
+def ship(name: str, constants: Mapping[str, int], folder: Path) -> None:
+    """Compile a program into a folder, whose files a package has in `shipped_dir`.
+
+    The result depends neither on the kernel nor on the CPUs of this host, and is valid whatever compiler a host has.
+    Raises DatapathError with the compiler's messages.
+    """
+    job = _Job.of(name, constants)
+    ProgramCache(folder).write(job.shipped_key(), replace(_compile(job), inputs=()).to_bytes())
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What the compiler gets."""
+
+    name: str
+    text: str
+    flags: Sequence[str]
+    placeholders: frozenset[int]
+
+    @classmethod
+    def of(cls, name: str, constants: Mapping[str, int]) -> "_Job":
+        values = {
+            macro: 1 if macro in _SIZES else _PLACEHOLDERS.get(macro, value) for macro, value in constants.items()
+        }
+        flags = ["-Wall", *(f"-D{macro}={value}" for macro, value in values.items())]
+        placeholders = frozenset(_PLACEHOLDERS[macro] for macro in constants if macro in _PLACEHOLDERS)
+        return cls(name, read_source(f"xdp_{name}.c"), flags, placeholders)
+
+    def shipped_key(self) -> str:
+        """SHA-256, in hex, of all that decides what a program does."""
+        return _digest(self._parts())
+
+    def host_key(self) -> str:
+        """The same of all that decides what this host's compiler makes, apart from its inputs on disk. bcc looks at the
+        kernel's version."""
+        return _digest((*self._parts(), compiler_version(), platform.release()))
+
+    def _parts(self) -> tuple[object, ...]:
+        return self.name, without_line_directives(self.text), self.flags, version("glb"), platform.machine()
+
+
+def _digest(parts: tuple[object, ...]) -> str:
+    return sha256(repr(parts).encode()).hexdigest()
+
+
+def _made(job: _Job, cache: ProgramCache) -> ProgramSpec:
+    shipped = _Made.kept(read_entry(shipped_dir(), job.shipped_key()))
+    if shipped is not None:
+        return shipped.spec
+    key = job.host_key()
+    made = _Made.kept(cache.read(key))
     if made is not None and made.is_current():
         return made.spec
-    log.info("compiling the program %s, which takes some seconds", name)
-    made = _compile(name, text, flags)
+    log.info("compiling the program %s, which takes some seconds", job.name)
+    made = _compile(job)
     cache.write(key, made.to_bytes())
     return made.spec
 
 
-def _key(name: str, text: str, flags: Sequence[str]) -> str:
-    """SHA-256, in hex, of all that decides what the compiler makes, apart from its inputs on disk.
-
-    Per-CPU values are as many as the CPUs, and bcc looks at the kernel's version.
-    """
-    parts = (
-        name,
-        without_line_directives(text),
-        flags,
-        compiler_version(),
-        version("glb"),
-        platform.machine(),
-        platform.release(),
-        libbpf.possible_cpus(),
-    )
-    return sha256(repr(parts).encode()).hexdigest()
-
-
-def _compile(name: str, text: str, flags: Sequence[str]) -> _Made:
+def _compile(job: _Job) -> _Made:
     headers = system_headers()
     _require_permission()
-    found = _in_child(name, {"name": name, "text": text, "flags": flags, "parent": os.getpid()})
+    found = _in_child(job.name, {"name": job.name, "text": job.text, "flags": job.flags, "parent": os.getpid()})
     inputs = [(path, *_state_of(path)) for path in (*map(str, headers), *found["libraries"])]
-    return _Made(ProgramSpec.from_json(found["spec"]), inputs)
+    spec = ProgramSpec.from_json(found["spec"])
+    if not job.placeholders <= spec.load_offsets() or job.placeholders & spec.immediates():
+        raise DatapathError(f"compile of xdp_{job.name}.c: an offset in a kernel struct is not only that of a load")
+    return _Made(spec, inputs)
 
 
 def _require_permission() -> None:

@@ -165,15 +165,20 @@ class Capacity:
         )
 
 
+LEAST_CAPACITY = Capacity(slots=4 * ROWS, backends=1024, binds=4096, wide_binds=256, ranges=1024, traffic=2048)
+"""That of a director with few tables: packages have its program compiled."""
+
+
 def capacity_for(layout: Layout) -> Capacity:
     """Room for the layout, with some to grow: a reload that fits does not need new maps."""
     return Capacity(
-        slots=_with_room(layout.num_slots, 4 * ROWS),
-        backends=_with_room(len(layout.backends), 1024),
-        binds=_with_room(4 * len(layout.exact), 4096),  # a hash table: sparse, so that most are found at once
-        wide_binds=_with_room(len(layout.wide), 256),
-        ranges=_with_room(layout.num_ranges, 1024),
-        traffic=_with_room(2 * layout.num_counted, 2048),  # while two generations are there
+        slots=_with_room(layout.num_slots, LEAST_CAPACITY.slots),
+        backends=_with_room(len(layout.backends), LEAST_CAPACITY.backends),
+        # A hash table: sparse, so that most are found at once.
+        binds=_with_room(4 * len(layout.exact), LEAST_CAPACITY.binds),
+        wide_binds=_with_room(len(layout.wide), LEAST_CAPACITY.wide_binds),
+        ranges=_with_room(layout.num_ranges, LEAST_CAPACITY.ranges),
+        traffic=_with_room(2 * layout.num_counted, LEAST_CAPACITY.traffic),  # while two generations are there
     )
 
 

@@ -14,21 +14,13 @@ import numpy.typing as npt
 from glb.datapath import libbpf
 from glb.datapath.kernel import MapInfo, map_info
 from glb.datapath.libbpf import check, lib
+from glb.datapath.spec import aligned, value_bytes
 from glb.errors import DatapathError
-
-_ARRAY_ALIGNMENT = 8  # of the values of a BPF array, whatever their size
-_PER_CPU_KINDS = (5, 6, 10)  # BPF_MAP_TYPE_PERCPU_HASH, _PERCPU_ARRAY, _LRU_PERCPU_HASH
 
 
 def entry_bytes(info: MapInfo) -> tuple[int, int]:
     """How many bytes a key takes, and a value as the kernel copies it: of a per-CPU map that of all possible CPUs."""
-    if info.kind not in _PER_CPU_KINDS:
-        return info.key_size, info.value_size
-    return info.key_size, _aligned(info.value_size) * libbpf.possible_cpus()
-
-
-def _aligned(size: int) -> int:
-    return -(-size // _ARRAY_ALIGNMENT) * _ARRAY_ALIGNMENT
+    return info.key_size, value_bytes(info.kind, info.value_size, libbpf.possible_cpus())
 
 
 class Map:
@@ -46,7 +38,7 @@ class Map:
 
     def view(self) -> npt.NDArray[Any]:
         """The whole of a mmapable array: shape (entries,), dtype `value`; writes reach the kernel at once."""
-        stride = _aligned(self.value.itemsize)
+        stride = aligned(self.value.itemsize)
         length = self.info.entries * stride
         try:
             memory = mmap.mmap(self.fd, length)

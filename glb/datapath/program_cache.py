@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Compiled programs on disk, so that a daemon's start runs no compiler.
+"""Compiled programs on disk, so that a daemon's start runs no compiler: a host's own, and those that a package brings.
 
 An entry is a file that only its owner can write; what it holds goes into the kernel, so nothing else is believed. A
 cache that cannot be used costs a compile, and nothing worse.
@@ -44,38 +44,23 @@ class ProgramCache:
 
     def read(self, key: str) -> bytes | None:
         """What was written under a key; None where there is nothing that may be believed, which is logged."""
-        path = self._path(key)
-        try:
-            self._examine_folder()
-            data = _read(path)
-        except FileNotFoundError:
-            return None
-        except (OSError, _Unfit) as error:
-            log.warning("%s: not used, compiling again: %s", path, _reason(error))
-            return None
-        with contextlib.suppress(OSError):
-            os.utime(path)
+        data = read_entry(self.folder, key)
+        if data is not None:
+            with contextlib.suppress(OSError):
+                os.utime(_path(self.folder, key))
         return data
 
     def write(self, key: str, data: bytes) -> None:
         """Keep data under a key. Where that is not possible, it is logged, and no more."""
-        path = self._path(key)
+        path = _path(self.folder, key)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._examine_folder()
+            _examine_folder(self.folder)
             path.unlink(missing_ok=True)  # or its owner and mode would stay
             replace_file(path, sha256(data).hexdigest().encode() + data, mode=0o600)
             self._forget()
         except (OSError, _Unfit) as error:
             log.warning("%s: the compiled program is not kept: %s", path, _reason(error))
-
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key}{_SUFFIX}"
-
-    def _examine_folder(self) -> None:
-        found = self.folder.stat()
-        if not _is_own(found):
-            raise _Unfit(f"{self.folder} belongs to another user, or others may write to it")
 
     def _forget(self) -> None:
         """Remove the entries that were used least recently, and what writers that were killed left behind."""
@@ -85,6 +70,33 @@ class ProgramCache:
         ]
         for path in (*entries[self.most :], *unfinished):
             path.unlink(missing_ok=True)
+
+
+def shipped_dir() -> Path:
+    """Where packages have the programs of usual capacities. $GLB_PROGRAMS_DIR, or /usr/lib/glb/programs."""
+    return Path(os.environ.get("GLB_PROGRAMS_DIR", "/usr/lib/glb/programs"))
+
+
+def read_entry(folder: Path, key: str) -> bytes | None:
+    """What is kept under a key in a folder; None where there is nothing that may be believed, which is logged."""
+    path = _path(folder, key)
+    try:
+        _examine_folder(folder)
+        return _read(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, _Unfit) as error:
+        log.warning("%s: not used, compiling again: %s", path, _reason(error))
+        return None
+
+
+def _path(folder: Path, key: str) -> Path:
+    return folder / f"{key}{_SUFFIX}"
+
+
+def _examine_folder(folder: Path) -> None:
+    if not _is_own(folder.stat()):
+        raise _Unfit(f"{folder} belongs to another user, or others may write to it")
 
 
 def _read(path: Path) -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 
 from glb.datapath import libbpf
 from glb.datapath import program as programs
-from glb.datapath.btf import member_offsets
+from glb.datapath.btf import SOCKET_MEMBERS, member_offsets
 from glb.datapath.counters import NEXT_HOP, packets_to
 from glb.datapath.program import Constants, LoadedProgram
 from glb.datapath.proxy_layout import (
@@ -23,26 +23,13 @@ from glb.datapath.proxy_layout import (
 )
 from glb.datapath.tunnel import UNKNOWN_MAC, mac_word
 
-# Their names, and of which member of which of the kernel's structs each is the place.
-_CONSTANTS = {
-    "REQUEST_SNT_ISN": ("tcp_request_sock", "snt_isn"),
-    "REQUEST_RCV_NXT": ("tcp_request_sock", "rcv_nxt"),
-    "TIME_WAIT_RCV_NXT": ("sock_common", "skc_tw_rcv_nxt"),  # which tcp_timewait_sock begins with
-    "TIME_WAIT_RCV_WND": ("tcp_timewait_sock", "tw_rcv_wnd"),
-    "TIME_WAIT_SUBSTATE": ("inet_timewait_sock", "tw_substate"),  # which it begins with, too
-    "CONNECTION_RCV_NXT": ("tcp_sock", "rcv_nxt"),
-    "CONNECTION_WINDOW_CLAMP": ("tcp_sock", "window_clamp"),
-    "CONNECTION_SND_UNA": ("tcp_sock", "snd_una"),
-    "CONNECTION_SND_NXT": ("tcp_sock", "snd_nxt"),
-}
-
 
 def constants() -> Constants:
     """What the program is compiled with: where the running kernel keeps what it reads of sockets.
 
     Raises DatapathError where the kernel does not tell.
     """
-    return member_offsets(_CONSTANTS)
+    return member_offsets(SOCKET_MEMBERS)
 
 
 class ProxyDatapath:
@@ -69,7 +56,7 @@ class ProxyDatapath:
     def adopt(cls, fd: int) -> "ProxyDatapath | None":
         """Take over a running program with all that its maps hold, by a descriptor that is given up to it. None if
         `load` would load another program."""
-        program = programs.adopt(fd, "proxy", _CONSTANTS, lambda _: {})
+        program = programs.adopt(fd, "proxy", SOCKET_MEMBERS, lambda _: {})
         return cls(program) if program else None
 
     def write(

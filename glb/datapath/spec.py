@@ -43,6 +43,9 @@ def _field_types(text: Any) -> Any:
 # meaning "the map of this descriptor".
 _LOAD_IMMEDIATE = 0x18
 _MAP_BY_DESCRIPTOR = 1
+_ARRAY_ALIGNMENT = 8  # of the values of a BPF array, whatever their size
+_PER_CPU_KINDS = (5, 6, 10)  # BPF_MAP_TYPE_PERCPU_HASH, _PERCPU_ARRAY, _LRU_PERCPU_HASH
+_CLASS, _LOAD_MEMORY = 0x07, 0x01
 _INSTRUCTION = np.dtype([("code", "u1"), ("registers", "u1"), ("offset", "<i2"), ("immediate", "<i4")])
 
 
@@ -84,6 +87,36 @@ class ProgramSpec:
         }
         return replace(self, maps={**self.maps, **larger})
 
+    def with_offsets(self, offsets: Mapping[int, int]) -> "ProgramSpec":
+        """The same with other offsets in the instructions that load from memory, by the offset that they have now."""
+        program = np.frombuffer(self.instructions, _INSTRUCTION).copy()
+        for place in np.flatnonzero(_loads_memory(program)):
+            old = int(program["offset"][place])
+            program["offset"][place] = offsets.get(old, old)
+        return replace(self, instructions=program.tobytes())
+
+    def load_offsets(self) -> set[int]:
+        """Those of the instructions that load from memory."""
+        program = np.frombuffer(self.instructions, _INSTRUCTION)
+        return set(program["offset"][_loads_memory(program)].tolist())
+
+    def immediates(self) -> set[int]:
+        """Those of all instructions."""
+        return set(np.frombuffer(self.instructions, _INSTRUCTION)["immediate"].tolist())
+
+    def on_cpus(self, cpus: int) -> "ProgramSpec":
+        """The same on a host with so many possible CPUs: the values of a per-CPU map are bytes, those of all CPUs in a
+        row."""
+        maps = {
+            name: replace(
+                each,
+                types=each.types._replace(value=np.dtype((np.void, value_bytes(each.kind, each.value_size, cpus)))),
+            )
+            for name, each in self.maps.items()
+            if each.kind in _PER_CPU_KINDS
+        }
+        return replace(self, maps={**self.maps, **maps})
+
     def to_json(self) -> dict[str, Any]:
         """From which `from_json` makes the same."""
         return {
@@ -100,6 +133,20 @@ class ProgramSpec:
             {name: _map_spec(*fields) for name, *fields in found["maps"]},
             base64.b64decode(found["btf"], validate=True),
         )
+
+
+def aligned(size: int) -> int:
+    """The bytes from one value of an array to the next."""
+    return -(-size // _ARRAY_ALIGNMENT) * _ARRAY_ALIGNMENT
+
+
+def value_bytes(kind: int, size: int, cpus: int) -> int:
+    """How many bytes the kernel copies for a value of a map: of a per-CPU map those of all possible CPUs."""
+    return aligned(size) * cpus if kind in _PER_CPU_KINDS else size
+
+
+def _loads_memory(program: Any) -> Any:
+    return program["code"] & _CLASS == _LOAD_MEMORY
 
 
 def with_maps(instructions: bytes, descriptors: Mapping[int, int]) -> bytes:

@@ -2,6 +2,8 @@
 """Programs are compiled once, in a process of its own, and what is kept of them is the same as what was compiled."""
 
 import os
+import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -109,6 +111,55 @@ def test_another_compiler_makes_the_entry_anew(
     compiled("proxy", constants(), filled)
 
     assert "compiling" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package's folder that has the proxy's program, made without any kernel's offsets."""
+    folder = tmp_path_factory.mktemp("shipped")
+    compiler.ship("proxy", dict.fromkeys(constants(), 0), folder)
+    return folder
+
+
+def test_a_packages_program_is_the_one_that_this_host_compiles(
+    shipped: Path, filled: ProgramCache, cache: ProgramCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = compiled("proxy", constants(), filled)
+    monkeypatch.setenv("GLB_PROGRAMS_DIR", str(shipped))
+    monkeypatch.setattr(compiler, "compiler_version", lambda: "another one")
+    monkeypatch.setattr(platform, "release", lambda: "7.0")
+
+    assert compiled("proxy", constants(), cache) == kept
+    assert not cache.folder.exists()
+
+
+def test_a_damaged_program_of_a_package_is_compiled_anew(
+    shipped: Path,
+    cache: ProgramCache,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    caplog.set_level("INFO")
+    damaged = tmp_path / "damaged"
+    shutil.copytree(shipped, damaged)
+    (entry,) = damaged.iterdir()
+    entry.write_bytes(entry.read_bytes()[:-1])
+    monkeypatch.setenv("GLB_PROGRAMS_DIR", str(damaged))
+
+    compiled("proxy", constants(), cache)
+
+    assert f"{entry}: not used, compiling again: it is damaged" in caplog.text
+    assert len(entries(cache)) == 1
+
+
+def test_offsets_are_those_that_the_compiler_would_write(
+    filled: ProgramCache, cache: ProgramCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = compiled("proxy", constants(), filled)
+    monkeypatch.setattr(compiler, "_PLACEHOLDERS", {})
+
+    assert compiled("proxy", constants(), cache) == written
 
 
 def test_two_compile_at_the_same_time_and_get_the_same(cache: ProgramCache) -> None:
