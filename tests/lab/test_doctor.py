@@ -80,7 +80,7 @@ def test_a_lab_is_well(lab: Lab) -> None:
     assert faults(lab, "proxy1") == set()
 
 
-def test_a_proxys_file_that_was_not_loaded_is_told(lab: Lab) -> None:
+def test_unloaded_proxy_file_is_a_finding(lab: Lab) -> None:
     config = lab.run_dir / "proxy2.conf"
 
     config.write_text(config.read_text() + "\n")
@@ -90,7 +90,7 @@ def test_a_proxys_file_that_was_not_loaded_is_told(lab: Lab) -> None:
     wait_for(lambda: not faults(lab, "proxy2"), "the file is loaded")
 
 
-def test_a_connections_way_is_told_without_a_packet_sent(lab: Lab) -> None:
+def test_probe_shows_hops_without_sending_a_packet(lab: Lab) -> None:
     with lab.open_socket("client", socket.AF_INET, socket.SOCK_STREAM) as connection:
         connection.bind(CLIENT)
         connection.connect((str(hosts.VIP4), hosts.HTTP_PORT))
@@ -107,7 +107,7 @@ def test_a_connections_way_is_told_without_a_packet_sent(lab: Lab) -> None:
     assert (second["first"], second["later"]) == ("taken", "sent on")
 
 
-def test_a_packet_of_no_bind_is_told_to_go_to_the_stack(lab: Lab) -> None:
+def test_probe_of_unbound_packet_passes_to_the_stack(lab: Lab) -> None:
     [told] = facts(lab, "director1", "probe", "198.18.0.7:4711", f"{hosts.VIP4}:81")
 
     assert (told["bind"], told["action"], told["sent"], told["agrees"]) == (None, "pass", [], True)
@@ -206,9 +206,7 @@ def test_a_fault_is_found_and_nothing_else(lab: Lab, fault: Fault, examined: Exa
     wait_for(lambda: not examined(fault.host, served), "all is well again", 15)
 
 
-def test_a_bind_without_a_listener_is_found_where_the_table_is_known(
-    lab: Lab, examined: Examined, tmp_path: Path
-) -> None:
+def test_bind_without_listener_is_an_error(lab: Lab, examined: Examined, tmp_path: Path) -> None:
     binds = tcp_binds(lab)
     assert examined("proxy1", write_table(tmp_path, lab, binds)) == set()
 

@@ -87,7 +87,7 @@ KILLED_IN_A_CHANGE = [
 
 
 @pytest.mark.slow
-def test_killed_in_a_change_of_a_backend_it_leaves_the_file_whole_and_the_next_start_loads_it(
+def test_kill_during_an_edit_leaves_a_complete_file(
     director: Director,
 ) -> None:
     lab, table = director.lab, str(director.table)
@@ -141,9 +141,7 @@ def test_a_glbctl_killed_in_a_change_leaves_all_of_it_or_nothing(director: Direc
         ("after:glb.config.json_files:replace_file", "draining"),
     ],
 )
-def test_a_glbctl_killed_as_it_edits_a_file_by_itself_leaves_it_whole(
-    director: Director, fate: str, state: str
-) -> None:
+def test_killed_glbctl_leaves_a_complete_file(director: Director, fate: str, state: str) -> None:
     kill_glbctl(director, fate)
 
     assert state_in_file(director) == state
@@ -166,7 +164,7 @@ def state_in_file(director: Director) -> str:
 
 
 @pytest.mark.slow
-def test_killed_wherever_it_may_be_it_loses_no_packet_and_the_next_start_puts_the_right_table_in_force(
+def test_kill_at_any_point_loses_no_packet(
     director: Director,
 ) -> None:
     director.start()
@@ -243,9 +241,7 @@ def test_an_interface_that_returns_with_another_mac_is_served(
     check_stream(stream.tunnelled, stream.passed, choices(director, stream))
 
 
-def test_an_interface_that_comes_back_gets_the_tables_in_force_while_the_kernel_refuses_newer_ones(
-    director: Director, tmp_path: Path
-) -> None:
+def test_returning_interface_gets_the_tables_in_force(director: Director, tmp_path: Path) -> None:
     director.start()
     lab, in_force = director.lab, tmp_path / "in_force.json"
     replace(in_force, *TABLE_A)
@@ -266,9 +262,7 @@ def test_an_interface_that_comes_back_gets_the_tables_in_force_while_the_kernel_
     director.wait_until(lambda report: report.trouble is None and report.error is None)
 
 
-def test_the_tables_in_force_follow_health_while_a_larger_program_does_not_load(
-    director: Director, tmp_path: Path
-) -> None:
+def test_tables_in_force_follow_health_while_a_load_fails(director: Director, tmp_path: Path) -> None:
     director.env["GLB_STATE_DIR"] = str(tmp_path / "state")  # what is set down here is not so for the next test
     director.start(fate=ANOTHER_VERSION)
     [source] = tmp_path.glob("*/bpf/types.h")
@@ -319,7 +313,7 @@ def set_mtu(mtu: int) -> None:
         ip.link("set", index=ip.link_lookup(ifname=HOST)[0], mtu=mtu)
 
 
-def test_a_half_written_file_and_one_that_cannot_be_read_are_told_and_the_whole_one_is_taken(
+def test_incomplete_file_is_refused_until_it_is_complete(
     director: Director,
 ) -> None:
     director.start()
@@ -382,7 +376,7 @@ def test_a_full_disk_stops_the_reports_and_not_the_reloads(director: Director, t
         director.stop()
 
 
-def test_a_program_that_another_tools_link_holds_is_named_and_left_alone(director: Director) -> None:
+def test_program_of_another_link_is_named_and_not_touched(director: Director) -> None:
     shutil.rmtree(pins(director.lab), ignore_errors=True)  # the program goes with its link
     wait_for(lambda: xdp_program(director.lab, HOST) is None, "nothing is attached any more")
 
@@ -414,7 +408,7 @@ def foreign_link(lab: Lab) -> Iterator[int]:
         os.close(fd)
 
 
-def test_once_another_tools_program_is_gone_the_interface_is_taken_again(director: Director) -> None:
+def test_director_attaches_again_after_a_foreign_program(director: Director) -> None:
     director.start()
     with ExitStack() as stack:
         with director.paused():
@@ -446,7 +440,7 @@ def detach(lab: Lab) -> None:
         os.close(link)
 
 
-def test_a_program_of_another_version_takes_the_place_of_the_one_that_runs_without_losing_a_packet(
+def test_upgrade_of_the_program_loses_no_packet(
     director: Director,
 ) -> None:
     director.start()

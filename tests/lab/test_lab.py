@@ -86,7 +86,7 @@ def wait_for_shares(captures: Sequence[FrameCapture], family: str, total: int) -
 
 
 @pytest.mark.parametrize("family", ["4", "6"])
-def test_a_withdrawn_director_gets_nothing_until_it_is_announced_again(bare_lab: Lab, family: str) -> None:
+def test_withdrawn_director_gets_no_packets_until_announced(bare_lab: Lab, family: str) -> None:
     bare_lab.withdraw("director1")
     with bare_lab.capture("director1") as one, bare_lab.capture("director2") as two:
         send_to_vip(bare_lab, family, clients=50)
@@ -190,19 +190,19 @@ def test_a_proxy_can_be_added_and_removed(bare_lab: Lab) -> None:
     assert added.name not in bare_lab.within("dc", lambda: [name for _, name in socket.if_nameindex()])
 
 
-def test_a_command_in_the_lab_has_its_environment_and_its_status_comes_back(bare_lab: Lab) -> None:
+def test_exec_passes_environment_and_exit_status(bare_lab: Lab) -> None:
     done = bare_lab.run("client", ["bash", "-c", 'echo "$GLB_PIN_DIR $GLB_RUN_DIR"'])
 
     assert done.stdout.split() == [f"/sys/fs/bpf/glb-{bare_lab.name}", f"/run/glb-{bare_lab.name}"]
     assert bare_lab.exec("client", ["bash", "-c", "exit 7"]) == 7
 
 
-def test_an_unknown_host_is_told_with_those_there_are(bare_lab: Lab) -> None:
+def test_unknown_host_is_refused_with_the_known_ones(bare_lab: Lab) -> None:
     with pytest.raises(LabError, match="no host 'proxy99'; it has client, router, dc, director1"):
         bare_lab.exec("proxy99", ["true"])
 
 
-def test_the_status_tells_hosts_addresses_and_processes(bare_lab: Lab) -> None:
+def test_status_lists_hosts_addresses_and_processes(bare_lab: Lab) -> None:
     status = json.loads(json.dumps(asdict(Lab.load(bare_lab.name).status())))
 
     by_name = {host["name"]: host for host in status["hosts"]}

@@ -226,7 +226,7 @@ def test_a_default_router_of_either_family_is_found(pair: Pair, route: str) -> N
 
 @pytest.mark.parametrize("state", ["permanent", "noarp", "reachable extern_learn", "stale extern_learn", "stale"])
 @pytest.mark.parametrize("router", ["10.9.0.5", "fe80::5"])
-def test_an_entry_that_somebody_has_set_is_used_as_it_is(pair: Pair, state: str, router: str) -> None:
+def test_entry_set_by_the_administrator_is_used_unchanged(pair: Pair, state: str, router: str) -> None:
     """`router` answers nobody: whatever makes the kernel resolve it anew, loses it."""
     family = "inet6 " if ":" in router else ""
     pair.ip(

@@ -74,7 +74,7 @@ def address(lab: Lab, proxy: str) -> str:
     return str(lab.host(proxy).addresses[0].ip)
 
 
-def test_a_drain_that_one_director_hears_of_only_when_the_other_is_gone_cuts_nothing(lab: Lab, late: Director) -> None:
+def test_drain_with_a_late_director_cuts_nothing(lab: Lab, late: Director) -> None:
     story = (20, EventKind.BACKEND_DRAIN, 1), (22, EventKind.DIRECTOR_STOP, 2), (30, EventKind.DIRECTOR_ADD, 2)
     assert simulated(3, *story, late_s=5.0) == 0
 
@@ -88,7 +88,7 @@ def test_a_drain_that_one_director_hears_of_only_when_the_other_is_gone_cuts_not
     assert seen.cut == ()
 
 
-def test_a_removal_without_a_drain_cuts_the_share_that_is_simulated(lab: Lab, late: Director) -> None:
+def test_removal_without_drain_cuts_the_simulated_share(lab: Lab, late: Director) -> None:
     expected = simulated(3, (20, EventKind.BACKEND_REMOVE, 1))
     assert expected == pytest.approx(1 / 3, abs=0.01)
     backend(lab, "activate", "proxy1")
@@ -104,7 +104,7 @@ def test_a_removal_without_a_drain_cuts_the_share_that_is_simulated(lab: Lab, la
     assert len(seen.cut) / CONNECTIONS == pytest.approx(expected, abs=TOLERANCE)
 
 
-def test_a_new_backends_connections_that_come_to_a_late_director_are_cut_as_simulated(lab: Lab, late: Director) -> None:
+def test_late_director_cuts_the_simulated_share_of_a_fill(lab: Lab, late: Director) -> None:
     expected = simulated(2, (10, EventKind.BACKEND_FILL, 3), (20, EventKind.DIRECTOR_STOP, 2), late_s=30.0)
     assert expected == pytest.approx(1 / 6, abs=0.01)
     edit_file(lab.table_path, Action.FILL, address(lab, "proxy1"))

@@ -41,7 +41,7 @@ def test_a_slow_round_changes_no_ratio() -> None:
     assert samples.spread([7]).high_quartile == 7
 
 
-def test_a_missed_bar_is_told() -> None:
+def test_missed_bar_is_reported() -> None:
     assert report.bars_met(document())
     assert not report.bars_met(document(met=False))
     assert "MISSED" in str(report.tables(document(met=False)))

@@ -75,7 +75,7 @@ def tables(draw: st.DrawFn) -> list[BuiltTable]:
 
 @settings(max_examples=200, deadline=None)
 @given(old=tables(), new=tables())
-def test_every_flow_is_told_where_it_goes(old: list[BuiltTable], new: list[BuiltTable]) -> None:
+def test_every_flow_has_a_table_after_the_change(old: list[BuiltTable], new: list[BuiltTable]) -> None:
     ways = {(h.before, h.after) for h in bind_changes(old, new)}
     names = {"a": 0, "b": 1, None: None}
 
@@ -90,7 +90,7 @@ def test_every_flow_is_told_where_it_goes(old: list[BuiltTable], new: list[Built
     assert met - {(None, None)} <= ways
 
 
-def test_a_new_bind_is_of_nobody_only_if_no_table_had_a_part_of_it() -> None:
+def test_bind_is_new_only_if_it_overlaps_no_old_bind() -> None:
     old, narrow = bind("198.51.100.0/30", 1, 100), bind("198.51.100.1", 80, 80)
     beside, across = bind("198.51.100.1", 443, 443), bind("198.51.100.2", 90, 110)
 

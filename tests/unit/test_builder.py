@@ -68,9 +68,7 @@ def holds(rows: np.ndarray, backend: Backend) -> np.ndarray:
 
 @few
 @given(table=backends(), depth=st.integers(3, 8))
-def test_no_row_begins_with_a_backend_that_cannot_take_connections_while_another_can(
-    table: list[Backend], depth: int
-) -> None:
+def test_available_backend_comes_first_in_every_row(table: list[Backend], depth: int) -> None:
     rows = build_rows(table, SEED, depth)
 
     available = np.array([b.available for b in table])
@@ -79,7 +77,7 @@ def test_no_row_begins_with_a_backend_that_cannot_take_connections_while_another
 
 @few
 @given(table=backends(), depth=st.integers(2, 8))
-def test_a_row_has_as_many_hops_as_there_are_and_nobody_twice(table: list[Backend], depth: int) -> None:
+def test_row_has_all_backends_once_if_they_are_few(table: list[Backend], depth: int) -> None:
     rows = build_rows(table, SEED, depth)
 
     hops = min(depth, sum(b.state is not State.INACTIVE for b in table))
@@ -91,7 +89,7 @@ def test_a_row_has_as_many_hops_as_there_are_and_nobody_twice(table: list[Backen
 
 @few
 @given(table=backends(least=2), depth=st.integers(3, 8), data=st.data())
-def test_drains_and_failures_keep_all_others_first_hops_and_everybodys_rows(
+def test_drain_and_failure_keep_members_and_other_first_hops(
     table: list[Backend], depth: int, data: st.DataObject
 ) -> None:
     gone = data.draw(st.sets(st.sampled_from(range(len(table))), min_size=1))
@@ -115,9 +113,7 @@ def test_drains_and_failures_keep_all_others_first_hops_and_everybodys_rows(
 
 @few
 @given(table=backends(least=2), depth=st.integers(2, 8), data=st.data())
-def test_adding_or_removing_a_backend_leaves_the_rows_alone_that_it_is_not_in(
-    table: list[Backend], depth: int, data: st.DataObject
-) -> None:
+def test_added_or_removed_backend_changes_only_its_rows(table: list[Backend], depth: int, data: st.DataObject) -> None:
     position = data.draw(st.sampled_from(range(len(table))))
     smaller = [b for i, b in enumerate(table) if i != position]
     if all(b.state is State.INACTIVE for b in smaller):
@@ -132,9 +128,7 @@ def test_adding_or_removing_a_backend_leaves_the_rows_alone_that_it_is_not_in(
 
 @few
 @given(table=backends(least=2), depth=st.integers(3, 8), weight=st.sampled_from([0.1, 1, 7]))
-def test_a_changed_weight_leaves_the_rows_alone_that_its_backend_is_not_in(
-    table: list[Backend], depth: int, weight: float
-) -> None:
+def test_changed_weight_changes_only_rows_of_its_backend(table: list[Backend], depth: int, weight: float) -> None:
     changed = [replace(table[0], weight=weight), *table[1:]]
 
     before, after = build_rows(table, SEED, depth), build_rows(changed, SEED, depth)
@@ -222,7 +216,7 @@ def test_rows_that_are_still_in_use_are_not_built_again() -> None:
 
 
 @pytest.mark.parametrize(("memory", "hashings"), [(0, 1), (64 << 20, 0)])
-def test_a_builder_forgets_what_it_used_least_recently_when_memory_is_short(
+def test_builder_removes_least_recently_used_orders(
     memory: int, hashings: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     builder = RowBuilder(memory)
@@ -236,7 +230,7 @@ def test_a_builder_forgets_what_it_used_least_recently_when_memory_is_short(
     assert len(counting.hashed) == hashings
 
 
-def test_what_is_prepared_is_not_hashed_again_and_gives_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prepared_rows_are_not_hashed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     builder = RowBuilder()
     tables = [[numbered(i) for i in range(first, first + 5)] for first in range(3)]
     builder.prepare((table, SEED, 3) for table in [*tables, tables[0]])
@@ -262,7 +256,7 @@ def test_nothing_is_prepared_that_is_in_use_or_would_not_be_kept(monkeypatch: py
     assert builder.rows(table, SEED, 3) is in_use
 
 
-def test_what_cannot_be_built_is_told_when_it_is_built() -> None:
+def test_prepare_leaves_errors_to_the_build() -> None:
     builder = RowBuilder()
     impossible = [replace(numbered(0), state=State.INACTIVE)]
 
@@ -297,7 +291,7 @@ def test_two_threads_share_a_builder() -> None:
         assert (rows == build_rows(table, SEED, 3)).all()
 
 
-def test_a_change_of_health_does_not_wait_for_a_large_table_that_is_being_built() -> None:
+def test_health_change_does_not_wait_for_a_large_build() -> None:
     builder = RowBuilder()
     table = [numbered(i) for i in range(40)]
     builder.rows(table, SEED, 3)

@@ -72,7 +72,7 @@ def test_a_source_becomes_tables() -> None:
     )
 
 
-def test_a_directors_configuration_is_read_and_keys_of_the_dpdk_version_are_ignored() -> None:
+def test_director_config_ignores_keys_of_the_dpdk_version() -> None:
     config = parse_director(json.dumps(sources.director()), "director.json")
 
     assert config.outbound_gateway_mac == "02:00:5e:10:00:01"
@@ -115,9 +115,7 @@ def test_a_directors_own_keys_are_read() -> None:
         (False, "answer", Echo.ANSWER),
     ],
 )
-def test_echoes_follow_githubs_key_where_glbs_own_says_nothing_else(
-    forward: bool | None, echo: str | None, meant: Echo
-) -> None:
+def test_githubs_echo_key_applies_without_icmp_echo(forward: bool | None, echo: str | None, meant: Echo) -> None:
     keys = {"forward_icmp_ping_responses": forward, "icmp_echo": echo}
 
     assert parse_director(json.dumps(sources.director() | keys), "director.json").icmp_echo is meant
@@ -126,7 +124,7 @@ def test_echoes_follow_githubs_key_where_glbs_own_says_nothing_else(
 @pytest.mark.parametrize(
     ("forward", "echo", "said"), [(True, "pass", "true"), (True, "answer", "true"), (False, "forward", "false")]
 )
-def test_two_keys_that_say_different_things_about_echoes_are_both_named(forward: bool, echo: str, said: str) -> None:
+def test_contradicting_echo_keys_are_both_named(forward: bool, echo: str, said: str) -> None:
     keys = {"forward_icmp_ping_responses": forward, "icmp_echo": echo}
 
     assert problems_in_director(json.dumps(sources.director() | keys)) == [
@@ -212,7 +210,7 @@ def test_a_bind_prints_as_people_write_it(
 
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("healthy", [True, False])
-def test_a_backend_takes_new_connections_if_it_is_healthy_and_active_or_filling(state: State, healthy: bool) -> None:
+def test_healthy_active_or_filling_backend_is_available(state: State, healthy: bool) -> None:
     backend = Backend(ip_address("10.0.0.1"), state, healthy)
 
     assert backend.available is (healthy and state in (State.ACTIVE, State.FILLING))
@@ -361,7 +359,7 @@ MALFORMED_TABLES = [
     [case[1:] for case in MALFORMED_TABLES],
     ids=[case[0].replace(" ", "-") for case in MALFORMED_TABLES],
 )
-def test_a_malformed_source_is_told_apart_by_its_one_line(path: str, value: object, line: str) -> None:
+def test_malformed_table_file_gives_one_line(path: str, value: object, line: str) -> None:
     source = put(sources.tables(), path, value)
 
     assert problems_in_tables(json.dumps(source)) == [f"ft.json: {line}"]
@@ -402,7 +400,7 @@ MALFORMED_DIRECTORS = [
     [case[1:] for case in MALFORMED_DIRECTORS],
     ids=[case[0].replace(" ", "-") for case in MALFORMED_DIRECTORS],
 )
-def test_a_malformed_configuration_is_told_apart_by_its_one_line(path: str, value: object, line: str) -> None:
+def test_malformed_director_config_gives_one_line(path: str, value: object, line: str) -> None:
     source = put(sources.director(), path, value)
 
     assert problems_in_director(json.dumps(source)) == [f"director.json: {line}"]
@@ -442,7 +440,7 @@ MALFORMED_PROXIES = [
     [case[1:] for case in MALFORMED_PROXIES],
     ids=[case[0].replace(" ", "-") for case in MALFORMED_PROXIES],
 )
-def test_a_malformed_proxys_configuration_is_told_apart_by_its_one_line(source: dict[str, Any], line: str) -> None:
+def test_malformed_proxy_config_gives_one_line(source: dict[str, Any], line: str) -> None:
     assert problems_in_proxy(json.dumps(SOURCES | source)) == [f"proxy.conf: {line}"]
 
 
@@ -455,7 +453,7 @@ def test_a_misspelt_key_explains_the_missing_one() -> None:
     ]
 
 
-def test_a_file_in_the_place_of_one_of_another_kind_is_told_by_its_kind() -> None:
+def test_file_of_another_kind_is_named_by_its_kind() -> None:
     tables, director = json.dumps(sources.tables()), json.dumps(sources.director())
 
     belongs = "shows; another kind of file is needed here"
@@ -468,7 +466,7 @@ def test_a_file_in_the_place_of_one_of_another_kind_is_told_by_its_kind() -> Non
         ]
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     source = put(sources.tables(), "tables.0.backends.0.state", "up")
     source = put(source, "tables.1.binds.0.port", 0)
     source = put(source, "healthchecks.retries", 3)
@@ -495,7 +493,7 @@ def test_all_problems_are_told_at_once() -> None:
     ],
     ids=["empty", "blank", "syntax", "a-list", "not-a-number", "a-key-twice", "deep"],
 )  # fmt: skip
-def test_what_is_not_a_json_object_is_told_apart(text: str, line: str) -> None:
+def test_value_that_is_not_an_object_is_refused(text: str, line: str) -> None:
     assert problems_in_tables(text) == [f"ft.json: {line}"]
 
 
@@ -560,7 +558,7 @@ tables.0.backends.0.ip tables.0.backends.0.healthchecks healthchecks
 
 
 @given(path=st.sampled_from(PATHS), value=JSON_VALUES)
-def test_whatever_stands_in_a_file_it_is_read_or_refused_with_its_name(path: str, value: object) -> None:
+def test_any_content_is_read_or_refused_with_the_file(path: str, value: object) -> None:
     text = json.dumps(put(sources.tables(), path, value))
 
     try:

@@ -38,7 +38,7 @@ def test_what_is_cheap_to_make_again_goes_before_what_is_costly() -> None:
     assert kept(filled(20, ("big", 10, 10_000), ("a", 10, 8), ("b", 10, 8), ("c", 10, 8))) == {"BIG", "C"}
 
 
-def test_what_was_costly_goes_in_time_if_nobody_uses_it() -> None:
+def test_unused_expensive_value_is_removed_in_time() -> None:
     keeper = filled(20, ("once", 10, 30))
     for number in range(40):
         keeper.put(str(number), str(number), 10, 10)

@@ -32,7 +32,7 @@ def ipv6_keys(networks: int, ports: int) -> Words:
 
 
 @pytest.mark.parametrize("keys", [ipv4_keys(100, 100), ipv4_keys(10_000, 1), ipv4_keys(1, 10_000), ipv6_keys(100, 100)])
-def test_each_of_10000_binds_stands_at_one_of_its_two_places(keys: Words) -> None:
+def test_each_of_10000_binds_has_one_of_two_positions(keys: Words) -> None:
     multiplier, places = arrange(keys, SIZE)
     at = choices(keys, SIZE, multiplier)
     for key in range(len(keys)):

@@ -121,7 +121,7 @@ def test_a_binary_is_compared_with_its_source_by_position(web: BuiltTable) -> No
     assert [(table.name, table.moved, table.cut) for table in result.tables] == [("web", 0, 0)]
 
 
-def test_a_reload_is_described_by_what_was_added_removed_and_moved(web: BuiltTable) -> None:
+def test_reload_line_names_added_removed_and_changed(web: BuiltTable) -> None:
     new = Backend(ip_address("10.0.0.9"))
     changed = built([replace(BACKENDS[0], state=State.DRAINING), *BACKENDS[2:], new])
 
@@ -131,7 +131,7 @@ def test_a_reload_is_described_by_what_was_added_removed_and_moved(web: BuiltTab
     assert describe_changes([web], [web]) == "no table, backend, bind or state changed"
 
 
-def test_a_reload_that_moves_many_backends_is_described_in_one_short_line() -> None:
+def test_reload_line_of_many_changes_is_short() -> None:
     many = [Backend(ip_address(0x0A000001 + i)) for i in range(100)]
     before, after = built(many), built([replace(backend, state=State.DRAINING) for backend in many[:50]] + many[50:])
 

@@ -115,7 +115,7 @@ def test_faults_of_a_directors_interface(changes: dict[str, Any], fault: tuple[s
     assert faults(judge_daemon(replace(DIRECTOR, link=replace(LINK, **changes)))) == [fault]
 
 
-def test_a_host_without_a_daemon_is_told() -> None:
+def test_host_without_a_daemon_is_a_warning() -> None:
     assert faults(list(judge_daemons([], []))) == [("daemons", Level.WARNING)]
     assert faults(list(judge_daemons([REPORT], ["eth0"]))) == []
 
@@ -140,7 +140,7 @@ def test_capture_program_is_no_fault() -> None:
     assert faults(judge_daemon(capturing)) == []
 
 
-def test_an_mtu_that_holds_the_tunnel_and_the_clients_packets_is_enough() -> None:
+def test_mtu_that_fits_tunnel_and_client_packets_is_ok() -> None:
     assert faults(judge_daemon(replace(DIRECTOR, link=replace(LINK, mtu=1544)))) == []
 
 

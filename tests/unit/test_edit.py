@@ -107,7 +107,7 @@ def test_a_new_backend_is_filled_with_its_siblings_health_checks(path: Path) -> 
     }
 
 
-def test_a_new_backend_gets_no_health_checks_if_its_siblings_differ(path: Path) -> None:
+def test_new_backend_gets_no_checks_if_the_others_differ(path: Path) -> None:
     source = sources.put(sources.tables(), "tables.0.backends.0.healthchecks.http", 8080)
     path.write_text(json.dumps(source))
 
@@ -126,7 +126,7 @@ def test_a_revised_text_leaves_the_file_alone(path: Path) -> None:
     assert path.read_text() == before
 
 
-def test_what_is_asked_last_may_still_prevent_the_edit(path: Path) -> None:
+def test_before_write_can_still_prevent_the_edit(path: Path) -> None:
     def refuse(edit: Edit) -> None:
         assert edit.changed
         raise ConfigError("no")

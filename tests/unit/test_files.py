@@ -63,7 +63,7 @@ def test_each_change_of_a_file_shows_from_outside(tmp_path: Path) -> None:
         assert sources.stamp().may_differ(before)
 
 
-def test_files_that_have_not_changed_lately_need_not_be_read_again(tmp_path: Path) -> None:
+def test_unchanged_files_are_not_read_again(tmp_path: Path) -> None:
     sources = Sources(tmp_path / "director.conf", tmp_path / "table.json")
     for path in (sources.config, sources.table):
         path.write_text("{}")

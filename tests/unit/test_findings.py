@@ -201,7 +201,7 @@ def test_a_table_with_another_name_is_the_same_to_connections() -> None:
     assert find([web(*SIX)], [replace(web(*SIX), name="www")]) == ()
 
 
-def test_a_bind_that_goes_to_another_table_cuts_where_that_has_other_backends() -> None:
+def test_moved_bind_cuts_unless_backends_are_the_same() -> None:
     wide = Bind(ip_network("198.51.100.0/24"), Proto.TCP, 1, 65535)
     others = tuple(backend(number) for number in range(11, 14))
     catch_all, api = web(*SIX, binds=(wide,)), replace(web(*others), name="api")
@@ -251,7 +251,7 @@ EARLIER = [draining(1), draining(1, 2), (backend(1, healthy=False), *SIX[1:]), (
 
 @settings(max_examples=25, deadline=None)
 @given(data=st.data(), earlier=st.sampled_from(EARLIER), depths=st.tuples(st.integers(2, 4), st.integers(2, 4)))
-def test_a_simulation_loses_just_the_connections_that_are_told(
+def test_findings_match_the_simulated_losses(
     data: st.DataObject, earlier: tuple[Backend, ...], depths: tuple[int, int]
 ) -> None:
     """Connections are opened in each row before an earlier change, and after it; then the planned change is made."""
@@ -294,7 +294,7 @@ def test_a_bind_that_no_packet_has_met_goes_without_a_cut() -> None:
     assert "other hosts are not examined" in note.remedy
 
 
-def test_a_bind_that_no_packet_has_met_changes_hands_without_a_cut() -> None:
+def test_unmatched_bind_moves_without_a_cut() -> None:
     others = tuple(backend(number) for number in range(11, 17))
     old = [web(*SIX, binds=(BIND, OTHER_BIND)), replace(web(*others, binds=(NARROW,)), name="shop")]
     new = [web(*SIX, binds=(BIND,)), replace(web(*others, binds=(NARROW, OTHER_BIND)), name="shop")]

@@ -80,7 +80,7 @@ def test_rows_are_pairs_by_githubs_rule_whatever_the_depth(tables: ForwardingTab
         assert pair == reference.github_row(entries, web.seed, row)
 
 
-def test_a_table_with_one_backend_names_it_twice_and_is_read_as_one_hop(binary: bytes) -> None:
+def test_single_backend_is_written_twice_and_read_once(binary: bytes) -> None:
     second = HEADER_BYTES + TABLE_BYTES
     assert struct.unpack_from("<2I", binary, second + ROWS_AT - HEADER_BYTES) == (0, 0)
 
@@ -169,7 +169,9 @@ DAMAGES = [
     [case[1:] for case in DAMAGES],
     ids=[case[0].replace(" ", "-") for case in DAMAGES],
 )
-def test_a_damaged_binary_is_told_where(binary: bytes, offset: int, layout: str, value: int, line: str) -> None:
+def test_damaged_binary_is_refused_with_the_position(
+    binary: bytes, offset: int, layout: str, value: int, line: str
+) -> None:
     damaged = bytearray(binary)
     struct.pack_into(layout, damaged, offset, value)
 
@@ -205,7 +207,7 @@ REFUSED_IN_JSON_TOO = [
     [case[1:] for case in REFUSED_IN_JSON_TOO],
     ids=[case[0].replace(" ", "-") for case in REFUSED_IN_JSON_TOO],
 )
-def test_a_binary_is_refused_for_what_a_json_source_is_refused_for(
+def test_binary_has_the_errors_of_a_json_source(
     binary: bytes, changes: list[tuple[int, bytes]], lines: list[str]
 ) -> None:
     damaged = bytearray(binary)

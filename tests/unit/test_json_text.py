@@ -93,7 +93,7 @@ def test_a_fault_of_syntax_is_explained_in_the_words_of_json(text: str, line: st
     ],
     ids=["nan", "infinity", "1e999", "digits", "surrogate", "key", "twice", "deep", "deeper", "deepest"],
 )
-def test_what_the_parser_lets_pass_but_no_field_can_take_is_refused(text: str, line: str) -> None:
+def test_values_that_no_field_accepts_are_refused(text: str, line: str) -> None:
     assert problems(text) == [f"ft.json: {line}"]
 
 
@@ -103,7 +103,7 @@ def test_an_unprintable_key_is_shown_as_json_has_it() -> None:
     assert line.startswith(r'ft.json: "\u001b[31m\n": unknown key')
 
 
-def test_of_thousands_of_problems_the_first_are_shown_and_the_rest_counted() -> None:
+def test_first_problems_are_shown_and_others_counted() -> None:
     backends = [{"ip": f"10.0.{i >> 8}.{i & 255}", "state": "up", "helthy": True} for i in range(2000)]
 
     lines = problems(json.dumps(put(sources.tables(), "tables.0.backends", backends)))

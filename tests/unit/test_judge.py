@@ -83,7 +83,7 @@ BAD_BINDS = [
 
 
 @pytest.mark.parametrize(("network", "reason"), BAD_BINDS, ids=[network for network, _ in BAD_BINDS])
-def test_a_bind_that_cannot_be_served_is_an_error_with_field_value_and_reason(network: str, reason: str) -> None:
+def test_unservable_bind_is_an_error(network: str, reason: str) -> None:
     notes = about_tables(put(sources.tables(), BIND, {"ip": network, "proto": "tcp", "port": 80}))
 
     [error] = [note for note in notes if note.severity is ERROR]
@@ -96,7 +96,7 @@ def test_a_bind_that_cannot_be_served_is_an_error_with_field_value_and_reason(ne
     "network",
     ["203.0.113.10", "203.0.113.0/24", "198.51.100.77", "2001:db8::7", "2000::/3", "128.0.0.0/1", "::/1", "64:ff9b::1"],
 )
-def test_a_bind_to_an_address_that_routers_forward_is_served_on_lo_too(network: str) -> None:
+def test_bind_to_a_vip_on_lo_is_accepted(network: str) -> None:
     assert about_tables(put(sources.tables(), BIND, {"ip": network, "proto": "tcp", "port": 80})) == []
 
 
@@ -136,7 +136,7 @@ DOUBTFUL_TABLES = [
 @pytest.mark.parametrize(
     ("path", "value", "place"), [c[1:] for c in DOUBTFUL_TABLES], ids=[c[0].replace(" ", "-") for c in DOUBTFUL_TABLES]
 )
-def test_tables_that_do_not_do_all_that_they_seem_to_do_are_a_warning(path: str, value: object, place: str) -> None:
+def test_doubtful_table_values_are_warnings(path: str, value: object, place: str) -> None:
     assert found(about_tables(put(sources.tables(), path, value))) == [(WARNING, place)]
 
 
@@ -261,7 +261,7 @@ def test_a_binary_is_judged_as_its_source_is() -> None:
     assert said[0] == said[1]
 
 
-def test_a_start_or_reload_is_refused_with_all_errors_of_both_files(tmp_path: Path) -> None:
+def test_load_is_refused_with_all_errors_of_both_files(tmp_path: Path) -> None:
     config, table = tmp_path / "director.conf", tmp_path / "ft.json"
     config.write_text(json.dumps({"outbound_src_ip": "127.0.0.1", "mtu": 1280}))
     table.write_text(json.dumps(put(sources.tables(), f"{BACKEND}.ip", "240.0.0.1")))
@@ -277,7 +277,7 @@ def test_a_start_or_reload_is_refused_with_all_errors_of_both_files(tmp_path: Pa
     ]
 
 
-def test_this_hosts_own_addresses_are_errors_at_a_start_and_in_check(tmp_path: Path) -> None:
+def test_own_addresses_are_errors_at_start_and_in_check(tmp_path: Path) -> None:
     found = host_addresses()
     own = found.own
     if not own:
@@ -299,11 +299,11 @@ def test_this_hosts_own_addresses_are_errors_at_a_start_and_in_check(tmp_path: P
     assert "tables[0].binds[0].ip" in json.loads(alone.stdout)[0]["warnings"][0]
 
 
-def test_no_address_of_the_loopback_interface_counts_as_the_hosts_own() -> None:
+def test_loopback_addresses_are_not_the_hosts_own() -> None:
     assert not [address for address in host_addresses().own if address.name == "lo"]
 
 
-def test_check_tells_errors_from_warnings(tmp_path: Path) -> None:
+def test_check_separates_errors_and_warnings(tmp_path: Path) -> None:
     good, doubtful, bad = (tmp_path / name for name in ("good.conf", "doubtful.json", "bad.conf"))
     good.write_text('{"sources": ["10.0.0.0/24"]}')
     doubtful.write_text(json.dumps(put(sources.tables(), "tables.0.hash_key", "0" * 32)))

@@ -61,7 +61,7 @@ def test_the_largest_table_that_is_supported_is_read() -> None:
     ("count", "words"),
     [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (4 << 30, "4.0 GiB"), (9 << 50, "9216.0 TiB")],
 )
-def test_sizes_are_told_in_words(count: int, words: str) -> None:
+def test_sizes_are_printed_with_units(count: int, words: str) -> None:
     assert in_words(count) == words
 
 
@@ -83,7 +83,7 @@ def in_little_memory(more: int, script: str) -> str:
     return done.stdout
 
 
-def test_tables_that_find_no_memory_are_refused_and_smaller_ones_are_built_after_that() -> None:
+def test_tables_without_memory_are_refused() -> None:
     said = in_little_memory(
         4,
         """
@@ -114,7 +114,7 @@ def test_tables_that_find_no_memory_are_refused_and_smaller_ones_are_built_after
     ]
 
 
-def test_what_is_available_is_no_more_than_the_processs_own_limit() -> None:
+def test_available_memory_respects_the_process_limit() -> None:
     said = in_little_memory(
         100,
         """
@@ -140,7 +140,7 @@ def test_what_is_available_is_no_more_than_the_processs_own_limit() -> None:
         (40, r"/ft\.json: the rows of 100 tables need 50\.0 MiB of memory, and "),
     ],
 )
-def test_a_director_refuses_before_it_takes_memory_that_is_not_there(more: int, refusal: str, tmp_path: Path) -> None:
+def test_director_refuses_before_it_allocates(more: int, refusal: str, tmp_path: Path) -> None:
     tables = json.loads(source(100, 8))
     for number, table in enumerate(tables["tables"]):
         table |= {"depth": 8, "seed": f"{number:032x}"}

@@ -109,7 +109,7 @@ def serving(
     asyncio.run(run())
 
 
-def test_idle_connections_lock_out_nobody() -> None:
+def test_idle_connections_do_not_lock_out_others() -> None:
     async def scenario(connect: Connect) -> None:
         other = await connect("127.0.0.2")
         idle = [await connect() for _ in range(200)]
@@ -121,7 +121,7 @@ def test_idle_connections_lock_out_nobody() -> None:
     serving(scenario, ConnectionLimits(connections=16, per_source=8))
 
 
-def test_many_sources_lock_out_nobody() -> None:
+def test_many_sources_do_not_lock_out_others() -> None:
     async def scenario(connect: Connect) -> None:
         for number in range(1, 100):
             await connect(f"127.0.1.{number}")

@@ -69,7 +69,7 @@ def tables(shared: BuiltTable) -> list[BuiltTable]:
         ("2001:db9::7", 443, Proto.TCP, None),
     ],
 )
-def test_exact_beats_longer_prefix_beats_narrower_range_beats_file_order(
+def test_precedence_of_binds(
     tables: list[BuiltTable], destination: str, port: int, proto: Proto, name: str | None
 ) -> None:
     found = lookup(tables, Flow(CLIENT, ip_address(destination), 1234, port), proto, HashFields())
@@ -107,7 +107,7 @@ def test_alternative_fields_append_the_hops_of_a_second_row(shared: BuiltTable) 
     assert same.hops == plain.hops * 2
 
 
-def test_an_echo_goes_to_the_table_of_its_address_and_is_hashed_without_ports(
+def test_echo_is_hashed_without_ports(
     tables: list[BuiltTable],
 ) -> None:
     fields = HashFields(src_port=True, dst_port=True)

@@ -83,9 +83,7 @@ def test_a_change_ranks_alike_by_the_library_and_by_numpy(built: NativeRanker, w
     assert (native.numbers == numpy.numbers).all()
 
 
-def test_scores_that_keys_cannot_tell_apart_are_settled_exactly(
-    built: NativeRanker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scores_with_equal_keys_are_settled_exactly(built: NativeRanker, monkeypatch: pytest.MonkeyPatch) -> None:
     """With fewer bits of a score in its key, many rows are near, and each is ranked anew by plain Python."""
     numbered = {i: Candidate((ip_address("10.0.0.1") + i).packed) for i in range(6)}
     monkeypatch.setattr(rendezvous, "NEAR", 2**35)

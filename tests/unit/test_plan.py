@@ -28,7 +28,7 @@ def test_the_same_tables_are_no_change() -> None:
     assert (plan.changes, plan.changed, plan.findings, plan.cuts) == (False, (), (), ())
 
 
-def test_a_drain_is_told_with_the_rows_that_each_backend_gains_and_loses() -> None:
+def test_plan_of_a_drain_shows_gained_and_lost_rows() -> None:
     drained = replace(BACKENDS[0], state=State.DRAINING)
 
     [table] = plan_change([built()], [built(drained, *BACKENDS[1:])]).changed
@@ -41,7 +41,7 @@ def test_a_drain_is_told_with_the_rows_that_each_backend_gains_and_loses() -> No
     assert table.moved_share == table.rows_moved / 65536
 
 
-def test_backends_that_come_and_go_are_told() -> None:
+def test_plan_shows_added_and_removed_backends() -> None:
     new = Backend(ip_address("10.0.0.9"), State.FILLING)
 
     [table] = plan_change([built()], [built(*BACKENDS[1:], new)]).changed
@@ -53,7 +53,7 @@ def test_backends_that_come_and_go_are_told() -> None:
     }
 
 
-def test_each_other_difference_of_a_backend_is_told() -> None:
+def test_plan_shows_each_difference_of_a_backend() -> None:
     other = replace(BACKENDS[0], healthy=False, weight=2.5, zone="b", healthchecks=HealthChecks(http=80))
 
     [table] = plan_change([built()], [built(other, *BACKENDS[1:])]).changed
@@ -66,7 +66,7 @@ def test_each_other_difference_of_a_backend_is_told() -> None:
     )
 
 
-def test_settings_and_binds_are_told() -> None:
+def test_plan_shows_settings_and_binds() -> None:
     [table] = plan_change(
         [built()], [built(depth=2, hash_key=bytes(range(16)), seed=bytes(16), binds=(OTHER_BIND,))]
     ).changed
@@ -75,7 +75,7 @@ def test_settings_and_binds_are_told() -> None:
     assert (table.binds_added, table.binds_removed) == (("198.51.100.1:443/tcp",), ("198.51.100.1:80/tcp",))
 
 
-def test_tables_that_come_and_go_are_told() -> None:
+def test_plan_shows_added_and_removed_tables() -> None:
     plan = plan_change([built(name="old")], [built(name="new", binds=(OTHER_BIND,))])
 
     assert [(table.name, table.binds) for table in plan.added] == [("new", ("198.51.100.1:443/tcp",))]

@@ -84,7 +84,7 @@ def test_a_table_of_two_hops_is_githubs_to_the_letter(
 
 @pytest.mark.parametrize("entries", [all_active, every_state_and_health])
 @pytest.mark.parametrize(("count", "depth"), [(2, 3), (3, 3), (8, 3), (8, 8), (40, 3), (40, 5), (40, 8)])
-def test_a_deeper_table_puts_those_that_take_new_connections_first(
+def test_deeper_table_puts_available_backends_first(
     count: int, depth: int, entries: Callable[..., list[Entry]]
 ) -> None:
     table = entries(count)
@@ -115,7 +115,7 @@ PAIR_RULES = [
 
 
 @pytest.mark.parametrize(("state", "healthy", "second_state", "second_healthy", "swap"), PAIR_RULES)
-def test_a_primary_gives_way_only_to_an_active_secondary(
+def test_primary_is_swapped_only_with_an_active_secondary(
     state: str, healthy: bool, second_state: str, second_healthy: bool, swap: bool
 ) -> None:
     first = reference.ranking(all_active(2), SEED, 0)[0]
@@ -142,7 +142,7 @@ def test_a_backend_that_drains_or_fails_stays_in_all_of_its_rows(depth: int, sta
 
 
 @pytest.mark.parametrize("depth", range(3, 9))
-def test_a_backend_that_is_gone_does_not_stand_between_a_draining_one_and_its_connections(depth: int) -> None:
+def test_dead_hop_comes_after_draining_ones(depth: int) -> None:
     table = all_active(12)
     table[3] = (table[3][0], "active", False)
     table[5] = (table[5][0], "draining", True)
@@ -154,7 +154,7 @@ def test_a_backend_that_is_gone_does_not_stand_between_a_draining_one_and_its_co
     assert ((rows == 3).argmax(axis=1) > (rows == 5).argmax(axis=1))[both].all()
 
 
-def test_a_new_connection_finds_the_one_backend_that_takes_it_however_many_are_down() -> None:
+def test_only_available_backend_is_first_in_all_rows() -> None:
     table = [(address, state, i == 7) for i, (address, state, _) in enumerate(all_active(12))]
 
     rows = build_rows(backends(table), SEED, 3)

@@ -117,7 +117,7 @@ def test_every_deviation_is_listed_not_only_the_first() -> None:
         (97, "GUE: inner packet's length is 40, not 39"),
     ],
 )
-def test_a_frame_that_is_cut_short_is_told_where(length: int, deviation: str) -> None:
+def test_truncated_frame_is_marked(length: int, deviation: str) -> None:
     assert check_tunnel(bytes(tunnel())[:length])[-1] == deviation
 
 

@@ -71,7 +71,7 @@ def test_the_schemas_are_valid_and_up_to_date(file: File) -> None:
 @pytest.mark.parametrize(
     ("file", "document"), [case[1:] for case in well_formed()], ids=[case[0] for case in well_formed()]
 )
-def test_what_glb_accepts_fits_the_schema_with_or_without_its_name(file: File, document: dict[str, Any]) -> None:
+def test_accepted_files_match_the_schema(file: File, document: dict[str, Any]) -> None:
     named = document | {"$schema": "x.schema.json"}
 
     assert accepts(file, document)

@@ -58,7 +58,7 @@ memberships = st.lists(st.sets(st.integers(0, 9), min_size=1).map(sorted), min_s
 
 @settings(max_examples=50, deadline=None)
 @given(memberships=memberships)
-def test_resilient_hashing_moves_the_buckets_of_lost_hops_and_a_fair_share_to_new_ones(
+def test_resilient_hashing_moves_only_necessary_buckets(
     memberships: list[list[int]],
 ) -> None:
     buckets = resilient_buckets(np.full(128, LOST, np.int16), memberships[0])
@@ -81,28 +81,28 @@ def table(members: Sequence[int]) -> np.ndarray:
     return lookup_table(members, [number.to_bytes(4, "big") for number in members], SEED)
 
 
-def test_each_member_has_as_many_entries_of_the_maglev_table_as_any_other_or_one_more() -> None:
+def test_maglev_entries_differ_by_at_most_one() -> None:
     counts = np.bincount(table(range(10)), minlength=10)
 
     assert counts.sum() == TABLE_SIZE
     assert counts.max() - counts.min() <= 1
 
 
-def test_of_the_maglev_table_few_entries_change_beside_those_of_the_member_that_leaves() -> None:
+def test_maglev_removal_changes_few_other_entries() -> None:
     before, after = table(range(10)), table([member for member in range(10) if member != 4])
 
     assert 4 not in after
     assert 0 < np.count_nonzero((before != 4) & (before != after)) / TABLE_SIZE < 0.05
 
 
-def test_a_maglev_table_of_nobody_is_empty() -> None:
+def test_maglev_table_without_members_is_empty() -> None:
     assert (table([]) == LOST).all()
 
 
 # What becomes of connections
 
 
-def test_plain_ecmp_keeps_three_of_twelve_when_one_of_four_backends_drains() -> None:
+def test_plain_ecmp_keeps_three_of_twelve_in_a_drain() -> None:
     story = scenario((50, EventKind.BACKEND_DRAIN, 4))
 
     outcome = run("plain ECMP", story, hashed(range(12)))
@@ -124,14 +124,14 @@ def test_lvs_cuts_what_comes_to_another_director() -> None:
     assert (outcome.connections, outcome.cut) == (6, 4)  # h % 2 = h % 3 for 0 and 1
 
 
-def test_lvs_that_shares_its_connections_cuts_those_that_it_has_not_yet_shared() -> None:
+def test_lvs_with_sync_cuts_unsynchronized_connections() -> None:
     story = scenario((50, EventKind.DIRECTOR_STOP, 1), sync_delay_s=2.0)
 
     assert run("LVS with sync", story, hashed(range(10), begin_s=47.0)).cut == 0
     assert run("LVS with sync", story, hashed(range(10), begin_s=49.0)).cut == 5
 
 
-def test_what_a_director_did_not_share_before_it_died_is_not_shared_while_the_router_finds_out() -> None:
+def test_lvs_sync_ends_with_the_death_of_a_director() -> None:
     story = scenario((50, EventKind.DIRECTOR_LOSS, 1), sync_delay_s=2.0, director_notice_s=5.0)
 
     outcome = run("LVS with sync", story, hashed(range(10), begin_s=49.0))
@@ -147,7 +147,7 @@ def test_maglev_keeps_connections_when_a_director_dies() -> None:
     assert (outcome.cut, outcome.moved, outcome.stalled) == (0, 100, 100)
 
 
-def test_maglev_keeps_the_connections_of_a_draining_backend_where_their_director_remembers_them() -> None:
+def test_maglev_keeps_tracked_connections_in_a_drain() -> None:
     drains, connections = (20, EventKind.BACKEND_DRAIN, 1), hashed(range(400))
     homes = lookup_table(range(4), [bytes((10, 0, 0, 1 + n)) for n in range(4)], SEED)[:400]
 
@@ -157,7 +157,7 @@ def test_maglev_keeps_the_connections_of_a_draining_backend_where_their_director
     assert cut <= np.count_nonzero(homes[::2] == 0) + 20  # and few others change with the table
 
 
-def test_a_director_that_comes_back_has_forgotten_its_connections() -> None:
+def test_returning_director_has_an_empty_connection_table() -> None:
     away, drains = ((20, EventKind.DIRECTOR_STOP, 1), (40, EventKind.DIRECTOR_ADD, 1)), (30, EventKind.BACKEND_DRAIN, 1)
     homes = lookup_table(range(4), [bytes((10, 0, 0, 1 + n)) for n in range(4)], SEED)[:400]
 
@@ -166,7 +166,7 @@ def test_a_director_that_comes_back_has_forgotten_its_connections() -> None:
     assert cut >= np.count_nonzero(homes[::2] == 0) > 0  # the even ones come back to the first director
 
 
-def test_glb_cuts_just_the_connections_of_a_backend_that_is_removed_while_active() -> None:
+def test_glb_cuts_only_connections_of_a_removed_backend() -> None:
     story = scenario((50, EventKind.BACKEND_REMOVE, 2))
     first_hops = build_rows(timeline(story).tables[0], SEED, story.depth)[:1000, 0]
 
@@ -175,7 +175,7 @@ def test_glb_cuts_just_the_connections_of_a_backend_that_is_removed_while_active
     assert outcome.cut == np.count_nonzero(first_hops == 1) > 0
 
 
-def test_a_backend_whose_host_fails_takes_its_connections_with_it_and_no_others() -> None:
+def test_failed_backend_loses_only_its_connections() -> None:
     story = scenario((50, EventKind.BACKEND_FAIL, 2))
 
     for name in ("LVS", "Maglev", "glb"):
@@ -184,7 +184,7 @@ def test_a_backend_whose_host_fails_takes_its_connections_with_it_and_no_others(
         assert 150 < outcome.died < 350
 
 
-def test_a_client_gives_up_on_a_director_whose_loss_the_router_does_not_notice_in_time() -> None:
+def test_client_gives_up_if_the_router_reacts_too_late() -> None:
     soon = scenario((50, EventKind.DIRECTOR_LOSS, 1), director_notice_s=14.0, patience_s=15.0)
     late = scenario((50, EventKind.DIRECTOR_LOSS, 1), director_notice_s=16.0, patience_s=15.0)
 
@@ -207,7 +207,7 @@ moves = st.sampled_from([EventKind.DIRECTOR_LOSS, EventKind.DIRECTOR_STOP])
 @given(
     seed=st.integers(0, 1000), backend=st.integers(1, 12), director=st.integers(1, 4), move=moves, late=st.booleans()
 )
-def test_glb_cuts_nothing_while_one_backend_drains_and_directors_come_and_go(
+def test_glb_cuts_nothing_with_a_drain_and_new_directors(
     seed: int, backend: int, director: int, move: EventKind, late: bool
 ) -> None:
     story = scenario(
@@ -231,14 +231,14 @@ def test_glb_cuts_nothing_while_one_backend_drains_and_directors_come_and_go(
 # The connections
 
 
-def test_the_same_seed_gives_the_same_result_and_another_one_another() -> None:
+def test_result_depends_on_the_seed() -> None:
     story = scenario((50, EventKind.DIRECTOR_LOSS, 1))
 
     assert simulate(story, 1) == simulate(story, 1) != simulate(story, 2)
 
 
 @pytest.mark.parametrize("distribution", Distribution)
-def test_lifetimes_have_the_mean_that_was_asked_for(distribution: Distribution) -> None:
+def test_lifetimes_have_the_given_mean(distribution: Distribution) -> None:
     story = scenario(lifetime=Lifetime(distribution, 20.0, shape=3.0))
 
     drawn = draw(story, np.random.default_rng(1))
@@ -247,5 +247,5 @@ def test_lifetimes_have_the_mean_that_was_asked_for(distribution: Distribution) 
     assert np.mean(drawn.end_s - drawn.begin_s) == pytest.approx(20.0, rel=0.03)
 
 
-def test_a_scaled_scenario_has_as_many_connections_as_asked_for() -> None:
+def test_scaled_scenario_has_the_given_connections() -> None:
     assert count_of(scaled(scenario(), 12_345)) == 12_345

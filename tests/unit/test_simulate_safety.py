@@ -29,14 +29,14 @@ def test_fewer_than_a_rows_hops_may_drain_fail_and_be_new(depth: int) -> None:
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_within_that_only_an_added_backend_is_cut_by_a_late_director(depth: int) -> None:
+def test_late_director_cuts_only_an_added_backend(depth: int) -> None:
     within = [v for v in every(depth) if load(v) < depth and CaseChange.REMOVE_ACTIVE not in v.changes]
 
     assert {CaseChange.ADD in v.changes for v in within if v.late is Effect.CUT} == {True}
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_a_late_director_stalls_only_what_a_failed_backend_stands_in_the_way_of(depth: int) -> None:
+def test_late_director_stalls_only_behind_a_failed_backend(depth: int) -> None:
     stalled = [v for v in every(depth) if load(v) < depth and v.late is Effect.STALLED]
 
     assert all({CaseChange.FAIL, CaseChange.RECOVER, CaseChange.REMOVE_FAILED} & set(v.changes) for v in stalled)

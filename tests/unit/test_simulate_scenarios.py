@@ -120,7 +120,7 @@ def test_a_late_director_changes_its_table_later_than_the_others() -> None:
     assert [(len(epoch.routed), len(epoch.running)) for epoch in epochs] == [(4, 4), (4, 4), (4, 3), (3, 3), (3, 3)]
 
 
-def test_the_picture_has_a_bar_for_each_load_balancer_and_kind_of_ecmp() -> None:
+def test_picture_has_a_bar_for_each_balancer_and_ecmp() -> None:
     scenario = scenarios.find("director-loss")
     outcomes = simulate(scenario, 1)
 
@@ -135,7 +135,7 @@ def test_the_picture_has_a_bar_for_each_load_balancer_and_kind_of_ecmp() -> None
     ("name", "hint"),
     [("director-lost", 'did you mean "director-loss"?'), ("x", "`glbctl simulate --list` lists them")],
 )
-def test_a_name_that_nobody_knows_is_answered_with_what_to_do(name: str, hint: str) -> None:
+def test_unknown_scenario_is_refused_with_a_remedy(name: str, hint: str) -> None:
     with pytest.raises(ConfigError) as caught:
         scenarios.find(name)
 

@@ -16,7 +16,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "run"
 
 
-def test_directors_of_one_run_directory_share_the_state_directory(run: Path) -> None:
+def test_directors_of_one_run_directory_share_state(run: Path) -> None:
     with claimed_state_dir(), claimed_state_dir():
         pass
 
@@ -33,7 +33,7 @@ def test_a_director_of_another_run_directory_is_refused(
             pass
 
 
-def test_the_state_directory_is_free_once_its_directors_have_ended(
+def test_state_directory_is_free_after_its_directors_end(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with claimed_state_dir():
@@ -46,9 +46,7 @@ def test_the_state_directory_is_free_once_its_directors_have_ended(
             pass
 
 
-def test_a_state_directory_that_cannot_be_made_keeps_no_director_from_its_work(
-    run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_director_runs_without_a_state_directory(run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "state").write_text("a file in its place")
 
     with claimed_state_dir():

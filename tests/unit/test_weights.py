@@ -98,7 +98,7 @@ def test_scores_are_right_from_the_lowest_hash_to_the_highest(hashed: int) -> No
 @pytest.mark.parametrize(
     ("weights", "near"), [((1,) * 6, 2**35), ((1, 2, 3, 4, 5, 6), 2**25)], ids=["equal-weights", "weights"]
 )
-def test_rows_whose_scores_are_near_one_another_are_settled_exactly(
+def test_rows_with_near_scores_are_settled_exactly(
     weights: tuple[float, ...], near: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ranking = Ranking.of(candidates(*weights), SEED, wanted=3)
@@ -117,7 +117,7 @@ def test_rows_whose_scores_are_near_one_another_are_settled_exactly(
     assert 10 < len(settled) < 2000
 
 
-def test_equal_upper_bits_are_told_apart_by_the_whole_hash() -> None:
+def test_equal_upper_bits_are_ordered_by_the_whole_hash() -> None:
     numbered = dict(enumerate(candidates(1, 1, 1)))
     exact = rendezvous.rank_exactly(7, numbered, SEED, weighted=False)
     for above in (0, 1):  # equal, and one above

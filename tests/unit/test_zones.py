@@ -62,7 +62,7 @@ def test_zones_leave_the_first_hop_as_it_is(zones: list[str | None]) -> None:
 )
 @pytest.mark.parametrize("down", [(), (1, 2)])
 @pytest.mark.parametrize("depth", [2, 3])
-def test_zones_that_tell_nobody_apart_change_nothing(
+def test_zones_without_a_common_member_change_nothing(
     zones: list[str | None], down: tuple[int, ...], depth: int
 ) -> None:
     plain = build_rows(backends([None] * 9, down), SEED, depth)
