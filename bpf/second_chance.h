@@ -82,10 +82,6 @@ __inline enum verdict seek_in(struct xdp_md *ctx, const struct proxy_settings *s
 	return verdict;
 }
 
-/* place: the entry for the connection if it is established. */
-__inline enum verdict look_up_socket(struct xdp_md *ctx, const struct proxy_settings *settings,
-				     const struct packet *pkt, struct recent *place)
-
 /* In the namespaces from `first` to before `last`, at most four of them. A loop over eight is too long for the verifier of
  * Linux 6.1, which follows more than a million instructions there; two over four take a tenth of that. */
 __inline enum verdict seek_in_namespaces(struct xdp_md *ctx, const struct proxy_settings *settings, const struct packet *pkt,
@@ -100,24 +96,15 @@ __inline enum verdict seek_in_namespaces(struct xdp_md *ctx, const struct proxy_
 	return CONTINUE;
 }
 
-/* place: where the connection is remembered if it is established. */
-__inline enum verdict ask_kernel(struct xdp_md *ctx, const struct proxy_settings *settings, const struct packet *pkt,
-				 struct recent *place)
+/* place: the entry for the connection if it is established. */
+__inline enum verdict look_up_socket(struct xdp_md *ctx, const struct proxy_settings *settings,
+				     const struct packet *pkt, struct recent *place)
 {
 	struct bpf_sock_tuple tuple;
 	enum verdict verdict;
 
 	set_tuple(&tuple, &pkt->flow);
 	verdict = seek_in(ctx, settings, pkt, &tuple, BPF_F_CURRENT_NETNS, place);
-	if (verdict)
-		return verdict;
-	for (__u32 i = 0; i < MAX_NAMESPACES && i < settings->num_namespaces; i++) {
-		verdict = seek_in(ctx, settings, pkt, &tuple, settings->namespaces[i], place);
-		if (verdict)
-			return verdict;
-	}
-	return FORWARDED;
-
 	if (!verdict)
 		verdict = seek_in_namespaces(ctx, settings, pkt, &tuple, 0, MAX_NAMESPACES / 2, place);
 	if (!verdict)
