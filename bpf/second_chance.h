@@ -84,8 +84,9 @@ __inline enum verdict seek_in(struct xdp_md *ctx, const struct proxy_settings *s
 
 /* In the namespaces from `first` to before `last`, at most four of them. A loop over eight is too long for the verifier of
  * Linux 6.1, which follows more than a million instructions there; two over four take a tenth of that. */
-__inline enum verdict seek_in_namespaces(struct xdp_md *ctx, const struct proxy_settings *settings, const struct packet *pkt,
-					 struct bpf_sock_tuple *tuple, int first, int last, struct recent *place)
+__inline enum verdict seek_in_namespaces(struct xdp_md *ctx, const struct proxy_settings *settings,
+					 const struct packet *pkt, struct bpf_sock_tuple *tuple, int first, int last,
+					 struct recent *place)
 {
 	for (int i = first; i < last && i < settings->num_namespaces; i++) {
 		enum verdict verdict = seek_in(ctx, settings, pkt, tuple, settings->namespaces[i], place);
