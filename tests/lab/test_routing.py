@@ -99,7 +99,7 @@ def test_all_directors_are_upgraded_one_after_the_other(lab: Lab, live: LiveConn
 
 def test_a_director_is_drained_and_comes_back(lab: Lab, live: LiveConnections) -> None:
     with nothing_cut(live):
-        drained = facts(lab, "director2", "director", "drain", "--iface", "director2")
+        drained = facts(lab, "director2", "director", "drain")
         assert drained["quiet"]
         assert lab.announced() == {"director1"}
         assert routing_of(lab, "director2")["draining"]
@@ -122,14 +122,6 @@ def test_an_announcement_calls_off_an_endless_drain(lab: Lab, live: LiveConnecti
         finally:
             lab.run("router", ["ip", "route", "del", *route])
         lab.wait_until_announced(BOTH)
-
-
-def test_a_drain_names_one_director(lab: Lab) -> None:
-    refused = glbctl(lab, "director1", "director", "drain")
-
-    assert refused.returncode == 1
-    assert "several directors run on this host (director1, director2); choose one with --iface" in refused.stderr
-    assert lab.announced() == BOTH
 
 
 def test_the_router_restarts_gracefully(lab: Lab, live: LiveConnections) -> None:
