@@ -25,7 +25,7 @@ from glb.setup.files import Fate, fate, write
 from glb.setup.host import Uplink, default_interface, network_manager, server_link, uplink
 from glb.setup.new_file import NewFile
 from glb.setup.server import Manager, Needs, apply_now, left_to_do, server_files
-from glb.setup.texts import Service
+from glb.setup.texts import ClientService
 
 app = typer.Typer(help="Write the first configuration of a director or a proxy.", no_args_is_help=True)
 
@@ -217,12 +217,12 @@ def _network(text: str) -> IPv4Network:
     return IPv4Network(text)
 
 
-def _service(text: str) -> Service:
+def _service(text: str) -> ClientService:
     place, _, proto = text.partition("/")
     vip, port = parse_endpoint(place)
     if port is None or proto not in ("", *Proto):
         raise ValueError(f'"{text}" is not a VIP with its port, such as 203.0.113.10:443 or [2001:db8::1]:53/udp')
-    return Service(vip, port, Proto(proto or "tcp"))
+    return ClientService(vip, port, Proto(proto or "tcp"))
 
 
 def _text_of(networks: Sequence[IPv4Network]) -> str | None:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from glb.errors import NetworkError
 from glb.network.interface import addresses_of, find_interface, interface_networks
-from glb.network.messages import Link as NetworkLink
-from glb.network.messages import links, route_to
+from glb.network.messages import Link, links, route_to
 from glb.network.rtnetlink import open_rtnetlink
-from glb.setup.server import Link, Manager, choose_manager
+from glb.setup.server import Manager, TunnelInterface, choose_manager
 
 _ELSEWHERE = IPv4Address("192.0.2.1")
 """An address for documentation (RFC 5737): only the default route leads there, and no packet is sent."""
@@ -45,12 +44,12 @@ def uplink(interface: str) -> Uplink:
     return Uplink(interface, address, tuple(interface_networks(found)))
 
 
-def server_link(interface: str, root: Path = Path("/")) -> Link:
+def server_link(interface: str, root: Path = Path("/")) -> TunnelInterface:
     """root: of the file system. Raises NetworkError."""
     link = _link(interface)
     state = _networkd_state(root, link.index)
     file = state.get("NETWORK_FILE")
-    return Link(
+    return TunnelInterface(
         interface,
         _KINDS.get(link.kind, "ethernet"),
         link.mtu,
@@ -68,7 +67,7 @@ def network_manager(interface: str, root: Path = Path("/")) -> Manager:
     )
 
 
-def _link(interface: str) -> NetworkLink:
+def _link(interface: str) -> Link:
     with open_rtnetlink() as netlink:
         found = next((link for link in links(netlink).values() if link.name == interface), None)
     if found is None:

@@ -35,7 +35,7 @@ class Manager(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class TunnelInterface:
     """The interface that the tunnel comes in by.
 
     kind: ethernet, bond, bridge or vlan. mtu, rp_filter: as they are in force. network_file: of networkd, what
@@ -54,7 +54,7 @@ class Needs:
     """mtu: bytes of IP packet; None: the interface's stays as it is."""
 
     vips: tuple[Address, ...]
-    link: Link
+    link: TunnelInterface
     mtu: int | None = None
 
 
@@ -63,7 +63,7 @@ def server_files(manager: Manager, needs: Needs) -> list[NewFile]:
     return [sysctl_file(needs.link), *_FILES[manager](needs)]
 
 
-def sysctl_file(link: Link) -> NewFile:
+def sysctl_file(link: TunnelInterface) -> NewFile:
     settings = {"net.ipv4.conf.all.arp_ignore": 1, "net.ipv4.conf.all.arp_announce": 2}
     if link.rp_filter == _STRICT:
         settings["net.ipv4.conf.all.rp_filter"] = _LOOSE  # of `all` and the interface's own, the larger one counts

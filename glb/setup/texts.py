@@ -13,7 +13,7 @@ _GUE_PORT = 19523
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ClientService:
     """What clients connect to."""
 
     vip: Address
@@ -27,7 +27,7 @@ def director_text(address: IPv4Address) -> str:
 
 
 def table_text(
-    name: str, services: Sequence[Service], backends: Sequence[IPv4Address], hash_key: bytes, seed: bytes
+    name: str, services: Sequence[ClientService], backends: Sequence[IPv4Address], hash_key: bytes, seed: bytes
 ) -> str:
     """forwarding_table.json. hash_key, seed: 16 random bytes each."""
     binds = [{"ip": str(each.vip), "proto": str(each.proto), "port": each.port} for each in services]
@@ -47,7 +47,7 @@ def proxy_text(sources: Sequence[IPv4Network]) -> str:
     return _text({"sources": [str(source) for source in sources]})
 
 
-def _checks(services: Sequence[Service]) -> dict[str, int]:
+def _checks(services: Sequence[ClientService]) -> dict[str, int]:
     """The tunnel, and if there is one, the first TCP service through it: the VIP, as clients reach it."""
     port = next((each.port for each in services if each.proto is Proto.TCP), None)
     return {"gue": _GUE_PORT} | ({} if port is None else {"vip_tcp": port})

@@ -86,13 +86,13 @@ def _were_first(hops: Hops, table: BuiltTable, addresses: Sequence[Address]) -> 
     """
     backends = {backend.address: backend for backend in table.backends}
     known = [backends.get(address) for address in addresses]
-    gave_way = np.array([b is not None and not b.available for b in known] + [False])
+    yielded = np.array([b is not None and not b.available for b in known] + [False])
     filling = np.array([b is not None and b.available and b.state is State.FILLING for b in known] + [False])
-    were: Flags = gave_way[hops]
+    were: Flags = yielded[hops]
     behind = filling[hops[:, 0]]
     for position in range(1, hops.shape[1]):
         were[:, position] |= behind
-        behind = behind & (filling | gave_way)[hops[:, position]]
+        behind = behind & (filling | yielded)[hops[:, position]]
     further: Flags = (hops != END_OF_ROW) & (hops != hops[:, :1])
     return were & further
 

@@ -18,7 +18,7 @@ from glb.config.parse import parse_director, parse_proxy, parse_tables
 from glb.ctl.main import app
 from glb.ctl.shapes import problem_with
 from glb.setup import host, texts
-from glb.setup.server import Link, Manager, Needs, apply_now, choose_manager, left_to_do, server_files
+from glb.setup.server import Manager, Needs, TunnelInterface, apply_now, choose_manager, left_to_do, server_files
 from tests.own_network import own_network
 
 VIPS = (ip_address("203.0.113.10"), ip_address("2001:db8::5"))
@@ -35,7 +35,7 @@ TABLE = (
 
 
 def needs(**changes: Any) -> Needs:
-    return Needs(VIPS, Link("eth0", "ethernet", 9000, rp_filter=0, **changes), mtu=1544)
+    return Needs(VIPS, TunnelInterface("eth0", "ethernet", 9000, rp_filter=0, **changes), mtu=1544)
 
 
 def files(manager: Manager, wanted: Needs) -> dict[str, str]:
@@ -58,7 +58,7 @@ def test_without_a_file_of_networkd_the_mtu_is_left_to_the_user() -> None:
 
 
 def test_an_mtu_without_room_for_the_tunnel_is_noted() -> None:
-    small = Needs(VIPS, Link("eth0", "ethernet", 1500, rp_filter=0))
+    small = Needs(VIPS, TunnelInterface("eth0", "ethernet", 1500, rp_filter=0))
 
     assert [note.split(":")[0] for note in left_to_do(Manager.NETPLAN, small)] == ["eth0 has an MTU of 1500"]
     assert list(left_to_do(Manager.NETPLAN, needs())) == []
@@ -74,7 +74,7 @@ def test_ifupdown_gets_a_stanza_for_each_vip_and_the_mtu() -> None:
 
 @pytest.mark.parametrize(("kind", "section"), [("ethernet", ""), ("bond", "  bonds:\n"), ("vlan", "  vlans:\n")])
 def test_netplan_gets_the_mtu_in_the_section_of_the_interface(kind: str, section: str) -> None:
-    wanted = Needs(VIPS, Link("up0", kind, 1500, rp_filter=0), mtu=1544)
+    wanted = Needs(VIPS, TunnelInterface("up0", kind, 1500, rp_filter=0), mtu=1544)
     [_, netplan] = server_files(Manager.NETPLAN, wanted)
 
     assert netplan.mode == 0o600  # netplan complains of others
@@ -83,7 +83,7 @@ def test_netplan_gets_the_mtu_in_the_section_of_the_interface(kind: str, section
 
 def test_only_strict_rp_filter_is_changed() -> None:
     def settings(value: int) -> str:
-        return files(Manager.NONE, Needs(VIPS, Link("eth0", "ethernet", 9000, rp_filter=value)))[
+        return files(Manager.NONE, Needs(VIPS, TunnelInterface("eth0", "ethernet", 9000, rp_filter=value)))[
             "/etc/sysctl.d/60-glb.conf"
         ]
 
@@ -127,7 +127,7 @@ def test_the_manager_is_found_by_the_files_that_it_leaves(tmp_path: Path) -> Non
         (links / "1").write_text("ADMIN_STATE=unmanaged\n")
         assert host.network_manager("lo", tmp_path) is Manager.NONE
 
-    assert found == Link("lo", "ethernet", 65536, 1, Path("/etc/systemd/network/10-lo.network"))
+    assert found == TunnelInterface("lo", "ethernet", 65536, 1, Path("/etc/systemd/network/10-lo.network"))
 
 
 def test_the_uplink_is_the_interface_of_the_default_route() -> None:
@@ -145,7 +145,7 @@ def test_the_uplink_is_the_interface_of_the_default_route() -> None:
 
 
 def test_the_texts_are_valid_and_the_keys_are_those_given() -> None:
-    services = [texts.Service(VIPS[1], 53, texts.Proto.UDP), texts.Service(VIPS[0], 443, texts.Proto.TCP)]
+    services = [texts.ClientService(VIPS[1], 53, texts.Proto.UDP), texts.ClientService(VIPS[0], 443, texts.Proto.TCP)]
     text = texts.table_text("web", services, [IPv4Address("10.0.0.11")], b"k" * 16, b"s" * 16)
     [table] = parse_tables(text, "t").tables
 
