@@ -123,7 +123,7 @@ def test_maps_with_the_same_content_are_adopted_without_a_write(
     assert bytes_of(running.program) == before
 
 
-def test_other_content_is_switched_to_and_counts_go_on(
+def test_other_content_is_switched_to_and_counters_continue(
     running: DirectorDatapath, contents: tuple[Content, Content]
 ) -> None:
     with closing(adopted(running.program)) as datapath:
@@ -217,7 +217,7 @@ def test_a_write_that_is_killed_leaves_one_whole_table(
     assert switched == {True, False}, "before the switch and behind it"
 
 
-def test_a_barrier_stands_between_the_last_write_and_the_switch(
+def test_barrier_separates_the_last_write_from_the_switch(
     running: DirectorDatapath, contents: tuple[Content, Content], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A plain store is no barrier on arm64: packets could see the switch before the rows."""

@@ -336,7 +336,7 @@ def test_all_pieces_of_a_datagram_go_to_the_same_proxy(director: MakeDirector, f
         assert_tunnelled(bench.run(frame(piece)), piece, found)
 
 
-def test_fragments_are_passed_where_they_do_not_tell_their_table(director: MakeDirector) -> None:
+def test_fragments_without_a_clear_table_are_passed(director: MakeDirector) -> None:
     piece = frame(IP(src="198.18.3.4", dst=VIP4, frag=9, proto=6) / Raw(bytes(64)))
     two = [table(str(port), binds=binds({"ip": VIP4, "port": port})) for port in (80, 81)]
     assert director(*two).run(piece).verdict == "pass_fragment"
@@ -345,7 +345,7 @@ def test_fragments_are_passed_where_they_do_not_tell_their_table(director: MakeD
     assert director(hash_fields={"src_addr": True, "src_port": True}).run(piece).verdict == "pass_fragment"
 
 
-def test_echoes_are_answered_by_the_director_if_it_is_told_to(director: MakeDirector) -> None:
+def test_director_answers_echoes_if_configured(director: MakeDirector) -> None:
     bench = director(forward_icmp_ping_responses=False, icmp_echo="answer")
     for request in (
         IP(src="198.18.3.4", dst=VIP4, ttl=9) / ICMP(type=8, id=7, seq=1) / Raw(b"ping!"),

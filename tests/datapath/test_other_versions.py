@@ -142,7 +142,7 @@ def test_an_identity_of_another_shape_is_another_versions(path: Sequence[str | i
 
 
 @pytest.mark.parametrize("kind", [DirectorDatapath, ProxyDatapath])
-def test_a_right_digest_does_not_stand_for_maps_that_are_missing(
+def test_missing_maps_prevent_adoption_despite_the_digest(
     kind: type[DirectorDatapath] | type[ProxyDatapath], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as after a crash between the creation of a map and its binding."""

@@ -101,7 +101,7 @@ def test_an_answer_to_an_outgoing_connection_finds_its_socket(proxy: ProxyBench,
             assert proxy.run(tunnelled(ip(client, vip) / answer)).verdict == verdict
 
 
-def test_a_segment_of_an_unknown_connection_goes_on(proxy: ProxyBench, listener: socket.socket) -> None:
+def test_segment_of_unknown_connection_is_sent_on(proxy: ProxyBench, listener: socket.socket) -> None:
     """A listener alone does not make a connection known."""
     host, port = listener.getsockname()[:2]
     [client] = [client for family, _, client in LISTENING if family == listener.family]
@@ -179,7 +179,7 @@ def test_the_second_hop_sends_on_to_the_third(proxy: ProxyBench) -> None:
 
 @pytest.mark.parametrize("flags", ["A", "R", "F", "FA", "PA"])
 @pytest.mark.parametrize(("hops", "next_hop"), [((SECOND, THIRD), 2), ((), 0), ((SECOND,), 9)])
-def test_the_last_hop_takes_what_nobody_knows(
+def test_last_hop_accepts_unknown_connections(
     proxy: ProxyBench, hops: tuple[str, ...], next_hop: int, flags: str
 ) -> None:
     inner = IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags=flags)

@@ -169,7 +169,7 @@ def test_a_connection_that_one_end_has_closed_is_not_remembered(
     assert not remembered(proxy)
 
 
-def test_what_nobody_knows_is_not_remembered(proxy: ProxyBench, connection: Connection) -> None:
+def test_unknown_connections_are_not_cached(proxy: ProxyBench, connection: Connection) -> None:
     connection.vanish()
     assert connection.sends("A") == "forwarded"
     assert not remembered(proxy)

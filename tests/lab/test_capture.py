@@ -75,7 +75,7 @@ def test_a_capture_ends_when_its_output_is_closed(lab: Lab, command: list[str]) 
     assert plain(lab)
 
 
-def test_a_capture_into_a_file_needs_nobody_who_reads(lab: Lab, tmp_path: Path) -> None:
+def test_capture_into_a_file_needs_no_reader(lab: Lab, tmp_path: Path) -> None:
     file = tmp_path / "capture.pcapng"
     with running(lab, "capture", f"client {CLIENT}", "-w", str(file)) as process:
         assert process.stdout is not None
@@ -86,7 +86,7 @@ def test_a_capture_into_a_file_needs_nobody_who_reads(lab: Lab, tmp_path: Path) 
     assert len(list(PcapNgReader(str(file)))) > 2
 
 
-def test_a_trace_ends_with_its_input_if_it_is_told_to(lab: Lab) -> None:
+def test_trace_ends_with_its_input_on_request(lab: Lab) -> None:
     done = glbctl(lab, "director1", "trace", CLIENT, "--until-eof", stdin="anything\n")
     assert (done.returncode, done.stdout) == (0, "")
     assert plain(lab)
@@ -208,7 +208,7 @@ IN_VIEW = 'mount --bind "$GLB_PIN_DIR" /mnt && GLB_PIN_DIR=/mnt exec "$@"'
 
 @pytest.mark.parametrize("mode", [0o700, 0o755], ids=["may not list", "may list"])
 @pytest.mark.parametrize("command", ["top --once", "stats", "proxy status"])
-def test_a_user_who_may_not_look_is_told(lab: Lab, command: str, mode: int) -> None:
+def test_user_without_permission_is_refused(lab: Lab, command: str, mode: int) -> None:
     lab.pin_dir.chmod(mode)
     as_nobody = [sys.executable, "-c", AS_NOBODY, *command.split()]
     done = subprocess.run(
@@ -224,7 +224,7 @@ def test_a_user_who_may_not_look_is_told(lab: Lab, command: str, mode: int) -> N
     assert "need root)" in done.stderr
 
 
-def test_a_filter_that_means_nothing_is_told(lab: Lab) -> None:
+def test_invalid_filter_is_refused(lab: Lab) -> None:
     refused("capture", "host", "1.2.3.4", lab=lab, saying='"host" is not part of a filter')
     refused("capture", "--iface", "eth7", lab=lab, saying="no datapath is attached to eth7")
 

@@ -123,7 +123,7 @@ def test_an_ipv6_echo_is_answered_as_scapy_would() -> None:
     assert result.frame == bytes(framed(DIRECTOR_MAC, ROUTER_MAC, reply))
 
 
-def test_a_client_is_told_what_fits_into_the_tunnel() -> None:
+def test_client_receives_the_size_that_fits() -> None:
     large = IP(src=CLIENT4, dst=VIP4, flags="DF", tos=8) / TCP(dport=80) / DATA
     told = (
         IP(src=VIP4, dst=CLIENT4, id=0, ttl=64)
@@ -142,7 +142,7 @@ def test_an_ipv6_client_is_never_sent_an_mtu_below_1280(mtu: int, told: int) -> 
     assert result.frame == bytes(framed(DIRECTOR_MAC, ROUTER_MAC, message))
 
 
-def test_nobody_is_told_when_the_limit_is_reached() -> None:
+def test_no_error_is_sent_above_the_limit() -> None:
     large = IP(src=CLIENT4, dst=VIP4) / TCP(dport=80) / DATA
     limited = Director(FORWARD | {"mtu": 1400}, director().tables, packed_mac(DIRECTOR_MAC), may_answer=False)
     assert limited.run(bytes(received(large))).verdict == "drop_too_big"
@@ -161,7 +161,7 @@ def test_a_packet_that_is_taken_comes_out_as_it_went_in() -> None:
     assert result.frame == bytes(framed(PROXY_ROUTER_MAC, PROXY_MAC, inner))
 
 
-def test_congestion_on_the_way_is_told_inside() -> None:
+def test_congestion_mark_is_copied_to_the_inner_packet() -> None:
     inner = IP(src=CLIENT4, dst=VIP4, tos=0xBA) / TCP(dport=80, flags="S")
     marked = IP(src=CLIENT4, dst=VIP4, tos=0xBB) / TCP(dport=80, flags="S")
     result = Proxy().run(bytes(tunnelled(inner, tos=3)))

@@ -51,7 +51,7 @@ def test_kernel_and_model_agree_on_every_truncation(
             comparison.check(whole[:length])
 
 
-def test_not_more_than_100_clients_a_second_are_told_on_a_cpu(directors: DirectorsOfAllSizes) -> None:
+def test_at_most_100_errors_a_second_per_cpu(directors: DirectorsOfAllSizes) -> None:
     """The model would answer every one; check() lets the kernel drop some, and a second may start at any of them."""
     comparison = director_comparison(directors, model("mtu"))
     too_big = next(bytes(case.frame) for case in CASES if case.name == "v4-too-big")
