@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Showing packets as they come in and as they leave, with what the datapath made of them."""
+"""Captures of packets as received and as they leave, with the verdict."""

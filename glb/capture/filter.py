@@ -26,11 +26,11 @@ GRAMMAR = (
 
 @dataclass(frozen=True, slots=True)
 class CaptureFilter:
-    """Which packets: all that is given must hold; None, or no verdict: any. Ports of ICMP are 0.
+    """Which packets to capture: all conditions must hold; None, or no verdict, matches any. Ports of ICMP are 0.
 
     client, client_port, vip, port: of the connection as the client's packets show it, in the tunnel as well.
-    verdicts: names. one_in: how many of those that match are shown; 1: each. bytes: of each frame, 1
-    to 2047.
+    verdicts: names. one_in: one in so many of the packets that match is captured; 1: all. bytes: kept of each
+    frame, 1 to 2047.
     """
 
     client: Network | None = None
@@ -44,12 +44,12 @@ class CaptureFilter:
 
     @property
     def is_of_flows(self) -> bool:
-        """Whether it asks for something that only a packet with a flow has."""
+        """Whether it selects by something that only a packet with a flow has."""
         return any(part is not None for part in (self.client, self.client_port, self.vip, self.port, self.protocol))
 
     def __post_init__(self) -> None:
         if self.client and self.vip and self.client.version != self.vip.version:
-            raise CaptureError(f"client {self.client} and vip {self.vip} are of two families: nothing can be both")
+            raise CaptureError(f"client {self.client} and vip {self.vip} are of two families: no packet matches both")
 
 
 def parse_filter(words: Sequence[str]) -> CaptureFilter:
@@ -64,7 +64,7 @@ def parse_filter(words: Sequence[str]) -> CaptureFilter:
         if not rest:
             raise CaptureError(f'"{keyword}" lacks its value. There are: {GRAMMAR}')
         if keyword in seen and keyword != _MAY_REPEAT:
-            raise CaptureError(f'"{keyword}" is there twice, and a packet has one')
+            raise CaptureError(f'"{keyword}" is given twice, and a packet has one')
         seen.add(keyword)
         value, *rest = rest
         wanted = _KEYWORDS[keyword](wanted, value)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""All that touches BPF: compile, load, fill, attach, pin, count."""
+"""BPF: compile, load, fill, attach, pin, count."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A program at its interface: attached by a link that is pinned, so that it does not need the daemon to live.
+"""Attachment of a program to its interface by a pinned link, so that it outlives the daemon.
 
-The link is the one truth of what runs: it names its program, and the program its maps. Whatever else is pinned follows.
+The link is authoritative for what runs: it names its program, and the program its maps. All other pins follow it.
 """
 
 import logging
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def is_attached(interface: str) -> bool:
-    """Whether the link that is pinned for an interface still holds an interface."""
+    """Whether the link that is pinned for an interface is still attached."""
     link = libbpf.open_pin_if_there(pin_dir(interface) / "link")
     if link is None:
         return False
@@ -31,15 +31,15 @@ def is_attached(interface: str) -> bool:
 
 
 class ReattachCause(StrEnum):
-    """Why a program had to be attached again."""
+    """Why a program was attached again."""
 
-    CAME_BACK = "the interface has come back"
-    TAKEN_OFF = "somebody had taken the program off the interface"
+    CAME_BACK = "the interface exists again"
+    TAKEN_OFF = "the program had been detached"
     FREED = "the other XDP program is gone from the interface"
 
 
 class Attachment:
-    """The place of one program on one interface. Programs in it are replaced without a packet seeing none."""
+    """The link of one interface. Its program is replaced without a packet in between."""
 
     def __init__(self, interface: Interface) -> None:
         """Raises DatapathError if another daemon has the interface, or another tool's XDP program is on it."""
@@ -54,11 +54,11 @@ class Attachment:
             raise
         self._cause = ReattachCause.TAKEN_OFF
         self.is_new = False
-        """Whether what is attached was attached by this process, in nobody's place."""
+        """Whether this process attached the program to an interface without one."""
 
     def running_program(self) -> int | None:
-        """A descriptor of the program that an earlier daemon left attached, for the caller to close; None if there is
-        none. Where a capture that was killed has left its twin in the program's place, it is the program."""
+        """A descriptor of the program that an earlier daemon left attached, to be closed by the caller; None if there
+        is none. If a killed capture has left its capture program attached, this is the original."""
         if self._link is None:
             return None
         attached, pinned = open_program(link_info(self._link).program_id), self._pins.open("program")
@@ -69,7 +69,7 @@ class Attachment:
         return ours
 
     def put(self, program: LoadedProgram) -> None:
-        """Attach the program, or replace the one that is attached: ours, or what an earlier daemon left.
+        """Attach the program, or replace glb's attached one.
 
         Raises DatapathError if another tool's XDP program is on the interface; then nothing has changed.
         """
@@ -80,8 +80,8 @@ class Attachment:
         self._pins.pin_program(program)
 
     def follow(self, interface: Interface, program: LoadedProgram) -> ReattachCause | None:
-        """Attach the program again, by a new link, where the old one holds this interface no more. Returns why it had
-        to be; None if it had not. Raises DatapathError as `put`."""
+        """Attach the program again by a new link, if the old link has lost the interface. Returns the cause; None if
+        the link was still attached. Raises DatapathError as `put`."""
         is_other = interface.index != self.interface.index
         self.interface = interface
         if self._link is not None:
@@ -103,7 +103,7 @@ class Attachment:
         self.leave()
 
     def leave(self) -> None:
-        """Let go of the interface; what is attached and pinned stays and goes on working."""
+        """Release the interface; the program stays attached and pinned."""
         if self._link is not None:
             os.close(self._link)
             self._link = None
@@ -118,16 +118,16 @@ class Attachment:
         if attached is not None and (attached.program_id, self.interface.index) == (found.program_id, found.ifindex):
             return link
         os.close(link)
-        if found.ifindex == 0:  # of an interface that is gone, whose name was given anew
+        if found.ifindex == 0:  # of a removed interface; another has its name now
             return None
         raise DatapathError(
-            f"{self._pins.path} has the pins of a datapath that works on another interface (index {found.ifindex}), in "
+            f"{self._pins.path} has the pins of a datapath on another interface (index {found.ifindex}), in "
             "another network namespace or renamed since: give each network namespace its own $GLB_PIN_DIR, "
-            "$GLB_RUN_DIR and $GLB_STATE_DIR; a daemon that is started for the renamed interface takes its pins along"
+            "$GLB_RUN_DIR and $GLB_STATE_DIR; a daemon started for the renamed interface adopts its pins"
         )
 
     def _link_of_former_name(self) -> int | None:
-        """The link that a daemon left on this interface when it had another name; its pins get the new one.
+        """The link that a daemon left on this interface under another name; its pins are renamed.
 
         Raises DatapathError if that daemon runs.
         """
@@ -140,7 +140,7 @@ class Attachment:
                 continue
             found = link_info(link)
             if (found.program_id, found.ifindex) == (attached.program_id, self.interface.index):
-                log.warning("%s: takes over the datapath of %s, as the interface was called", self.interface.name, name)
+                log.warning("%s: adopts the datapath of %s, the interface's former name", self.interface.name, name)
                 self._pins.take(PinDir(name))
                 return link
             os.close(link)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Where the running kernel keeps the members of its structs, by its own description of its types.
+"""The offsets of members of the running kernel's structs, by the kernel's BTF.
 
-BTF: the kernel's Documentation/bpf/btf.rst; libbpf's btf.h reads it. bcc resolves no members of kernel structs in an
-XDP program, so it gets their places as constants.
+BTF: the kernel's Documentation/bpf/btf.rst; libbpf's btf.h reads it. bcc does not resolve members of kernel structs in
+an XDP program, so it gets their offsets as constants.
 """
 
 import ctypes as ct

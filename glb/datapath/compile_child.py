@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The compiler, in a process of its own: `python -m glb.datapath.compile_child`, started by compiler.py alone.
+"""The compiler, in a separate process: `python -m glb.datapath.compile_child`, started only by compiler.py.
 
-So LLVM, some 150 MB, is never mapped into a daemon, and a compile holds no daemon's interpreter lock. The job is read
-from standard input, the result is written to standard output, both as JSON; the compiler's messages go to standard
-error.
+So LLVM, some 150 MB, is not mapped into a daemon, and a compile does not hold the daemon's interpreter lock. The job is
+read from standard input and the result is written to standard output, both as JSON; the compiler's messages are
+written to standard error.
 """
 
 import ctypes as ct
@@ -29,7 +29,7 @@ def main() -> None:
     job = json.load(sys.stdin)
     _end_with(job["parent"])
     with os.fdopen(os.dup(1), "w") as result:
-        os.dup2(2, 1)  # what the compiler prints is no part of the result
+        os.dup2(2, 1)  # the compiler's output is not part of the result
         try:
             spec = _compile(job["name"], job["text"], job["flags"])
         except (DatapathError, ImportError) as error:
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End when the parent does, however it ends, and at no signal that is meant for it (prctl(2))."""
+    """End when the parent ends for any reason, and ignore signals that are meant for the parent (prctl(2))."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     ct.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -85,7 +85,7 @@ def _value_type(table: Any, info: MapInfo) -> Type:
 
 
 def _btf(tables: dict[str, Any]) -> bytes:
-    """The one that bcc gave all maps that have any."""
+    """The BTF that bcc used for all maps that have one."""
     numbers = {map_info(table.map_fd).btf for table in tables.values()} - {0}
     return btf_data(numbers.pop()) if numbers else b""
 
@@ -100,7 +100,7 @@ def _instructions(bpf: Any, name: str) -> bytes:
 def _map_names(bpf: Any) -> list[str]:
     from bcc import lib
 
-    # The two functions of libbcc here that bcc's Python does not declare.
+    # bcc's Python does not declare these two functions of libbcc.
     lib.bpf_num_tables.restype = ct.c_size_t
     lib.bpf_num_tables.argtypes = (ct.c_void_p,)
     lib.bpf_table_name.restype = ct.c_char_p

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From C source to a program's spec: out of the cache, or by bcc in a child process."""
+"""From C source to a program's spec: from the cache, or by bcc in a child process."""
 
 import json
 import logging
@@ -142,7 +142,7 @@ def _compile(job: _Job) -> _Made:
 
 
 def _require_permission() -> None:
-    """Raise DatapathError, which says what is needed, before the compiler fails in words of its own."""
+    """Raise DatapathError, which says what is needed, before the compiler fails with its own message."""
     os.close(libbpf.create_map("permission", _LPM_TRIE, 1, 1, flags=_NO_PREALLOC, key_size=8))
 
 
@@ -171,7 +171,7 @@ def _in_child(name: str, job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _state_of(path: str) -> tuple[int, int]:
-    """Size and modification time in ns; of what is not there, that of nothing."""
+    """Size and modification time in ns; zeros if the file does not exist."""
     try:
         found = Path(path).stat()
     except OSError:

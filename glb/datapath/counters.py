@@ -37,7 +37,7 @@ def counters_of(program: LoadedProgram) -> Mapping[str, int]:
 
 
 def read_traffic(program: LoadedProgram, entries: Mapping[TrafficOwner, int]) -> dict[TrafficOwner, tuple[int, int]]:
-    """Packets and bytes of each bind and backend, all CPUs summed; entries: who has which entry of the map."""
+    """Packets and bytes of each bind and backend, all CPUs summed; entries: the owners' entries in the map."""
     return _traffic(program.maps["traffic"].fd, entries)
 
 
@@ -73,8 +73,8 @@ def _sum(fd: int, program: str) -> dict[str, int]:
 
 
 def _require_size(fd: int, size: int) -> None:
-    """Raise DatapathError if a map's values have another size: the kernel would copy more than there is room for, or
-    other counters."""
+    """Raise DatapathError if a map's values have another size: the kernel would write beyond the buffer, or the
+    counters would be wrong."""
     if map_info(fd).value_size != size:
         raise DatapathError(
             "the attached program's counters are of another version of glb than this command: restart its daemon first"
@@ -82,16 +82,16 @@ def _require_size(fd: int, size: int) -> None:
 
 
 NEXT_HOP = struct.Struct("=QQ")
-"""struct next_hop of bpf/proxy_maps.h, on one CPU: the MAC on the way, and packets."""
+"""struct next_hop of bpf/proxy_maps.h, on one CPU: the next hop's MAC, and packets."""
 
 _KEY_BYTES = 4
 _WANTED = struct.Struct("=Q")  # a value of `wanted_hops`: packets
 
 
 def read_forwards(interface: str) -> dict[IPv4Address, int]:
-    """Packets sent on by next hop, all CPUs summed, in the order of the addresses.
+    """Forwarded packets by hop, all CPUs summed, in the order of the addresses.
 
-    Nothing of a program that does not count them, because an earlier glb has attached it. Raises DatapathError.
+    Empty for a program of an earlier glb, which does not count them. Raises DatapathError.
     """
     with ExitStack() as opened:
         fds = [open_pinned(interface, name) for name in ("next_hops", "wanted_hops")]
@@ -108,12 +108,12 @@ def forwards_of(program: LoadedProgram) -> dict[IPv4Address, int]:
 
 
 def packets_to(value: bytes) -> list[int]:
-    """What each CPU has counted, of a value of `next_hops`."""
+    """The packets of each CPU in a value of `next_hops`."""
     return [packets for _, packets in NEXT_HOP.iter_unpack(value)]
 
 
 def _read(known: int, wanted: int) -> dict[IPv4Address, int]:
-    """A hop that was wanted before the way to it was known is in both maps."""
+    """A hop that received packets before it was resolved is in both maps."""
     found: Counter[IPv4Address] = Counter()
     for key, value in _entries(known, libbpf.possible_cpus() * NEXT_HOP.size):
         found[IPv4Address(key)] += sum(packets_to(value))

@@ -23,7 +23,7 @@ from glb.hashing.siphash import state_ahead
 from glb.network.vlans import Vlan
 
 _GENERATIONS = 2
-# What stands before the address in struct wide_key: generation, fragment, protocol, family.
+# The fields before the address in struct wide_key: generation, fragment, protocol, family.
 _WIDE_KEY_BITS = 4 * 16
 # HASH_* and the flags of struct settings in bpf/director_maps.h.
 _HASH_BITS = {"src_addr": 1, "dst_addr": 2, "src_port": 4, "dst_port": 8}
@@ -45,15 +45,15 @@ _ECN, _DSCP_AND_ECN = 0x03, 0xFF
 class DirectorDatapath:
     """A director program whose tables are replaced as a whole, atomically for traffic.
 
-    Two generations of everything exist: `write` fills the idle one and switches with one write of a word; a failure
-    on the way, or the end of this process, leaves the tables that are in use as they were. Beside the program, each
-    generation has a record of what it holds, for whoever takes over.
+    There are two generations of everything: `write` fills the idle one and switches to it by one write of a word. If it
+    fails or the process ends before, the active tables are unchanged. Each generation has a record of its content, by
+    which a later daemon can adopt the program.
     """
 
     def __init__(self, program: LoadedProgram, is_adopted: bool = False) -> None:
         self.program = program
         self.is_adopted = is_adopted
-        """Whether the program was at work already."""
+        """Whether the program was already attached."""
         self.capacity = _capacity(program.constants)
         self._views = {name: program.view(name) for name in ("state", "rows", "ranges", "binds")}
         self._contents = program.view(_CONTENTS)[0]["generation"]
@@ -61,8 +61,8 @@ class DirectorDatapath:
         for key in program.maps["wide_binds"]:
             self._wide_keys[key["generation"]].append(key)
         self._traffic: Mapping[TrafficOwner, int] = {}
-        # What each generation's rows hold, as far as this process wrote them: of each 65,536 slots, the rows' digest
-        # and which part of them this is.
+        # The rows in each generation, as far as this process wrote them: for each 65,536 slots, the rows' digest and
+        # the number of the part.
         self._held_rows: list[list[tuple[str, int] | None]] = [
             [None] * (self.capacity.slots // ROWS) for _ in range(_GENERATIONS)
         ]
@@ -75,30 +75,31 @@ class DirectorDatapath:
 
     @classmethod
     def adopt(cls, fd: int) -> "DirectorDatapath | None":
-        """Take over a running program with all that its maps hold, by a descriptor that is given up to it. None if
-        `load` would load another program."""
+        """Adopt a running program with the content of its maps. fd: its descriptor, which is closed with the result, or
+        at once if `load` would load another program; then the result is None."""
         program = programs.adopt(fd, "director", _MACROS, _records)
         if program is None:
             return None
-        wait_for_grace_period()  # who wrote it may have died before those with the old tables had ended
+        wait_for_grace_period()  # the last writer may have died before the grace period ended
         return cls(program, is_adopted=True)
 
     def write(self, layout: Layout, config: DirectorConfig, network: NetworkView, tables: str = "") -> bool:
-        """Put the layout in the place of what the maps hold. Returns whether anything was written: not if they hold
-        just that.
+        """Replace the tables in force by the layout. Returns False if the maps already had exactly this content.
 
-        tables: the digest of the tables that it is made of, for `tables_digest`.
+        tables: the digest of the tables of the layout, for `tables_digest`.
 
-        Raises DatapathError if it does not fit, if the kernel refuses, or without memory; then the old tables go on.
+        Raises DatapathError if it does not fit, if the kernel refuses, or without memory; the old tables stay in force.
         """
         try:
             return self._write(layout, config, network, tables)
         except MemoryError as error:
-            raise DatapathError(f"no memory to write {len(layout.tables):,} tables; the old ones go on") from error
+            raise DatapathError(
+                f"no memory to write {len(layout.tables):,} tables; the old ones stay in force"
+            ) from error
 
     def _write(self, layout: Layout, config: DirectorConfig, network: NetworkView, tables: str) -> bool:
         if not self.capacity.holds(layout):
-            raise DatapathError("the tables outgrow the maps of the loaded program: load it anew")
+            raise DatapathError("the tables do not fit into the maps of the loaded program: load it again")
         vlans_written = self._write_vlans(network.vlans)
         state = self._views["state"][0]
         in_use = int(state["generation"])
@@ -109,14 +110,14 @@ class DirectorDatapath:
             self._contents[in_use]["tables"] = tables.encode()
             return vlans_written
         idle = (in_use + 1) % _GENERATIONS
-        self._contents[idle]["digest"] = bytes(len(digest))  # until it is whole
+        self._contents[idle]["digest"] = bytes(len(digest))  # until it is complete
         self._delete_wide_binds(idle)
         self._clear_traffic(assignment.fresh)
         self._fill(idle, layout, config, network)
         assignment.mark(self._contents[idle]["owners"])
         self._contents[idle]["tables"] = tables.encode()
         self._contents[idle]["digest"] = digest
-        wait_for_grace_period()  # a full memory barrier: whoever reads the word below reads all of the above
+        wait_for_grace_period()  # and a memory barrier: a program that reads the word below reads all of the above
         state["generation"] = idle
         wait_for_grace_period()
         self._delete_wide_binds(in_use)
@@ -124,20 +125,20 @@ class DirectorDatapath:
 
     @property
     def tables_digest(self) -> str:
-        """The digest of the tables in use, as it was given to `write`, also by an earlier process."""
+        """The digest of the active tables, as given to `write` by this or an earlier process."""
         in_use = int(self._views["state"][0]["generation"])
         return bytes(self._contents[in_use]["tables"]).decode()
 
     def traffic_entries(self) -> Mapping[TrafficOwner, int]:
-        """Which entry of the map `traffic` counts for whom."""
+        """The owners' entries in the map `traffic`."""
         return self._traffic
 
     def close(self) -> None:
-        """Give up the program; what is attached or pinned of it stays."""
+        """Close the program; what is attached or pinned stays."""
         self.program.close()
 
     def _write_vlans(self, vlans: Mapping[int, Vlan]) -> bool:
-        """Write those that differ from what the map holds. Returns whether there were any."""
+        """Write changed entries. Returns whether there were any."""
         table = self.program.maps["vlans"]
         there = {int(key): table[key] for key in table}
         wanted = {index: _vlan_entry(table, vlan) for index, vlan in vlans.items()}
@@ -190,14 +191,14 @@ class DirectorDatapath:
             self._fill_bind(entry, layout, layout.owners[owner], generation)
 
     def _write_blocks(self, layout: Layout, generation: int) -> None:
-        """Write the rows that this generation does not hold yet, as far as this process knows."""
+        """Write the rows that this generation does not have yet, as far as this process knows."""
         slots = self._part("rows", self.capacity.slots, generation, layout.num_slots)["backend"]
         held = self._held_rows[generation]
         for block in layout.blocks:
             place = slice(block.first_slot // ROWS, block.first_slot // ROWS + block.slots_per_row)
             content = [(block.digest, part) for part in range(block.slots_per_row)]
             if held[place] != content:
-                held[place] = [None] * block.slots_per_row  # until it is whole
+                held[place] = [None] * block.slots_per_row  # until it is complete
                 block.fill(slots[block.first_slot : block.first_slot + block.num_slots])
                 held[place] = content
 
@@ -234,7 +235,7 @@ class DirectorDatapath:
         return multiplier
 
     def _insert_wide_binds(self, layout: Layout, generation: int) -> None:
-        """Insert the binds of networks and of several ports; takes them back if one fails."""
+        """Insert the binds of networks and of several ports; all are removed again if one fails."""
         wide_binds = self.program.maps["wide_binds"]
         first_range = generation * self.capacity.ranges
         try:
@@ -245,10 +246,12 @@ class DirectorDatapath:
                 first_range += len(wide.ranges)
         except DatapathError as error:
             self._delete_wide_binds(generation)
-            raise DatapathError(f"insert of the bind to {wide.network}: {error}; the old tables go on") from error
+            raise DatapathError(
+                f"insert of the bind to {wide.network}: {error}; the old tables stay in force"
+            ) from error
 
     def _delete_wide_binds(self, generation: int) -> None:
-        """Those of an idle generation."""
+        """Delete those of an idle generation."""
         wide_binds = self.program.maps["wide_binds"]
         keys = self._wide_keys[generation]
         while keys:
@@ -257,7 +260,7 @@ class DirectorDatapath:
 
 
 def constants_for(capacity: Capacity) -> dict[str, int]:
-    """What a program of this capacity is compiled with."""
+    """The macros that a program of this capacity is compiled with."""
     return {macro: getattr(capacity, field) for macro, field in _MACROS.items()}
 
 
@@ -266,8 +269,8 @@ def _capacity(constants: Mapping[str, int]) -> Capacity:
 
 
 def _records(constants: Mapping[str, int]) -> programs.Records:
-    """What each generation holds: the digest of its content (zero while it is being written), that of its tables as hex
-    digits, and whom each entry of `traffic` counts for."""
+    """For each generation: the digest of its content (zero while it is being written), that of its tables as hex
+    digits, and the owner of each entry of `traffic`."""
     generation = np.dtype(
         [("digest", np.void, 32), ("tables", np.bytes_, 64), ("owners", MARK, constants["MAX_TRAFFIC"])]
     )
@@ -296,7 +299,7 @@ def _wide_key(table: Map, wide: WideBind, generation: int) -> Any:
 
 
 def _key_words(keys: Any) -> Any:
-    """Each key as two words of address and one of all else: (n, 3)."""
+    """Each key as two words of address and one of the other fields: (n, 3)."""
     words = np.ascontiguousarray(keys).view(np.uint32).reshape(-1, 5).astype(np.uint64)
     return np.stack(
         (words[:, 0] | words[:, 1] << np.uint64(32), words[:, 2] | words[:, 3] << np.uint64(32), words[:, 4]), axis=1
@@ -304,7 +307,7 @@ def _key_words(keys: Any) -> Any:
 
 
 def _hops_in_header(layout: Layout, config: DirectorConfig) -> dict[str, int]:
-    """How many hops the tunnel's header names for packets of each table, the first included."""
+    """The number of hops of each table's packets, the first included."""
     rows = 2 if config.alt_hash_fields else 1
     return {table.name: rows * table.hops for table in layout.tables}
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Whose XDP program is attached to an interface: glb's, of any version, or another tool's.
 
-A program of glb is recognised by its identity, a map that is bound to it, whatever is pinned.
+A program of glb is recognised by its identity, a map that is bound to it, independent of pins.
 """
 
 import json
@@ -21,7 +21,7 @@ ROLES = ("director", "proxy")
 def role_of(program: int) -> str | None:
     """ "director" or "proxy" for a program of any version of glb; None for another tool's. program: a descriptor.
 
-    A capture's twin has no identity of its own: it works on the maps of a program that has one.
+    A capture program has no identity: it uses the maps of a program that has one.
     """
     role = _own_role(program)
     if role is not None or program_info(program).name not in ROLES:
@@ -50,7 +50,7 @@ def _own_role(program: int) -> str | None:
 
 
 def _role_in(identity: bytes) -> str | None:
-    """Of an identity that any version wrote."""
+    """The role in an identity of any version."""
     try:
         found = json.loads(identity.rstrip(b"\0"))
     except (ValueError, RecursionError):
@@ -64,7 +64,7 @@ def _roles_beside(program: int) -> Iterator[str]:
         try:
             other = open_program(number)
         except DatapathError:
-            continue  # gone meanwhile
+            continue  # removed meanwhile
         try:
             if share_maps(program, other) and (role := _own_role(other)) is not None:
                 yield role
@@ -73,7 +73,7 @@ def _roles_beside(program: int) -> Iterator[str]:
 
 
 def describe_foreign_program(interface: Interface) -> str | None:
-    """What to tell of the program that is on the interface; None if there is none."""
+    """The error message about the program that is attached to the interface; None if there is none."""
     attached = xdp_attached(interface)
     if attached is None:
         return None
@@ -87,19 +87,19 @@ def describe_foreign_program(interface: Interface) -> str | None:
     if role is not None:
         holder = "no link" if link is None else f"link {link}"
         return (
-            f"{interface.name} has a {role} of glb already (program {number}, {holder}), whose pins are not here but "
-            "under another $GLB_PIN_DIR or in another mount namespace, such as a container's; start this daemon there, "
+            f"{interface.name} already has a {role} of glb (program {number}, {holder}) whose pins are under another "
+            "$GLB_PIN_DIR or in another mount namespace, such as a container's; start this daemon there, "
             f"or stop that {role} first"
         )
     by_name = f"ip link set dev {interface.name} {attached.mode} off"
     remedy = by_name if link is None else f"bpftool link detach id {link}"
     return (
-        f"{interface.name} has another XDP program already, {name} (id {number}), which glb leaves alone; "
+        f"{interface.name} has another XDP program already, {name} (id {number}), which glb does not replace; "
         f"if it is not needed any more, `{remedy}` removes it"
     )
 
 
 def _link_of(program: int, interface: Interface) -> int | None:
-    """The number of the link that holds the program there; None if it was attached without one."""
+    """The number of the link by which the program is attached; None if it was attached without one."""
     links = (link for link in xdp_links() if (link.program_id, link.ifindex) == (program, interface.index))
     return next((link.id for link in links), None)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What is recorded of each generation beside the director's maps, so that a later daemon knows what they hold.
+"""The record of each generation beside the director's maps, by which a later daemon knows their content.
 
-That is a digest of its content, and the owner of each entry of the map `traffic`: an owner keeps its entry over reloads
+It has a digest of the content, and the owner of each entry of the map `traffic`: an owner keeps its entry over reloads
 and restarts.
 """
 
@@ -30,12 +30,11 @@ _LONGEST_PACKET = 0xFFFF
 
 @dataclass(frozen=True, slots=True)
 class NetworkView:
-    """What the director must know of its interface and of the network behind it.
+    """The director's interface and the network behind it.
 
     mac: the interface's own, 6 bytes. mtu: of the interface, or as configured, in bytes of IP packet. next_hops: the
-    MAC on the way to each backend; one that is left out is not known. refusals: why not. vlans: the VLAN devices by
-    which packets may leave, by their index; they are no part of a generation's content. mtus: of the paths to backends
-    where it is less.
+    MAC of each backend's next hop, if it is resolved. refusals: otherwise, why not. vlans: the VLAN devices by which
+    packets may leave, by their index; not part of a generation's content. mtus: of the paths to backends, if less.
     """
 
     mac: bytes
@@ -46,12 +45,16 @@ class NetworkView:
     mtus: Mapping[IPv4Address, int] = field(default_factory=dict)
 
     def path_mtu(self, backend: IPv4Address) -> int:
-        """Bytes of IP packet that reach a backend."""
+        """The largest IP packet that reaches a backend, in bytes."""
         return min(self.mtu, self.mtus.get(backend, self.mtu), _LONGEST_PACKET)
 
 
 def content_digest(layout: Layout, config: DirectorConfig, network: NetworkView) -> bytes:
-    """SHA-256. Other code may write the same layout in another way, so it makes another digest."""
+    """SHA-256 over a generation's content and the code that writes it: other code may write the same layout
+    differently.
+
+    Not over repr() of the layout, which takes ten times as long: this runs at each change.
+    """
     digest = hashlib.sha256()
     for part in _parts(layout, config, network):
         digest.update(struct.pack("=I", len(part)))
@@ -61,7 +64,7 @@ def content_digest(layout: Layout, config: DirectorConfig, network: NetworkView)
 
 @cache
 def _code() -> str:
-    """A digest of this folder."""
+    """A digest of the files in this folder."""
     files = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
@@ -85,25 +88,25 @@ TrafficOwner = tuple[str, str, str]
 
 MARK = np.dtype((np.void, 16))
 Marks = npt.NDArray[Any]
-"""One MARK an entry; zero where nobody has it."""
+"""One MARK for each entry; zero if the entry has no owner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """The entries of one generation's owners, and those among them whose counts are another's, to be cleared."""
+    """The entries of one generation's owners, and those with counts of an earlier owner, which must be cleared."""
 
     entries: Mapping[TrafficOwner, int]
     fresh: tuple[int, ...]
 
     def mark(self, marks: Marks) -> None:
-        """Set a generation's marks, in the place of what was there."""
+        """Overwrite a generation's marks."""
         marks[:] = np.zeros((), MARK)
         for owner, entry in self.entries.items():
             marks[entry] = mark_of(owner)
 
 
 def assign(owners: Iterable[TrafficOwner], in_use: Marks) -> Assignment:
-    """Find an entry for each owner: its own in the generation that is in use, or one that nobody has there.
+    """Assign an entry to each owner: its entry in the active generation, or a free one.
 
     Raises DatapathError if there are not enough.
     """
@@ -119,7 +122,7 @@ def assign(owners: Iterable[TrafficOwner], in_use: Marks) -> Assignment:
         if entry is None:
             entry = next(free, None)
             if entry is None:
-                raise DatapathError("no entry is left to count traffic in: load the program anew")
+                raise DatapathError("no free entry to count traffic in: load the program again")
             fresh.append(entry)
         entries[owner] = entry
     return Assignment(entries, tuple(fresh))
@@ -127,5 +130,5 @@ def assign(owners: Iterable[TrafficOwner], in_use: Marks) -> Assignment:
 
 @lru_cache(maxsize=1 << 16)
 def mark_of(owner: TrafficOwner) -> bytes:
-    """16 bytes that tell owners apart, and are not zero."""
+    """16 bytes that identify an owner; never all zero."""
     return blake2b("\0".join(owner).encode(), digest_size=MARK.itemsize).digest()

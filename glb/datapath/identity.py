@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a loaded program is: kept in the kernel as long as the program, in a map that is bound to it.
+"""The identity of a loaded program, kept in a map that is bound to the program.
 
-So the next daemon knows, without compiling anything, whether what runs is what it would load itself, and how to read
-its maps.
+By it, the next daemon knows without compiling whether the running program is the one that it would load, and the types
+of its maps.
 """
 
 import json
@@ -20,7 +20,7 @@ from glb.datapath.spec import MapTypes, Type, text_of_type, type_of_text
 
 MAP_NAME = "identity"
 _KEY = bytes(4)
-# What json and numpy raise for text that they cannot make sense of.
+# What json and numpy raise for invalid text.
 _UNREADABLE = (
     ArithmeticError,
     AttributeError,
@@ -43,7 +43,7 @@ class Identity:
     maps: Mapping[str, MapTypes]
 
     def types_of(self, name: str) -> MapTypes:
-        """Those of the identity's own map, too."""
+        """The types of a map, including the identity's own."""
         if name == MAP_NAME:
             return MapTypes(np.dtype(np.uint32), np.dtype((np.void, len(self.to_bytes()))))
         return self.maps[name]
@@ -56,8 +56,8 @@ class Identity:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Identity | None":
-        """The identity that `to_bytes` makes exactly these bytes of; None if another version of glb wrote them in
-        another form."""
+        """The identity for which `to_bytes` gives exactly these bytes; None if there is none, as for the format of
+        another version of glb."""
         try:
             found = json.loads(data)
             maps = {name: MapTypes(*map(type_of_text, types)) for name, types in found["maps"].items()}
@@ -73,8 +73,8 @@ class Identity:
 
 
 def program_digest(name: str, constants: Mapping[str, int], records: Mapping[str, Type]) -> str:
-    """Of all that decides what a program does and what its maps look like: its source, wherever that is installed, the
-    constants and the compiler, and the records that userspace keeps beside it. SHA-256, in hex."""
+    """SHA-256, in hex, over all that determines a program and its maps: source (without paths), constants, compiler,
+    and the records that userspace keeps beside it."""
     source = without_line_directives(read_source(f"xdp_{name}.c"))
     beside = sorted((record, text_of_type(kind)) for record, kind in records.items())
     return sha256(repr((source, sorted(constants.items()), compiler_version(), beside)).encode()).hexdigest()
@@ -89,7 +89,7 @@ def create_map(identity: Identity) -> int:
 
 
 def read_map(fd: int) -> Identity | None:
-    """What such a map holds; None if it is a map of another kind, or its content cannot be read.
+    """The identity in such a map; None if it is a map of another kind, or its content cannot be read.
 
     The kernel copies a value for each CPU out of a per-CPU map, so the kind is checked before the content is read.
     """
@@ -100,10 +100,10 @@ def read_map(fd: int) -> Identity | None:
 
 
 def compiler_version() -> str:
-    """bcc's."""
+    """The version of bcc."""
     try:
         return version("bcc")
-    except PackageNotFoundError:  # some package leaves the metadata out; the module itself brings in all of LLVM
+    except PackageNotFoundError:  # a package may lack the metadata; importing the module loads LLVM
         from bcc import __version__
 
         return str(__version__)

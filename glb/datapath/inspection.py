@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An attached program as commands look at it: its role, its maps, the digest of its tables."""
+"""An attached program as seen by commands: its role, its maps, the digest of its tables."""
 
 import os
 
@@ -12,8 +12,8 @@ from glb.errors import DatapathError
 
 
 def attached_program(interface: str) -> str:
-    """Whether "director" or "proxy" is attached to the interface, told by its pinned maps. Raises DatapathError where
-    nothing is attached, NotAllowedError."""
+    """The role of the program attached to the interface, "director" or "proxy", by its pinned maps. Raises
+    DatapathError if nothing is attached, NotAllowedError."""
     os.close(open_pinned(interface, "counters"))
     return "director" if (pin_dir(interface) / "rows").exists() else "proxy"
 
@@ -31,7 +31,7 @@ def open_attached(interface: str) -> LoadedProgram:
 
 
 def attached_tables_digest(interface: str) -> str | None:
-    """The digest of the tables in force, as whoever wrote them gave it; None where nothing is attached.
+    """The digest of the tables in force, as the daemon recorded it; None if nothing is attached.
 
     Raises DatapathError if a program of another version of glb is attached, NotAllowedError.
     """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What the kernel tells of the programs, maps and links that it has.
+"""The programs, maps and links in the kernel, as the kernel describes them.
 
-The structs are the heads of libbpf's bpf_prog_info, bpf_map_info and bpf_link_info; the kernel fills in as much as
-there is room for.
+The structs are the first parts of libbpf's bpf_prog_info, bpf_map_info and bpf_link_info; the kernel fills in as much
+as there is room for.
 """
 
 import ctypes as ct
@@ -59,7 +59,7 @@ class _BtfInfo(ct.Structure):
 
 
 class _LinkInfo(ct.Structure):
-    """With its XDP part."""
+    """The kernel's struct bpf_link_info with its XDP part."""
 
     _fields_ = (
         ("type", ct.c_uint32),
@@ -84,7 +84,7 @@ class ProgramInfo:
 class MapInfo:
     """A map: the sizes of a key and of a value in bytes, as it was created.
 
-    btf: the number of its types' description, 0: none; btf_key and btf_value are types in it.
+    btf: the number of the BTF that describes its types, 0: none; btf_key and btf_value are types in it.
     """
 
     id: int
@@ -101,7 +101,7 @@ class MapInfo:
 
 @dataclass(frozen=True, slots=True)
 class LinkInfo:
-    """An XDP link: which program it holds, on which interface; ifindex 0: the interface is gone."""
+    """An XDP link: the program that it holds, and the interface. ifindex is 0 if the interface is gone."""
 
     id: int
     program_id: int
@@ -112,9 +112,9 @@ def program_info(fd: int) -> ProgramInfo:
     found = _ProgramInfo()
     _fill(fd, found)
     ids = (ct.c_uint32 * found.nr_map_ids)()
-    asked = _ProgramInfo(nr_map_ids=len(ids), map_ids=ct.addressof(ids))
-    _fill(fd, asked)
-    return ProgramInfo(asked.id, asked.name.decode(), tuple(ids))
+    answer = _ProgramInfo(nr_map_ids=len(ids), map_ids=ct.addressof(ids))
+    _fill(fd, answer)
+    return ProgramInfo(answer.id, answer.name.decode(), tuple(ids))
 
 
 def map_info(fd: int) -> MapInfo:
@@ -154,14 +154,14 @@ def link_info(fd: int) -> LinkInfo:
 
 
 def object_id(fd: int) -> int:
-    """The number of a program, map or link: each kind's info has it at the same place."""
+    """The number of a program, map or link: the structs of all three have it at the same offset."""
     found = _LinkInfo()
     _fill(fd, found)
     return int(found.id)
 
 
 def share_maps(one: int, other: int) -> bool:
-    """Whether two programs work on the same maps, as a program and its twin do (twin.py), and no others."""
+    """Whether two programs use the same maps, as only a program and its capture program do."""
     return not set(program_info(one).map_ids).isdisjoint(program_info(other).map_ids)
 
 
@@ -181,11 +181,11 @@ def program_numbers() -> Iterator[int]:
 
 
 def xdp_links() -> Iterator[LinkInfo]:
-    """The XDP links of this network namespace and of others: an ifindex alone tells no namespace."""
+    """The XDP links of all network namespaces: an ifindex alone does not identify the interface."""
     for number in _numbers(lib.bpf_link_get_next_id):
         fd = lib.bpf_link_get_fd_by_id(number)
         if fd < 0:
-            continue  # gone meanwhile
+            continue  # removed meanwhile
         try:
             found = _LinkInfo()
             _fill(fd, found)
@@ -203,4 +203,4 @@ def _numbers(following: Callable[..., int]) -> Iterator[int]:
 
 def _fill(fd: int, info: ct.Structure) -> None:
     size = ct.c_uint32(ct.sizeof(info))
-    check(lib.bpf_obj_get_info_by_fd(fd, ct.byref(info), ct.byref(size)), "look at a program, map or link")
+    check(lib.bpf_obj_get_info_by_fd(fd, ct.byref(info), ct.byref(size)), "query of a program, map or link")

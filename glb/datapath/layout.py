@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the director's maps are to hold for a set of forwarding tables. Pure: nothing here touches the kernel."""
+"""The content of the director's maps for a set of forwarding tables. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -50,7 +50,7 @@ class RowBlock:
         return ROWS * self.slots_per_row
 
     def fill(self, slots: Slots) -> None:
-        """Write the rows into as many slots, (n, 4) and contiguous; what no row needs becomes 0."""
+        """Write the rows into slots, (num_slots, 4) and contiguous; unused entries become 0."""
         target = slots.reshape(ROWS, -1)
         target[:, : self.hops] = self.rows[:, : self.hops]
         target[:, self.hops :] = 0
@@ -66,9 +66,9 @@ def _fill_gaps(rows: Slots) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """What packets are counted for: a bind of the configuration, or the echoes or fragments to its address.
+    """What packets are counted for: a bind, or the echoes or fragments to its network.
 
-    table: the table's number; None for fragments that do not tell their table.
+    table: the table's number; None for fragments whose table is unknown.
     """
 
     table: int | None
@@ -78,7 +78,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class ExactBind:
-    """One address, protocol number and port. Port 0: an ICMP echo, or with `fragment` the pieces of datagrams."""
+    """One address, protocol number and port. Port 0: an ICMP echo, or with `fragment` the fragments of datagrams."""
 
     address: Address
     protocol: int
@@ -89,7 +89,7 @@ class ExactBind:
 
 @dataclass(frozen=True, slots=True)
 class PortRange:
-    """Ports from start to end, both included, and whose they are."""
+    """Ports from start to end, both included, and the number of their owner."""
 
     start: int
     end: int
@@ -98,7 +98,7 @@ class PortRange:
 
 @dataclass(frozen=True, slots=True)
 class WideBind:
-    """What a prefix holds: disjoint ranges in ascending order, those of shorter prefixes worked in."""
+    """The port ranges of a prefix: disjoint, in ascending order, those of shorter prefixes included."""
 
     network: Network
     protocol: int
@@ -108,7 +108,7 @@ class WideBind:
 
 @dataclass(frozen=True, slots=True)
 class BackendPlace:
-    """A backend of a table, where the tunnel goes to."""
+    """A backend of a table: a destination of the tunnel."""
 
     table_name: str
     address: IPv4Address
@@ -118,8 +118,8 @@ class BackendPlace:
 class Layout:
     """One generation of the director's maps.
 
-    blocks: the rows, each array once, in the order of their slots. backends: all tables' in a row. owners: what the
-    numbers in exact and wide stand for.
+    blocks: the rows, each array once, in the order of their slots. backends: those of all tables, one after another.
+    owners: by the numbers in exact and wide.
     """
 
     tables: tuple[TablePlace, ...]
@@ -139,13 +139,13 @@ class Layout:
 
     @property
     def num_counted(self) -> int:
-        """How many entries of `traffic` it takes."""
+        """The number of entries of `traffic` that are needed."""
         return len(self.owners) + len(self.backends)
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Entries that a loaded program's maps have room for, in each generation."""
+    """The capacity of a loaded program's maps, in entries of each generation."""
 
     slots: int
     backends: int
@@ -170,7 +170,7 @@ LEAST_CAPACITY = Capacity(slots=4 * ROWS, backends=1024, binds=4096, wide_binds=
 
 
 def capacity_for(layout: Layout) -> Capacity:
-    """Room for the layout, with some to grow: a reload that fits does not need new maps."""
+    """Room for the layout and for growth: a reload that fits does not need new maps."""
     return Capacity(
         slots=_with_room(layout.num_slots, LEAST_CAPACITY.slots),
         backends=_with_room(len(layout.backends), LEAST_CAPACITY.backends),
@@ -178,7 +178,7 @@ def capacity_for(layout: Layout) -> Capacity:
         binds=_with_room(4 * len(layout.exact), LEAST_CAPACITY.binds),
         wide_binds=_with_room(len(layout.wide), LEAST_CAPACITY.wide_binds),
         ranges=_with_room(layout.num_ranges, LEAST_CAPACITY.ranges),
-        traffic=_with_room(2 * layout.num_counted, LEAST_CAPACITY.traffic),  # while two generations are there
+        traffic=_with_room(2 * layout.num_counted, LEAST_CAPACITY.traffic),  # of two generations
     )
 
 
@@ -208,13 +208,13 @@ def plan(tables: Sequence[BuiltTable], config: DirectorConfig) -> Layout:
 
 
 def plan_again(layout: Layout, tables: Sequence[BuiltTable]) -> Layout:
-    """The layout of the same tables where only their rows are new, as `plan` gives it, at a fraction of its cost."""
+    """The layout of the same tables with new rows: the result of `plan` at a fraction of its cost."""
     places, blocks = _place(tables)
     return replace(layout, tables=places, blocks=blocks)
 
 
 def _hashes_addresses_alone(config: DirectorConfig) -> bool:
-    """Then all pieces of a datagram have the same hash."""
+    """If so, all fragments of a datagram have the same hash."""
     choices = (config.hash_fields, config.alt_hash_fields)
     return not any(fields.src_port or fields.dst_port for fields in choices if fields is not None)
 
@@ -222,7 +222,7 @@ def _hashes_addresses_alone(config: DirectorConfig) -> bool:
 def _backends(tables: Sequence[BuiltTable]) -> Iterator[BackendPlace]:
     for table in tables:
         for backend in table.backends:
-            if not isinstance(backend.address, IPv4Address):  # which is ruled out when a file is loaded
+            if not isinstance(backend.address, IPv4Address):  # refused when the file was read
                 raise TypeError(f"backend {backend.address}: the tunnel's outer header is IPv4")
             yield BackendPlace(table.name, backend.address)
 
@@ -244,14 +244,14 @@ def _place(tables: Sequence[BuiltTable]) -> tuple[tuple[TablePlace, ...], tuple[
 
 
 def _hops(rows: Rows) -> int:
-    """How many hops the longest row has. A shorter one, which only a binary can hold, repeats its last in the map: a
-    proxy that finds itself as the next hop takes the packet."""
+    """The number of hops in the longest row. Only a GLBD binary has shorter rows, which repeat their last hop in the
+    map: a proxy that finds itself as the next hop takes the packet."""
     return rows.shape[1] if rows.dtype == np.uint8 else int((rows != NO_HOP).any(axis=0).sum())
 
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """Ports of a network that an owner claims, exact or not; others may claim some of them too."""
+    """Ports of a network that an owner claims; other claims may overlap."""
 
     owner: Owner
     network: Network
@@ -271,7 +271,7 @@ def _claim(bind: Bind, table: int, tables: Sequence[BuiltTable]) -> _Claim:
 
 
 def _echo_claims(binds: Iterable[tuple[Bind, int]], tables: Sequence[BuiltTable]) -> list[_Claim]:
-    """One for each network; of tables that share a network the first has it."""
+    """One for each network, for the first of the tables that share it."""
     first: dict[Network, int] = {}
     for bind, table in binds:
         first.setdefault(bind.network, table)
@@ -282,7 +282,7 @@ def _echo_claims(binds: Iterable[tuple[Bind, int]], tables: Sequence[BuiltTable]
 
 
 def _fragment_claims(binds: Iterable[tuple[Bind, int]], tables: Sequence[BuiltTable]) -> list[_Claim]:
-    """One for each network and protocol: the only table that has binds there or around it, or nobody."""
+    """One for each network and protocol: for the only table with binds in it or around it, or for none."""
     holders: dict[tuple[Network, int], set[int]] = {}
     names = {}
     for bind, table in binds:
@@ -303,7 +303,7 @@ def _show(network: Network) -> str:
 
 
 def _supernets(network: Network) -> Iterator[Network]:
-    """The network itself and all around it, the longest prefix first."""
+    """The network and all networks that contain it, the longest prefix first."""
     for length in range(network.prefixlen, -1, -1):
         yield network.supernet(new_prefix=length)
 
@@ -315,9 +315,10 @@ def _exact(claims: Sequence[_Claim]) -> Iterator[ExactBind]:
 
 
 def _flatten(claims: Sequence[_Claim]) -> Iterator[WideBind]:
-    """Settle who wins where claims overlap: the longest prefix, then the narrower range, then who stands first.
+    """Resolve overlapping claims: the longest prefix, then the narrower range, then the first in the file takes
+    precedence.
 
-    The trie finds the longest prefix alone, so each prefix gets what the shorter ones around it contribute as well.
+    The trie finds only the longest prefix, so each prefix also gets the port ranges of the shorter ones around it.
     """
     by_network: dict[tuple[Network, int, bool], list[PortRange]] = {}
     for owner, claim in enumerate(claims):
@@ -333,12 +334,12 @@ def _flatten(claims: Sequence[_Claim]) -> Iterator[WideBind]:
 
 
 def disjoint(ranked: Sequence[PortRange]) -> tuple[PortRange, ...]:
-    """Cut overlapping ranges, the strongest first, into disjoint ones in ascending order."""
+    """Cut overlapping ranges, given in order of precedence, into disjoint ones in ascending order."""
     rank_by_start: dict[int, list[int]] = {}
     for rank, ports in enumerate(ranked):
         rank_by_start.setdefault(ports.start, []).append(rank)
     edges = sorted({edge for r in ranked for edge in (r.start, r.end + 1)})
-    begun: list[int] = []  # a heap of ranks, the strongest at its top; those that have ended go once they are there
+    begun: list[int] = []  # a heap of ranks; ranges that have ended are removed once they are at its top
     pieces: list[PortRange] = []
     for start, stop in pairwise(edges):
         for rank in rank_by_start.get(start, ()):

@@ -186,7 +186,8 @@ def bind_map(program: int, map_fd: int) -> None:
 
 
 def update_link(link: int, program: int) -> None:
-    """Put another program in the place of the one that a link holds; no packet sees neither or both."""
+    """Put another program in the place of the one that a link holds; each packet is processed by exactly one of
+    them."""
     check(lib.bpf_link_update(link, program, None), "replacement of the attached XDP program")
 
 
@@ -204,7 +205,7 @@ def exchange_in_link(link: int, expected: int, program: int) -> bool:
 
 
 def detach_link(link: int) -> None:
-    """Take a link's program off its interface, whoever else still holds the link."""
+    """Take a link's program off its interface, even if other processes hold the link."""
     check(lib.bpf_link_detach(link), "detach of the XDP program")
 
 
@@ -225,7 +226,7 @@ def open_pin_if_there(path: Path) -> int | None:
     if result == -errno.ENOENT:
         return None
     if result in (-errno.EACCES, -errno.EPERM):
-        raise NotAllowedError(f"{path}: {os.strerror(-result)} (those who look at a datapath need root)")
+        raise NotAllowedError(f"{path}: {os.strerror(-result)} (root may read the datapath)")
     return check(result, f"open of the pinned {path}")
 
 

@@ -19,15 +19,15 @@ from glb.errors import DatapathError
 
 
 def entry_bytes(info: MapInfo) -> tuple[int, int]:
-    """How many bytes a key takes, and a value as the kernel copies it: of a per-CPU map that of all possible CPUs."""
+    """The bytes of a key, and of a value as the kernel copies it: for a per-CPU map, of all possible CPUs."""
     return info.key_size, value_bytes(info.kind, info.value_size, libbpf.possible_cpus())
 
 
 class Map:
     """A map of a loaded program, by a descriptor that it owns.
 
-    key, value: the C types as numpy knows them. The values of a per-CPU map are bytes: those of all possible CPUs in a
-    row.
+    key, value: the C types as numpy knows them. The values of a per-CPU map are bytes: those of all possible CPUs, one
+    after another.
     """
 
     def __init__(self, fd: int, key: np.dtype[Any], value: np.dtype[Any]) -> None:
@@ -37,7 +37,7 @@ class Map:
         self.info: MapInfo = map_info(fd)
 
     def view(self) -> npt.NDArray[Any]:
-        """The whole of a mmapable array: shape (entries,), dtype `value`; writes reach the kernel at once."""
+        """A whole mmapable array: shape (entries,), dtype `value`; writes take effect in the kernel at once."""
         stride = aligned(self.value.itemsize)
         length = self.info.entries * stride
         try:
@@ -47,7 +47,7 @@ class Map:
         return np.ndarray((self.info.entries,), self.value, memory, strides=(stride,))
 
     def __getitem__(self, key: Any) -> Any:
-        """The value of a key that is there. key: what numpy takes for one."""
+        """The value of an existing key. key: anything that numpy converts to the key's type."""
         return np.frombuffer(libbpf.lookup(self.fd, self._packed(key), self.value.itemsize), self.value)[0]
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -57,7 +57,7 @@ class Map:
         libbpf.delete(self.fd, self._packed(key))
 
     def __iter__(self) -> Iterator[Any]:
-        """The keys that are there now, each once, unless it is changed meanwhile."""
+        """The present keys, each once, if the map is not changed meanwhile."""
         for key in libbpf.keys(self.fd, self.key.itemsize):
             yield np.frombuffer(key, self.key)[0]
 
@@ -80,10 +80,10 @@ lib.ring_buffer__free.argtypes = (ct.c_void_p,)
 
 
 class Rings:
-    """Several ring buffers (BPF_MAP_TYPE_RINGBUF), waited for together; each record goes to its ring's `take`."""
+    """Several ring buffers (BPF_MAP_TYPE_RINGBUF), polled together; `take` of a ring is called with each record."""
 
     def __init__(self, rings: Sequence[tuple[int, Take]]) -> None:
-        """rings: at least one, each a map's descriptor and who takes its records. Raises DatapathError."""
+        """rings: at least one, each a map's descriptor and the function for its records. Raises DatapathError."""
         self._callbacks = [_callback(take) for _, take in rings]  # libbpf does not keep them alive
         (first, _), *others = rings
         self._manager = lib.ring_buffer__new(first, self._callbacks[0], None, None)
@@ -93,7 +93,7 @@ class Rings:
             check(lib.ring_buffer__add(self._manager, fd, callback, None), "open of a ring buffer")
 
     def poll(self, seconds: float) -> None:
-        """Hand on what is there; wait for it for so long at most."""
+        """Process the records that are there; wait at most `seconds` for one."""
         polled = lib.ring_buffer__poll(self._manager, int(seconds * 1000))
         if polled < 0 and polled != -errno.EINTR:
             check(polled, "read of a ring buffer")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where the datapath is pinned, so that it outlives its daemon and other programs can find it.
+"""The pins of a datapath, by which it outlives its daemon and other programs find it.
 
 `<root>/<interface>/` holds `program`, `link`, and each map by its name in the C source (`counters`, `state`, `rows`,
 ...). The root is $GLB_PIN_DIR, or /sys/fs/bpf/glb.
@@ -30,7 +30,7 @@ def pin_dir(interface: str) -> Path:
 
 
 def attached_interfaces() -> list[str]:
-    """The interfaces that something is pinned for. Raises PermissionError."""
+    """The interfaces that have pins. Raises PermissionError."""
     try:
         return sorted(path.name for path in pin_root().iterdir())
     except FileNotFoundError:
@@ -38,8 +38,8 @@ def attached_interfaces() -> list[str]:
 
 
 def open_pinned(interface: str, name: str) -> int:
-    """A descriptor of what is pinned for an interface under a name. Raises DatapathError where nothing is,
-    NotAllowedError where only root may have it."""
+    """A descriptor of an interface's pin. Raises DatapathError if it does not exist, NotAllowedError if only root may
+    open it."""
     path = pin_dir(interface) / name
     fd = libbpf.open_pin_if_there(path)
     if fd is None:
@@ -48,7 +48,7 @@ def open_pinned(interface: str, name: str) -> int:
 
 
 def mount_bpffs() -> None:
-    """Mount the BPF file system where it belongs, unless it is there: plain containers and rescue systems lack it."""
+    """Mount the BPF file system, unless it is mounted: plain containers and rescue systems lack it."""
     mounts = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
     if any(mount[1] == str(BPFFS) and mount[2] == "bpf" for mount in mounts):
         return
@@ -68,7 +68,7 @@ class PinDir:
         for folder in (self.path.parent, self.path):
             _require_roots_own(folder)
         found = self.path.stat()
-        try:  # by its inode: hosts in other mount namespaces may have other pins at the same path
+        try:  # by its inode: in another mount namespace, the same path may be other pins
             self._lock = acquire(Path(f"/pins/{found.st_dev}/{found.st_ino}"), f"the pins in {self.path}", seconds=0)
         except LockHeldError as error:
             raise DatapathError(
@@ -81,7 +81,7 @@ class PinDir:
             raise
 
     def pin(self, name: str, fd: int) -> None:
-        """Pin under a name, in the place of what had it before; nothing is done if that is the same."""
+        """Pin under a name, replacing another object's pin of this name."""
         if self._holds(name, fd):
             return
         fresh = self.path / f"{name}_new"
@@ -90,7 +90,7 @@ class PinDir:
         fresh.rename(self.path / name)
 
     def pin_program(self, program: LoadedProgram) -> None:
-        """Pin a program and its maps, in the place of an earlier program's."""
+        """Pin a program and its maps, replacing the pins of an earlier program."""
         names = {"program", "link", *program.maps}
         for name, table in program.maps.items():
             self.pin(name, table.fd)
@@ -109,22 +109,22 @@ class PinDir:
             os.close(pinned)
 
     def open(self, name: str) -> int | None:
-        """A descriptor of what an earlier daemon left under a name, if anything."""
+        """A descriptor of a pin, None if it does not exist."""
         return libbpf.open_pin_if_there(self.path / name)
 
     def take(self, other: "PinDir") -> None:
-        """Move another directory's pins here, in the place of what is here, and give the other up."""
+        """Move another directory's pins here, replacing those of the same name, and release the other."""
         for path in other._there():
             path.rename(self.path / path.name)
         other.release()
 
     def clear(self) -> None:
-        """Remove all pins; programs and maps that nothing else holds vanish with them."""
+        """Remove all pins; the kernel frees programs and maps without another reference."""
         for path in self._there():
             path.unlink()
 
     def release(self) -> None:
-        """Give up the lock, and the directory if nothing is pinned in it."""
+        """Release the lock, and remove the directory if it is empty."""
         if not self._there():
             with suppress(FileNotFoundError):
                 self.path.rmdir()
@@ -132,7 +132,7 @@ class PinDir:
         os.close(self._name)
 
     def _there(self) -> list[Path]:
-        """What is pinned; nothing if somebody has removed the directory with all that was in it."""
+        """The pins; none if the directory has been removed."""
         try:
             return list(self.path.iterdir())
         except FileNotFoundError:
@@ -140,8 +140,8 @@ class PinDir:
 
 
 def _claim_name(interface: str) -> int:
-    """Lock an interface's name in the run directory, where status file and socket are called by it: network namespaces
-    that share the directory may have interfaces of the same name."""
+    """Lock an interface's name in the run directory, where status file and socket have it as their name: network
+    namespaces that share the directory may have interfaces of the same name."""
     name = run_dir() / interface
     try:
         return acquire(name, f"the name {interface} in {run_dir()}", seconds=0)
@@ -153,7 +153,7 @@ def _claim_name(interface: str) -> int:
 
 
 def _require_roots_own(folder: Path) -> None:
-    """In a BPF file system that everybody may write to, somebody else may have made the directory first."""
+    """In a world-writable BPF file system, another user may have created the directory first."""
     found = folder.stat()
     if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise DatapathError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A program in the kernel with its maps: loaded anew, or taken over from a daemon that has ended."""
+"""A program in the kernel with its maps: loaded, or adopted from a daemon that has ended."""
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -23,11 +23,11 @@ LICENSE = "Dual MIT/GPL"
 
 Constants = Mapping[str, int]
 Records = Mapping[str, Type]
-"""What userspace keeps beside a program's own maps, as mmapable arrays of one entry: names and types."""
+"""Names and types of userspace's records beside a program's maps: mmapable arrays of one entry."""
 
 
 class LoadedProgram:
-    """An XDP program in the kernel and its maps, by name. Closing it leaves alone what is pinned or attached."""
+    """An XDP program in the kernel and its maps, by name. Closing it does not change what is pinned or attached."""
 
     def __init__(self, fd: int, identity: Identity, maps: Mapping[str, Map]) -> None:
         self.fd = fd
@@ -40,7 +40,7 @@ class LoadedProgram:
         return self.maps[map_name].view()
 
     def close(self) -> None:
-        """Give up the descriptors."""
+        """Close the descriptors."""
         os.close(self.fd)
         for each in self.maps.values():
             each.close()

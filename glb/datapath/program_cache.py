@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Compiled programs on disk, so that a daemon's start runs no compiler: a host's own, and those that a package brings.
 
-An entry is a file that only its owner can write; what it holds goes into the kernel, so nothing else is believed. A
-cache that cannot be used costs a compile, and nothing worse.
+An entry's content is loaded into the kernel, so only files that no other user can write are used. Without a usable
+cache, programs are compiled.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ _DIGEST_LENGTH = 64
 
 
 class _Unfit(Exception):
-    """Why an entry, or the whole cache, is not used."""
+    """An entry, or the whole cache, that is not used; with the reason."""
 
 
 @dataclass(frozen=True, slots=True)

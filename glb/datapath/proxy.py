@@ -25,17 +25,17 @@ from glb.datapath.tunnel import UNKNOWN_MAC, mac_word
 
 
 def constants() -> Constants:
-    """What the program is compiled with: where the running kernel keeps what it reads of sockets.
+    """The macros that the program is compiled with: offsets of members of the running kernel's sockets.
 
-    Raises DatapathError where the kernel does not tell.
+    Raises DatapathError if the kernel does not describe its types.
     """
     return member_offsets(SOCKET_MEMBERS)
 
 
 class ProxyDatapath:
-    """A proxy program, and what its maps tell it. Until settings are written, it leaves all packets to the stack.
+    """A proxy program and the settings in its maps. Until settings are written, it passes all packets to the stack.
 
-    Only what differs from what the maps hold is written: a program that runs is taken over without a write.
+    Only changes are written: a running program is adopted without a write.
     """
 
     def __init__(self, program: LoadedProgram) -> None:
@@ -54,8 +54,8 @@ class ProxyDatapath:
 
     @classmethod
     def adopt(cls, fd: int) -> "ProxyDatapath | None":
-        """Take over a running program with all that its maps hold, by a descriptor that is given up to it. None if
-        `load` would load another program."""
+        """Adopt a running program with the content of its maps. fd: its descriptor, which is closed with the result, or
+        at once if `load` would load another program; then the result is None."""
         program = programs.adopt(fd, "proxy", SOCKET_MEMBERS, lambda _: {})
         return cls(program) if program else None
 
@@ -70,17 +70,16 @@ class ProxyDatapath:
         addresses: Sequence[IPv4Address] | None = None,
         gateway: bytes = UNKNOWN_MAC,
     ) -> None:
-        """Set what the program accepts, and where it sends on to.
+        """Set which packets the program accepts, and where it forwards packets to.
 
-        macs: the one or two MACs (6 bytes) that frames are taken for. places: what is local to this host, and whether
-        it is a VIP. sources: the networks that tunnelled packets are accepted from; none: from any address. hops: the
-        networks that packets may be sent on to if there are no sources, which are otherwise the sources themselves.
-        addresses: where a tunnel may end, the likeliest first; None: at any address. namespaces: further network
-        namespaces whose sockets take packets, as ids by which the interface's own namespace numbers its peers.
-        gateway: the MAC of the router that packets are sent on to until the MAC on the way to a hop is known.
+        macs: the one or two destination MACs (6 bytes) of accepted frames. places: the networks that are local to this
+        host, and whether each is a VIP. sources: the networks that tunnelled packets are accepted from; empty: from any
+        address. hops: the networks that packets may be forwarded to if there are no sources; otherwise these are the
+        sources. addresses: where a tunnel may end, the most frequent first; None: at any address. namespaces: further
+        network namespaces whose sockets take packets, by the ids in the interface's namespace. gateway: the MAC of the
+        router that receives packets for hops that are not resolved yet.
 
-        What is new is let in before anything is checked, and what is gone is shut out last: no packet that both
-        settings would take is dropped.
+        New entries are added first and old ones are removed last: a packet that both settings accept is never dropped.
         """
         networks = sources or hops
         maps = self.program.maps
@@ -107,17 +106,17 @@ class ProxyDatapath:
             del self._places[place]
 
     def wanted_hops(self) -> set[IPv4Address]:
-        """The hops that packets were to be sent on to while the MAC on the way to them was not known."""
+        """The hops of forwarded packets whose next hop is not resolved."""
         return {word_address(key) for key in self.program.maps["wanted_hops"]}
 
     def forget_wanted(self, hops: Collection[IPv4Address]) -> None:
-        """Take back hops from those that are to be resolved, with what was counted of them."""
+        """Remove hops from those to be resolved, with their counts."""
         table = self.program.maps["wanted_hops"]
         for hop in self.wanted_hops().intersection(hops):
-            libbpf.delete_if_there(table.fd, hop.packed)  # the program also makes room, when the map is full
+            libbpf.delete_if_there(table.fd, hop.packed)  # the program also evicts entries, if the map is full
 
     def write_next_hops(self, next_hops: Mapping[IPv4Address, bytes]) -> None:
-        """Tell the MACs (6 bytes) on the way to fellow proxies, in the place of what was told before."""
+        """Set the MACs (6 bytes) of the next hops to peer proxies, replacing all earlier ones."""
         table = self.program.maps["next_hops"]
         for address in self._next_hops.keys() - next_hops.keys():
             del table[address_word(address)]
@@ -127,7 +126,7 @@ class ProxyDatapath:
                 self._write_next_hop(address, mac_word(mac))
 
     def _write_next_hop(self, address: IPv4Address, mac: int) -> None:
-        """Packets that are counted at the very moment when a MAC changes may be missing in the count."""
+        """Packets that are counted at the moment of the change may be missing in the count."""
         table, key = self.program.maps["next_hops"], address_word(address)
         is_known = address in self._next_hops
         counts = packets_to(table[key].tobytes()) if is_known else [0] * libbpf.possible_cpus()
@@ -135,7 +134,7 @@ class ProxyDatapath:
         self._next_hops[address] = mac
 
     def close(self) -> None:
-        """Give up the program; what is attached or pinned of it stays."""
+        """Close the program; what is attached or pinned stays."""
         self.program.close()
 
     def _write_settings(
@@ -176,6 +175,6 @@ def _network(key: Any) -> IPv4Network:
 
 
 def _mac(next_hop: Any) -> int:
-    """The word of a next hop's MAC, which is the same on each CPU."""
+    """A next hop's MAC as a word; all CPUs have the same."""
     mac, _ = NEXT_HOP.unpack_from(next_hop.tobytes())
     return int(mac)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is local to a proxy's host, as the program's maps hold it: struct place_key and the settings of
+"""The addresses that are local to a proxy's host, as the program's maps hold them: struct place_key and the settings of
 bpf/proxy_maps.h. Pure."""
 
 import sys
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from glb.config.model import Address, Network
 
 Places = Mapping[Network, bool]
-"""What is local to a host, and whether it is a VIP: of an address, the longest prefix decides."""
+"""The networks that are local to a host, and whether each is a VIP; for an address, the longest prefix decides."""
 
 _NO_ADDRESS = 0xFFFFFFFF  # of an unused entry, whose mask is empty: no address matches
 _GOLDEN_RATIO = 0x9E3779B97F4A7C15  # as in bpf/recent.h
@@ -29,7 +29,7 @@ def address_word(address: IPv4Address) -> int:
 
 
 def word_address(word: Any) -> IPv4Address:
-    """What `address_word` made a word of."""
+    """The inverse of `address_word`."""
     return IPv4Address(int(word).to_bytes(4, sys.byteorder))
 
 
@@ -39,7 +39,7 @@ def place_key(place: Network) -> tuple[int, int, tuple[int, int]]:
 
 
 def place_of_key(key: Any) -> Network:
-    """What `place_key` made a key of."""
+    """The inverse of `place_key`."""
     packed = b"".join(int(word).to_bytes(8, sys.byteorder) for word in key["address"])
     length = 4 if key["family"] == 4 else 16
     return ip_network((packed[:length], int(key["prefix_len"]) - _FAMILY_BITS))
@@ -55,16 +55,16 @@ def first_networks(networks: Sequence[IPv4Network], room: "npt.NDArray[Any]") ->
 
 @dataclass(frozen=True)
 class LocalSettings:
-    """What the program's settings hold of the places, so that few packets need the map."""
+    """The places in the program's settings, so that few packets need a lookup in the map."""
 
     places: Places
     first_vips: "npt.NDArray[Any]"
-    """The IPv4 VIPs that are looked at first, as struct network."""
+    """The IPv4 VIPs that are compared first, as struct network."""
     first_vips6: "npt.NDArray[Any]"
-    """The IPv6 VIPs that are looked at first, as struct network6."""
+    """The IPv6 VIPs that are compared first, as struct network6."""
     filter: "npt.NDArray[Any]"
-    """A bit for the hash of each single address; all bits where a network is not among those looked at first, since an
-    address within it may have any hash."""
+    """A bit for the hash of each single address; all bits if a network is not among the first VIPs, since its
+    addresses may have any hash."""
 
     @classmethod
     def of(cls, places: Places, settings: "npt.NDArray[Any]") -> "LocalSettings":
@@ -79,7 +79,7 @@ class LocalSettings:
 
 
 def _quick_vips(places: Places, family: int, number: int) -> list[Network]:
-    """Some VIPs, wide ones before single addresses, that contain no address which is not a VIP: a match is final."""
+    """Up to `number` VIPs, wide ones first, that contain no address that is not a VIP: a match is final."""
     own = [place for place, is_vip in places.items() if not is_vip and place.version == family]
     vips = [place for place, is_vip in places.items() if is_vip and place.version == family]
     vips.sort(key=lambda vip: (vip.prefixlen, int(vip.network_address)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Waiting until no running program can still hold what it read before."""
+"""Waiting for a grace period: until no running program uses what it read before."""
 
 import os
 import struct
@@ -13,7 +13,7 @@ def wait_for_grace_period() -> None:
     """Return once every XDP program that was running at the call has ended (an RCU grace period, some milliseconds).
 
     The kernel promises this of an update of a map of maps (maybe_wait_bpf_programs in kernel/bpf/syscall.c), also with
-    nohz_full, where membarrier(2) declines. The maps are made for the purpose and gone afterwards.
+    nohz_full, where membarrier(2) declines. The maps are created for this and freed afterwards.
 
     It is a full memory barrier as well: a program that sees what this process writes afterwards sees what it wrote
     before (synchronize_rcu() is a strong fence of the kernel's memory model).

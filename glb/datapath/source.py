@@ -20,7 +20,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def source_dir() -> Path:
-    """Where the BPF sources are: inside an installed package, beside it in a checkout."""
+    """The folder of the BPF sources: in an installed package, or beside it in a checkout."""
     for folder in (_PACKAGE / "bpf", _PACKAGE.parent / "bpf"):
         if (folder / "xdp_director.c").is_file():
             return folder
@@ -28,16 +28,15 @@ def source_dir() -> Path:
 
 
 def read_source(name: str) -> str:
-    """A source with each of its local headers put in at its first inclusion.
+    """A source with each local header inserted at its first inclusion.
 
-    bcc turns map operations into calls only in the main file, not in what that includes. `#line` keeps the
-    compiler's messages true.
+    bcc rewrites map operations only in the main file. `#line` keeps the compiler's messages correct.
     """
     return "\n".join(_lines(source_dir() / name, set()))
 
 
 def without_line_directives(source: str) -> list[str]:
-    """The lines of such a source without those that say where it is installed."""
+    """The lines of such a source without the paths of its files."""
     return [line for line in source.splitlines() if not line.startswith("#line")]
 
 
@@ -71,7 +70,7 @@ def system_headers() -> tuple[Path, Path]:
 
 @contextmanager
 def kernel_headers() -> Iterator[list[str]]:
-    """Make bcc find the header tree while the context lasts; gives the flags by which it also finds the system's.
+    """Set bcc's header tree within the context; gives the flags for the system's headers.
 
     Raises DatapathError if those are missing.
     """

@@ -23,12 +23,12 @@ class MapTypes(NamedTuple):
 
 
 def text_of_type(dtype: Type) -> Any:
-    """Such as "<u4", or a list of fields: name, type, and shape where it is an array."""
+    """A type as JSON: such as "<u4", or a list of fields, each a name, a type, and for an array a shape."""
     return np.lib.format.dtype_to_descr(dtype)
 
 
 def type_of_text(text: Any) -> Type:
-    """The same back out of JSON, which knows no tuples."""
+    """The type of such JSON, in which tuples have become lists."""
     found: Type = np.dtype(_field_types(text))
     return found
 
@@ -39,8 +39,8 @@ def _field_types(text: Any) -> Any:
     return [(name, _field_types(kind), *map(tuple, shape)) for name, kind, *shape in text]
 
 
-# From the kernel's Documentation/bpf/standardization/instruction-set.rst: a 64-bit immediate, and its source register's
-# meaning "the map of this descriptor".
+# From the kernel's Documentation/bpf/standardization/instruction-set.rst: a 64-bit immediate, and the value of
+# its source register for "the map with this descriptor".
 _LOAD_IMMEDIATE = 0x18
 _MAP_BY_DESCRIPTOR = 1
 _ARRAY_ALIGNMENT = 8  # of the values of a BPF array, whatever their size
@@ -73,7 +73,7 @@ class ProgramSpec:
 
     @property
     def nbytes(self) -> int:
-        """The memory that the values of all maps take at most."""
+        """An upper bound of the memory of all maps' values, in bytes."""
         return sum(each.entries * each.types.value.itemsize for each in self.maps.values())
 
     def linked(self, descriptors: Mapping[str, int]) -> bytes:
@@ -81,7 +81,7 @@ class ProgramSpec:
         return with_maps(self.instructions, {place: descriptors[name] for place, name in enumerate(self.maps)})
 
     def enlarged(self, times: Mapping[str, int]) -> "ProgramSpec":
-        """The same with so many times the entries in these maps."""
+        """The same with the number of entries of these maps multiplied."""
         larger = {
             name: replace(self.maps[name], entries=self.maps[name].entries * factor) for name, factor in times.items()
         }
@@ -118,7 +118,7 @@ class ProgramSpec:
         return replace(self, maps={**self.maps, **maps})
 
     def to_json(self) -> dict[str, Any]:
-        """From which `from_json` makes the same."""
+        """As JSON for `from_json`."""
         return {
             "instructions": base64.b64encode(self.instructions).decode(),
             "btf": base64.b64encode(self.btf).decode(),
@@ -150,7 +150,7 @@ def _loads_memory(program: Any) -> Any:
 
 
 def with_maps(instructions: bytes, descriptors: Mapping[int, int]) -> bytes:
-    """The same instructions with other maps in the place of those in `descriptors`, both by what instructions hold."""
+    """The instructions with maps replaced: by the values that instructions have before and after."""
     program = np.frombuffer(instructions, _INSTRUCTION).copy()
     loads_map = (program["code"] == _LOAD_IMMEDIATE) & (program["registers"] >> 4 == _MAP_BY_DESCRIPTOR)
     for place in np.flatnonzero(loads_map):

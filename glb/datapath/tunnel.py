@@ -18,7 +18,7 @@ def ethernet_word(destination: bytes, source: bytes) -> int:
 
 
 def gue_word(hops: int) -> int:
-    """GUE's fixed part and GLB's private data for so many hops, the first included; the inner protocol is left 0."""
+    """GUE's fixed part and GLB's private data for a number of hops, the first included; the inner protocol is 0."""
     further = hops - 1
     return int.from_bytes(bytes((1 + further, 0, 0, 0, 0, 0, 0, further)), "little")
 
@@ -34,5 +34,5 @@ def checksum_without_length(source: IPv4Address, destination: IPv4Address) -> in
 
 
 def mac_word(mac: bytes) -> int:
-    """In the lower six bytes of a word, in the order in which they are sent (parse.h)."""
+    """A MAC in the lower six bytes of a word, as in bpf/parse.h."""
     return int.from_bytes(mac, "little")

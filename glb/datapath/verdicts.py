@@ -12,7 +12,7 @@ _ENTRY = re.compile(r'X\((?P<name>\w+),\s*XDP_(?P<action>\w+),\s*"(?P<meaning>[^
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a packet's visit may end: its counter's name, the XDP action (pass, drop, tx), and what it means."""
+    """A verdict: the name of its counter, the XDP action (pass, drop, tx), and the meaning."""
 
     name: str
     action: str

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The host's network, as netlink tells it: interfaces, namespaces, next hops."""
+"""The host's network, as netlink reports it: interfaces, namespaces, next hops."""

@@ -32,7 +32,7 @@ class Interface:
 
 
 def find_interface(name: str) -> Interface:
-    """Raises NetworkError that lists what interfaces there are."""
+    """Raises NetworkError that lists the interfaces."""
     with open_rtnetlink() as netlink:
         found = links(netlink)
     link = next((link for link in found.values() if link.name == name), None)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The kernel's neighbours: reading them, and making it resolve one without a change to any entry.
 
-An entry may be somebody's own: permanent, NOARP, or learned from a routing daemon (extern_learn). A netlink request to
-use a neighbour (NTF_USE) makes such an entry an ordinary one. So glb sends that request only for addresses without an
-entry, and the kernel refuses it if there is one meanwhile (NLM_F_EXCL). To an entry that has to be confirmed or tried
-again, an empty datagram is sent (discard port, RFC 863): the kernel acts as for any packet that this host sends there.
+An entry may have been set by others: permanent, NOARP, or learned from a routing daemon (extern_learn). A netlink
+request to use a neighbour (NTF_USE) would make it an ordinary one. So glb sends that request only for addresses without
+an entry, and the kernel refuses it if there is one meanwhile (NLM_F_EXCL). For an entry that must be confirmed or tried
+again, glb sends an empty datagram (discard port, RFC 863): the kernel acts as for any packet sent there.
 """
 
 import errno
@@ -24,14 +24,14 @@ _DST, _LLADDR = 1, 2  # NDA_*
 _NTF_USE = 0x01
 _INCOMPLETE, _REACHABLE, _STALE, _DELAY, _PROBE, _NOARP, _PERMANENT = 0x01, 0x02, 0x04, 0x08, 0x10, 0x40, 0x80  # NUD_*
 _USABLE = _REACHABLE | _STALE | _DELAY | _PROBE | _NOARP | _PERMANENT
-_AT_REST = _INCOMPLETE | (_USABLE & ~_STALE)  # nothing to do: it is being resolved, or its address holds
+_AT_REST = _INCOMPLETE | (_USABLE & ~_STALE)  # nothing to do: the entry is being resolved, or its address is valid
 _DISCARD_PORT = 9
 _MAC_BYTES = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """state: NUD_*. mac: 6 bytes, or whatever the device has for a link-layer address; empty if it is not known."""
+    """state: NUD_*. mac: 6 bytes, or another link-layer address of the device; empty if unresolved."""
 
     state: int
     mac: bytes
@@ -56,7 +56,7 @@ def known(netlink: Rtnetlink) -> Neighbours:
 
 
 def use(netlink: Rtnetlink, next_hop: NextHop, entry: Neighbour | None) -> None:
-    """Have the kernel resolve or confirm a neighbour, unless it does so already or somebody has set its address."""
+    """Have the kernel resolve or confirm a neighbour, unless it does so already or the address was set by others."""
     if entry is None:
         _create(netlink, next_hop)
     elif not entry.state & _AT_REST:
@@ -68,17 +68,17 @@ def _create(netlink: Rtnetlink, next_hop: NextHop) -> None:
     try:
         netlink.request(Message.NEWNEIGH, head + attribute(_DST, next_hop.neighbour.packed), CREATE | EXCL | ACK)
     except OSError as error:
-        if error.errno not in _LEFT_TO_THE_NEXT_LOOK:
+        if error.errno not in _LEFT_TO_THE_NEXT_QUERY:
             raise
 
 
-# It has come meanwhile; the table of neighbours is full; the device is down or gone.
-_LEFT_TO_THE_NEXT_LOOK = {errno.EEXIST, errno.ENOBUFS, errno.ENETDOWN, errno.ENODEV, errno.EINVAL}
+# The entry exists meanwhile; the table of neighbours is full; the device is down or gone.
+_LEFT_TO_THE_NEXT_QUERY = {errno.EEXIST, errno.ENOBUFS, errno.ENETDOWN, errno.ENODEV, errno.EINVAL}
 
 
 def _send_datagram(next_hop: NextHop) -> None:
-    """To the next hop itself, which need not be in a network that a route leads to. What the host's firewall refuses is
-    left to other packets: until the kernel has forgotten the entry, when it is created anew."""
+    """To the next hop itself, which may be outside all routes. If the host's firewall refuses the datagram, other
+    packets confirm the entry, or the kernel removes it and it is created again."""
     version = next_hop.neighbour.version
     address = (
         (str(next_hop.neighbour), _DISCARD_PORT)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The MAC address on the way to a host, from the kernel's routes and neighbours. The kernel does the ARP."""
+"""The next hop of hosts: its MAC address, from the kernel's routes and neighbours. The kernel does the ARP."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,13 +14,13 @@ from glb.network.refusal import PathRefusal, RefusalCause
 from glb.network.routes import HostRoute, NextHop, Routes, default_next_hops
 from glb.network.rtnetlink import Rtnetlink, open_rtnetlink
 
-_LOOK_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """What the kernel knows of the paths to hosts: for each host either the MAC (6 bytes) of its next hop, or why there
-    is none. mtus: bytes of IP packet that a path is limited to, where it is less than the interface's MTU."""
+    """The paths to hosts: for each host either the MAC (6 bytes) of its next hop, or the reason why there is none.
+    mtus: bytes of IP packet that a path is limited to, where it is less than the interface's MTU."""
 
     macs: Mapping[IPv4Address, bytes] = field(default_factory=dict)
     refusals: Mapping[IPv4Address, PathRefusal] = field(default_factory=dict)
@@ -34,17 +34,17 @@ def resolve(
     source: IPv4Address | None = None,
     any_interface: bool = False,
 ) -> Paths:
-    """The paths to hosts by this interface, or by whichever the routes name.
+    """The paths to hosts by this interface, or with any_interface by that of each route.
 
-    source: where the packets come from, as far as rules select by it. wait: the seconds in which next hops that are not
-    known yet may answer; the kernel goes on with their resolution afterwards. Raises NetworkError.
+    source: the packets' source address, for routing rules. wait: the seconds to wait for unresolved next hops; the
+    kernel continues to resolve them afterwards. Raises NetworkError.
     """
     deadline = time.monotonic() + wait
     with open_rtnetlink() as netlink:
         survey = _Survey(netlink, interface, source, any_interface)
         survey.look_up(hosts)
         while not survey.is_complete() and time.monotonic() < deadline:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
             survey.read_neighbours()
         return survey.paths()
 
@@ -59,14 +59,14 @@ def resolve_gateway(interface: Interface, wait: float = 0) -> bytes | None:
         ]
         entries = _in_use(netlink, next_hops)
         while next_hops and not _usable(next_hops, entries) and time.monotonic() < deadline:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
             entries = known(netlink)
         next_hop = _usable(next_hops, entries)
         return entries[next_hop].mac if next_hop else None
 
 
 class _Survey:
-    """The state of one look at the paths to some hosts."""
+    """One query of the paths to some hosts."""
 
     def __init__(
         self, netlink: Rtnetlink, interface: Interface, source: IPv4Address | None, any_interface: bool
@@ -81,7 +81,7 @@ class _Survey:
         self._entries: Neighbours = {}
 
     def look_up(self, hosts: Iterable[IPv4Address]) -> None:
-        """Where the kernel's choice cannot be used, the route's other next hops are candidates too."""
+        """If the kernel's choice cannot be used, the route's other next hops are candidates too."""
         for host in hosts:
             found = self._found[host] = self._routes.find(host)
             self._next_hops[host] = tuple(self._serving((found.next_hop,))) if isinstance(found, HostRoute) else ()
@@ -112,7 +112,7 @@ class _Survey:
         return Paths(macs, refusals, mtus)
 
     def _alternatives(self) -> dict[IPv4Address, tuple[NextHop, ...]]:
-        """All next hops of the routes that have several, where the kernel's choice cannot be used."""
+        """All next hops of the routes that have several, if the kernel's choice cannot be used."""
         more = {}
         for host, next_hops in self._next_hops.items():
             if isinstance(self._found[host], HostRoute) and not _usable(next_hops, self._entries):
@@ -140,7 +140,7 @@ class _Survey:
         return PathRefusal(RefusalCause.OTHER_INTERFACE, name)
 
     def _mtu(self, route: HostRoute, next_hop: NextHop | None) -> int | None:
-        """The least of those that limit the path below the interface's own."""
+        """The smallest MTU of route and interface, if it is below this interface's."""
         limits = [route.mtu or self._interface.mtu]
         if next_hop is not None and next_hop.ifindex != self._interface.ip_index:
             limits.append(self._links[next_hop.ifindex].mtu)
@@ -148,7 +148,7 @@ class _Survey:
 
 
 def _in_use(netlink: Rtnetlink, next_hops: Iterable[NextHop]) -> Neighbours:
-    """The neighbours, each of the next_hops' being resolved or confirmed where that is needed."""
+    """The neighbours; the kernel resolves or confirms the next hops that need it."""
     entries = known(netlink)
     for next_hop in dict.fromkeys(next_hops):
         use(netlink, next_hop, entries.get(next_hop))
@@ -156,5 +156,5 @@ def _in_use(netlink: Rtnetlink, next_hops: Iterable[NextHop]) -> Neighbours:
 
 
 def _usable(next_hops: Iterable[NextHop], entries: Neighbours) -> NextHop | None:
-    """The first whose MAC is known."""
+    """The first that is resolved."""
     return next((next_hop for next_hop in next_hops if next_hop in entries and entries[next_hop].is_usable), None)

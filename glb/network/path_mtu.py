@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What routers say about the size of the tunnel's own packets (RFC 1191), learned by backend.
+"""Path MTUs of backends, learned from routers' ICMP messages about tunnelled packets (RFC 1191).
 
-The kernel takes up such a message only for a packet that one of its sockets has sent. The XDP program's packets have
-none, so a daemon reads the messages itself. It treats them as the kernel does: an MTU below `net.ipv4.route.min_pmtu`
-is raised to that, and what was learned expires after `net.ipv4.route.mtu_expires` seconds.
+The kernel uses such a message only for a packet that one of its sockets has sent. The XDP program's packets have no
+socket, so the daemon reads the messages. It treats them as the kernel does: an MTU below `net.ipv4.route.min_pmtu` is
+raised to that, and a learned MTU expires after `net.ipv4.route.mtu_expires` seconds.
 """
 
 import ctypes
@@ -18,17 +18,17 @@ from pathlib import Path
 from glb.network.routes import TUNNEL_PORT
 
 _SETTINGS = Path("/proc/sys/net/ipv4/route")
-_MIN_PMTU, _MTU_EXPIRES = 552, 600  # the kernel's defaults, where the namespace does not show them
+_MIN_PMTU, _MTU_EXPIRES = 552, 600  # the kernel's defaults, if the namespace does not show them
 _LEAST_SOURCE_PORT = 0x8000  # of the tunnel: bpf/encapsulate.h
 _UDP = socket.IPPROTO_UDP
 _DONT_FRAGMENT = 0x4000
 _FRAGMENTATION_NEEDED = 0x0304  # type and code
 _IPV4_HEADER, _ICMP_HEADER, _UDP_PORTS = 20, 8, 4
-# RFC 1191, section 7: MTUs that links have, for routers that do not name theirs.
+# RFC 1191, section 7: MTUs of links, for routers that do not report theirs.
 _PLATEAUS = (32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68)
 _IP_MTU_DISCOVER, _IP_PMTUDISC_DO, _IP_MTU = 10, 2, 14  # <linux/in.h>
 _ATTACH_FILTER = 26  # SO_ATTACH_FILTER
-# Takes "fragmentation needed" alone: x = length of the IP header; half-word at x; equal? all of it; or nothing.
+# Accepts only "fragmentation needed": x = length of the IP header; half-word at x; equal? all of it; or nothing.
 _FILTER = ((0xB1, 0, 0, 0), (0x48, 0, 0, 0), (0x15, 0, 1, _FRAGMENTATION_NEEDED), (0x06, 0, 0, 0xFFFF), (0x06, 0, 0, 0))
 
 
@@ -36,7 +36,7 @@ _FILTER = ((0xB1, 0, 0, 0), (0x48, 0, 0, 0), (0x15, 0, 1, _FRAGMENTATION_NEEDED)
 class TooBig:
     """A router's "fragmentation needed" and the UDP datagram with DF that it quotes.
 
-    length: the quoted IP packet's, in bytes. mtu: of the next link; 0 if the router does not name it.
+    length: the quoted IP packet's, in bytes. mtu: of the next link; 0 if the router does not report it.
     """
 
     source: IPv4Address
@@ -57,16 +57,16 @@ class PathMtus:
     """The MTUs that were learned, by backend. One thread may learn while others read."""
 
     def __init__(self, floor: int, lifetime: float) -> None:
-        """floor: in bytes, below which nothing is believed. lifetime: in seconds."""
+        """floor: the smallest MTU, in bytes. lifetime: in seconds."""
         self._floor = floor
         self._lifetime = lifetime
         self._known: Mapping[IPv4Address, _Learned] = {}
 
     def learn(self, message: TooBig, source: IPv4Address, backends: Collection[IPv4Address], now: float) -> bool:
-        """Take up a message; returns whether an MTU is another one now.
+        """Learn from a message; returns whether an MTU has changed.
 
-        source: where the tunnel's packets come from. Messages about anything else than a packet of the tunnel to one of
-        the backends are ignored, and so are those whose MTU would have let the packet pass, or is above what is known.
+        source: of tunnelled packets. A message is ignored if it is not about a tunnelled packet to one of the backends,
+        if its MTU would have let the packet pass, or if it is above the known MTU.
         """
         of_tunnel = message.port == TUNNEL_PORT and message.source_port >= _LEAST_SOURCE_PORT
         if not of_tunnel or message.source != source or message.destination not in backends:
@@ -82,19 +82,19 @@ class PathMtus:
         return before != mtu
 
     def current(self, now: float) -> dict[IPv4Address, int]:
-        """What holds now, in bytes of outer packet."""
+        """The MTUs that have not expired, in bytes of outer packet."""
         return {backend: learned.mtu for backend, learned in self._known.items() if learned.until > now}
 
 
 def path_mtus() -> PathMtus:
-    """None learned yet, by the kernel's own limits."""
+    """Without MTUs, and with the kernel's limits."""
     return PathMtus(_setting("min_pmtu", _MIN_PMTU), _setting("mtu_expires", _MTU_EXPIRES))
 
 
 def kernel_path_mtu(source: IPv4Address, destination: IPv4Address) -> int:
-    """What the kernel knows of a path's MTU, in bytes: the interface's, the route's, or what a router reported.
+    """The kernel's MTU of a path, in bytes: the interface's, the route's, or that reported by a router.
 
-    Routers' messages count here only for packets that a socket sent. Raises OSError if there is no route.
+    The kernel uses routers' messages only for packets that a socket sent. Raises OSError if there is no route.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
         route.bind((str(source), 0))
@@ -103,12 +103,12 @@ def kernel_path_mtu(source: IPv4Address, destination: IPv4Address) -> int:
 
 
 def set_dont_fragment(sender: socket.socket) -> None:
-    """Packets of the socket have DF; one above the kernel's path MTU is refused (EMSGSIZE). Source: ip(7)."""
+    """Set DF on the socket's packets; larger ones than the kernel's path MTU are refused (EMSGSIZE). Source: ip(7)."""
     sender.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DO)
 
 
 def open_messages() -> socket.socket:
-    """A socket that receives "fragmentation needed" alone. Raises OSError: it needs CAP_NET_RAW."""
+    """A socket that receives only "fragmentation needed". Raises OSError: it needs CAP_NET_RAW."""
     code = b"".join(struct.pack("=HBBI", *step) for step in _FILTER)
     steps = ctypes.create_string_buffer(code)
     messages = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_ICMP)
@@ -122,7 +122,7 @@ def open_messages() -> socket.socket:
 
 
 def read_too_big(packet: bytes) -> TooBig | None:
-    """What an IPv4 packet with an ICMP message says; None if it is damaged, or about no UDP datagram with DF."""
+    """The message in an IPv4 packet with ICMP; None if it is damaged, or not about a UDP datagram with DF."""
     message = packet[_header_length(packet) :]
     quote = message[_ICMP_HEADER:]
     length = _header_length(quote)
@@ -141,7 +141,7 @@ def _header_length(packet: bytes) -> int:
 
 
 def _sum(message: bytes) -> int:
-    """The Internet checksum's sum (RFC 1071): all ones over a message that is intact."""
+    """The Internet checksum's sum (RFC 1071): all ones over an undamaged message."""
     padded = message + bytes(len(message) % 2)
     total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     while total >> 16:

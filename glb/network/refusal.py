@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Why a packet cannot be handed to a next hop."""
+"""Why a packet cannot be sent to a next hop."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ _MOST_LINES = 16
 
 
 class RefusalCause(StrEnum):
-    """What the kernel's routes and neighbours have against it. Each has its remedy in glb/doctor/director.py."""
+    """The causes. Each has its remedy in glb/doctor/director.py."""
 
     NO_ROUTE = "no route"
     BLACKHOLE = "a blackhole route"
@@ -26,7 +26,7 @@ class RefusalCause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PathRefusal:
-    """detail: what exactly, such as the interface or the next hop; "" if the cause says it all."""
+    """detail: such as the interface or the next hop; "" if there is none."""
 
     cause: RefusalCause
     detail: str = ""
@@ -36,9 +36,9 @@ class PathRefusal:
 
 
 def news(refusals: Mapping[str, str], known: Mapping[str, str]) -> Iterator[str]:
-    """Text for a log about hosts that were not refused before, or for another reason: address to reason."""
+    """Log lines about hosts that were not refused before, or for another reason. Both mappings: address to reason."""
     fresh = [address for address, reason in refusals.items() if known.get(address) != reason]
     for address in fresh[:_MOST_LINES]:
         yield f"{address}: {refusals[address]}"
     if len(fresh) > _MOST_LINES:
-        yield f"{len(fresh) - _MOST_LINES} more: `status` names them"
+        yield f"{len(fresh) - _MOST_LINES} more: see `status`"

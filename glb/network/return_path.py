@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How this host's answers leave for clients: the route from a VIP, and whether its next hop answers."""
+"""The path of this host's answers to clients: the route from a VIP, and whether its next hop answers."""
 
 import errno
 import time
@@ -25,13 +25,13 @@ CLIENTS: dict[int, tuple[Address, Address]] = {
     4: (IPv4Address("4.0.0.1"), IPv4Address("200.0.0.1")),
     6: (IPv6Address("2600::1"), IPv6Address("2a00::1")),
 }
-"""They stand for clients, one in each half of the internet. Routes to them are looked up; no packet is sent to them."""
+"""Examples of clients, one in each half of the Internet. Routes to them are looked up; no packet is sent to them."""
 
-_LOOK_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 
 
 class Break(StrEnum):
-    """Why answers do not leave."""
+    """Why answers cannot be sent."""
 
     NO_ROUTE = "no route"
     REFUSED = "a route that rejects them (unreachable, prohibit, blackhole)"
@@ -40,8 +40,8 @@ class Break(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReturnPath:
-    """The path of answers from a VIP to a client. interface, next_hop and mtu (bytes of IP packet) are None where there
-    is no route. has_router: whether any route of the family leads to a router."""
+    """The path of answers from a VIP to a client. interface, next_hop and mtu (bytes of IP packet) are None if there is
+    no route. has_router: whether any route of the family has a router."""
 
     vip: Address
     client: Address
@@ -53,13 +53,13 @@ class ReturnPath:
 
     @property
     def is_lost(self) -> bool:
-        """Whether clients are certainly without an answer. A host without a default route, but with routes to other
-        networks, may be right for a VIP that is not of the internet: its clients may be in those networks."""
+        """Whether clients certainly receive no answer. Without a default route, but with other routes, a VIP that is
+        not a global address may work: its clients may be in those networks."""
         may_be_right = self.broken is Break.NO_ROUTE and self.has_router and not self.vip.is_global
         return self.broken is not None and not may_be_right
 
     def describe(self) -> str:
-        """What breaks the path, or by what it leaves."""
+        """The fault of the path, or its interface."""
         if self.broken is Break.NO_NEIGHBOUR:
             return f"{self.next_hop} on {self.interface} does not answer ARP or neighbour discovery"
         if self.broken is not None:
@@ -101,5 +101,5 @@ def _answers(netlink: Rtnetlink, next_hop: NextHop, wait: float) -> bool:
     while not ((entry := known(netlink).get(next_hop)) and entry.is_usable):
         if time.monotonic() > deadline:
             return False
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
     return True

@@ -2,7 +2,7 @@
 """The route to a host, as the kernel looks it up for one of the tunnel's packets (RTM_GETROUTE).
 
 The lookup names source, protocol and destination port, so that rules that select by them (`ip rule add from ... ipproto
-udp dport ...`) count. In a VRF it is made in the VRF's table.
+udp dport ...`) apply. In a VRF, the VRF's table is used.
 """
 
 import errno
@@ -20,7 +20,7 @@ from glb.network.rtnetlink import Attributes, Message, Rtnetlink, attribute, att
 TUNNEL_PORT = 19523
 
 _RTNEXTHOP = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, hops, ifindex
-_FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH: the route itself, and not what comes of it for this packet
+_FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH: the route itself, not its result for this packet
 _DEAD_OR_DOWN = 0x01 | 0x10  # RTNH_F_DEAD, RTNH_F_LINKDOWN
 # RTA_*
 _DST, _SRC, _OIF, _GATEWAY, _PRIORITY, _METRICS, _MULTIPATH, _TABLE = 1, 2, 4, 5, 6, 8, 9, 15
@@ -33,7 +33,7 @@ _REFUSED = {
     errno.EINVAL: RefusalCause.BLACKHOLE,
 }
 _ENCAPSULATIONS = ("none", "mpls", "ip", "ila", "ip6", "seg6", "bpf", "seg6local", "rpl", "ioam6", "xfrm")
-_ON_LINK = IPv4Address(0)  # in the place of the host, where a route is not looked up for one
+_ON_LINK = IPv4Address(0)  # instead of the host, for lookups without one
 
 NextHopAddress = IPv4Address | IPv6Address
 
@@ -51,8 +51,8 @@ class NextHop:
 
 @dataclass(frozen=True, slots=True)
 class HostRoute:
-    """What the kernel chose for the packet. mtu: what the route's `mtu` or a message of a router on the path limits
-    IP packets to, in bytes; None if neither does."""
+    """The kernel's choice for the packet. mtu: the limit of IP packets by the route's `mtu` or by a router's message,
+    in bytes; None if there is none."""
 
     next_hop: NextHop
     mtu: int | None
@@ -65,13 +65,13 @@ class Routes:
         self._netlink = netlink
         self._table = attribute(_OIF, struct.pack("=i", interface.vrf)) if interface.vrf else b""
         self._source = b""
-        if source is not None and is_local(netlink, source):  # the kernel refuses a source that is not its own
+        if source is not None and is_local(netlink, source):  # the kernel refuses a source that is not local
             self._source = attribute(_SRC, source.packed)
 
     def find(self, host: IPv4Address) -> HostRoute | PathRefusal:
         """The next hop that the kernel chooses."""
         try:
-            answer = self._ask(host, 0)
+            answer = self._look_up(host, 0)
         except OSError as error:
             cause = _REFUSED.get(error.errno or 0, RefusalCause.LOOKUP)
             return PathRefusal(cause, "" if cause is not RefusalCause.LOOKUP else str(error.strerror))
@@ -86,12 +86,12 @@ class Routes:
     def next_hops(self, host: IPv4Address) -> tuple[NextHop, ...]:
         """The next hops of a route that has several, without those that are down; of any other route, none."""
         try:
-            answer = self._ask(host, _FIB_MATCH)
+            answer = self._look_up(host, _FIB_MATCH)
         except OSError:
             return ()
         return tuple(_next_hops(attributes(answer, RTMSG.size).get(_MULTIPATH, b""), host))
 
-    def _ask(self, host: IPv4Address, flags: int) -> bytes:
+    def _look_up(self, host: IPv4Address, flags: int) -> bytes:
         source_length = 8 * len(host.packed) if self._source else 0
         head = RTMSG.pack(socket.AF_INET, 32, source_length, 0, 0, 0, 0, 0, flags)
         packet = attribute(_IP_PROTO, bytes((socket.IPPROTO_UDP,))) + attribute(_DPORT, struct.pack("!H", TUNNEL_PORT))
@@ -101,7 +101,7 @@ class Routes:
 
 
 def is_local(netlink: Rtnetlink, address: NextHopAddress) -> bool:
-    """Whether packets to the address are this host's own, be it by an address or by a route of type local."""
+    """Whether the kernel delivers packets for the address locally, by an address or by a route of type local."""
     try:
         return route_to(netlink, address).type == RTN_LOCAL
     except OSError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Requests to the kernel about routes, neighbours and links (rtnetlink(7)), by a few lines of our own.
+"""Requests to the kernel about routes, neighbours and links (rtnetlink(7)), without a library.
 
 A director looks up the route to each backend each time that something changes. pyroute2 takes 430 us for one, most of
 it in objects for fields that are not used; with thousands of backends that is seconds.

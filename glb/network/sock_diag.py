@@ -27,7 +27,7 @@ _RECEIVE_BYTES = 1 << 18
 
 @contextmanager
 def open_sock_diag(namespace: str | None = None) -> Iterator[socket.socket]:
-    """namespace: the network namespace to look into, as `glb.network.namespaces` names them; this one if not given.
+    """namespace: the network namespace to look into, as `glb.network.namespaces` names them; default: this one.
 
     Raises NetworkError.
     """

@@ -19,14 +19,14 @@ Ports = tuple[int, int]
 
 _BOTH_ENDS = struct.Struct("!4xHH16s16s")  # of struct inet_diag_msg
 _JUMP, _PORT_AT_LEAST, _PORT_AT_MOST = 1, 2, 3  # INET_DIAG_BC_JMP, _S_GE, _S_LE
-_STEP = struct.Struct("=BBH")  # struct inet_diag_bc_op: code, bytes to go on by if it holds, and if not
+_STEP = struct.Struct("=BBH")  # struct inet_diag_bc_op: code, bytes to jump if it is true, and if not
 _RANGE_BYTES = 5 * _STEP.size  # two comparisons, each with its port in a step of its own, and a jump
 
 _End = tuple[int, int, bytes, bytes]  # family, state, port and address; the last two as on the wire
 
 
 class TcpState(IntEnum):
-    """What a socket's connection has come to, by the kernel's names and numbers (net/tcp_states.h).
+    """The states of connections, by the kernel's names and numbers (net/tcp_states.h).
 
     The states without a connection are left out: a listener, a closed socket, and one that connects from here.
     """
@@ -53,9 +53,9 @@ class LocalEnd:
 def count_sockets(ports: Sequence[Ports], namespace: str | None = None) -> Counter[LocalEnd]:
     """How many TCP sockets have each local end, of those whose local port is in one of the ranges.
 
-    namespace: the network namespace to look into, as `glb.network.namespaces` names them; this one if not given.
-    Sockets of IPv6 that speak IPv4 (::ffff:192.0.2.1) count under the IPv4 address. The kernel does not hold still
-    for this: a connection that comes or goes meanwhile may be counted or not. Raises NetworkError.
+    namespace: the network namespace to look into, as `glb.network.namespaces` names them; default: this one.
+    IPv6 sockets with IPv4 addresses (::ffff:192.0.2.1) count under the IPv4 address. The result is no
+    snapshot: a connection that is opened or closed meanwhile may be counted or not. Raises NetworkError.
     """
     ends: Counter[LocalEnd] = Counter()
     if not ports:
@@ -98,10 +98,10 @@ def _count(netlink: socket.socket, ports: Sequence[Ports]) -> Counter[_End]:
 
 
 def _port_filter(ports: Sequence[Ports]) -> bytes:
-    """A filter that the kernel runs on each socket: one that it runs to the end of takes the socket, one that it leaves
-    by a step more refuses it.
+    """A filter that the kernel runs on each socket: a jump to its end accepts the socket, a jump one step beyond
+    rejects.
 
-    For each range: at least its first port, at most its last, then jump to the end; else go on with the next range.
+    For each range: at least its first port, at most its last, then jump to the end; otherwise the next range.
     """
     program = b""
     for number, (first, last) in enumerate(ports):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What this host's IP stack does with a packet that comes for an address, as the kernel itself looks it up."""
+"""What this host's IP stack does with a received packet, by the kernel's own lookup."""
 
 import errno
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ from glb.network.rtnetlink import Rtnetlink
 
 
 class PacketFate(StrEnum):
-    """What becomes of a packet.
+    """What the stack does with a packet.
 
     refused: the kernel drops it for its source address (reverse-path filter, or a martian source).
     """
@@ -60,10 +60,10 @@ def overlapping(network: Network, others: Iterable[Network]) -> list[Network]:
 
 
 def fate(netlink: Rtnetlink, destination: Address, source: Address, interface: int) -> PacketFate:
-    """What becomes of a packet that comes in by the interface with this index.
+    """What the stack does with a packet received on the interface with this index.
 
     The kernel applies its routes, rules and reverse-path filter (RTM_GETROUTE with an input interface); no packet is
-    made. Not looked at: netfilter, and sysctl disable_ipv6.
+    made. Netfilter and sysctl disable_ipv6 are not considered.
     """
     try:
         route = route_to(netlink, destination, source, incoming=interface)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Addresses for probes: of nobody, and neither this host's nor a VIP's.
+"""Addresses for probes that no host uses.
 
-The ranges for documentation are in nobody's use on the Internet, but a lab or a test network may use them.
+The ranges for documentation are not used on the Internet, but a lab or a test network may use them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ _TRIED = 64  # of each range
 def unused_addresses(version: int, count: int, avoid: Sequence[Network] = ()) -> list[IPv4Address | IPv6Address]:
     """Addresses of an IP version that this host does not take packets for.
 
-    avoid: networks that they are not to be in either, as long as there are others. Raises NetworkError if this host
+    avoid: networks to use only if there are no other addresses. Raises NetworkError if this host
     takes packets for all documentation addresses.
     """
     candidates = list(chain.from_iterable(map(_first, _DOCUMENTATION[version])))

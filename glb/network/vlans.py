@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""VLAN devices of this network namespace, as what they do to a frame that leaves by them."""
+"""VLAN devices of this network namespace: the interface below, and the tags of frames sent by them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ MAX_TAGS = 2  # as the datapath writes (bpf/parse.h)
 
 @dataclass(frozen=True, slots=True)
 class Vlan:
-    """Where a VLAN device's frames leave, and with which tags.
+    """The interface that sends a VLAN device's frames, and their tags.
 
-    index: of the interface below, which is no VLAN device. tags: pairs of EtherType and VLAN identifier, the one that
-    is sent first first.
+    index: of the interface below, which is no VLAN device. tags: pairs of EtherType and VLAN identifier, in the order
+    of sending.
     """
 
     index: int

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What becomes of one client's packets: asked of the files, and of the programs that are attached."""
+"""The result for one client's packets, by the files and by the attached programs."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What directors and proxies decide on a flow's packets."""
+"""The decisions of directors and proxies on a flow's packets."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,11 +7,11 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class DirectorProbe:
-    """What a director does with a flow's packets.
+    """A director's decision on a flow's packets.
 
-    table, bind, row, hops: by the files; None and () if no bind matches. action: what XDP does. sent: the hops in the
-    tunnel that the program made, the first one included; () if it made none. Their order follows health, of which
-    the files may not know.
+    table, bind, row, hops: by the files; None and () if no bind matches. action: the XDP action. sent: the hops in the
+    program's tunnel headers, the first one included; () without a tunnel. Their order follows health, which is not in
+    the files.
     """
 
     interface: str
@@ -25,12 +25,12 @@ class DirectorProbe:
 
     @property
     def agrees(self) -> bool:
-        """Whether the program does what the files say."""
+        """Whether program and files have the same hops."""
         return set(self.hops) == set(self.sent)
 
 
 class Decision(StrEnum):
-    """What a proxy does with a packet."""
+    """A proxy's decision on a packet."""
 
     TAKEN = "taken"
     SENT_ON = "sent on"
@@ -39,8 +39,8 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProxyProbe:
-    """first: what becomes of the packet that begins a connection. later: of its other packets, at this moment: they are
-    taken if a socket here knows the connection, else sent on."""
+    """A proxy's decisions on a flow. first: on the packet that begins a connection. later: on its other packets, at
+    this moment: taken if a socket on this host knows the connection, else forwarded."""
 
     interface: str
     first: Decision

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A director's decision on a flow: as its files have it, and as its program takes it."""
+"""A director's decision on a flow, by its files and by its program."""
 
 from collections.abc import Sequence
 

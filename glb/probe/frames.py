@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A packet of a flow, and running an attached program on it without any network (BPF_PROG_TEST_RUN)."""
+"""Test packets of a flow, and test runs of an attached program (BPF_PROG_TEST_RUN)."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -40,13 +40,13 @@ def client_packet(flow: Flow, proto: Proto, flags: str = "S") -> Packet:
 
 
 def tunnelled(packet: Packet, source: IPv4Address, proxy: IPv4Address, hops: Sequence[IPv4Address]) -> Packet:
-    """The packet as a director hands it to a proxy."""
+    """The packet as a director sends it to a proxy."""
     outer = IP(src=str(source), dst=str(proxy)) / UDP(sport=0x8000, dport=GUE_PORT, chksum=0)
     return outer / GLBGUE(hops=[str(hop) for hop in hops]) / packet
 
 
 def run(program: int, mac: bytes, packet: Packet) -> tuple[int, Packet]:
-    """Run a program on a packet that comes in for a MAC (6 bytes). Returns the XDP action and the frame afterwards."""
+    """Run a program on a packet received for a MAC (6 bytes). Returns the XDP action and the frame afterwards."""
     frame = Ether(dst=mac.hex(":"), src=_ANOTHER_MAC) / packet
     action, data = libbpf.run_on_frame(program, bytes(frame))
     return action, Ether(data)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A proxy's decision on a flow's packets: would it take them, or send them on?"""
+"""A proxy's decision on a flow's packets, by test runs of its program."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ from glb.probe.director import ACTIONS
 from glb.probe.frames import client_packet, pinned_program, run, tunnelled
 
 _DECISIONS = {"pass": Decision.TAKEN, "tx": Decision.SENT_ON, "drop": Decision.DROPPED}
-_LOOKED_AT = 256  # addresses of a network, in search of one that is not this host's
+_SEARCHED = 256  # addresses of a network, for one that is not this host's
 
 
 def probe_proxy(
@@ -42,7 +42,7 @@ def probe_proxy(
         )
     _forget(interface, {hop.packed for hop in hops} - wanted)
     if later is Decision.SENT_ON and proto is Proto.TCP and _is_connected(flow, namespaces):
-        later = Decision.TAKEN  # with the connection's own sequence numbers, which the probe does not know
+        later = Decision.TAKEN  # the real packets have the connection's sequence numbers, which the probe does not know
     return ProxyProbe(interface, first, later)
 
 
@@ -53,7 +53,7 @@ def _is_connected(flow: Flow, namespaces: Sequence[str]) -> bool:
 
 def _addresses(networks: Iterable[IPv4Network], without: Sequence[IPv4Address]) -> Iterator[IPv4Address]:
     for network in networks:
-        yield from (address for address in islice(network.hosts(), _LOOKED_AT) if address not in without)
+        yield from (address for address in islice(network.hosts(), _SEARCHED) if address not in without)
 
 
 def _wanted(interface: str) -> set[bytes]:
@@ -65,7 +65,7 @@ def _wanted(interface: str) -> set[bytes]:
 
 
 def _forget(interface: str, hops: set[bytes]) -> None:
-    """Of the hops that the program has requested for the probe alone."""
+    """Remove the hops that the program requested because of the probe."""
     table = libbpf.open_pin(pin_dir(interface) / "wanted_hops")
     try:
         for hop in hops & set(libbpf.keys(table, 4)):

@@ -103,7 +103,7 @@ def test_removal_of_a_glb_program_is_never_suggested(
             Attachment(interface)
     elsewhere.rmdir()
 
-    assert f"{BEFORE} has a proxy of glb already" in str(caught.value)
+    assert f"{BEFORE} already has a proxy of glb" in str(caught.value)
     assert "removes it" not in str(caught.value)
     there.remove()
 
@@ -138,7 +138,7 @@ def test_pins_of_another_namespace_are_not_used(interface: Interface, pins: Path
     there.leave()
     (pins / BEFORE).rename(pins / f"{BEFORE}p")
 
-    with pytest.raises(DatapathError, match=r"works on another interface \(index .*GLB_PIN_DIR"):
+    with pytest.raises(DatapathError, match=r"datapath on another interface \(index .*GLB_PIN_DIR"):
         Attachment(find_interface(f"{BEFORE}p"))
 
     assert describe_foreign_program(interface) is not None

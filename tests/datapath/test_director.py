@@ -544,7 +544,7 @@ def used_binds(bench: DirectorBench) -> int:
 def test_a_layout_larger_than_the_maps_changes_nothing(director: MakeDirector, tmp_path: Path) -> None:
     bench = director()
     many = [{"ip": f"10.1.{n // 256}.{n % 256}", "state": "active", "healthy": True} for n in range(1200)]
-    with pytest.raises(Exception, match="outgrow"):
+    with pytest.raises(Exception, match="do not fit into the maps"):
         bench.write(
             load_files(
                 tmp_path,

@@ -232,7 +232,7 @@ def test_an_interface_that_returns_with_another_mac_is_served(
     plug_in_again(lab, HOST)
 
     director.wait_until(lambda report: report.trouble is None and report.error is None and not report.unreachable)
-    assert f"{HOST}: attached again: the interface has come back" in director.log.read_text()
+    assert f"{HOST}: attached again: the interface exists again" in director.log.read_text()
     assert (
         director.log.read_text().count(f"ERROR {HOST}: the datapath cannot be updated: no interface {HOST} here") == 1
     ), "not at each look"
@@ -427,7 +427,7 @@ def test_a_program_that_was_taken_off_is_attached_again(director: Director) -> N
     detach(director.lab)
 
     wait_for(lambda: "attached again" in director.log.read_text(), "it is attached again")
-    assert f"{HOST}: attached again: somebody had taken the program off the interface" in director.log.read_text()
+    assert f"{HOST}: attached again: the program had been detached" in director.log.read_text()
     assert pinned_id(pins(director.lab) / "program") == xdp_program(director.lab, HOST)
 
 

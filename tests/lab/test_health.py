@@ -117,7 +117,7 @@ def refused_by_the_kernel(lab: Lab) -> Iterator[None]:
         with without_room(lab.pin_dir / DIRECTOR / "wide_binds"):
             replace_text(lab.table_path, json.dumps(newer))
             [outcome] = api(lab).post("/v1/reload")
-            assert "the old tables go on" in outcome["error"]
+            assert "the old tables stay in force" in outcome["error"]
             yield
         wait_for(lambda: address("proxy2") not in in_force(lab), "the newer tables are taken once there is room")
     finally:

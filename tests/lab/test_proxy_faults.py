@@ -40,6 +40,6 @@ def test_an_interface_that_returns_with_another_mac_is_served(lab: Lab) -> None:
     plug_in_again(lab, PROXY)
 
     wait_for(lambda: report(lab).trouble is None, "the proxy's report", _BOUND_S)
-    assert f"{PROXY}: attached again: the interface has come back" in lab.log(PROXY)
+    assert f"{PROXY}: attached again: the interface exists again" in lab.log(PROXY)
     wait_for(lambda: all(healths(lab)), "the directors' checks", _BOUND_S)
     assert answering(lab, 2000) == {"proxy1", "proxy2", "proxy3"}

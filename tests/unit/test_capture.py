@@ -44,7 +44,7 @@ def test_a_filter_is_read_word_by_word() -> None:
         ("port 65536", 'port "65536" is not a port'),
         ("proto sctp", 'proto "sctp" is not one of tcp, udp, icmp, icmpv6'),
         ("verdict dropped", 'verdict "dropped" is neither a name nor the beginning of one'),
-        ("port 80 and port 443", '"port" is there twice, and a packet has one'),
+        ("port 80 and port 443", '"port" is given twice, and a packet has one'),
         ("client 198.51.100.7 vip 2001:db8::1", "are of two families"),
     ],
 )

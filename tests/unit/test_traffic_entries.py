@@ -40,5 +40,5 @@ def test_an_owner_that_is_there_twice_has_one_entry() -> None:
 
 
 def test_too_few_entries_are_an_error() -> None:
-    with pytest.raises(DatapathError, match="no entry is left to count traffic in"):
+    with pytest.raises(DatapathError, match="no free entry to count traffic in"):
         assign(OWNERS, np.zeros(3, MARK))
