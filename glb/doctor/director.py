@@ -9,6 +9,7 @@ from glb.daemon.report import TableSummary
 from glb.doctor.facts import DaemonFacts, RoutingFacts
 from glb.doctor.finding import Finding, Level
 from glb.network.refusal import RefusalCause
+from glb.printable import plural
 
 _TUNNEL = 20 + 8 + 8  # IPv4, UDP, GUE with the first word of private data
 _HOP = 4
@@ -70,7 +71,7 @@ def _mtu(facts: DaemonFacts, mtu: int, two_rows: bool) -> Finding:
     hops = _hops(facts, two_rows)
     overhead = _overhead(facts, two_rows)
     fits = mtu - overhead
-    what = f"MTU {mtu} less the tunnel's {overhead} bytes ({hops} hops): packets of {fits} bytes fit"
+    what = f"MTU {mtu} less the tunnel's {overhead} bytes ({plural(hops, 'hop')}): packets of {fits} bytes fit"
     if fits >= _CLIENTS_MTU:
         return Finding(name, "mtu", Level.OK, what)
     remedy = f"an MTU of at least {_CLIENTS_MTU + overhead} between directors and proxies; or clients must send less"
@@ -210,7 +211,7 @@ def _health(facts: DaemonFacts) -> Iterator[Finding]:
         else:
             well += len(table.taking)
     if well:
-        yield Finding(name, "health", Level.OK, f"{well} backends are healthy")
+        yield Finding(name, "health", Level.OK, plural(well, "healthy backend"))
 
 
 def _down(name: str, table: TableSummary, down: list[str]) -> Finding:

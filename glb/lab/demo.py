@@ -15,6 +15,7 @@ from glb.errors import LabError
 from glb.lab.events import Finished, Opened, Summary
 from glb.lab.hosts import VIP4, VIP6, LabHost, client_address
 from glb.lab.lab import Lab
+from glb.printable import plural
 
 _CLIENTS = 300
 _REPEATS = 20
@@ -162,7 +163,7 @@ class _Demo:
             self._total += summary
             proxies = len(_proxies(self._background.finished))
             return _Seen(
-                f"{summary.requests} downloads, {summary.bytes >> 20} MiB from {proxies} proxies: "
+                f"{summary.requests} downloads, {summary.bytes >> 20} MiB from {_counted_proxies(proxies)}: "
                 f"{summary.failed} failed, {summary.cut} cut",
                 summary.flawless,
             )
@@ -198,7 +199,7 @@ class _Demo:
     # Output
 
     def _introduce(self) -> None:
-        kinds = f"{len(self._lab.directors)} directors and {len(self._lab.proxies)} proxies"
+        kinds = f"{plural(len(self._lab.directors), 'director')} and {_counted_proxies(len(self._lab.proxies))}"
         self._console.print(
             f"The lab {self._lab.name!r} is up: a client, a router, {kinds} "
             f"with nginx, each in a network namespace. The service is at {VIP4} and {VIP6}. "
@@ -244,6 +245,10 @@ class _Demo:
         self._print("", f"failed:          {self._total.failed}")
         self._print("", f"connections cut: {self._total.cut}")
         self._judge(held, "All results as expected.", "NOT all results as expected.")
+
+
+def _counted_proxies(number: int) -> str:
+    return f"{number} {'proxy' if number == 1 else 'proxies'}"
 
 
 def _all_ok(answers: Iterable[Finished]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from glb.config.model import ForwardingTables, Table
 from glb.config.parse import GLBD_MAGIC, decode_text, parse_tables
 from glb.errors import TableError
+from glb.printable import plural
 from glb.table import glbd
 from glb.table.builder import RowBuilder, Shape
 from glb.table.model import BuiltTable, rows_bytes
@@ -24,8 +25,8 @@ def build(table: Table, builder: RowBuilder | None = None) -> BuiltTable:
         raise TableError(f'table "{table.name}": {error}') from error
     except MemoryError as error:
         raise TableError(
-            f'table "{table.name}": not enough memory for the rows of {len(table.backends):,} backends, of which '
-            f"{rows_bytes(len(table.backends), table.depth) >> 10:,} KiB stay in use"
+            f'table "{table.name}": not enough memory for the rows of {plural(len(table.backends), "backend")}, '
+            f"of which {rows_bytes(len(table.backends), table.depth) >> 10:,} KiB stay in use"
         ) from error
     return BuiltTable(table.name, table.hash_key, table.seed, table.binds, table.backends, rows)
 

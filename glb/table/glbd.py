@@ -24,6 +24,7 @@ from glb.config.model import Address, Backend, Bind, ForwardingTables, Proto, St
 from glb.config.parse import GLBD_MAGIC
 from glb.errors import ConfigError, TableError
 from glb.hashing.rendezvous import ROWS
+from glb.printable import plural
 from glb.table.model import NO_HOP, BuiltTable, Rows, narrow
 from glb.table.rows import build_rows
 
@@ -137,7 +138,7 @@ def _decode_tables(data: bytes) -> Iterator[BuiltTable]:
     expected = HEADER.size + num_tables * TABLE_BYTES
     if len(data) != expected:
         fault = "truncated" if len(data) < expected else "bytes are left over"
-        raise _FormatError(f"{fault}: {num_tables} tables take {expected} bytes, the file has {len(data)}")
+        raise _FormatError(f"{fault}: {plural(num_tables, 'table')}: {expected} bytes, the file has {len(data)}")
     for index in range(num_tables):
         start = HEADER.size + index * TABLE_BYTES
         yield _decode_table(data[start : start + TABLE_BYTES], index)
