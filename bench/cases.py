@@ -32,7 +32,7 @@ class Flows:
 class Case:
     """A program under test on a frame, or on a frame of many flows.
 
-    `frame` is asked anew in each round: a SYN cookie does not live for long.
+    `frame` is called in each round: a SYN cookie does not live for long.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Case:
     verdict: str
     flows: Flows | None = None
     namespace: str | None = None
-    """Where the sockets are that the program asks about."""
+    """The network namespace of the sockets that the program looks up."""
     capture_program: int | None = None
     """What runs in the program's place, by its descriptor; it counts in the program's maps."""
     beside: Callable[[], AbstractContextManager[None]] = nullcontext
-    """What goes on while it is measured."""
+    """What runs during the measurement."""
 
     @property
     def fd(self) -> int:

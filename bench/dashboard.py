@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A picture of the dashboard: its own queries, asked of a real Prometheus that watches a lab while a proxy is drained.
+"""A picture of the dashboard: its own queries, run on a real Prometheus that scrapes a lab while a proxy is drained.
 
 `script/pictures` runs it.
 """
@@ -53,7 +53,7 @@ def main(path: Path) -> None:
 
 @contextmanager
 def _prometheus(lab: Lab, folder: Path) -> Iterator[None]:
-    """On the lab's router, which asks all daemons each second."""
+    """On the lab's router, which scrapes all daemons each second."""
     targets = [f"{host.ipv4.ip}:{hosts.METRICS_PORT}" for host in (*lab.directors, *lab.proxies) if host.ipv4]
     job = {"job_name": "glb", "static_configs": [{"targets": targets}]}
     settings = folder / "prometheus.yml"  # JSON is YAML

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* What stands at the two ends of a wire when packets are sent through it. */
+/* The programs at the two ends of a wire. */
 #include <linux/bpf.h>
 
 BPF_PERCPU_ARRAY(received, __u64, 1);

@@ -41,7 +41,7 @@ def tcp6() -> bytes:
 
 
 def icmp_error() -> bytes:
-    """What a router on the way to the client says about a packet of the VIP's."""
+    """The ICMP error of a router on the path to the client about a packet of the VIP."""
     quoted = bytes(IPerror(src=VIP4, dst=CLIENT4) / TCPerror(sport=PORT, dport=40_000))[:28]
     return ethernet(IP(src="192.0.2.1", dst=VIP4) / ICMP(type=3, code=4, nexthopmtu=1400) / Raw(quoted))
 

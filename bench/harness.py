@@ -61,7 +61,7 @@ class Measuring:
             self._set_up(self._floors.fds[floor.program], floor.frame, floor.flows)
             action, _ = testrun.run(harness, floor.frame, 1)
             if action != floor.action:
-                raise BenchError(f"{floor.program}: XDP action {action} in the place of {floor.action}")
+                raise BenchError(f"{floor.program}: XDP action {action} instead of {floor.action}")
             return testrun.time_run(harness, floor.frame, repeat)
 
         return _within(floor.namespace, measure)
@@ -103,7 +103,7 @@ class Measuring:
 
 
 def set_frame(harness: Programs, frame: bytes, flows: Flows | None) -> None:
-    """Tell the programs of harness.c what each frame is to be."""
+    """Set in the maps of harness.c what each frame is to be."""
     table = harness.map("frame")
     leaf = np.zeros((), dtype=np.dtype(table.Leaf))
     chosen = flows or _NO_FLOWS

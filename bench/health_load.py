@@ -71,7 +71,7 @@ def _table(number: int, case: Case) -> dict[str, Any]:
 
 
 def _answer_for_all(lab: Lab) -> None:
-    """Have one host take all backends' addresses for its own, and the director find the way to it."""
+    """Have one host answer for all backends' addresses, and the director resolve its next hop."""
     host = lab.host(_HOST).ipv4
     assert host is not None
 

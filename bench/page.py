@@ -14,7 +14,7 @@ _END = "<!-- end of the results -->"
 
 
 def write(measured: Mapping[str, report.Result]) -> None:
-    """Put what was measured in the place of what stands there; parts that were not measured stay as they are."""
+    """Replace the results of the parts that were measured; the others stay as they are."""
     document = {**(json.loads(FIGURES.read_text()) if FIGURES.exists() else {}), **measured}
     before, _, rest = PAGE.read_text().partition(_BEGIN)
     _, _, after = rest.partition(_END)

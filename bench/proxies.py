@@ -16,21 +16,21 @@ from glb.datapath.program import LoadedProgram
 from glb.datapath.proxy import ProxyDatapath
 
 ESTABLISHED = "proxy: established"
-ASKED = "proxy: FIN, the kernel is asked"
+LOOKED_UP = "proxy: FIN, socket lookup"
 _STRANGER = "198.18.0.1"
-_FELLOWS = (frames.NEXT, frames.LAST)
+_PEERS = (frames.NEXT, frames.LAST)
 _DIRECTORS = IPv4Network("10.0.0.0/24")
 
 
 @contextmanager
 def cases() -> Iterator[list[Case]]:
-    """What is measured on the proxy; the sockets that it asks about are there as long as the context lasts."""
+    """The cases of the proxy; their sockets exist within the context."""
     with sockets() as there, closing(_proxy()) as open_to_all, closing(_proxy(_DIRECTORS)) as strict:
         yield [*_cases(there, open_to_all.program), _checked(there, strict.program)]
 
 
 def _proxy(*sources: IPv4Network) -> ProxyDatapath:
-    """As its daemon sets it up: it knows its own address and the way to its fellows."""
+    """As its daemon sets it up: with its own address and the next hops to its peers."""
     datapath = ProxyDatapath.load()
     datapath.write(
         macs=[frames.mac(frames.HOST_MAC)],
@@ -39,18 +39,18 @@ def _proxy(*sources: IPv4Network) -> ProxyDatapath:
         hops=[_DIRECTORS],
         addresses=[IPv4Address(frames.PROXY)],
     )
-    datapath.write_next_hops({IPv4Address(fellow): frames.mac(frames.PEER_MAC) for fellow in _FELLOWS})
+    datapath.write_next_hops({IPv4Address(peer): frames.mac(frames.PEER_MAC) for peer in _PEERS})
     return datapath
 
 
 def _cases(there: Sockets, program: LoadedProgram) -> list[Case]:
     found: list[tuple[str, FrameSource, str]] = [
         (ESTABLISHED, _established(there, "A"), "taken_established"),
-        (ASKED, _established(there, "FA"), "taken_established"),
+        (LOOKED_UP, _established(there, "FA"), "taken_established"),
         ("proxy: SYN", _fixed(_segment(_STRANGER, SERVER, 1, there.port, "S")), "taken_syn"),
         ("proxy: SYN cookie", lambda: frames.tunnelled(there.cookie()), "taken_syncookie"),
-        ("proxy: sent on", _unknown(there.port), "forwarded"),
-        ("proxy: sent on, cookies are out", _unknown(there.cookie_port), "forwarded"),
+        ("proxy: forwarded", _unknown(there.port), "forwarded"),
+        ("proxy: forwarded, cookies sent", _unknown(there.cookie_port), "forwarded"),
     ]
     return [
         Case(name, program, Harness.WHOLE, frame, verdict, namespace=there.namespace) for name, frame, verdict in found

@@ -113,7 +113,7 @@ def _reload(result: Result) -> Iterator[Table]:
 
 def _routing(result: Result) -> Iterator[Table]:
     yield Table(
-        f"{result['connections']} live connections, each asked for an answer every {result['pulse_seconds']} s",
+        f"{result['connections']} live connections, each with a request every {result['pulse_seconds']} s",
         ("what happens", "connections", "cut", "longest wait, s"),
         [
             (name, str(event["connections"]), str(event["cut"]), f"{event['stall_seconds']:.2f}")

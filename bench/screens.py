@@ -74,28 +74,28 @@ def _drained_table(lab: Lab) -> Path:
 
 @contextmanager
 def _one_client(lab: Lab) -> Iterator[tuple[str, str]]:
-    """A connection that asks its proxy for something now and then: its client's address and its proxy's."""
+    """A connection with a request now and then: the addresses of its client and its proxy."""
     client = hosts.client_address(4, _CLIENT)
     ended = threading.Event()
     with lab.open_socket("client", socket.AF_INET, socket.SOCK_STREAM) as opened:
         opened.bind((str(client), 0))
         opened.connect((str(hosts.VIP4), hosts.HTTP_PORT))
-        home = _ask(opened)
-        asking = threading.Thread(target=lambda: _ask_again(opened, ended))
-        asking.start()
+        home = _request(opened)
+        requests = threading.Thread(target=lambda: _request_again(opened, ended))
+        requests.start()
         try:
             yield str(client), str(lab.host(home).addresses[0].ip)
         finally:
             ended.set()
-            asking.join()
+            requests.join()
 
 
-def _ask_again(opened: socket.socket, ended: threading.Event) -> None:
+def _request_again(opened: socket.socket, ended: threading.Event) -> None:
     while not ended.wait(_ASK_SECONDS):
-        _ask(opened)
+        _request(opened)
 
 
-def _ask(opened: socket.socket) -> str:
+def _request(opened: socket.socket) -> str:
     """The name of the proxy that answers, which is all of its answer."""
     opened.sendall(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n")
     head, _, body = opened.recv(4096).partition(b"\r\n\r\n")

@@ -73,7 +73,7 @@ def sockets() -> Iterator[Sockets]:
 
 
 def _expected_by(server: socket.socket) -> int:
-    """tcp(7) tells it of a socket that is under repair."""
+    """tcp(7) gives it for a socket under repair."""
     for option, value in ((_TCP_REPAIR, 1), (_TCP_REPAIR_QUEUE, _TCP_RECV_QUEUE)):
         server.setsockopt(socket.IPPROTO_TCP, option, value)
     number = server.getsockopt(socket.IPPROTO_TCP, _TCP_QUEUE_SEQ)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-// The rows of a forwarding table as anybody would write them in C: what bench/tables.py measures glb against.
+// The rows of a forwarding table in plain C: what bench/tables.py measures glb against.
 //
 // For each of 65,536 rows, SipHash-2-4 once for the row's seed and once for every backend, then qsort over the
 // 64-bit weights; the first two backends are the row. One thread, no tricks. Times are CPU time, of the rows alone.

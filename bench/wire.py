@@ -117,7 +117,7 @@ def _attach(program: int) -> int:
 
 
 def _route_back() -> None:
-    """To the VIPs by way of the sender, whose MAC address nobody need ask for."""
+    """Routes to the VIPs by the sender, with a fixed neighbour entry."""
     gateway = str(_NEAR_ADDRESS.ip)
     with IPRoute() as ip:
         ip.neigh("add", dst=gateway, lladdr=frames.PEER_MAC, ifindex=if_nametoindex(_HOST), state="permanent")
