@@ -14,6 +14,7 @@ from rich.text import Text
 from glb.ctl import complete
 from glb.ctl.output import Format, Output, emit, grid
 from glb.doctor.finding import Finding, Level
+from glb.printable import plural
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 
@@ -69,6 +70,4 @@ def _table(findings: list[Finding]) -> Table:
 
 def _summary(findings: list[Finding]) -> str:
     counts = {level: sum(finding.level is level for finding in findings) for level in Level}
-    return ", ".join(
-        f"{number} {level}{'s' * (level is not Level.OK and number != 1)}" for level, number in counts.items()
-    )
+    return ", ".join(f"{number} ok" if level is Level.OK else plural(number, level) for level, number in counts.items())

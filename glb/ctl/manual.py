@@ -23,7 +23,7 @@ _TYPES = {
     "float": "NUMBER",
     "float range": "NUMBER",
 }
-"""What stands for a value, by typer's name of its type."""
+"""The placeholder of a value, by typer's name of its type."""
 
 _FILES = {
     "/etc/glb/director.conf": "configuration of a director; see **glb-director.conf**(5)",
@@ -207,7 +207,7 @@ def _in_words(text: str) -> str:
 
 
 def _split_metavar(names: str) -> tuple[str, str, str]:
-    """ "-m, --note TEXT" as its names and what stands for the value."""
+    """ "-m, --note TEXT" as its names and its placeholder."""
     found = re.fullmatch(r"((?:-[^ ,]+, )*-[^ ,]+)(?: (.*))?", names)
     assert found is not None
     return found[1], "", found[2] or ""

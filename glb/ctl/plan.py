@@ -96,9 +96,9 @@ def _changed(table: TablePlan) -> Iterator[RenderableType]:
 def _backend(backend: BackendPlan, width: int) -> Text:
     mark, style = _MARKS[backend.action]
     what = ", ".join(filter(None, (_state(backend), *backend.changes)))
-    rows = f"{backend.rows_before:,} -> {backend.rows_after:,} rows"
+    rows = f"{backend.rows_before:,} -> {plural(backend.rows_after, 'row')}"
     moved = [f"{sign}{count:,}" for sign, count in (("+", backend.gained), ("-", backend.lost)) if count]
-    tail = f"{rows} ({', '.join(moved)})" if moved else f"{backend.rows_after:,} rows"
+    tail = f"{rows} ({', '.join(moved)})" if moved else plural(backend.rows_after, "row")
     return Text(f"  {mark} backend {backend.address!s:<{width}}  {what:<20}  {tail}", style=style)
 
 

@@ -54,7 +54,7 @@ def require_agreement(table: Path) -> None:
             loaded = ", ".join(f"{interface} {digest[:12]}" for digest, interface in digests.items())
             raise GlbError(
                 f"{table}: refused, since the directors here have loaded different tables ({loaded}); "
-                "see `glbctl director status` (--force changes the file anyway)"
+                "see `glbctl director status` (override with --force)"
             )
         time.sleep(_POLL_SECONDS)
 

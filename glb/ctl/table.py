@@ -128,7 +128,7 @@ def _render(fact: dict[str, Any]) -> RenderableType:
             backend["address"],
             backend["state"],
             "healthy" if backend["healthy"] else "unhealthy",
-            f"{count:,} rows",
+            plural(count, "row"),
             share(count, ROWS),
         )
     parts: list[RenderableType] = [

@@ -104,13 +104,13 @@ class Plan:
         """Why the change is refused, a line for each cut; None if there is none."""
         if not self.cuts:
             return None
-        return _refusal("it would cut established connections (--force does it all the same)", self.cuts)
+        return _refusal("it would cut established connections (override with --force)", self.cuts)
 
     def doubt(self) -> str | None:
         """Why the change should wait, a line for each doubt; None if there is none."""
         if not self.doubts:
             return None
-        return _refusal("it may cut older connections (--may-cut does it all the same)", self.doubts)
+        return _refusal("it may cut older connections (override with --may-cut)", self.doubts)
 
 
 def _refusal(why: str, findings: Sequence[PlanFinding]) -> str:

@@ -99,15 +99,12 @@ def test_a_table_is_built_shown_and_compared(lab: Lab, tmp_path: Path) -> None:
     assert diff["may_cut_connections"] is False
 
 
-def test_backend_commands_reload_each_director(lab: Lab) -> None:
+def test_backend_commands_reload_the_director(lab: Lab) -> None:
     states = []
     for verb in ("drain", "activate", "drain", "remove", "fill", "activate"):
         printed = json_of(lab, "backend", verb, str(lab.table_path), PROXY1)
         states.append((printed["tables"][0]["before"], printed["tables"][0]["after"]))
-        assert {director["interface"]: director["reloaded"] for director in printed["directors"]} == {
-            "director1": True,
-            "director2": True,
-        }
+        assert {director["interface"]: director["reloaded"] for director in printed["directors"]} == {"director1": True}
     [status] = json_of(lab, "director", "status", "--iface", "director1")
 
     assert states == [
@@ -161,7 +158,7 @@ WRONG = {
     "lookup in a bad table": (("lookup", "BAD", CLIENT, VIP), BAD_INPUT, "tables[0].hash_key"),
     "lookup of what is no address": (("lookup", "TABLE", "198.18.0.256", VIP), BAD_INPUT, "198.18.0.256"),
     "lookup across families": (("lookup", "TABLE", "2001:db8::1", VIP), BAD_INPUT, "is IPv6"),
-    "lookup of half a pair": (("lookup", "TABLE", CLIENT), BAD_INPUT, "name a client and a VIP"),
+    "lookup of half a pair": (("lookup", "TABLE", CLIENT), BAD_INPUT, "give a client and a VIP"),
     "drain of an unknown backend": (("backend", "drain", "TABLE", "10.9.9.9"), BAD_INPUT, "10.9.9.9"),
     "drain of what is no address": (("backend", "drain", "TABLE", "proxy1"), BAD_INPUT, "proxy1"),
     "rows that are none": (("table", "show", "TABLE", "--rows", "65536"), BAD_INPUT, "rows are 0 to 65535"),
