@@ -17,6 +17,7 @@ from glb.datapath import libbpf
 from glb.datapath.kernel import map_info
 from glb.datapath.source import read_source, without_line_directives
 from glb.datapath.spec import MapTypes, Type, text_of_type, type_of_text
+from glb.errors import DatapathError
 
 MAP_NAME = "identity"
 _KEY = bytes(4)
@@ -100,10 +101,16 @@ def read_map(fd: int) -> Identity | None:
 
 
 def compiler_version() -> str:
-    """The version of bcc."""
+    """The version of bcc. Raises DatapathError if bcc is missing."""
     try:
         return version("bcc")
     except PackageNotFoundError:  # a package may lack the metadata; importing the module loads LLVM
+        pass
+    try:
         from bcc import __version__
-
-        return str(__version__)
+    except ImportError as error:
+        raise DatapathError(
+            f"bcc is missing ({error}): install python3-bpfcc; a virtual environment sees it if it was made with "
+            "--system-site-packages"
+        ) from error
+    return str(__version__)

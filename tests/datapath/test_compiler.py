@@ -11,11 +11,12 @@ import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
-from glb.datapath import compiler
+from glb.datapath import compiler, identity
 from glb.datapath.compiler import compiled
 from glb.datapath.director import constants_for
 from glb.datapath.kernel import btf_data, map_info
@@ -268,3 +269,15 @@ def test_where_nothing_can_be_written_it_compiles_each_time(tmp_path: Path, opti
     assert done.stdout == "1\n", done.stderr
     assert "the compiled program is not kept: " in done.stderr
     assert list(folder.iterdir()) == []
+
+
+def test_missing_bcc_is_reported_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bcc", None)
+    monkeypatch.setattr(identity, "version", _raise_not_found)
+
+    with pytest.raises(DatapathError, match="install python3-bpfcc"):
+        identity.compiler_version()
+
+
+def _raise_not_found(name: str) -> str:
+    raise PackageNotFoundError(name)
