@@ -92,7 +92,12 @@ async def keeps_datapath(unit: str | None) -> bool:
 
 
 def is_restarted(unit: str, jobs: str) -> bool:
-    """Whether a job is to start the unit again. jobs: `systemctl list-jobs -o json`. Raises ValueError."""
+    """Whether a job is to start the unit again. Raises ValueError.
+
+    jobs: `systemctl list-jobs --output=json --no-legend`; without a job, systemd 252 prints nothing.
+    """
+    if not jobs.strip():
+        return False
     try:
         return any(job["unit"] == unit and job["type"] in _RESTARTS for job in json.loads(jobs))
     except (TypeError, KeyError) as error:
@@ -101,7 +106,7 @@ def is_restarted(unit: str, jobs: str) -> bool:
 
 def _list_jobs() -> str:
     """Raises OSError and SubprocessError."""
-    command = ("systemctl", "list-jobs", "--output=json", "--full")
+    command = ("systemctl", "list-jobs", "--output=json", "--no-legend", "--full")
     ended = subprocess.run(command, capture_output=True, check=True, text=True, timeout=_QUERY_SECONDS)
     return ended.stdout
 

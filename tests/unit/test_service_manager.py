@@ -49,6 +49,7 @@ def test_watchdog_is_fed_if_it_wants_this_process(environment: dict[str, str], s
     ("listed", "restarted"),
     [
         ("[]", False),
+        ("", False),
         (jobs(UNIT, "stop"), False),
         (jobs(UNIT, "restart"), True),
         (jobs(UNIT, "try-restart"), True),
@@ -59,7 +60,7 @@ def test_restart_is_known_by_its_job(listed: str, restarted: bool) -> None:
     assert is_restarted(UNIT, listed) is restarted
 
 
-@pytest.mark.parametrize("listed", ["", "No jobs running.", '["restart"]', "3"])
+@pytest.mark.parametrize("listed", ["No jobs running.", '["restart"]', "3"])
 def test_what_is_no_list_of_jobs_is_an_error(listed: str) -> None:
     with pytest.raises(ValueError, match=r"JSON|Expecting|not a list"):
         is_restarted(UNIT, listed)
