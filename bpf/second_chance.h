@@ -88,7 +88,7 @@ __inline enum verdict seek_in_namespaces(struct xdp_md *ctx, const struct proxy_
 					 const struct packet *pkt, struct bpf_sock_tuple *tuple, int first, int last,
 					 struct recent *place)
 {
-	for (int i = first; i < last && i < settings->num_namespaces; i++) {
+	for (int i = first; i < last && (__u32)i < settings->num_namespaces; i++) {
 		enum verdict verdict = seek_in(ctx, settings, pkt, tuple, settings->namespaces[i], place);
 
 		if (verdict)
