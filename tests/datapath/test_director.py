@@ -233,7 +233,7 @@ UNTOUCHED = [
         frame(IP(src="198.18.3.4", dst=VIP4, flags="MF", proto=47) / Raw(bytes(8))),
         "pass_fragment",
     ),
-    ("a fragment to nobody", frame(IP(src="198.18.3.4", dst="203.0.113.11", frag=9, proto=6)), "pass_fragment"),
+    ("a fragment without a bind", frame(IP(src="198.18.3.4", dst="203.0.113.11", frag=9, proto=6)), "pass_fragment"),
     (
         "an IPv6 fragment of no transport",
         frame(IPv6(src="2001:db8:c::4", dst=VIP6) / IPv6ExtHdrFragment(m=1, nh=47) / Raw(bytes(8))),
@@ -361,11 +361,11 @@ def test_director_answers_echoes_if_configured(director: MakeDirector) -> None:
 
 
 def assert_checksums_right(packet: Packet) -> None:
-    told = bytes(packet)
+    written = bytes(packet)
     for layer in (IP, ICMP, ICMPv6PacketTooBig, ICMPv6EchoReply):
         if layer in packet:
             packet[layer].delfieldval("chksum" if layer in (IP, ICMP) else "cksum")
-    assert bytes(packet) == told
+    assert bytes(packet) == written
 
 
 def test_a_client_gets_an_error_for_a_packet_that_is_too_big(director: MakeDirector) -> None:
@@ -469,7 +469,7 @@ def backends(address: str) -> list[dict[str, Any]]:
 
 
 def test_the_more_specific_bind_wins(director: MakeDirector) -> None:
-    """Exact, then the longest prefix, then the narrower range; each table has a backend of its own to tell it by."""
+    """Exact, then the longest prefix, then the narrower range; each table is identified by its backend."""
     rules = [
         ("exact", {"ip": "203.0.113.10", "port": 80}, "10.0.0.21"),
         ("net16", {"ip": "203.0.0.0/16", "port_start": 1, "port_end": 65535}, "10.0.0.22"),
@@ -561,7 +561,7 @@ def test_ten_thousand_binds_and_4096_tables_find_their_own(director: MakeDirecto
         return str(IPv4Address("203.0.0.0") + number)
 
     def own(number: int) -> dict[str, Any]:
-        """A table is told by its backend, which it shares with every 64th."""
+        """A table is identified by its backend, which it shares with every 64th."""
         ports = [{"ip": vip(number), "port": port} for port in (80, 443, 8080)[: 2 + number % 2]]
         return table(f"t{number}", binds=binds(*ports), backends=backends(f"10.8.0.{number % 64}"))
 
@@ -617,7 +617,7 @@ def set_up_a_way_out() -> int:
 
 
 def test_packets_leave_by_the_kernels_route_with_egress_fib(director: MakeDirector, routed_out: RoutedOut) -> None:
-    """A test run's packets come in by the loopback interface; the way to the proxies leads by another."""
+    """A test run's packets are received on the loopback interface; the route to the proxies uses another."""
     bench = director(egress="fib")
     inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=4711, dport=80)
     assert within(routed_out.unrouted, lambda: bench.run(frame(inner))).verdict == "drop_no_route"
@@ -640,8 +640,8 @@ def tag_layers(tags: Tags) -> list[Packet]:
 def test_a_routed_packet_has_the_vlan_tags_of_its_interface(
     director: MakeDirector, routed_out: RoutedOut, before: Tags, after: Tags
 ) -> None:
-    """What the kernel's lookup names stands for a VLAN device here, and what is below it is the interface of the test
-    run's packets, or another: this way the test needs no kernel with VLANs."""
+    """The interface of the kernel's lookup represents a VLAN device here, above the interface of the test run's packets
+    or another: so the test needs no kernel with VLANs."""
     bench = director(egress="fib")
     inner = IP(src="198.18.3.4", dst=VIP4) / TCP(sport=4711, dport=80) / Raw(b"data")
     for below, verdict in ((LOOPBACK, "encapsulated"), (LOOPBACK + 1, "redirected")):

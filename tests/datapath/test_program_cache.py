@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is kept of compiled programs is believed only if nobody else can have written it and it is whole."""
+"""Compiled programs in the cache are used only if no other user can have written them and they are complete."""
 
 import os
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from glb.datapath.program_cache import ProgramCache
 
 KEY = "0123abcd"
 DATA = b"a program"
-NOBODY = 65534
+OTHER_USER = 65534
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut off": (lambda path: os.truncate(path, path.stat().st_size - 1), "damaged"),
     "longer": (lambda path: path.write_bytes(path.read_bytes() + b"x"), "damaged"),
     "changed": (lambda path: path.write_bytes(path.read_bytes().replace(b"program", b"pogrom?")), "damaged"),
-    "a foreign file": (lambda path: os.chown(path, NOBODY, -1), "another user"),
+    "a foreign file": (lambda path: os.chown(path, OTHER_USER, -1), "another user"),
     "writable by a group": (lambda path: path.chmod(0o620), "others may write"),
     "writable by all": (lambda path: path.chmod(0o602), "others may write"),
     "a symlink": (replaced_by(lambda path: path.symlink_to("/etc/hostname")), "symbolic links"),
@@ -89,7 +89,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(
 
 
 def test_a_foreign_folder_is_not_used(cache: ProgramCache, caplog: pytest.LogCaptureFixture) -> None:
-    os.chown(cache.folder, NOBODY, -1)
+    os.chown(cache.folder, OTHER_USER, -1)
 
     assert cache.read(KEY) is None
     assert "belongs to another user" in caplog.text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The proxy program, frame by frame. The sockets it asks are real ones, of this process, on loopback."""
+"""The proxy program, frame by frame. The sockets that it looks up are real ones, of this process, on loopback."""
 
 import socket
 from collections import Counter
@@ -123,10 +123,10 @@ def test_the_udp_checksum_stays_right_when_there_is_one(proxy: ProxyBench) -> No
     before = tunnelled(IP(src="198.18.0.1", dst="203.0.113.10") / TCP(sport=1, dport=80, flags="A"))
     before[UDP].chksum = None
     packet = proxy.run(before).packet
-    told = packet[UDP].chksum
-    assert told != 0
+    written = packet[UDP].chksum
+    assert written != 0
     packet[UDP].chksum = None
-    assert Ether(bytes(packet))[UDP].chksum == told
+    assert Ether(bytes(packet))[UDP].chksum == written
 
 
 def test_what_is_sent_on_is_counted_by_the_hop_that_it_goes_to(proxy: ProxyBench) -> None:
@@ -215,7 +215,7 @@ def test_what_has_no_connection_is_taken(proxy: ProxyBench, inner: Packet) -> No
 
 
 def too_big(client: str, client_port: int, host: str, port: int, sequence: int) -> Packet:
-    """The error that a router on the way to the client sends about a packet of the server's."""
+    """The error that a router on the path to the client sends about a packet of the server's."""
     tcp = TCPerror(sport=port, dport=client_port, seq=sequence)
     if ":" in host:
         quoted = IPv6(src=host, dst=client) / TCP(sport=port, dport=client_port, seq=sequence)

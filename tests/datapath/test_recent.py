@@ -104,13 +104,13 @@ def test_a_connection_is_remembered_after_its_first_segment(proxy: ProxyBench, c
     assert len(remembered(proxy)) == 1
     rewrite(proxy, keep)
     connection.vanish()
-    assert connection.sends("A") == "taken_established", "the kernel, which does not know it any more, was not asked"
+    assert connection.sends("A") == "taken_established", "the kernel no longer knows it, and there was no lookup"
 
 
 def test_a_connection_that_has_vanished_is_forgotten_soon(connection: Connection) -> None:
     assert connection.sends("A") == "taken_established"
     connection.vanish()
-    wait_for(lambda: connection.sends("A") == "forwarded", "the kernel is asked again", 10)
+    wait_for(lambda: connection.sends("A") == "forwarded", "the socket is looked up again", 10)
 
 
 @pytest.mark.parametrize("flags", ["FA", "R", "RA"])

@@ -34,7 +34,7 @@ INNER6 = IPv6(src="2001:db8:c::7", dst="2001:db8:f::10") / UDP(sport=4711, dport
 def dissect(capture: Path, *fields: str) -> list[dict[str, list[str]]]:
     """Each packet's values of the fields, all occurrences; Wireshark's versions write names of columns differently.
 
-    By nobody, since newer versions run no dissectors in Lua for root.
+    As another user, since newer versions run no dissectors in Lua for root.
     """
     wanted = [word for field in fields for word in ("-e", field)]
     with tempfile.TemporaryDirectory() as folder, capture.open("rb") as packets:

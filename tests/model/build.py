@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Headers made by hand, quickly: the material of random packets. All lengths and checksums are right unless told."""
+"""Headers made by hand, quickly: the material of random packets. Lengths and checksums are correct unless given."""
 
 import struct
 

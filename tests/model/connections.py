@@ -101,7 +101,7 @@ def next_of(end: socket.socket) -> int:
 
 
 def _number_of(end: socket.socket, queue: int) -> int:
-    """tcp(7) tells it of a socket that is under repair."""
+    """tcp(7) gives it for a socket under repair."""
     end.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 1)
     end.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR_QUEUE, queue)
     number = end.getsockopt(socket.IPPROTO_TCP, _TCP_QUEUE_SEQ)

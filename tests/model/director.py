@@ -4,7 +4,7 @@
 Written from docs/datapath.md and the wire format. Where they are silent, the model takes it that:
 
 - An echo that is left to the stack (`pass`) is `pass_no_bind`; so is one to an address that no bind holds.
-- Where two binds of equal prefix hold an echo's address, the one that stands first in the file has it.
+- Where two binds of equal prefix hold an echo's address, the first in the file matches.
 - The code of an echo request is not looked at, nor is any checksum of what comes in.
 - A fragment of TCP or UDP to an address that no bind holds is `pass_fragment`.
 - Alternative hash fields with ports make it so, too: the pieces of a datagram would have different hops.
@@ -79,12 +79,12 @@ class Choice:
 
 
 class Stop(Exception):
-    """The packet's way ends here; the message is the verdict."""
+    """The end of the packet's processing; the message is the verdict."""
 
 
 @dataclass(frozen=True)
 class Director:
-    """`mac` and `mtu` are the interface's; `next_hops` has the MAC on the way to each backend, where it is known and
+    """`mac` and `mtu` are the interface's; `next_hops` has the MAC of each backend's next hop, where it is resolved and
     the configuration has no gateway's; `mtus` that of the path to a backend, where it is less; `may_answer` is what
     the rate limit says.
     """
@@ -115,7 +115,7 @@ class Director:
         return int(self.config.get("mtu") or self.mtu)
 
     def path_mtu(self, choice: Choice) -> int:
-        """What fits on the paths to all hops: the packet may be sent on to any of them."""
+        """The MTU of the paths to all hops: the packet may be forwarded to any of them."""
         return min(self.way_mtu, *(self.mtus.get(hop, self.way_mtu) for hop in choice.hops))
 
     @cached_property
@@ -238,8 +238,8 @@ class Director:
             return Result("drop_too_big", None)
         self.check_answer(link)
         mtu = self.path_mtu(choice) - choice.tunnel_length
-        tell = fragmentation_needed if packet.version == 4 else packet_too_big
-        return Result("answered_too_big", link.header(link.src, link.dst, link.ethertype) + tell(packet, mtu))
+        error = fragmentation_needed if packet.version == 4 else packet_too_big
+        return Result("answered_too_big", link.header(link.src, link.dst, link.ethertype) + error(packet, mtu))
 
     def answer_echo(self, link: Link, packet: Packet) -> bytes:
         turn = echo_reply if packet.version == 4 else echo_reply_v6
@@ -256,7 +256,7 @@ def is_no_host(address: bytes) -> bool:
 
 
 def is_plain(packet: Packet) -> bool:
-    """Whether ICMP stands directly behind an IP header without options."""
+    """Whether ICMP follows directly behind an IP header without options."""
     return packet.l4 == {4: 20, 6: 40}[packet.version]
 
 
@@ -297,11 +297,11 @@ def fragmentation_needed(packet: Packet, mtu: int) -> bytes:
 def packet_too_big(packet: Packet, mtu: int) -> bytes:
     """Type 2, code 0, from the address that the client spoke to."""
     src, dst = packet.flow.dst, packet.flow.src
-    told = max(mtu, LEAST_IPV6_MTU)
+    reported = max(mtu, LEAST_IPV6_MTU)
     quote = packet.data[: QUOTED_BYTES[6]]
     length = 8 + len(quote)
-    covered = pseudo_header(src, dst, ICMPV6, length) + struct.pack("!BBHI", 2, 0, 0, told) + quote
-    icmp = struct.pack("!BBHI", 2, 0, checksum(covered), told) + quote
+    covered = pseudo_header(src, dst, ICMPV6, length) + struct.pack("!BBHI", 2, 0, 0, reported) + quote
+    icmp = struct.pack("!BBHI", 2, 0, checksum(covered), reported) + quote
     return struct.pack("!IHBB", 6 << 28, length, ICMPV6, TTL) + src + dst + icmp
 
 

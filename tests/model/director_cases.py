@@ -329,7 +329,7 @@ IPV6 = [
     ),
     Case(
         "v6-no-next-header",
-        "No next header: nothing to tell by.",
+        "No next header: the protocol is unknown.",
         frame(IPv6(src=CLIENT6, dst=VIP6, nh=59)),
         "pass_no_bind",
     ),
@@ -383,7 +383,7 @@ FRAGMENTS = [
     ),
     Case(
         "v4-tiny-piece",
-        "A piece is not asked for a transport header.",
+        "A fragment needs no transport header.",
         frame(IP(src=CLIENT4, dst=VIP4, flags="MF", proto=6) / Raw(b"12345678")),
         "encapsulated",
     ),
@@ -409,12 +409,12 @@ FRAGMENTS = [
     ),
     Case(
         "piece-to-no-port",
-        "No piece shows a port, so that of the first one is not asked.",
+        "Later fragments have no ports, so that of the first one is not used.",
         frame(FIRST4 / UDP(dport=9999) / PIECE),
         "encapsulated",
     ),
     Case(
-        "piece-to-nobody",
+        "piece-without-bind",
         "An address without binds.",
         frame(IP(src=CLIENT4, dst="203.0.113.99", flags="MF") / QUERY / PIECE),
         "pass_fragment",
@@ -485,7 +485,7 @@ FRAGMENTS = [
     ),
     Case("v6-piece-of-nothing", "Nor is one that shows none.", frame(IP6 / PIECE6_OF_ICMP), "pass_fragment"),
     Case(
-        "piece-of-echo-to-nobody",
+        "piece-of-echo-without-bind",
         "An address without binds.",
         frame(IP(src=CLIENT4, dst="203.0.113.99", flags="MF") / ICMP(type=8) / PIECE),
         "pass_fragment",
@@ -510,7 +510,7 @@ FRAGMENTS = [
     ),
     Case(
         "piece-two-tables",
-        "The address and protocol are two tables': none of them can be told.",
+        "Two tables have the address and protocol: the fragment's table is unknown.",
         frame(IP(src=CLIENT4, dst=SHARED4, flags="MF") / SYN / PIECE),
         "pass_fragment",
         "wide",
@@ -685,7 +685,7 @@ ERRORS = [
     ),
     Case(
         "v4-quote-of-another-protocol",
-        "Quotes of another protocol belong to nobody.",
+        "Quotes of another protocol have no bind.",
         error4(IP(src=VIP4, dst=CLIENT4, proto=47) / Raw(bytes(20))),
         "pass_no_bind",
     ),
@@ -750,7 +750,7 @@ ERRORS = [
     Case("v6-quote-first-piece", "A quoted first piece.", error6(SERVER6 / FIRST6 / ANSWER), "encapsulated"),
     Case(
         "v6-quote-first-piece-of-options",
-        "Behind a quoted first piece's header, extension headers go on.",
+        "Extension headers follow a quoted first fragment's header.",
         error6(SERVER6 / FIRST6 / DEST / ANSWER),
         "encapsulated",
     ),
@@ -818,7 +818,7 @@ ECHOES = [
     ),
     Case(
         "v4-echo-source-route",
-        "So nobody is answered along a route that the sender chose.",
+        "So no answer is sent along a route that the sender chose.",
         frame(IP(src=CLIENT4, dst=VIP4, options=b"\x83\x07\x04\xc0\x00\x02\x01\x01") / ICMP(type=8)),
         "encapsulated",
         "answer",
@@ -881,7 +881,7 @@ ECHOES = [
     ),
     Case(
         "v4-echo-zero-mac",
-        "Nor to nobody.",
+        "Nor to the zero MAC.",
         any_frame(PING4, src="00:00:00:00:00:00", dst=DIRECTOR_MAC),
         "drop_martian",
         "answer",
@@ -889,7 +889,7 @@ ECHOES = [
     Case("v4-echo-passed", "Or it is left to the stack.", frame(PING4), "pass_no_bind", "pass"),
     Case("v6-echo-passed", "IPv6's as well.", frame(PING6), "pass_no_bind", "pass"),
     Case(
-        "v4-echo-to-nobody",
+        "v4-echo-to-zero-mac",
         "An echo to an address that is not bound.",
         frame(IP(src=CLIENT4, dst="203.0.113.99") / ICMP(type=8)),
         "pass_no_bind",
@@ -1017,7 +1017,7 @@ BINDS = [
 ROWS = [
     Case("hashed-by-port", "The source port is part of the hash.", bytes(TCP4), "encapsulated", "ports"),
     Case("alt-row", "A second row's hops are appended.", bytes(TCP4), "encapsulated", "alt"),
-    Case("no-next-hop", "The way to the first hop is not known.", bytes(TCP4), "drop_no_next_hop", "unknown"),
+    Case("no-next-hop", "The next hop is not resolved.", bytes(TCP4), "drop_no_next_hop", "unknown"),
     Case("no-bind-no-next-hop", "Binds come before next hops.", frame(IP4 / TCP(dport=81)), "pass_no_bind", "unknown"),
 ]
 OVERHEAD = 20 + 8 + 4 + 4 + 4 * 2
@@ -1065,7 +1065,7 @@ SIZES = [
     ),
     Case(
         "v4-too-big",
-        "One byte more, and the client is told what fits.",
+        "One byte more: the client receives the MTU.",
         sized(DF4, SYN, 1501 - OVERHEAD),
         "answered_too_big",
         "mtu",
@@ -1084,7 +1084,7 @@ SIZES = [
         "answered_too_big",
         "mtu",
     ),
-    Case("v4-too-big-udp", "UDP is told as well.", sized(DF4, QUERY, 1500), "answered_too_big", "mtu"),
+    Case("v4-too-big-udp", "UDP senders receive it as well.", sized(DF4, QUERY, 1500), "answered_too_big", "mtu"),
     Case("v4-too-big-echo", "So is an echo.", sized(DF4, ICMP(type=8), 1500), "answered_too_big", "mtu"),
     Case(
         "v4-too-big-padded",
@@ -1115,7 +1115,9 @@ SIZES = [
         "answered_too_big",
         "mtu",
     ),
-    Case("v6-least-mtu", "No IPv6 client is told less than 1280.", sized(IP6, SYN, 1280), "answered_too_big", "small"),
+    Case(
+        "v6-least-mtu", "No IPv6 client receives an MTU below 1280.", sized(IP6, SYN, 1280), "answered_too_big", "small"
+    ),
     Case(
         "v6-piece-of-error-too-big",
         "What shows an ICMP error is not answered.",
@@ -1140,7 +1142,7 @@ SIZES = [
     Case("v6-error-too-big", "Nor IPv6's.", error6(bytes(SERVER6 / ANSWER / Raw(bytes(1390)))), "drop_too_big", "mtu"),
     Case(
         "v4-piece-too-big",
-        "A first piece may be told of, if it must not be fragmented any more.",
+        "An error about a first fragment is allowed if DF is set.",
         sized(IP(src=CLIENT4, dst=VIP4, flags="MF+DF"), QUERY, 1500),
         "answered_too_big",
         "mtu",
@@ -1154,14 +1156,14 @@ SIZES = [
     ),
     Case(
         "v4-later-piece-too-big",
-        "Later pieces are not told of.",
+        "No error is sent about later fragments.",
         frame(IP(src=CLIENT4, dst=VIP4, flags="DF", frag=9, proto=17) / Raw(bytes(1480))),
         "drop_too_big",
         "mtu",
     ),
     Case(
         "v6-piece-too-big",
-        "IPv6 senders must learn it: nobody else fragments.",
+        "IPv6 senders must learn it: only they fragment.",
         sized(IP6 / FIRST6, QUERY, 1500),
         "answered_too_big",
         "mtu",
@@ -1244,8 +1246,8 @@ CLASSES = [
         ("ect1", 0x01, "ECT(1) is copied to the outer header."),
         ("ect0", 0x02, "ECT(0) is copied to the outer header."),
         ("ce", 0x03, "CE is copied to the outer header."),
-        ("dscp", 0xB8, "DSCP is copied if asked for."),
-        ("dscp-ce", 0xBB, "DSCP is copied if asked for, and ECN always."),
+        ("dscp", 0xB8, "DSCP is copied if configured."),
+        ("dscp-ce", 0xBB, "DSCP is copied if configured, and ECN always."),
     )
     for version, packet in zip((4, 6), with_class(traffic_class), strict=True)
 ]
@@ -1268,8 +1270,8 @@ MARTIANS = [
     *from_each("v6-martian", "No host off the link has this source.", NO_HOSTS6, SYN, "drop_martian", "plain"),
     *from_each("v4-no-martian", "A host may have this source.", HOSTS4, SYN, "encapsulated", "plain"),
     *from_each("v6-no-martian", "A host may have this source.", HOSTS6, SYN, "encapsulated", "plain"),
-    *from_each("v4-echo", "Nobody is there to be answered.", NO_HOSTS4, ICMP(type=8), "drop_martian", "answer"),
-    *from_each("v6-echo", "Nobody is there.", NO_HOSTS6, ICMPv6EchoRequest(), "drop_martian", "answer"),
+    *from_each("v4-echo", "No host has the source address.", NO_HOSTS4, ICMP(type=8), "drop_martian", "answer"),
+    *from_each("v6-echo", "No host has the source address.", NO_HOSTS6, ICMPv6EchoRequest(), "drop_martian", "answer"),
     *from_each("v4-piece", "Pieces, too.", NO_HOSTS4[:1], ICMP(type=8), "drop_martian", "plain"),
     *from_each("v4-martian-udp", "UDP, too.", NO_HOSTS4, QUERY, "drop_martian", "plain"),
     *from_each("v4-martian-wide", "Where networks are bound, too.", NO_HOSTS4, SYN, "drop_martian", "wide"),
@@ -1288,7 +1290,7 @@ MARTIANS = [
     ),
     Case(
         "v4-error-about-martian",
-        "An error about a connection that nobody can have.",
+        "An error about an impossible connection.",
         error4(IP(src=VIP4, dst="127.0.0.1") / ANSWER),
         "drop_martian",
     ),
@@ -1323,7 +1325,7 @@ NO_VIPS = [
     *(
         Case(
             f"v4-echo-everything-{address}",
-            "Nobody answers for these.",
+            "No host answers for these.",
             frame(IP(src=CLIENT4, dst=address) / ICMP(type=8)),
             "pass_no_bind",
             "everything",

@@ -52,7 +52,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What the packets are made for: the MAC of the director, the MTU of its way, and its targets."""
+    """What the packets are made for: the MAC of the director, the path's MTU, and its targets."""
 
     mac: bytes
     mtu: int

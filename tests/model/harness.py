@@ -53,7 +53,7 @@ class Kernel:
 
 
 class DirectorsOfAllSizes:
-    """Director programs, one for each size of maps that was asked for."""
+    """Director programs, one for each requested size of maps."""
 
     def __init__(self, folder: Path) -> None:
         self.sources = Sources(folder / "director.conf", folder / "forwarding_table.json")

@@ -66,7 +66,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Who speaks to whom, as the client's own packets say it."""
+    """The two ends, as in the client's packets."""
 
     protocol: int
     src: bytes
@@ -168,7 +168,7 @@ def ipv6_header(data: bytes, through_first_piece: bool) -> IPHeader | None:
     """None if the header or one behind it is not whole.
 
     A seventh extension header is left as the protocol, which is then neither TCP, UDP nor ICMP.
-    With `through_first_piece`, the walk goes on behind the fragment header of a datagram's first piece.
+    With `through_first_piece`, the walk continues behind the fragment header of a datagram's first piece.
     """
     if len(data) < 40 or data[0] >> 4 != 6:
         return None

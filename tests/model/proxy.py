@@ -8,7 +8,7 @@ Written from docs/datapath.md, the wire format, and RFC 9293 for TCP. Where they
 - "The lengths agree": the IP packet lies within the frame, which may be longer; the UDP datagram is all that is
   behind the IP header.
 - GUE's base header and the private data's first word must be there to be judged: else `drop_bad_tunnel`.
-- Congestion marks are carried over where the packet leaves the tunnel; sent on, it keeps them inside and outside.
+- Congestion marks are combined at decapsulation; a forwarded packet keeps them inside and outside.
 - What is behind the packet in the frame, such as padding, stays where it is.
 - A second fragment, or an ICMP error about one, knows no connection: `taken_connectionless`.
 - The source list comes after the tunnel's own checks, and before those of the inner packet.
@@ -74,7 +74,7 @@ class Tunnel:
 class Proxy:
     """`macs` are those that frames are taken for; `addresses` are this host's (none: any will do); `vips` and `own` are
     networks of local addresses, of which the longest decides; `hops` are the networks that hops may be in where there
-    are no sources; `next_hops` has the MAC on the way to each hop, where it is known; `sockets` are the connections
+    are no sources; `next_hops` has the MAC of each hop's next hop, where it is resolved; `sockets` are the connections
     that a socket here knows; `half_open` are those that are not finished; `has_cookie` says whether a listener
     here finds a valid SYN cookie in a packet.
     """
@@ -293,7 +293,7 @@ def mark_ipv6(packet: bytearray, ecn: int) -> None:
 
 
 def sent_on(tunnel: Tunnel, data: bytes, position: int) -> bytes:
-    """The packet on its way to the hop at this position."""
+    """The packet as sent to the hop at this position."""
     out = bytearray(data)
     out[12:20] = tunnel.dst + tunnel.hops[position]
     out[34] = position + 1

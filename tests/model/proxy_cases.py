@@ -180,7 +180,7 @@ BAD_TUNNEL = [
     ),
     Case(
         "foreign-source",
-        "A tunnel from somebody who is not configured.",
+        "A tunnel from a source that is not configured.",
         tunnelled(IP4 / SYN, src="10.0.0.16"),
         "drop_foreign_source",
         "sources",
@@ -286,8 +286,10 @@ CONGESTION = [
         changed(with_ecn(1, 0, 4), INNER_CHECKSUM, b"\xff\xff"),
         "taken_syn",
     ),
-    Case("ce-sent-on", "Sent on, a packet keeps its marks where they are.", with_ecn(3, 2, 4, ACK), "forwarded"),
-    Case("ce-sent-on-not-ect", "The tunnel goes on: its end will tell.", with_ecn(3, 0, 4, ACK), "forwarded"),
+    Case("ce-sent-on", "A forwarded packet keeps its marks.", with_ecn(3, 2, 4, ACK), "forwarded"),
+    Case(
+        "ce-sent-on-not-ect", "The tunnel continues: its end combines the marks.", with_ecn(3, 0, 4, ACK), "forwarded"
+    ),
     Case("outer-dscp", "The tunnel's DSCP stays outside.", tunnelled(IP4 / SYN, tos=0xB8), "taken_syn"),
 ]
 QUOTED4, QUOTED6 = (
@@ -321,7 +323,7 @@ TAKERS = [
     Case("syn-padded", "With padding behind it.", bytes(WHOLE) + b"\xee" * 6, "taken_syn"),
     Case(
         "syn-udp-checksum",
-        "With a UDP checksum, which nobody looks at.",
+        "With a UDP checksum, which is not verified.",
         tunnelled(IP4 / SYN, checksum=0x1234),
         "taken_syn",
     ),
@@ -374,13 +376,13 @@ TAKERS = [
         tunnelled(IP4 / ICMP(type=3, code=4) / Raw(bytes(IP(src=VIP4, dst=CLIENT4, frag=4, proto=6) / PIECE))),
         "taken_connectionless",
     ),
-    Case("ack", "A segment that nobody knows goes to the next hop.", tunnelled(IP4 / ACK), "forwarded"),
+    Case("ack", "An unknown segment is sent to the next hop.", tunnelled(IP4 / ACK), "forwarded"),
     Case("ack-v6", "IPv6's as well.", tunnelled(IP6 / ACK), "forwarded"),
-    Case("ack-tagged", "Sent on, the VLAN tag stays.", frame(Dot1Q(vlan=5), tunnelled(IP4 / ACK)[IP]), "forwarded"),
-    Case("ack-known-way", "Sent on to the MAC on the way to the hop.", tunnelled(IP4 / ACK), "forwarded", "next hops"),
+    Case("ack-tagged", "Forwarded, the VLAN tag stays.", frame(Dot1Q(vlan=5), tunnelled(IP4 / ACK)[IP]), "forwarded"),
+    Case("ack-next-hop", "Forwarded to the MAC of the hop's next hop.", tunnelled(IP4 / ACK), "forwarded", "next hops"),
     Case(
-        "ack-unknown-way",
-        "Where it is not known, to whom it came from.",
+        "ack-unresolved",
+        "Unresolved: back to the frame's sender.",
         tunnelled(IP4 / ACK, next_hop=1),
         "forwarded",
         "next hops",
@@ -393,7 +395,7 @@ TAKERS = [
         tunnelled(IP4 / ACK, checksum=TO_ZERO),
         "forwarded",
     ),
-    Case("ack-padded", "Sent on with its padding.", bytes(tunnelled(IP4 / ACK)) + b"\xee" * 6, "forwarded"),
+    Case("ack-padded", "Forwarded with its padding.", bytes(tunnelled(IP4 / ACK)) + b"\xee" * 6, "forwarded"),
     Case("rst", "A reset as well.", tunnelled(IP4 / TCP(sport=4711, dport=80, flags="R")), "forwarded"),
     Case(
         "error",
@@ -416,7 +418,7 @@ TAKERS = [
     Case(
         "unreachable-v6", "IPv6's unreachable.", tunnelled(IP6 / ICMPv6DestUnreach() / Raw(bytes(QUOTED6))), "forwarded"
     ),
-    Case("last", "The last hop takes what nobody knows.", tunnelled(IP4 / ACK, next_hop=2), "taken_last_resort"),
+    Case("last", "The last hop takes unknown packets.", tunnelled(IP4 / ACK, next_hop=2), "taken_last_resort"),
     Case("no-hops", "So does the only one.", tunnelled(IP4 / ACK, hops=()), "taken_last_resort"),
     Case(
         "next-hop-beyond",
@@ -450,7 +452,10 @@ HOP_CASES = [
         "taken_last_resort",
     ),
     Case(
-        "hop-self-again", "A proxy that was in the list before goes on.", sent_on((FIRST, FIRST, THIRD), 1), "forwarded"
+        "hop-self-again",
+        "A proxy that is listed earlier forwards the packet.",
+        sent_on((FIRST, FIRST, THIRD), 1),
+        "forwarded",
     ),
     Case(
         "hop-checksum",
@@ -535,7 +540,7 @@ NOT_ADMITTED = [
         "drop_not_served",
         "vips",
     ),
-    Case("error-about-own", "Or the other way round.", error_about(OWN4, VIP4), "drop_not_served", "vips"),
+    Case("error-about-own", "Or in the opposite direction.", error_about(OWN4, VIP4), "drop_not_served", "vips"),
     Case("error-about-own-to-own", "Or from a host's own.", error_about(OWN4, OWN4), "drop_not_vip", "vips"),
     Case("error-about-vip", "One about a VIP passes.", error_about(VIP4, VIP4), "forwarded", "vips"),
     *(

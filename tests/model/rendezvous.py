@@ -72,7 +72,8 @@ def of_two_zones(ranked: list[Backend], depth: int) -> list[Backend]:
 
 
 def second_from_elsewhere(row: list[Backend]) -> list[Backend]:
-    """The first backend of another zone than the row's first comes second, if it stands as the one there does."""
+    """The first backend of another zone than the row's first comes second, if it has the same state as the one
+    there."""
     for backend in row[1:]:
         if zone(backend) != zone(row[0]) and standing(backend) == standing(row[1]):
             return [row[0], backend, *(other for other in row[1:] if other is not backend)]

@@ -125,19 +125,19 @@ def test_an_ipv6_echo_is_answered_as_scapy_would() -> None:
 
 def test_client_receives_the_size_that_fits() -> None:
     large = IP(src=CLIENT4, dst=VIP4, flags="DF", tos=8) / TCP(dport=80) / DATA
-    told = (
+    reported = (
         IP(src=VIP4, dst=CLIENT4, id=0, ttl=64)
         / ICMP(type=3, code=4, nexthopmtu=1400 - TUNNEL)
         / Raw(bytes(large)[:96])
     )
     result = director(mtu=1400).run(bytes(received(large)))
-    assert result.frame == bytes(framed(DIRECTOR_MAC, ROUTER_MAC, told))
+    assert result.frame == bytes(framed(DIRECTOR_MAC, ROUTER_MAC, reported))
 
 
-@pytest.mark.parametrize(("mtu", "told"), [(1400, 1400 - TUNNEL), (1290, 1280)])
-def test_an_ipv6_client_is_never_sent_an_mtu_below_1280(mtu: int, told: int) -> None:
+@pytest.mark.parametrize(("mtu", "reported"), [(1400, 1400 - TUNNEL), (1290, 1280)])
+def test_an_ipv6_client_is_never_sent_an_mtu_below_1280(mtu: int, reported: int) -> None:
     large = IPv6(src=CLIENT6, dst=VIP6, tc=8, fl=3) / TCP(dport=80) / DATA
-    message = IPv6(src=VIP6, dst=CLIENT6, hlim=64) / ICMPv6PacketTooBig(mtu=told) / Raw(bytes(large)[:256])
+    message = IPv6(src=VIP6, dst=CLIENT6, hlim=64) / ICMPv6PacketTooBig(mtu=reported) / Raw(bytes(large)[:256])
     result = director(mtu=mtu).run(bytes(received(large)))
     assert result.frame == bytes(framed(DIRECTOR_MAC, ROUTER_MAC, message))
 

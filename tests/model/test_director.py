@@ -16,7 +16,7 @@ from .generate import aim_at, batch
 from .harness import Comparison, DirectorsOfAllSizes, director_comparison
 from .places import LEAST_FRAME
 
-# A seed stands for a batch of packets, and does not get simpler by being smaller.
+# A seed generates a batch of packets; a smaller one is not simpler.
 WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
 SEEDS = st.integers(min_value=0, max_value=2**64 - 1)
 MTU = 9000
@@ -59,11 +59,11 @@ def test_at_most_100_errors_a_second_per_cpu(directors: DirectorsOfAllSizes) -> 
     os.sched_setaffinity(0, {min(cpus)})
     try:
         start = time.monotonic()
-        told = [comparison.check(too_big).verdict for _ in range(2000)].count("answered_too_big")
+        answered = [comparison.check(too_big).verdict for _ in range(2000)].count("answered_too_big")
         seconds = time.monotonic() - start
     finally:
         os.sched_setaffinity(0, cpus)
-    assert 0 < told <= 100 * (int(seconds) + 2)
+    assert 0 < answered <= 100 * (int(seconds) + 2)
 
 
 @pytest.mark.slow

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The random packets are worth their time: all rules are met, and many packets go all the way."""
+"""The random packets are worth their time: all rules are exercised, and many packets are forwarded."""
 
 import random
 from collections import Counter

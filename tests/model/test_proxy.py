@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The proxy in the kernel equals its model. The sockets that it asks are real ones, of this process."""
+"""The proxy in the kernel equals its model. The sockets that it looks up are real ones, of this process."""
 
 import random
 import struct
@@ -48,7 +48,7 @@ def kernel(proxy: ProxyDatapath, own_sockets: None) -> Kernel:
 
 
 def error(flow: Flow, kind: int, code: int, quote: bytes) -> bytes:
-    """An ICMP error about a connection, from a router on the way to its client."""
+    """An ICMP error about a connection, from a router on the path to its client."""
     router = CLIENTS[flow.version][0]
     put = build.ipv4 if flow.version == 4 else build.ipv6
     return put(router, flow.dst, build.icmp_protocol(router), build.icmp(router, flow.dst, kind, code, 0, quote))

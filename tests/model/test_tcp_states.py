@@ -71,8 +71,8 @@ def expected(state: str, kind: str) -> str:
 
 @pytest.mark.parametrize("state", ALL_STATES)
 def test_the_proxy_takes_what_the_kernels_tcp_takes_and_no_more(kernel: Kernel, peers: Wire, state: str) -> None:
-    """The kernel takes a segment if the connection goes on by it. Of the others, it answers those of a stranger with a
-    RST, or with the ACK of a connection that the stranger does not have: those are to go on to the next hop."""
+    """The kernel takes a segment if it advances the connection. Segments of another connection it answers with a RST,
+    or with an ACK of its own connection: those must be forwarded to the next hop."""
     for kind, (flags, off, data, acknowledged) in SEGMENTS.items():
         held: list[socket.socket] = []
         peer = bring(peers, state, VIP, CLIENT, next(ports), held)
