@@ -64,7 +64,7 @@ def rates(before: Sequence[Sample], now: Sequence[Sample], seconds: float) -> Ra
 def sparkline(values: Sequence[float], highest: float) -> str:
     """The values as bars from 0 to `highest`, the newest last; at most SPARKLINE_VALUES of them.
 
-    highest: no less than any of the values. Lines that stand in one column have the same.
+    highest: at least the maximum of the values; the same for all lines of a column.
     """
     shown = values[-SPARKLINE_VALUES:]
     if not highest:
