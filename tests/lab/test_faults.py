@@ -193,7 +193,7 @@ def test_kill_at_any_point_loses_no_packet(
     assert [pinned_id(pins(director.lab) / name) for name in ("link", "program")] == [link, program]
 
 
-def test_the_next_start_finds_everything_as_it_should_be(director: Director) -> None:
+def test_next_start_finds_an_intact_datapath(director: Director) -> None:
     director.start()
     director.stop(signal.SIGKILL)
     before = map_bytes(director.lab)
