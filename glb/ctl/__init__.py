@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""`glbctl`, what people type."""
+"""The command `glbctl`."""

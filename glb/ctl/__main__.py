@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`python -m glb.ctl` is `glbctl`: how it starts itself."""
+"""Runs `glbctl` as `python -m glb.ctl`."""
 
 from glb.ctl.main import run
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the shell offers for a word: read from this host's status files, without a question to a daemon.
+"""Completions for the shell, from this host's status files, without a request to a daemon.
 
 A completion that fails would write into the line that the user types, so that errors mean no offers.
 """
@@ -23,7 +23,7 @@ def tables(incomplete: str) -> list[str]:
 
 
 def interfaces(incomplete: str) -> list[str]:
-    """The interfaces of glb's daemons; where there is none, all of this host."""
+    """The interfaces of glb's daemons; without a daemon, all of this host."""
     return _matching(lambda: [report.interface for report in local_reports()], incomplete) or host_interfaces(
         incomplete
     )
@@ -40,7 +40,7 @@ def verdicts(incomplete: str) -> list[str]:
 
 
 def backends(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The backends of the table that stands on the line already; of all tables if none of them does."""
+    """The backends of the table on the command line; without one, of all tables."""
     wanted = _words(ctx)
 
     def find() -> Iterable[str]:
@@ -52,7 +52,7 @@ def backends(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def tables_and_files(incomplete: str) -> list[str]:
-    """The loaded tables, and files, as the argument may name either."""
+    """The loaded tables, and files, for an argument that accepts either."""
     return [*tables(incomplete), *_matching(lambda: _files(incomplete), incomplete)]
 
 
@@ -72,7 +72,7 @@ def _words(ctx: typer.Context) -> set[str]:
 
 
 def _matching(find: Callable[[], Iterable[str]], incomplete: str) -> list[str]:
-    """The words found that begin as the incomplete one does, in their order, each once."""
+    """The words with the incomplete word as prefix, in order, without duplicates."""
     try:
         return list(dict.fromkeys(word for word in find() if word.startswith(incomplete)))
     except Exception:
