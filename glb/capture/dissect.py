@@ -45,7 +45,7 @@ def dissected(frame: bytes) -> Packet:
 
 
 def _decision(verdict: Verdict, came_in: Tunnel | None, left_in: Tunnel | None) -> str:
-    """What was done with the packet, and why."""
+    """The verdict, and the hop that receives the packet."""
     if left_in is None:
         return f"{verdict.name}: {verdict.meaning}"
     then = ", then ".join(str(hop) for hop in left_in.rest)
@@ -81,6 +81,6 @@ def _made(ip: Packet, src_port: int | None, dst_port: int | None, protocol: str,
 
 
 def _digest(ip: Packet) -> str:
-    """Of a packet without the padding of its frame."""
+    """A digest over a packet without the padding of its frame."""
     length = ip.len if IP in ip else _IPV6_HEADER + ip.plen
     return hashlib.blake2b(ip.original[: min(length, _DIGESTED)], digest_size=8).hexdigest()

@@ -35,7 +35,7 @@ class CaptureProgram:
 
 
 def capture_constants(constants: Mapping[str, int]) -> dict[str, int]:
-    """Those by which an original's source becomes its capture program on this host."""
+    """The macros by which an original's source is compiled as its capture program on this host."""
     return {**constants, "CAPTURE": libbpf.possible_cpus()}
 
 

@@ -50,7 +50,7 @@ SOCKET_MEMBERS = {
     "CONNECTION_SND_UNA": ("tcp_sock", "snd_una"),
     "CONNECTION_SND_NXT": ("tcp_sock", "snd_nxt"),
 }
-"""What the proxy's program reads of the kernel's sockets: the macro of each offset, its struct and member."""
+"""The members of the kernel's sockets that the proxy's program reads: by the macro of the offset, struct and member."""
 
 
 def member_offsets(members: Mapping[str, tuple[str, str]]) -> dict[str, int]:

@@ -49,7 +49,7 @@ class _Made:
 
     @classmethod
     def kept(cls, data: bytes | None) -> "_Made | None":
-        """None for anything that `to_bytes` does not give."""
+        """None if `to_bytes` cannot have written the data."""
         if data is None:
             return None
         try:
@@ -63,7 +63,7 @@ class _Made:
 def compiled(name: str, constants: Mapping[str, int], cache: ProgramCache | None = None) -> ProgramSpec:
     """Compile bpf/xdp_<name>.c with the constants as macros, or take what a package or this host has of the same.
 
-    cache: None stands for the host's own. Raises DatapathError with the compiler's messages.
+    cache: the host's if None. Raises DatapathError with the compiler's messages.
     """
     spec = _made(_Job.of(name, constants), cache or ProgramCache.of_host())
     offsets = {_PLACEHOLDERS[macro]: value for macro, value in constants.items() if macro in _PLACEHOLDERS}
@@ -83,7 +83,7 @@ def ship(name: str, constants: Mapping[str, int], folder: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What the compiler gets."""
+    """The input of the compiler."""
 
     name: str
     text: str

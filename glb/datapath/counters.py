@@ -32,7 +32,7 @@ def read_counters(interface: str, program: str) -> dict[str, int]:
 
 
 def counters_of(program: LoadedProgram) -> Mapping[str, int]:
-    """The same, of a program of this process."""
+    """Packets by verdict of a program of this process."""
     return _sum(program.maps["counters"].fd, program.name)
 
 
@@ -42,7 +42,7 @@ def read_traffic(program: LoadedProgram, entries: Mapping[TrafficOwner, int]) ->
 
 
 def read_pinned_traffic(interface: str, entries: Mapping[TrafficOwner, int]) -> dict[TrafficOwner, tuple[int, int]]:
-    """The same, of an attached program."""
+    """Packets and bytes as `read_traffic`, of an attached program."""
     fd = open_pinned(interface, "traffic")
     try:
         return _traffic(fd, entries)
@@ -103,7 +103,7 @@ def read_forwards(interface: str) -> dict[IPv4Address, int]:
 
 
 def forwards_of(program: LoadedProgram) -> dict[IPv4Address, int]:
-    """The same, of a program of this process."""
+    """Forwarded packets as `read_forwards`, of a program of this process."""
     return _read(program.maps["next_hops"].fd, program.maps["wanted_hops"].fd)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whose XDP program is attached to an interface: glb's, of any version, or another tool's.
+"""The owner of an interface's attached XDP program: glb, of any version, or another tool.
 
 A program of glb is recognised by its identity, a map that is bound to it, independent of pins.
 """
@@ -30,7 +30,7 @@ def role_of(program: int) -> str | None:
 
 
 def role_of_number(number: int) -> str | None:
-    """The same by a program's number."""
+    """As role_of, for a program's number."""
     fd = open_program(number)
     try:
         return role_of(fd)

@@ -22,7 +22,7 @@ Slots = npt.NDArray[np.uint16]
 
 @dataclass(frozen=True, slots=True)
 class TablePlace:
-    """Where a table's rows and backends lie within a generation. rows: the SHA-256 of its rows, as hex digits."""
+    """The position of a table's rows and backends in a generation. rows: the SHA-256 of its rows, as hex digits."""
 
     name: str
     hash_key: bytes
@@ -66,7 +66,7 @@ def _fill_gaps(rows: Slots) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """What packets are counted for: a bind, or the echoes or fragments to its network.
+    """An owner of traffic counters: a bind, or the echoes or fragments to its network.
 
     table: the table's number; None for fragments whose table is unknown.
     """

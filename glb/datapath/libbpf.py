@@ -164,7 +164,7 @@ def load_xdp(name: str, instructions: bytes, license_name: str) -> int:
 def create_xdp_link(program: int, ifindex: int) -> int:
     """Attach a program to an interface of this network namespace by a new link; return the link's descriptor.
 
-    The kernel takes the driver's own XDP where it has it, and the generic one elsewhere.
+    The kernel uses the driver's XDP, or generic XDP if the driver has none.
     """
     return check(lib.bpf_link_create(program, ifindex, BPF_XDP, None), "attach of the XDP program")
 
@@ -181,20 +181,20 @@ def detach_xdp(ifindex: int) -> None:
 
 
 def bind_map(program: int, map_fd: int) -> None:
-    """Let a map live as long as a program that does not use it."""
+    """Bind a map's lifetime to that of a program that does not use it."""
     check(lib.bpf_prog_bind_map(program, map_fd, None), "binding of a map to the program")
 
 
 def update_link(link: int, program: int) -> None:
-    """Put another program in the place of the one that a link holds; each packet is processed by exactly one of
+    """Replace a link's program; each packet is processed by exactly one of
     them."""
     check(lib.bpf_link_update(link, program, None), "replacement of the attached XDP program")
 
 
 def exchange_in_link(link: int, expected: int, program: int) -> bool:
-    """The same, if it is the expected program that the link holds; the kernel compares and replaces in one step.
+    """Replace the program of a link if it is the expected one; the kernel compares and replaces in one step.
 
-    Returns whether it was; not so either if the link's interface is gone.
+    Returns False if it was another one, or if the link's interface is gone.
     """
     options = _LinkUpdateOpts(sz=ct.sizeof(_LinkUpdateOpts), flags=_BPF_F_REPLACE, old_prog_fd=expected)
     result = lib.bpf_link_update(link, program, ct.byref(options))
@@ -210,18 +210,18 @@ def detach_link(link: int) -> None:
 
 
 def pin(fd: int, path: Path) -> None:
-    """Give a program, map or link a name in the BPF file system."""
+    """Pin a program, map or link in the BPF file system."""
     check(lib.bpf_obj_pin(fd, str(path).encode()), f"pin of {path}", "is the BPF file system mounted there?")
 
 
 def open_pin(path: Path) -> int:
-    """A new descriptor of what is pinned at path. Raises NotAllowedError where only root may have it."""
+    """A new descriptor of the object pinned at path. Raises NotAllowedError if only root may open it."""
     fd = open_pin_if_there(path)
     return check(-errno.ENOENT if fd is None else fd, f"open of the pinned {path}")
 
 
 def open_pin_if_there(path: Path) -> int | None:
-    """The same; None where nothing is pinned."""
+    """As open_pin; None if nothing is pinned there."""
     result: int = lib.bpf_obj_get(str(path).encode())
     if result == -errno.ENOENT:
         return None
@@ -238,7 +238,7 @@ def lookup(map_fd: int, key: bytes, value_size: int) -> bytes:
 
 
 def lookup_if_there(map_fd: int, key: bytes, value_size: int) -> bytes | None:
-    """As lookup; None where the map does not have the key."""
+    """As lookup; None if the map does not have the key."""
     value = ct.create_string_buffer(value_size)
     result = lib.bpf_map_lookup_elem(map_fd, key, value)
     if result == -errno.ENOENT:
@@ -259,7 +259,7 @@ def create_map(
 ) -> int:
     """A map; a map of maps holds maps like inner_map.
 
-    Raises DatapathError, which names the capabilities that are needed where the kernel does not permit it.
+    Raises DatapathError, which names the required capabilities if the kernel does not permit it.
     """
     opts = _MapCreateOpts(sz=ct.sizeof(_MapCreateOpts), inner_map_fd=inner_map, map_flags=flags)
     if btf is not None:
@@ -269,7 +269,7 @@ def create_map(
 
 
 def load_btf(data: bytes) -> int:
-    """Give the kernel a description of types; returns its descriptor."""
+    """Load BTF into the kernel; returns its descriptor."""
     return check(lib.bpf_btf_load(data, ct.c_size_t(len(data)), None), "load of the maps' BTF")
 
 
@@ -284,14 +284,14 @@ def delete(map_fd: int, key: bytes) -> None:
 
 
 def delete_if_there(map_fd: int, key: bytes) -> None:
-    """The same of a key that the program may have removed meanwhile."""
+    """Remove a key that the program may have removed meanwhile."""
     result = lib.bpf_map_delete_elem(map_fd, key)
     if result != -errno.ENOENT:
         check(result, "removal from a map")
 
 
 def next_key(map_fd: int, key: bytes | None, key_size: int) -> bytes | None:
-    """The key behind a key, or the first one; None behind the last."""
+    """The key after a key, or the first one; None after the last."""
     following = ct.create_string_buffer(key_size)
     if lib.bpf_map_get_next_key(map_fd, key, following) == -errno.ENOENT:
         return None
@@ -299,7 +299,7 @@ def next_key(map_fd: int, key: bytes | None, key_size: int) -> bytes | None:
 
 
 def keys(map_fd: int, key_size: int) -> Iterator[bytes]:
-    """The keys that are in a map now, each once, unless it is changed meanwhile."""
+    """The present keys of a map, each once, if it is not changed meanwhile."""
     key = next_key(map_fd, None, key_size)
     while key is not None:
         yield key
@@ -307,7 +307,7 @@ def keys(map_fd: int, key_size: int) -> Iterator[bytes]:
 
 
 def possible_cpus() -> int:
-    """How many values a per-CPU map has for each key."""
+    """The number of values of each key of a per-CPU map."""
     return check(lib.libbpf_num_possible_cpus(), "count of the CPUs")
 
 

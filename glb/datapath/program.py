@@ -71,7 +71,7 @@ def load(name: str, constants: Constants, records: Records) -> LoadedProgram:
 
 
 def create_maps(opened: ExitStack, spec: ProgramSpec, names: Iterable[str]) -> dict[str, int]:
-    """Those maps of a spec: their descriptors by name, which `opened` closes. Raises DatapathError."""
+    """Create maps of a spec: their descriptors by name, which `opened` closes. Raises DatapathError."""
     with ExitStack() as needed:
         btf = _owned(needed, libbpf.load_btf(spec.btf)) if spec.btf else 0
         return {name: _owned(opened, _create(name, spec.maps[name], btf)) for name in names}

@@ -43,7 +43,8 @@ class ProgramCache:
         return cls(Path(os.environ.get("GLB_CACHE_DIR", "/var/cache/glb")))
 
     def read(self, key: str) -> bytes | None:
-        """What was written under a key; None where there is nothing that may be believed, which is logged."""
+        """The data written under a key; None if there is none. Data that cannot be trusted is logged and not
+        returned."""
         data = read_entry(self.folder, key)
         if data is not None:
             with contextlib.suppress(OSError):
@@ -73,12 +74,13 @@ class ProgramCache:
 
 
 def shipped_dir() -> Path:
-    """Where packages have the programs of usual capacities. $GLB_PROGRAMS_DIR, or /usr/lib/glb/programs."""
+    """The folder of packages' programs with usual capacities: $GLB_PROGRAMS_DIR, or /usr/lib/glb/programs."""
     return Path(os.environ.get("GLB_PROGRAMS_DIR", "/usr/lib/glb/programs"))
 
 
 def read_entry(folder: Path, key: str) -> bytes | None:
-    """What is kept under a key in a folder; None where there is nothing that may be believed, which is logged."""
+    """The data under a key in a folder; None if there is none. Data that cannot be trusted is logged and not
+    returned."""
     path = _path(folder, key)
     try:
         _examine_folder(folder)

@@ -51,7 +51,7 @@ _INSTRUCTION = np.dtype([("code", "u1"), ("registers", "u1"), ("offset", "<i2"),
 
 @dataclass(frozen=True, slots=True)
 class MapSpec:
-    """What a map is created from. Sizes are in bytes; btf_key and btf_value are types of the program's BTF, 0: none."""
+    """The definition of a map. Sizes are in bytes; btf_key and btf_value are types in the program's BTF, 0: none."""
 
     kind: int
     key_size: int
@@ -88,7 +88,7 @@ class ProgramSpec:
         return replace(self, maps={**self.maps, **larger})
 
     def with_offsets(self, offsets: Mapping[int, int]) -> "ProgramSpec":
-        """The same with other offsets in the instructions that load from memory, by the offset that they have now."""
+        """The same with offsets replaced in the instructions that load from memory, by their present offset."""
         program = np.frombuffer(self.instructions, _INSTRUCTION).copy()
         for place in np.flatnonzero(_loads_memory(program)):
             old = int(program["offset"][place])
@@ -96,12 +96,12 @@ class ProgramSpec:
         return replace(self, instructions=program.tobytes())
 
     def load_offsets(self) -> set[int]:
-        """Those of the instructions that load from memory."""
+        """The offsets of the instructions that load from memory."""
         program = np.frombuffer(self.instructions, _INSTRUCTION)
         return set(program["offset"][_loads_memory(program)].tolist())
 
     def immediates(self) -> set[int]:
-        """Those of all instructions."""
+        """The offsets of all instructions."""
         return set(np.frombuffer(self.instructions, _INSTRUCTION)["immediate"].tolist())
 
     def on_cpus(self, cpus: int) -> "ProgramSpec":
@@ -141,7 +141,7 @@ def aligned(size: int) -> int:
 
 
 def value_bytes(kind: int, size: int, cpus: int) -> int:
-    """How many bytes the kernel copies for a value of a map: of a per-CPU map those of all possible CPUs."""
+    """The bytes that the kernel copies for a map's value: for a per-CPU map, the values of all possible CPUs."""
     return aligned(size) * cpus if kind in _PER_CPU_KINDS else size
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the director writes in front of a packet: the words of the headers that no packet changes. Pure.
+"""The words of the tunnel's headers that are the same for every packet. Pure.
 
 A word is as the program stores it: its lowest byte is sent first.
 """

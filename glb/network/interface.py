@@ -56,7 +56,8 @@ def find_interface(name: str) -> Interface:
 
 
 def _upper(link: Link, found: Mapping[int, Link]) -> Link:
-    """What has the addresses of a link. In a VRF, which is a routing table and no bridge, that is the link itself."""
+    """The interface with the addresses of a link. In a VRF, which is a routing table and not a bridge, the link
+    itself."""
     master = found.get(link.master)
     return link if master is None or master.kind == _VRF else master
 

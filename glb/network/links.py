@@ -6,7 +6,7 @@ from glb.network.rtnetlink import Rtnetlink
 
 
 class Links:
-    """Those of the socket's network namespace. Raises OSError for an index that is not there."""
+    """The interfaces of the socket's network namespace. Raises OSError for an unknown index."""
 
     def __init__(self, netlink: Rtnetlink) -> None:
         self._netlink = netlink

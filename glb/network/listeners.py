@@ -36,7 +36,7 @@ class ListeningSocket:
 
 
 def listeners(namespace: str | None = None) -> tuple[ListeningSocket, ...]:
-    """Those of a network namespace, as `glb.network.namespaces` names them; default: this one.
+    """The listening sockets of a network namespace, as `glb.network.namespaces` names them; default: this one.
 
     Raises NetworkError.
     """

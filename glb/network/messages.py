@@ -26,7 +26,7 @@ ETHERNET = 1
 MAIN_TABLE, LOCAL_TABLE = 254, 255
 
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-"""By IP version."""
+"""Address families by IP version."""
 
 IFINFOMSG = struct.Struct("=BxHiII")
 """struct ifinfomsg: family, type, index, flags, change"""
@@ -121,7 +121,7 @@ def link(netlink: Rtnetlink, index: int) -> Link:
 
 
 def addresses(netlink: Rtnetlink) -> list[AddressEntry]:
-    """Those of all interfaces. Raises OSError."""
+    """All interfaces. Raises OSError."""
     answers = netlink.dump(Message.GETADDR, _IFADDRMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
     return [_read_address(answer) for answer in answers]
 
@@ -138,7 +138,7 @@ def routes(netlink: Rtnetlink, version: int, table: int = 0) -> Iterator[RouteEn
 
 
 def route_to(netlink: Rtnetlink, destination: Address, source: Address | None = None, incoming: int = 0) -> RouteEntry:
-    """What the kernel does with a packet that this host sends, or that comes in by an interface.
+    """What the kernel does with a packet that this host sends, or receives on an interface.
 
     incoming: that interface's index. Raises OSError with the kernel's reason: ENETUNREACH, EHOSTUNREACH, EACCES,
     EINVAL, and EXDEV where the reverse-path filter drops the packet.

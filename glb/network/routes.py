@@ -122,7 +122,7 @@ def default_next_hops(netlink: Rtnetlink, interface: Interface) -> tuple[NextHop
 
 
 def _all_next_hops(values: Attributes) -> Iterator[NextHop]:
-    """Those of a route with one next hop or several."""
+    """The next hops of a route with one or several."""
     if _OIF not in values:
         yield from _next_hops(values.get(_MULTIPATH, b""), _ON_LINK)
     elif not _encapsulation(values):

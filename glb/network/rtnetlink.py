@@ -67,7 +67,7 @@ class Rtnetlink:
         self._socket.send(_HEADER.pack(_HEADER.size + len(body), message, flags, 0, 0) + body)
 
     def _answers(self) -> Iterator[bytes]:
-        """The bodies of one datagram; an empty one stands for the end of a dump, or an acknowledgement."""
+        """The bodies of one datagram; an empty one is the end of a dump, or an acknowledgement."""
         data = self._socket.recv(_RECEIVE_BYTES)
         at = 0
         while at < len(data):
@@ -83,7 +83,7 @@ class Rtnetlink:
 
 @contextmanager
 def open_rtnetlink(strict: bool = False) -> Iterator[Rtnetlink]:
-    """Of this network namespace. Errors that are not caught inside are raised as NetworkError.
+    """Open a socket in this network namespace. Errors that are not caught inside are raised as NetworkError.
 
     strict: the kernel applies the filters of a dump, and refuses what it does not know (NETLINK_GET_STRICT_CHK).
     """
@@ -102,7 +102,7 @@ def attribute(kind: int, value: bytes) -> bytes:
 
 
 def attributes(body: bytes, at: int) -> Attributes:
-    """Those that begin at this offset."""
+    """The attributes that begin at this offset."""
     found = {}
     while at + _ATTRIBUTE.size <= len(body):
         length, kind = _ATTRIBUTE.unpack_from(body, at)

@@ -51,7 +51,7 @@ class LocalEnd:
 
 
 def count_sockets(ports: Sequence[Ports], namespace: str | None = None) -> Counter[LocalEnd]:
-    """How many TCP sockets have each local end, of those whose local port is in one of the ranges.
+    """The number of TCP sockets of each local end, for local ports in the ranges.
 
     namespace: the network namespace to look into, as `glb.network.namespaces` names them; default: this one.
     IPv6 sockets with IPv4 addresses (::ffff:192.0.2.1) count under the IPv4 address. The result is no

@@ -55,7 +55,7 @@ def local_networks(netlink: Rtnetlink) -> list[LocalNetwork]:
 
 
 def overlapping(network: Network, others: Iterable[Network]) -> list[Network]:
-    """Those of the others that share an address with the network."""
+    """The others that share an address with the network."""
     return [other for other in others if other.version == network.version and network.overlaps(other)]
 
 

@@ -31,7 +31,7 @@ def vlan_devices() -> dict[int, Vlan]:
 
 
 def below(index: int, known: Mapping[int, Link]) -> Vlan | None:
-    """Where frames leave that are sent by an interface, with no tags if it is no VLAN device.
+    """The interface that sends an interface's frames, without tags if it is not a VLAN device.
 
     None for more than two tags, or if a lower interface is not among the known links: it may be in another network
     namespace.
