@@ -20,7 +20,7 @@ from glb.datapath import compiler, identity
 from glb.datapath.compiler import compiled
 from glb.datapath.director import constants_for
 from glb.datapath.kernel import btf_data, map_info
-from glb.datapath.layout import capacity_for
+from glb.datapath.layout import LEAST_CAPACITY, capacity_for
 from glb.datapath.program import create_maps
 from glb.datapath.program_cache import ProgramCache
 from glb.datapath.proxy import constants
@@ -81,6 +81,10 @@ def test_maps_are_created_as_the_compiler_created_them(name: str, tmp_path: Path
 
 def _director_constants(folder: Path) -> dict[str, int]:
     return dict(constants_for(capacity_for(load_files(folder).layout)))
+
+
+def test_few_tables_use_the_program_that_a_package_brings(tmp_path: Path) -> None:
+    assert _director_constants(tmp_path) == constants_for(LEAST_CAPACITY)
 
 
 def test_more_rows_make_a_larger_map_of_the_same_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
