@@ -2,11 +2,11 @@
 """The addresses that are local to a proxy's host, as the program's maps hold them: struct place_key and the settings of
 bpf/proxy_maps.h. Pure."""
 
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_network
 from itertools import islice
+from sys import byteorder
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,12 @@ _FAMILY_BITS = 32
 
 def address_word(address: IPv4Address) -> int:
     """The address in network order, read as this machine reads words."""
-    return int.from_bytes(address.packed, sys.byteorder)
+    return int.from_bytes(address.packed, byteorder)
 
 
 def word_address(word: Any) -> IPv4Address:
     """The inverse of `address_word`."""
-    return IPv4Address(int(word).to_bytes(4, sys.byteorder))
+    return IPv4Address(int(word).to_bytes(4, byteorder))
 
 
 def place_key(place: Network) -> tuple[int, int, tuple[int, int]]:
@@ -40,7 +40,7 @@ def place_key(place: Network) -> tuple[int, int, tuple[int, int]]:
 
 def place_of_key(key: Any) -> Network:
     """The inverse of `place_key`."""
-    packed = b"".join(int(word).to_bytes(8, sys.byteorder) for word in key["address"])
+    packed = b"".join(int(word).to_bytes(8, byteorder) for word in key["address"])
     length = 4 if key["family"] == 4 else 16
     return ip_network((packed[:length], int(key["prefix_len"]) - _FAMILY_BITS))
 
@@ -116,7 +116,7 @@ def _hash(address: Address, bits: int) -> int:
 def _words(address: Address) -> tuple[int, int]:
     """As struct flow holds it: the bytes in network order, an IPv4 address in the first four."""
     packed = address.packed.ljust(16, b"\0")
-    return int.from_bytes(packed[:8], sys.byteorder), int.from_bytes(packed[8:], sys.byteorder)
+    return int.from_bytes(packed[:8], byteorder), int.from_bytes(packed[8:], byteorder)
 
 
 def _unused(room: "npt.NDArray[Any]") -> "npt.NDArray[Any]":
