@@ -33,10 +33,10 @@ def stats_of(interface: str | None) -> list[dict[str, Any]]:
 
     Raises DatapathError where no program is attached, ReportError, ControlError.
     """
-    names = [interface] if interface else interfaces_with_datapath()
     try:
-        return [asdict(read_stats(name)) for name in names]
-    except NotAllowedError:
+        return [asdict(read_stats(name)) for name in ([interface] if interface else attached_interfaces())]
+    except (PermissionError, NotAllowedError):
+        names = [interface] if interface else sorted(report.interface for report in _running())
         return [_stats_by_daemon(name) for name in names]
 
 
