@@ -12,7 +12,7 @@ from glb.config.model import DirectorConfig, Echo, Egress, HashFields
 from glb.datapath import program as programs
 from glb.datapath.cuckoo import arrange
 from glb.datapath.generation import MARK, NetworkView, TrafficOwner, assign, content_digest
-from glb.datapath.layout import Capacity, Layout, Owner, WideBind, capacity_for
+from glb.datapath.layout import Capacity, Layout, Owner, RowBlock, WideBind, capacity_for
 from glb.datapath.maps import Map
 from glb.datapath.program import LoadedProgram
 from glb.datapath.rcu import wait_for_grace_period
@@ -66,6 +66,7 @@ class DirectorDatapath:
         self._held_rows: list[list[tuple[str, int] | None]] = [
             [None] * (self.capacity.slots // ROWS) for _ in range(_GENERATIONS)
         ]
+        self._ahead: list[RowBlock] = []  # rows in use that the idle generation may not hold yet
 
     @classmethod
     def load(cls, layout: Layout) -> "DirectorDatapath":
@@ -108,6 +109,7 @@ class DirectorDatapath:
         self._traffic = assignment.entries
         if self._contents[in_use]["digest"].tobytes() == digest:
             self._contents[in_use]["tables"] = tables.encode()
+            self._note_rows(layout, in_use)
             return vlans_written
         idle = (in_use + 1) % _GENERATIONS
         self._contents[idle]["digest"] = bytes(len(digest))  # until it is complete
@@ -121,7 +123,21 @@ class DirectorDatapath:
         state["generation"] = idle
         wait_for_grace_period()
         self._delete_wide_binds(in_use)
+        self._note_rows(layout, idle)
         return True
+
+    def copy_ahead(self, blocks: int) -> bool:
+        """Write some of the rows in use into the idle generation, so that the next `write` finds them there.
+
+        blocks: how many tables' rows at most, of 512 KiB each or 1 MiB. Returns whether there are more.
+        """
+        now, self._ahead = self._ahead[:blocks], self._ahead[blocks:]
+        idle = (int(self._views["state"][0]["generation"]) + 1) % _GENERATIONS
+        if now:
+            self._contents[idle]["digest"] = bytes(self._contents[idle]["digest"].nbytes)  # no longer complete
+        for block in now:
+            self._write_block(block, idle)
+        return bool(self._ahead)
 
     @property
     def tables_digest(self) -> str:
@@ -192,15 +208,26 @@ class DirectorDatapath:
 
     def _write_blocks(self, layout: Layout, generation: int) -> None:
         """Write the rows that this generation does not have yet, as far as this process knows."""
-        slots = self._part("rows", self.capacity.slots, generation, layout.num_slots)["backend"]
-        held = self._held_rows[generation]
         for block in layout.blocks:
-            place = slice(block.first_slot // ROWS, block.first_slot // ROWS + block.slots_per_row)
-            content = [(block.digest, part) for part in range(block.slots_per_row)]
-            if held[place] != content:
-                held[place] = [None] * block.slots_per_row  # until it is complete
-                block.fill(slots[block.first_slot : block.first_slot + block.num_slots])
-                held[place] = content
+            self._write_block(block, generation)
+
+    def _write_block(self, block: RowBlock, generation: int) -> None:
+        held, (place, content) = self._held_rows[generation], _place_of(block)
+        if held[place] != content:
+            held[place] = [None] * block.slots_per_row  # until it is complete
+            slots = self._part("rows", self.capacity.slots, generation, block.first_slot + block.num_slots)["backend"]
+            block.fill(slots[block.first_slot :])
+            held[place] = content
+
+    def _note_rows(self, layout: Layout, in_use: int) -> None:
+        """The generation in use holds the layout's rows, whichever process wrote them."""
+        held, others = self._held_rows[in_use], self._held_rows[(in_use + 1) % _GENERATIONS]
+        self._ahead = []
+        for block in layout.blocks:
+            place, content = _place_of(block)
+            held[place] = content
+            if others[place] != content:
+                self._ahead.append(block)
 
     def _part(self, name: str, capacity: int, generation: int, length: int) -> Any:
         """The first `length` entries of a generation's share of an array."""
@@ -257,6 +284,12 @@ class DirectorDatapath:
         while keys:
             del wide_binds[keys[-1]]
             keys.pop()
+
+
+def _place_of(block: RowBlock) -> tuple[slice, list[tuple[str, int] | None]]:
+    """Where a generation's `_held_rows` have a block, and what they have of it."""
+    first = block.first_slot // ROWS
+    return slice(first, first + block.slots_per_row), [(block.digest, part) for part in range(block.slots_per_row)]
 
 
 def constants_for(capacity: Capacity) -> dict[str, int]:

@@ -97,6 +97,7 @@ class Controller:
             )
             self._seen = self._digest_now()
             self.forwarding.reject(refusal, self._seen)
+        lanes.traffic.post_once("copy of the rows", self._copy_ahead)
 
     @property
     def loaded(self) -> Loaded:
@@ -208,9 +209,15 @@ class Controller:
         if (all if whole else any)(result.reloaded for result in results):
             self._remember()
             self._log_load(before, is_first)
+            self._lanes.traffic.post_once("copy of the rows", self._copy_ahead)
         ended = time.monotonic()
         self._retry_at = ended + _PAUSE_BY_TRY * (ended - started)
         return results
+
+    def _copy_ahead(self) -> None:
+        """Runs in the lane `traffic`, step by step: other actions come in between."""
+        if self.forwarding.copy_ahead():
+            self._lanes.traffic.post_once("copy of the rows", self._copy_ahead)
 
     def _prepared(self, director: Director) -> Prepared | Exception:
         try:

@@ -149,6 +149,10 @@ class Director:
         times = self.report.health_times.with_one(time.monotonic() - started)
         self._reporter.change(tables=self._loaded.summary(), health_times=times)
 
+    def copy_ahead(self, blocks: int) -> bool:
+        """As DirectorDatapath.copy_ahead."""
+        return self._datapath.copy_ahead(blocks)
+
     def reject(self, error: Exception, digest: str | None) -> None:
         """Report that files with this digest were refused. digest: None if they cannot be read."""
         self._reporter.change(rejected_digest=digest, error=str(error))

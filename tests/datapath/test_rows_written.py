@@ -67,3 +67,20 @@ def test_each_generation_holds_the_rows_of_its_layout(
 
     assert 0 in writes[2:4], "the rows of two writes ago are there"
     assert max(writes) == 2
+
+
+def test_rows_that_were_copied_ahead_are_not_written_by_the_next_change(
+    director: Callable[..., DirectorBench], tmp_path: Any, monkeypatch: Any
+) -> None:
+    bench = director(*STEPS[0])
+    steps = 0
+    while bench.datapath.copy_ahead(1):
+        steps += 1
+    filled: list[str] = []
+    fill = RowBlock.fill
+    monkeypatch.setattr(RowBlock, "fill", lambda block, slots: (filled.append(block.digest), fill(block, slots)))
+
+    bench.write(load_files(tmp_path, *STEPS[1]))
+
+    assert (steps, len(filled)) == (1, 1), "two tables are copied one by one; then one of them changes"
+    assert (held_rows(bench) == written(bench.loaded.layout)).all()

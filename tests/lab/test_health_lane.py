@@ -128,9 +128,16 @@ def a_plan_of_large_tables(director: Director) -> Iterator[None]:
 
 
 @contextmanager
-def a_reload_of_large_tables(director: Director) -> Iterator[None]:
-    replace_text(director.table, source(tables=9))
+def a_reload_of_ten_thousand_backends(director: Director) -> Iterator[None]:
+    """Status answers during it, too."""
+    many = [f"10.{100 + number // 65536}.{number // 256 % 256}.{number % 256}" for number in range(10_000)]
+    tables = json.loads(source())
+    tables["tables"].append(large(1) | {"backends": [{"ip": ip, "state": "active", "healthy": True} for ip in many]})
+    replace_text(director.table, json.dumps(tables))
     with meanwhile(lambda: api(director).post("/v1/reload")):
+        asked = time.monotonic()
+        assert len(api(director).get("/v1/status")[0]["tables"]) == 1
+        assert time.monotonic() - asked < BOUND_S
         yield
 
 
@@ -243,7 +250,7 @@ def a_hung_file_system_under_the_status(director: Director) -> Iterator[None]:
 
 DISTURBANCES = [
     a_plan_of_large_tables,
-    a_reload_of_large_tables,
+    a_reload_of_ten_thousand_backends,
     a_reload_with_a_silent_backend,
     locks_of_another_user,
     a_fifo_for_each_file,
