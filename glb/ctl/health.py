@@ -15,11 +15,12 @@ from rich.text import Text
 
 from glb.control.client import Client
 from glb.ctl import complete
-from glb.ctl.output import Format, Output, emit, grid
+from glb.ctl.output import Format, Output, emit, grid, warn
 from glb.ctl.targets import running_directors
 from glb.errors import GlbError
 from glb.health.report import BackendHealthReport
 from glb.health.state import HealthChange
+from glb.printable import plural
 
 Name = Annotated[str, typer.Argument(metavar="TABLE", autocompletion=complete.tables, help="The table's name.")]
 Address = Annotated[
@@ -91,11 +92,28 @@ def set_health_command(
 ) -> None:
     """Override a backend's health, or return it to its checks (auto). The override outlives reloads and restarts.
 
+    A backend that is taken down stays in its rows. Where none of a row's backends can take new connections, one from
+    outside takes the last place: a warning reports the rows whose connections that cuts, or may cut.
+
     glbctl backend set-health web 10.0.0.11 down --reason "disk change"
     """
     body = {"health": health.value, "reason": reason}
     daemons = _request(iface, lambda client: client.put(_path(table, address), body))
+    for finding in _findings_of(daemons):
+        warn(
+            f"{finding['table']}: {finding['severity']} connections at {finding['backend']} in "
+            f"{plural(finding['rows'], 'row')} of 65,536: {finding['reason']}; `glbctl backend set-health {table} "
+            f"{address} auto` reverts it"
+        )
     emit(output, daemons, _per_director(daemons, lambda daemon: _render_backends([daemon["now"]])))
+
+
+def _findings_of(daemons: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each once: directors with the same tables find the same. A daemon from before an upgrade reports none."""
+    found: list[dict[str, Any]] = []
+    for daemon in daemons:
+        found += [finding for finding in daemon.get("findings", ()) if finding not in found]
+    return found
 
 
 def _path(table: str, address: str) -> str:

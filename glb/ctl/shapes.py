@@ -17,7 +17,7 @@ from glb.control.openapi import ErrorResponse
 from glb.ctl.reload import ReloadResult
 from glb.daemon.report import Report
 from glb.director.announcer import Drained, RoutingStatus
-from glb.director.api_health import HealthHistoryResponse, HealthResponse
+from glb.director.api_health import HealthHistoryResponse, HealthResponse, HealthSetResponse
 from glb.director.changes import SetAside
 from glb.doctor.finding import Finding
 from glb.explain.texts import ExplainText
@@ -149,8 +149,15 @@ class DirectorHealth(HealthResponse):
 
 
 class BackendHealthHistory(HealthHistoryResponse):
-    """A backend's health and its changes (`GET` and `PUT /v1/tables/TABLE/backends/ADDRESS/health`), and the daemon's
+    """A backend's health and its changes (`GET /v1/tables/TABLE/backends/ADDRESS/health`), and the daemon's
     interfaces."""
+
+    interfaces: list[str]
+
+
+class BackendHealthSet(HealthSetResponse):
+    """The same after an override (`PUT /v1/tables/TABLE/backends/ADDRESS/health`), and how connections are lost, or may
+    be, by it."""
 
     interfaces: list[str]
 
@@ -350,7 +357,7 @@ SHAPES: dict[str, Any] = {
     "backend history": list[BackendHealthHistory],
     "backend list": list[DirectorHealth],
     "backend remove": EditedBackend,
-    "backend set-health": list[BackendHealthHistory],
+    "backend set-health": list[BackendHealthSet],
     "capture": Event,
     "check": list[CheckedFile],
     "director announce": RoutingStatus,

@@ -9,10 +9,12 @@ from pydantic import BaseModel, Field, IPvAnyAddress, TypeAdapter
 
 from glb.control.api import InBackground
 from glb.control.routes import ApiRouter, From, RawResponse
+from glb.director.api_parameters import CurrentController
 from glb.director.health_duties import HealthFile
 from glb.health.monitor import Monitor
 from glb.health.report import BackendHealthReport, report_backend, report_backends
 from glb.health.state import HealthChange, HealthState
+from glb.table.findings import PlanFinding
 
 HEALTH_FILE = web.AppKey("health_file", HealthFile)
 
@@ -70,6 +72,12 @@ class HealthHistoryResponse(BaseModel):
     changes: list[HealthChange]
 
 
+class HealthSetResponse(HealthHistoryResponse):
+    """The same after an override. findings: how connections of the table's rows are lost, or may be, by it."""
+
+    findings: list[PlanFinding]
+
+
 @router.get("/health", answer=HealthResponse)
 async def health(monitor: CurrentMonitor, costly: InBackground) -> RawResponse:
     """The health of each table's backends, and the latest results of their checks."""
@@ -85,14 +93,24 @@ async def backend_health(table: str, address: IPvAnyAddress, monitor: CurrentMon
 
 @router.put("/tables/{table}/backends/{address}/health")
 async def set_health(
-    table: str, address: IPvAnyAddress, body: HealthRequest, health_file: CurrentHealthFile
-) -> HealthHistoryResponse:
+    table: str,
+    address: IPvAnyAddress,
+    body: HealthRequest,
+    health_file: CurrentHealthFile,
+    controller: CurrentController,
+    costly: InBackground,
+) -> HealthSetResponse:
     """Set a backend's health, or remove the override. An override is kept across reloads and restarts."""
     monitor = health_file.monitor
     healthy = None if body.health is WantedHealth.AUTO else body.health is WantedHealth.UP
+    before = controller.loaded
     monitor.set(table, address, healthy, body.reason)
     await health_file.save()  # before the response: the daemon may be killed
-    return _history(monitor, table, address)
+    findings: tuple[PlanFinding, ...] = ()
+    if healthy is False:
+        findings = await costly(lambda: controller.losses_if_down(before, table, address))
+    history = _history(monitor, table, address)
+    return HealthSetResponse(now=history.now, changes=history.changes, findings=list(findings))
 
 
 _backend = TypeAdapter(BackendHealthReport)

@@ -9,7 +9,7 @@ from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from glb.config.model import ForwardingTables
+from glb.config.model import Address, ForwardingTables
 from glb.daemon.lifecycle import Lanes
 from glb.daemon.report import Report, now
 from glb.director.director import Director, Prepared
@@ -25,6 +25,8 @@ from glb.history.version import LoadCause, Origin, Version
 from glb.network.interface import find_interface
 from glb.network.path_mtu import PathMtus
 from glb.table.diff import describe_changes
+from glb.table.findings import PlanFinding
+from glb.table.health_findings import losses_if_down
 from glb.table.model import BuiltTable
 from glb.table.row_builder import row_builder
 
@@ -121,6 +123,10 @@ class Controller:
         or TableError.
         """
         return check_tables(data, name, self._builder, self._view)
+
+    def losses_if_down(self, loaded: Loaded, table: str, address: Address) -> tuple[PlanFinding, ...]:
+        """As health_findings.losses_if_down, of files that are or were loaded. May be called in any thread."""
+        return losses_if_down(loaded.tables, table, address, self._builder)
 
     def reload(self, origin: Origin = _EDITED, whole: bool = False) -> list[LoadResult]:
         """Load the present files. If they are refused, only the status changes.
