@@ -70,6 +70,7 @@ def native_ranker() -> NativeRanker | None:
     """The library's, if it is built and can be loaded."""
     path = library.built()
     if path is None:
+        log.info("the C library of the ranking is not built, so tables of thousands of backends take longer to load")
         return None
     try:
         return NativeRanker(path)
