@@ -66,6 +66,8 @@ class DirectorDatapath:
         self._held_rows: list[list[tuple[str, int] | None]] = [
             [None] * (self.capacity.slots // ROWS) for _ in range(_GENERATIONS)
         ]
+        # What each generation's backends were written from by this process; a change of health writes none of them.
+        self._held_backends: list[object] = [None] * _GENERATIONS
         self._ahead: list[RowBlock] = []  # rows in use that the idle generation may not hold yet
 
     @classmethod
@@ -184,6 +186,10 @@ class DirectorDatapath:
         state = self._views["state"][0]
         entries = state["backends"].view(state["backend"].dtype)[start : start + len(layout.backends)]
         hops = _hops_in_header(layout, config)
+        content = (layout.backends, config, network, self._traffic, hops)
+        if self._held_backends[generation] == content:
+            return
+        self._held_backends[generation] = None  # until they are complete
         for entry, backend in zip(entries, layout.backends, strict=True):
             next_hop = network.next_hops.get(backend.address)
             entry["macs"] = ethernet_word(next_hop, network.mac) if next_hop else 0
@@ -193,6 +199,7 @@ class DirectorDatapath:
             entry["checksum"] = checksum_without_length(config.outbound_src_ip, backend.address)
             entry["mtu"] = network.path_mtu(backend.address)
             entry["traffic"] = self._traffic["backend", backend.table_name, str(backend.address)]
+        self._held_backends[generation] = content
 
     def _write_rows(self, layout: Layout, generation: int) -> None:
         self._write_blocks(layout, generation)

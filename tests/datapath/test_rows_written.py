@@ -42,6 +42,14 @@ def held_rows(bench: DirectorBench) -> np.ndarray:
     return np.array(bench.program.view("rows")["backend"][start : start + bench.loaded.layout.num_slots])
 
 
+def held_backends(bench: DirectorBench) -> bytes:
+    """What the generation in use holds of its layout's backends."""
+    state = bench.program.view("state")[0]
+    entries = state["backends"].view(state["backend"].dtype)
+    start = int(state["generation"]) * bench.datapath.capacity.backends
+    return bytes(entries[start : start + len(bench.loaded.layout.backends)].tobytes())
+
+
 def written(layout: Layout) -> np.ndarray:
     slots = np.zeros((layout.num_slots, 4), np.uint16)
     for block in layout.blocks:
@@ -84,3 +92,33 @@ def test_rows_that_were_copied_ahead_are_not_written_by_the_next_change(
 
     assert (steps, len(filled)) == (1, 1), "two tables are copied one by one; then one of them changes"
     assert (held_rows(bench) == written(bench.loaded.layout)).all()
+
+
+def test_backends_are_right_whatever_was_written_before(director: Callable[..., DirectorBench], tmp_path: Any) -> None:
+    expected = []
+    for step in STEPS[:4]:
+        expected.append(held_backends(director(*step)))
+    bench = director(*STEPS[0])
+    for step in (0, 0, 1, 1, 0, 2, 3, 3, 0):
+        bench.write(load_files(tmp_path, *STEPS[step]))
+        assert without_counters(held_backends(bench)) == without_counters(expected[step])
+
+
+def without_counters(entries: bytes) -> list[bytes]:
+    """Without the last word of each: which counter a backend has depends on what was there before."""
+    return [entries[at : at + 28] for at in range(0, len(entries), 32)]
+
+
+def test_a_change_of_health_writes_no_backend(
+    director: Callable[..., DirectorBench], tmp_path: Any, monkeypatch: Any
+) -> None:
+    down = two({"backends": [A[0] | {"healthy": False}, *A[1:]]}, {"backends": B})
+    bench = director(*STEPS[0])
+    bench.write(load_files(tmp_path, *down))
+    before = held_backends(bench)
+    monkeypatch.setattr("glb.datapath.director.ethernet_word", None)  # a backend that is written needs it
+
+    for step in (STEPS[0], down):
+        bench.write(load_files(tmp_path, *step))
+        assert held_backends(bench) == before
+        assert (held_rows(bench) == written(bench.loaded.layout)).all()
