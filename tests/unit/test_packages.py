@@ -36,7 +36,7 @@ def test_groups_are_created_and_purged() -> None:
     assert f"for group in {' '.join(created)};" in (DEBIAN / "glb-common.postrm").read_text()
 
 
-def test_each_unit_is_in_its_package_and_runs_the_installed_command() -> None:
+def test_each_unit_runs_the_installed_command() -> None:
     rules = (DEBIAN / "rules").read_text()
     units = sorted((ROOT / "packaging/systemd").glob("*.service"))
 
