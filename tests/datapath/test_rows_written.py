@@ -77,7 +77,7 @@ def test_each_generation_holds_the_rows_of_its_layout(
     assert max(writes) == 2
 
 
-def test_rows_that_were_copied_ahead_are_not_written_by_the_next_change(
+def test_next_change_does_not_write_rows_copied_ahead(
     director: Callable[..., DirectorBench], tmp_path: Any, monkeypatch: Any
 ) -> None:
     bench = director(*STEPS[0])

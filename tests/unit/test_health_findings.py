@@ -27,7 +27,7 @@ def test_the_first_backend_that_is_taken_down_cuts_nothing() -> None:
     assert losses(set(), 0) == {}
 
 
-def test_one_that_leaves_rows_without_an_available_hop_pushes_a_hop_out() -> None:
+def test_rows_without_an_available_hop_lose_a_hop() -> None:
     found = losses({0, 1}, 2)
 
     assert found
