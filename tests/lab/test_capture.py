@@ -221,7 +221,7 @@ def test_user_without_permission_is_refused(lab: Lab, command: str, mode: int) -
     )
 
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "need root)" in done.stderr
+    assert "only root and members of the groups" in done.stderr
 
 
 def test_invalid_filter_is_refused(lab: Lab) -> None:
