@@ -66,8 +66,8 @@ def _claim(descriptor: int | None) -> None:
     if owner not in (own, b""):
         place = os.fsdecode(owner.partition(b"\0")[0])
         raise LockError(
-            f"{state_dir()}: directors with another run directory, {place}, keep their state here; give each container, "
-            "and each network namespace with its own run directory, its own $GLB_STATE_DIR"
+            f"{state_dir()}: directors with another run directory, {place}, keep their state here; give each "
+            "container, and each network namespace with its own run directory, its own $GLB_STATE_DIR"
         )
 
 
