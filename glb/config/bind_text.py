@@ -20,8 +20,8 @@ def parse_bind(text: str) -> Bind:
     if not found:
         raise ConfigError(f'"{text}" is not a bind such as 203.0.113.10:80/tcp or [2001:db8::/64]:8000-8099/udp')
     first, last = int(found["first"]), int(found["last"] or found["first"])
-    if not 1 <= first <= last <= 65535:
-        raise ConfigError(f'"{text}": ports are 1 to 65535, and a range begins with the lower one')
+    if not 0 <= first <= last <= 65535:
+        raise ConfigError(f'"{text}": ports are 0 to 65535, and a range begins with the lower one')
     try:
         network = ip_network(found["four"] or found["six"])
     except ValueError as error:

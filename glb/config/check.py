@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable, Iterator
 
 from glb.config.field import FieldPath, Problem, field_text
 from glb.config.limits import MAX_BACKENDS, MAX_BACKENDS_PER_TABLE, MAX_BINDS, MAX_NAMESPACES, MAX_TABLES
-from glb.config.model import Address, Bind, DirectorConfig, ForwardingTables, Proto, ProxyConfig, State, Table
+from glb.config.model import Address, DirectorConfig, ForwardingTables, Proto, ProxyConfig, State, Table
 from glb.config.routing import Routing, SpeakerKind
 from glb.config.special_addresses import around
 
@@ -21,7 +21,6 @@ def find_problems(tables: ForwardingTables) -> Iterator[Problem]:
     places = [("tables", index) for index in range(len(tables.tables))]
     both = list(zip(places, tables.tables, strict=True))
     yield from repeated(((*place, "name"), f'"{table.name}"') for place, table in both)
-    yield from repeated((place, bind) for table in both for place, bind in _binds(*table))
     for place, table in both:
         yield from repeated(_backends(place, table), "ip")
         yield from _unusable(place, table)
@@ -92,10 +91,6 @@ def repeated(entries: Iterable[tuple[FieldPath, Hashable]], *key: str) -> Iterat
         earlier = first.setdefault(entry, place)
         if earlier is not place:
             yield (*place, *key), f"{entry} is already {field_text(earlier)}"
-
-
-def _binds(place: FieldPath, table: Table) -> Iterator[tuple[FieldPath, Bind]]:
-    return (((*place, "binds", position), bind) for position, bind in enumerate(table.binds))
 
 
 def _backends(place: FieldPath, table: Table) -> Iterator[tuple[FieldPath, Address]]:

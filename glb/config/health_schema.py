@@ -7,9 +7,8 @@ Each level contains the keys that differ from the level above.
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
-
 from glb.config import kinds
+from glb.config.github_object import GitHubObject
 from glb.config.health import (
     DEFAULT_HOLD_SHARE,
     DEFAULT_STATUSES,
@@ -24,10 +23,8 @@ Milliseconds = Annotated[int, kinds.whole(1, 3_600_000)]
 Port = Annotated[int, kinds.PORT]
 
 
-class PolicySource(BaseModel):
+class PolicySource(GitHubObject):
     """The keys of each level. A key that is not given has the value of the level above."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     interval_ms: Milliseconds | None = None
     timeout_ms: Milliseconds | None = None

@@ -25,6 +25,7 @@ def judge_director(config: DirectorConfig, tables: Tables = (), host: Host | Non
 
     tables: those that it is used with. host: the director's; None if it is not known.
     """
+    yield from config.notes
     yield from _source(config, host)
     yield from _mtu(config, tables, host)
     if config.alt_hash_fields == config.hash_fields:

@@ -12,9 +12,10 @@ from typing import Protocol
 from glb.config.field import FieldPath, field_text
 from glb.config.health import HealthChecks
 from glb.config.host import Host
-from glb.config.model import Address, Backend, Bind, DirectorConfig, Network
+from glb.config.model import Address, Backend, Bind, DirectorConfig, Echo, Network
 from glb.config.note import Note, error, warning
 from glb.config.special_addresses import around
+from glb.printable import plural
 
 EXAMPLE_KEYS = {
     bytes.fromhex("000102030405060708090a0b0c0d0e0f"): "an example key of earlier documentation",
@@ -57,7 +58,11 @@ def judge_tables(tables: Tables, config: DirectorConfig | None = None, host: Hos
     """
     used = addresses_in_use(config, host)
     yield from _binds(tables, used, host)
+    yield from _host_bits(tables)
+    yield from _equal_binds(tables)
     yield from _shadowed(tables)
+    if config is not None and config.icmp_echo is Echo.FORWARD:
+        yield from _shared_echoes(tables)
     for index, table in enumerate(tables):
         place: FieldPath = ("tables", index)
         yield from _backends((*place, "backends"), table, used, host)
@@ -118,10 +123,43 @@ def _broadcast_interface(network: Network, host: Host | None) -> str | None:
     return host.broadcasts.get(address)
 
 
-def _shadowed(tables: Tables) -> Iterator[Note]:
-    """Binds of which each port belongs to a narrower range of the same network."""
-    by_network: dict[tuple[Network, str], list[tuple[FieldPath, Bind]]] = {}
+def _host_bits(tables: Tables) -> Iterator[Note]:
     for place, bind in _all_binds(tables):
+        if bind.address is not None:
+            what = f"{bind.address}/{bind.network.prefixlen} has host bits set: it is read as {bind.network}"
+            yield warning((*place, "ip"), what)
+
+
+def _equal_binds(tables: Tables) -> Iterator[Note]:
+    last = {bind: place for place, bind in _all_binds(tables)}
+    for place, bind in _all_binds(tables):
+        if last[bind] != place:
+            what = f"{bind} has no effect: it is listed again as {field_text(last[bind])}, and the last one applies"
+            yield warning(place, what)
+
+
+def _shared_echoes(tables: Tables) -> Iterator[Note]:
+    """One note about all networks whose echoes could belong to several tables."""
+    holders: dict[Network, dict[int, FieldPath]] = {}
+    for index, table in enumerate(tables):
+        for position, bind in enumerate(table.binds):
+            holders.setdefault(bind.network, {}).setdefault(index, ("tables", index, "binds", position))
+    shared = [(network, list(places.values())) for network, places in holders.items() if len(places) > 1]
+    if shared:
+        network, places = shared[0]
+        others = f" (and {plural(len(shared) - 1, 'further network')})" if shared[1:] else ""
+        what = (
+            f"{_text(network)} is also in {field_text(places[-1])}: ICMP echoes to it go to the proxies of the last "
+            f"table that lists it, {field_text(places[-1][:2])}{others}"
+        )
+        yield warning((*places[0], "ip"), what)
+
+
+def _shadowed(tables: Tables) -> Iterator[Note]:
+    """Binds of which each port belongs to other binds of the same network, of a narrower range or of an equal one that
+    is later in the file."""
+    by_network: dict[tuple[Network, str], list[tuple[FieldPath, Bind]]] = {}
+    for bind, place in {bind: place for place, bind in _all_binds(tables)}.items():  # of equal ones, the last
         by_network.setdefault((bind.network, bind.proto), []).append((place, bind))
     for binds in by_network.values():
         if len(binds) > 1:
@@ -130,7 +168,8 @@ def _shadowed(tables: Tables) -> Iterator[Note]:
 
 def _shadowed_in_network(binds: list[tuple[FieldPath, Bind]]) -> Iterator[Note]:
     taken = _Ports()
-    for place, bind in sorted(binds, key=lambda entry: entry[1].precedence):  # stable: else the first in the file
+    binds.sort(key=lambda entry: entry[0], reverse=True)
+    for place, bind in sorted(binds, key=lambda entry: entry[1].precedence):  # stable: else the last in the file
         if not taken.add(bind.port_start, bind.port_end):
             yield warning(place, f"{bind} matches no packet: each of its ports belongs to a narrower range")
 

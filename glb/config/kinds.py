@@ -93,6 +93,8 @@ def _text(check: Callable[[object], Any], pattern: str, **further: Any) -> Kind:
 
 BOOLEAN = Kind(values.boolean, {"type": "boolean"})
 PORT = Kind(values.port, {"type": "integer", "minimum": 1, "maximum": 65535})
+BIND_PORT = Kind(values.bind_port, {"type": "integer", "minimum": 0, "maximum": 65535})
+STATSD_PORT = Kind(values.statsd_port, {"type": "integer", "minimum": 0, "maximum": 65535})
 WEIGHT = Kind(values.weight, {"type": "number", "exclusiveMinimum": 0, "maximum": values.MAX_WEIGHT})
 PACKET_SIZE = Kind(
     values.packet_size,
@@ -113,12 +115,14 @@ STATUSES = Kind(
 )
 TEXT = Kind(values.text, {"type": "string"})
 NAME = _text(values.name, r".*\S.*")
+TABLE_NAME = _text(values.table_name, r"(.*\S.*)?")
 KEY16 = _text(values.key16, "[0-9a-fA-F]{32}")
 UNICAST = _text(values.unicast, f"{_IPV4}|{_IPV6}")
 UNICAST_IPV4 = _text(values.unicast_ipv4, _IPV4)
 HOST_IPV4 = _text(values.host_ipv4, _IPV4)
 HOST_IPV6 = _text(values.host_ipv6, _IPV6)
 NETWORK = _text(values.network, _NETWORK)
+INTERFACE = _text(values.interface, _NETWORK)
 NETWORK_IPV4 = _text(values.network_ipv4, _NETWORK_IPV4)
 VIP = _text(values.vip, _NETWORK)
 LISTEN = _text(values.listen, rf"({_IPV4}|\[{_IPV6}\]):{_PORT}")

@@ -4,10 +4,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Protocol
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from typing import Protocol, Self
 
 from glb.config.health import DEFAULT_HOLD_SHARE, DEFAULT_POLICY, NO_CHECKS, HealthCheckPolicy, HealthChecks
+from glb.config.note import Note
 from glb.config.routing import Routing
 from glb.errors import ConfigError
 
@@ -50,12 +51,22 @@ class Proto(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """The packets that belong to a table: network, protocol, inclusive range of destination ports."""
+    """The packets that belong to a table: network, protocol, inclusive range of destination ports.
+
+    `address` is the network's address as in the file, if it has host bits; they have no effect.
+    """
 
     network: Network
     proto: Proto
     port_start: int
     port_end: int
+    address: Address | None = field(default=None, compare=False)
+
+    @classmethod
+    def at(cls, place: IPv4Interface | IPv6Interface, proto: Proto, port_start: int, port_end: int) -> Self:
+        """The bind of an address with the length of its prefix."""
+        has_host_bits = place.ip != place.network.network_address
+        return cls(place.network, proto, port_start, port_end, place.ip if has_host_bits else None)
 
     @property
     def is_exact(self) -> bool:
@@ -69,7 +80,7 @@ class Bind:
 
     @property
     def precedence(self) -> tuple[int, int]:
-        """Sort key of the binds that match a packet: the first one is chosen, of equals the first in the file.
+        """Sort key of the binds that match a packet: the first one is chosen, of equals the last in the file.
 
         The longest prefix comes first, then the narrowest range of ports; so an exact bind precedes all others.
         """
@@ -108,6 +119,11 @@ class Backend:
         return self.healthy and self.state.takes_new
 
 
+def default_name(number: int) -> str:
+    """The name of a table that has none: one of a GLBD binary, or of a source without the key."""
+    return f"table{number}"
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """One forwarding table's source: `hash_key` and `seed` are 16 bytes each, `depth` is hops a row.
@@ -131,9 +147,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class ForwardingTables:
-    """The content of a table file."""
+    """The content of a table file. `notes` are warnings about keys that have no effect."""
 
     tables: tuple[Table, ...]
+    notes: tuple[Note, ...] = field(default=(), compare=False)
 
     def require_ipv4_backends(self, name: str) -> None:
         """Raise ConfigError if the datapath cannot reach a backend; `name` is the file's, for the message."""
@@ -225,7 +242,8 @@ class DirectorConfig:
 
     `outbound_gateway_mac` is lower case with colons; None: next hops come from the kernel's routes and neighbours.
     `mtu` is that of the path to the proxies, in bytes of IP packet; None: the interface's. `metrics` is the TCP
-    listener for Prometheus; None: there is none. `statsd_port` is statsd's on 127.0.0.1; None: nothing is sent.
+    listener for Prometheus; None: there is none. `statsd_port` is statsd's on 127.0.0.1; None: nothing is sent. `notes`
+    are warnings about keys that have no effect.
     """
 
     outbound_src_ip: IPv4Address
@@ -239,6 +257,7 @@ class DirectorConfig:
     statsd_port: int | None = None
     routing: Routing | None = None
     metrics: Metrics | None = None
+    notes: tuple[Note, ...] = field(default=(), compare=False)
 
     @property
     def gateway_mac(self) -> bytes | None:

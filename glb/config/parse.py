@@ -3,6 +3,7 @@
 
 import codecs
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -11,17 +12,20 @@ from pydantic_core import ErrorDetails
 
 from glb.config.check import find_director_problems, find_problems, find_proxy_problems
 from glb.config.field import MAX_PROBLEMS, FieldPath, Problem, raise_any, shown
+from glb.config.github_object import intended_key, unknown_keys
 from glb.config.json_text import parse_json
 from glb.config.kinds import NonEmpty
 from glb.config.model import DirectorConfig, ForwardingTables, ProxyConfig
+from glb.config.note import Note, warning
 from glb.config.schema import DirectorSource, ForwardingTablesSource, ProxySource
 from glb.errors import ConfigError
+from glb.printable import plural
 
 GLBD_MAGIC = b"GLBD"
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
-# The similarity to a known key from which on an unknown one is reported as a typo (difflib's ratio, 0 to 1).
-LIKENESS = 0.8
+_OF_DPDK = {"num_worker_queues", "flow_paths", "lcores", "kni_ip", "rx_drop_en"}
+"""Keys of a director's configuration that only the DPDK version of glb-director uses."""
 
 _DISTINCTIVE = {"tables": "a source of forwarding tables", "outbound_src_ip": "a director's configuration"}
 """Keys that only one kind of file has, and the name of that kind."""
@@ -31,17 +35,20 @@ AnySource = TypeVar("AnySource", bound=BaseModel)
 
 def parse_tables(text: str, name: str) -> ForwardingTables:
     """Validate a forwarding table's source; `name` is the file's, for the messages. Raises ConfigError."""
-    tables = validate(ForwardingTablesSource, parse_json(text, name), name).to_model()
+    raw = parse_json(text, name)
+    typos, notes = _judge_keys(ForwardingTablesSource, raw)
+    tables = validate(ForwardingTablesSource, raw, name, typos).to_model()
     raise_any(name, find_problems(tables))
-    return tables
+    return replace(tables, notes=notes)
 
 
 def parse_director(text: str, name: str) -> DirectorConfig:
     """Validate a director's configuration; `name` is the file's, for the messages. Raises ConfigError."""
     raw = parse_json(text, name)
-    config = validate(DirectorSource, raw, name, likely_typos(raw)).to_model()
+    typos, notes = _judge_keys(DirectorSource, raw)
+    config = validate(DirectorSource, raw, name, typos).to_model()
     raise_any(name, find_director_problems(config))
-    return config
+    return replace(config, notes=notes)
 
 
 def parse_proxy(text: str, name: str) -> ProxyConfig:
@@ -64,12 +71,23 @@ def decode_text(data: bytes, name: str) -> str:
         raise ConfigError(f"{name}: line {line}: byte {error.start} of the file is not UTF-8") from None
 
 
-def likely_typos(raw: object) -> Iterator[Problem]:
-    """The unknown keys of a director's configuration that resemble a known one; others are ignored."""
-    known = _known_keys(DirectorSource, ())
-    for key in raw if isinstance(raw, dict) else ():
-        if key not in known and get_close_matches(key, known, n=1, cutoff=LIKENESS):
-            yield (key,), _unknown_key(key, known)
+def _judge_keys(source: type[BaseModel], raw: object) -> tuple[list[Problem], tuple[Note, ...]]:
+    """The unknown keys that resemble a known one, and warnings about the others, each key once per kind of object."""
+    typos: list[Problem] = []
+    others: dict[tuple[tuple[str, ...], str], list[FieldPath]] = {}
+    for place, key, known in unknown_keys(source, raw):
+        if intended := intended_key(key, known):
+            typos.append(((*place, key), f'unknown key; did you mean "{intended}"?'))
+        elif place or key not in _OF_DPDK:
+            others.setdefault((known, key), []).append((*place, key))
+    return typos, tuple(
+        warning(
+            places[0],
+            "unknown key, which has no effect"
+            + (f" (and at {plural(len(places) - 1, 'further place')})" if places[1:] else ""),
+        )
+        for places in others.values()
+    )
 
 
 def validate(source: type[AnySource], raw: object, name: str, further: Iterable[Problem] = ()) -> AnySource:

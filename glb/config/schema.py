@@ -12,6 +12,7 @@ from pydantic.config import JsonDict
 
 from glb.config import kinds, values
 from glb.config.field import shown
+from glb.config.github_object import GitHubObject
 from glb.config.health_schema import HealthCheckDefaultsSource, HealthChecksSource, Port, hold_share, policy
 from glb.config.limits import MAX_NAMESPACES
 from glb.config.model import (
@@ -32,9 +33,11 @@ from glb.config.model import (
     ProxyConfig,
     State,
     Table,
+    default_name,
 )
 from glb.config.routing_schema import RoutingKey
 
+BindPort = Annotated[int, kinds.BIND_PORT]
 Boolean = Annotated[bool, kinds.BOOLEAN]
 Depth = Annotated[int, kinds.whole(2, 8)]
 Key16 = Annotated[bytes, kinds.KEY16]
@@ -64,14 +67,14 @@ _PORT_RANGE: JsonDict = {
 }
 
 
-class BindSource(JsonObject):
+class BindSource(GitHubObject):
     model_config = ConfigDict(json_schema_extra={"anyOf": [_SINGLE_PORT, _PORT_RANGE]})
 
-    ip: Annotated[Network, kinds.NETWORK]
+    ip: Annotated[values.Interface, kinds.INTERFACE]
     proto: Annotated[Proto, kinds.one_of(Proto)]
-    port: Port | None = None
-    port_start: Port | None = None
-    port_end: Port | None = None
+    port: BindPort | None = None
+    port_start: BindPort | None = None
+    port_end: BindPort | None = None
 
     @model_validator(mode="after")
     def _one_port_or_a_range(self) -> Self:
@@ -85,13 +88,13 @@ class BindSource(JsonObject):
         return self
 
     def to_model(self) -> Bind:
-        start, end = self.port or self.port_start, self.port or self.port_end
+        start, end = (self.port_start, self.port_end) if self.port is None else (self.port, self.port)
         assert start is not None
         assert end is not None
-        return Bind(self.ip, self.proto, start, end)
+        return Bind.at(self.ip, self.proto, start, end)
 
 
-class BackendSource(JsonObject):
+class BackendSource(GitHubObject):
     """`healthy` is optional and then true; GitHub's compiler treats a missing one as false."""
 
     ip: Annotated[Address, kinds.UNICAST]
@@ -107,8 +110,8 @@ class BackendSource(JsonObject):
         return Backend(self.ip, self.state, self.healthy, checks, self.weight, self.zone, followed)
 
 
-class TableSource(JsonObject):
-    name: Name
+class TableSource(GitHubObject):
+    name: Annotated[str | None, kinds.TABLE_NAME] = None
     hash_key: Key16
     seed: Key16
     binds: Annotated[tuple[BindSource, ...], NOT_EMPTY]
@@ -116,23 +119,26 @@ class TableSource(JsonObject):
     depth: Depth = 3
     healthchecks: HealthCheckDefaultsSource = HealthCheckDefaultsSource()
 
-    def to_model(self, defaults: HealthCheckDefaultsSource) -> Table:
+    def to_model(self, defaults: HealthCheckDefaultsSource, number: int) -> Table:
+        """number: of the table in the file, by which a table without a name is named."""
         binds = tuple(bind.to_model() for bind in self.binds)
         backends = tuple(backend.to_model(defaults, self.healthchecks) for backend in self.backends)
         share = hold_share(defaults, self.healthchecks)
-        return Table(self.name, self.hash_key, self.seed, binds, backends, self.depth, share)
+        name = self.name or default_name(number)
+        return Table(name, self.hash_key, self.seed, binds, backends, self.depth, share)
 
 
-class ForwardingTablesSource(JsonObject):
+class ForwardingTablesSource(GitHubObject):
     tables: Annotated[tuple[TableSource, ...], NOT_EMPTY]
     healthchecks: HealthCheckDefaultsSource = HealthCheckDefaultsSource()
     editor_schema: EditorSchema = None
 
     def to_model(self) -> ForwardingTables:
-        return ForwardingTables(tuple(table.to_model(self.healthchecks) for table in self.tables))
+        tables = (table.to_model(self.healthchecks, number) for number, table in enumerate(self.tables))
+        return ForwardingTables(tuple(tables))
 
 
-class HashFieldsSource(JsonObject):
+class HashFieldsSource(GitHubObject):
     """A field that the object does not contain is not hashed, as in GitHub's director."""
 
     model_config = ConfigDict(
@@ -167,11 +173,7 @@ class MetricsSource(JsonObject):
         return Metrics(self.listen, self.sources)
 
 
-class DirectorSource(BaseModel):
-    """Further keys belong to GitHub's DPDK director and are ignored."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
+class DirectorSource(GitHubObject):
     outbound_gateway_mac: Annotated[str, kinds.MAC] | None = None
     outbound_src_ip: Annotated[IPv4Address, kinds.UNICAST_IPV4]
     forward_icmp_ping_responses: Boolean | None = None
@@ -181,7 +183,7 @@ class DirectorSource(BaseModel):
     copy_dscp: Boolean = False
     egress: Annotated[Egress, kinds.one_of(Egress)] = Egress.SAME
     mtu: Mtu | None = None
-    statsd_port: Port | None = None
+    statsd_port: Annotated[int | None, kinds.STATSD_PORT] = None
     routing: RoutingKey = None
     metrics: MetricsSource | None = None
     editor_schema: EditorSchema = None

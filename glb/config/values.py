@@ -7,7 +7,7 @@ Each raises PydanticCustomError with the wrong value and what is allowed; pydant
 import re
 from collections.abc import Callable
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, ip_address, ip_interface
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,9 @@ from glb.config.model import Address, Listen, Network
 
 MAX_WEIGHT = 1000
 MIN_PACKET_SIZE = 576  # every IPv4 host accepts this size: RFC 791
+
+Interface = IPv4Interface | IPv6Interface
+"""An address and the length of its prefix."""
 
 AnyEnum = TypeVar("AnyEnum", bound=StrEnum)
 
@@ -56,6 +59,7 @@ def number(low: float, high: float) -> Callable[[object], float]:
 
 
 port = integer(1, 65535)
+bind_port = integer(0, 65535)
 
 
 def boolean(value: object) -> bool:
@@ -183,15 +187,30 @@ def host_ipv6(value: object) -> IPv6Address:
 
 def network(value: object) -> Network:
     """An address, or a CIDR whose host bits are zero."""
+    found = interface(value)
+    if found.ip != found.network.network_address:
+        raise problem(f"{shown(value)} has host bits set; did you mean {shown(str(found.network))}?")
+    return found.network
+
+
+def interface(value: object) -> Interface:
+    """An address, or a CIDR with any host bits."""
     if not isinstance(value, str) or "%" in value or not re.fullmatch(r"[^/]+(/[0-9]+)?", value):
         raise refuse(value, "an address or CIDR")
     try:
-        widest = ip_network(value, strict=False)
+        return ip_interface(value)
     except ValueError:
         raise refuse(value, "an address or CIDR") from None
-    if ip_address(value.partition("/")[0]) != widest.network_address:
-        raise problem(f"{shown(value)} has host bits set; did you mean {shown(str(widest))}?")
-    return widest
+
+
+def table_name(value: object) -> str | None:
+    """A name; None for an empty one, which glb-director's files may have."""
+    return None if value == "" else name(value)
+
+
+def statsd_port(value: object) -> int | None:
+    """A port; None for 0, which switches statsd off."""
+    return bind_port(value) or None
 
 
 def network_ipv4(value: object) -> IPv4Network:

@@ -50,9 +50,9 @@ def run(
 ) -> None:
     """Run the director on one or more interfaces, in the foreground.
 
-    It logs when it is ready, and notifies the service manager (sd_notify). It reloads the files on SIGHUP and when one
-    of them changes; an invalid file is reported and changes nothing. SIGTERM detaches the programs. If the daemon is
-    killed, the datapath continues, and the next start takes it over without losing a packet.
+    It logs when it is ready, and notifies the service manager (sd_notify). It reloads the files on SIGHUP or SIGUSR1,
+    and when one of them changes; an invalid file is reported and changes nothing. SIGTERM detaches the programs. If
+    the daemon is killed, the datapath continues, and the next start takes it over without losing a packet.
 
     glbctl director run --iface eth0
     """

@@ -181,6 +181,8 @@ def _source(address: str | None, up: Uplink) -> IPv4Address:
 
 def _table(name: str, vips: list[str] | None, backends: list[str] | None, prompts: bool) -> str:
     services = _values(vips, _service, prompts, "--vip", "VIPs with their ports, such as 203.0.113.10:443", None)
+    if len(set(services)) < len(services):
+        raise typer.BadParameter("--vip: one VIP with this port is already given; give each once")
     proxies = _values(backends, IPv4Address, prompts, "--backend", "Addresses of the proxies", None)
     return texts.table_text(name, services, proxies, secrets.token_bytes(16), secrets.token_bytes(16))
 

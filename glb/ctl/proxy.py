@@ -29,7 +29,7 @@ def run(
 
     The VIPs must be addresses of this host, on its loopback interface. Packets from the tunnel that belong to a known
     connection, or may begin one, go to the host's stack; others are sent on to the next hop, for their second chance.
-    SIGHUP reloads the configuration.
+    SIGHUP and SIGUSR1 reload the configuration.
 
     glbctl proxy run --iface eth0
     """

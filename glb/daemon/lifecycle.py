@@ -95,7 +95,7 @@ async def run_service(
     start: Callable[[Lanes], S],
     duties: Sequence[Callable[[S, Lanes, asyncio.Event], Coroutine[None, None, None]]],
 ) -> None:
-    """Run a daemon: start, run its duties and reload on SIGHUP, until SIGTERM or SIGINT.
+    """Run a daemon: start, run its duties and reload on SIGHUP or SIGUSR1, until SIGTERM or SIGINT.
 
     `ending` decides whether the datapath stays attached afterwards. It also stays if this process fails, so that
     traffic is not affected. A stop does not wait for a load that hangs. Raises what `start` raises.
@@ -107,7 +107,8 @@ async def run_service(
     on_signal(ending.request, signal.SIGTERM, signal.SIGINT)
     lanes = Lanes.start()
     hangup = asyncio.Event()
-    on_signal(hangup.set, signal.SIGHUP)  # the default action would end the process
+    # Units of glb-director send SIGUSR1 to reload. The default action of both would end the process.
+    on_signal(hangup.set, signal.SIGHUP, signal.SIGUSR1)
     service = await _started(lanes, start, stop)
     give_back()
     names = ", ".join(interfaces)

@@ -40,7 +40,7 @@ def main() -> None:
 
 def _end_with(parent: int) -> None:
     """End when the parent ends for any reason, and ignore signals that are meant for the parent (prctl(2))."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     ct.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:

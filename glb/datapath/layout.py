@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from glb.config.bind_order import binds_in_force
 from glb.config.model import Address, Bind, DirectorConfig, Echo, Network
 from glb.hashing.rendezvous import ROWS
 from glb.table.model import NO_HOP, BuiltTable, Rows, rows_digest
@@ -190,7 +191,7 @@ def _with_room(used: int, least: int) -> int:
 def plan(tables: Sequence[BuiltTable], config: DirectorConfig) -> Layout:
     """Lay out the tables for a director with this configuration."""
     places, blocks = _place(tables)
-    binds = [(bind, number) for number, table in enumerate(tables) for bind in table.binds]
+    binds = binds_in_force(tables)
     claims = [_claim(bind, number, tables) for bind, number in binds]
     if config.icmp_echo is not Echo.PASS:
         claims += _echo_claims(binds, tables)
@@ -271,13 +272,11 @@ def _claim(bind: Bind, table: int, tables: Sequence[BuiltTable]) -> _Claim:
 
 
 def _echo_claims(binds: Iterable[tuple[Bind, int]], tables: Sequence[BuiltTable]) -> list[_Claim]:
-    """One for each network, for the first of the tables that share it."""
-    first: dict[Network, int] = {}
-    for bind, table in binds:
-        first.setdefault(bind.network, table)
+    """One for each network, for the last of the tables that share it."""
+    last = {bind.network: table for bind, table in binds}
     return [
         _Claim(Owner(table, tables[table].name, f"{_show(network)} echo"), network, _ICMP[network.version], False, 0, 0)
-        for network, table in first.items()
+        for network, table in last.items()
     ]
 
 
@@ -315,7 +314,7 @@ def _exact(claims: Sequence[_Claim]) -> Iterator[ExactBind]:
 
 
 def _flatten(claims: Sequence[_Claim]) -> Iterator[WideBind]:
-    """Resolve overlapping claims: the longest prefix, then the narrower range, then the first in the file takes
+    """Resolve overlapping claims: the longest prefix, then the narrower range, then the last in the file takes
     precedence.
 
     The trie finds only the longest prefix, so each prefix also gets the port ranges of the shorter ones around it.
@@ -328,8 +327,8 @@ def _flatten(claims: Sequence[_Claim]) -> Iterator[WideBind]:
     for network, protocol, fragment in by_network:
         ranked: list[PortRange] = []
         for wider in _supernets(network):
-            ports = by_network.get((wider, protocol, fragment), ())
-            ranked += sorted(ports, key=lambda r: r.end - r.start)
+            ports = by_network.get((wider, protocol, fragment), [])
+            ranked += sorted(ports, key=lambda r: (r.end - r.start, -r.owner))
         yield WideBind(network, protocol, fragment, disjoint(ranked))
 
 

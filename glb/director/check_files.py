@@ -11,10 +11,9 @@ from glb.config.host import Host
 from glb.config.json_files import load_director, load_proxy
 from glb.config.judge_director import judge_director
 from glb.config.judge_proxy import judge_proxy
-from glb.config.judge_tables import Tables, judge_tables
 from glb.config.model import DirectorConfig, ForwardingTables
 from glb.config.note import Note, Severity, lines, warning
-from glb.director.sources import Parsed, parse, tables_in, this_host
+from glb.director.sources import Parsed, judge_parsed, parse, tables_in, this_host
 from glb.errors import ConfigError, NetworkError, TableError
 from glb.files import read_file
 from glb.network.local import host_addresses
@@ -60,7 +59,7 @@ def check_director(config_file: Path | None, table_file: Path | None) -> Iterato
         notes = judge_director(config, tables, host or _ELSEWHERE) if config is not None else ()
         yield _checked(config_file, config_errors, notes)
     if table_file is not None:
-        notes = judge_tables(tables, config, host) if config is not None else _without_config(tables)
+        notes = judge_parsed(parsed, config, host) if config is not None else _without_config(parsed)
         yield _checked(table_file, table_errors, notes, tuple(table.name for table in tables))
 
 
@@ -99,12 +98,12 @@ def _host(config: DirectorConfig | None) -> Host | None:
     return None
 
 
-def _without_config(tables: Tables) -> Iterator[Note]:
+def _without_config(parsed: Parsed) -> Iterator[Note]:
     """Without a configuration, the director's host is unknown: a conflict with this host is only a warning."""
     host = _host(None)
-    alone = list(judge_tables(tables))
+    alone = list(judge_parsed(parsed))
     yield from alone
-    for note in judge_tables(tables, None, host):
+    for note in judge_parsed(parsed, None, host):
         if note.severity is Severity.ERROR and note not in alone:
             yield warning(note.place, f"{note.what} (an error if the director runs on this host)")
 

@@ -41,8 +41,8 @@ _REFRESH_SECONDS = 5.0
 
 
 async def run(interfaces: Sequence[str], config: Path, table: Path, keep: bool, access: Access) -> None:
-    """Run a director until SIGTERM or SIGINT: reload at SIGHUP and when a file changes, follow health and the network,
-    and serve the control socket within `access`.
+    """Run a director until SIGTERM or SIGINT: reload at SIGHUP or SIGUSR1 and when a file changes, follow health
+    and the network, and serve the control socket within `access`.
 
     Raises the errors of Controller, and LockError if the state directory is in use by others, before a program is
     attached.

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Sequence
 from ipaddress import IPv4Address
 
+from glb.config.bind_order import binds_in_force
 from glb.config.model import Address, Bind, DirectorConfig, Egress, Network, Proto
 from glb.datapath import libbpf
 from glb.datapath.attachment import is_attached
@@ -61,7 +62,7 @@ def try_packets(
     a wrong hop, or if none is tunnelled. A packet to a backend without a known next hop is dropped correctly, and is
     not counted.
     """
-    bind = next((table.binds[0] for table in tables if can_serve(table) and table.binds), None)
+    bind = next((bind for bind, number in binds_in_force(tables) if can_serve(tables[number])), None)
     if bind is None:
         return
     served = tested = 0

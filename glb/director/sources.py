@@ -4,7 +4,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
@@ -15,7 +15,7 @@ from glb.config.host import Host, HostLink
 from glb.config.judge_director import judge_director
 from glb.config.judge_tables import Tables, judge_tables
 from glb.config.model import NO_TABLES, DirectorConfig, ForwardingTables, require_ipv4_backends
-from glb.config.note import warnings_of
+from glb.config.note import Note, warnings_of
 from glb.config.parse import GLBD_MAGIC, decode_text, parse_director, parse_tables
 from glb.daemon.report import TableSummary
 from glb.datapath.layout import Layout, plan, plan_again
@@ -150,7 +150,7 @@ def read(sources: Sources, builder: RowBuilder | None = None, follow: Follow | N
     config = parse_director(decode_text(contents.config, str(sources.config)), str(sources.config))
     parsed = parse(contents.table, str(sources.table), builder)
     host = this_host(sources.interfaces) if sources.interfaces else None
-    warnings = _judge(config, sources.config, tables_in(parsed), sources.table, host)
+    warnings = _judge(config, sources.config, parsed, sources.table, host)
     given = parsed if isinstance(parsed, ForwardingTables) else None
     if given is not None and builder is not None:
         _require_memory_for_rows(given, str(sources.table), builder)
@@ -185,13 +185,13 @@ def this_host(interfaces: Sequence[str]) -> Host:
 
 
 def _judge(
-    config: DirectorConfig, config_file: Path, tables: Tables, table_file: Path, host: Host | None
+    config: DirectorConfig, config_file: Path, parsed: "Parsed", table_file: Path, host: Host | None
 ) -> tuple[str, ...]:
     """The warnings about both files. Raises ConfigError with all errors.
 
     host: the host that the director runs on; None if unknown.
     """
-    about_config, about_tables = judge_director(config, tables, host), judge_tables(tables, config, host)
+    about_config, about_tables = judge_director(config, tables_in(parsed), host), judge_parsed(parsed, config, host)
     return warnings_of((str(config_file), about_config), (str(table_file), about_tables))
 
 
@@ -214,7 +214,7 @@ def check_tables(
     Backends in the view have its health. Raises ConfigError or TableError.
     """
     parsed = parse(data, name, builder)
-    warnings_of((name, judge_tables(tables_in(parsed))))
+    warnings_of((name, judge_parsed(parsed)))
     if not isinstance(parsed, ForwardingTables):
         return parsed
     if builder is not None:
@@ -242,6 +242,13 @@ def parse(data: bytes, name: str, builder: RowBuilder | None = None) -> Parsed:
 
 def tables_in(parsed: Parsed) -> Tables:
     return parsed.tables if isinstance(parsed, ForwardingTables) else parsed
+
+
+def judge_parsed(parsed: Parsed, config: DirectorConfig | None = None, host: Host | None = None) -> Iterator[Note]:
+    """The notes about a table file: of its keys, and of its values as by `judge_tables`."""
+    if isinstance(parsed, ForwardingTables):
+        yield from parsed.notes
+    yield from judge_tables(tables_in(parsed), config, host)
 
 
 def _stamp(path: Path) -> tuple[int, ...] | str:

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from pydantic import TypeAdapter, ValidationError
 
+from glb.config.bind_order import binds_in_force
 from glb.config.model import Address, Bind, Proto, Table
 from glb.control.http import request
 from glb.errors import AgentError, ControlError
@@ -34,9 +35,10 @@ class BindQuery:
 
 def binds_of_tables(tables: Sequence[Table], names: Collection[str]) -> BindQuery:
     """The query for the connections of the tables of these names."""
+    binds = binds_in_force(tables)
     return query_among(
-        [bind for table in tables for bind in table.binds],
-        [bind for table in tables if table.name in names for bind in table.binds],
+        [bind for bind, _ in binds],
+        [bind for bind, number in binds if tables[number].name in names],
     )
 
 

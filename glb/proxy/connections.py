@@ -25,7 +25,8 @@ def count_connections(binds: Sequence[Bind], namespaces: Sequence[str]) -> dict[
 def by_bind(ends: Mapping[LocalEnd, int], binds: Sequence[Bind]) -> dict[Bind, States]:
     """Count each socket under the bind that a director chooses for its packets. binds: in the order of the file."""
     counts: dict[Bind, Counter[TcpState]] = {bind: Counter() for bind in binds}
-    ranked = sorted((bind for bind in binds if bind.proto is Proto.TCP), key=lambda bind: bind.precedence)
+    tcp = [bind for bind in reversed(binds) if bind.proto is Proto.TCP]
+    ranked = sorted(tcp, key=lambda bind: bind.precedence)  # stable: of equals, the last in the file
     for end, number in ends.items():
         chosen = next((bind for bind in ranked if _matches(bind, end)), None)
         if chosen is not None:

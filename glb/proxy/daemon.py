@@ -25,8 +25,8 @@ _NEW_HOPS_SECONDS = 0.5
 
 
 async def run(interface: str, config: Path, keep: bool, access: Access) -> None:
-    """Run a proxy on the interface until SIGTERM or SIGINT: decapsulate, follow the network, reload at SIGHUP, and
-    serve the agent, and the control socket within `access`.
+    """Run a proxy on the interface until SIGTERM or SIGINT: decapsulate, follow the network, reload at SIGHUP or
+    SIGUSR1, and serve the agent, and the control socket within `access`.
 
     Raises the errors of Proxy, before a program is attached.
     """

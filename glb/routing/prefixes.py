@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The prefixes that a director announces: those of the tables that can serve. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from glb.config.bind_order import binds_in_force
 from glb.config.model import Backend, Bind, Network, State
 from glb.config.routing import Routing
 
@@ -36,7 +37,13 @@ def prefixes_to_announce(routing: Routing, tables: Iterable[Announceable]) -> tu
     network. A VIP of several tables is announced while any of them can serve, since a route has no port. Adjacent
     networks are not merged: a table that fails withdraws its own prefixes only.
     """
-    serving = {bind.network for table in tables if can_serve(table) for bind in table.binds}
+    return _prefixes(routing, tuple(tables), ())
+
+
+def _prefixes(routing: Routing, tables: Sequence[Announceable], left_out: Collection[str]) -> tuple[Network, ...]:
+    """left_out: the names of tables that are treated as unable to serve."""
+    able = [can_serve(table) and table.name not in left_out for table in tables]
+    serving = {bind.network for bind, number in binds_in_force(tables) if able[number]}
     if routing.prefixes is None:
         return in_order(serving)
     return in_order(prefix for prefix in routing.prefixes if any(holds(prefix, network) for network in serving))
@@ -50,8 +57,8 @@ def unreachable_behind(
     cut_off: the names of the tables of which this director reaches no backend.
     """
     listed = tuple(tables)
-    reachable = prefixes_to_announce(routing, (table for table in listed if table.name not in cut_off))
-    return tuple(prefix for prefix in prefixes_to_announce(routing, listed) if prefix not in reachable)
+    reachable = _prefixes(routing, listed, cut_off)
+    return tuple(prefix for prefix in _prefixes(routing, listed, ()) if prefix not in reachable)
 
 
 def last_resorts(before: Mapping[Network, float], unreachable: Iterable[Network], now: float) -> dict[Network, float]:

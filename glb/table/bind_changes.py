@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from glb.config.bind_order import binds_in_force
 from glb.config.model import Bind, Proto
 from glb.table.model import BuiltTable
 
@@ -61,12 +62,10 @@ class _Owned(NamedTuple):
 
 
 class _Binds:
-    """All binds of some tables, in their order; those of single addresses by address, since there may be thousands."""
+    """The binds of some tables that apply, in their order; those of single addresses by address: there may be many."""
 
     def __init__(self, tables: Sequence[BuiltTable]) -> None:
-        self.all = [
-            _Owned(_Region.of(bind), bind, number) for number, table in enumerate(tables) for bind in table.binds
-        ]
+        self.all = [_Owned(_Region.of(bind), bind, number) for bind, number in binds_in_force(tables)]
         self._wide = [owned for owned in self.all if not owned.region.is_single]
         self._single: dict[int, list[_Owned]] = {}
         for owned in self.all:
@@ -126,4 +125,4 @@ def _points(region: _Region, others: Sequence[_Region]) -> Iterator[tuple[int, i
 
 def _winner(candidates: Sequence[_Owned], address: int, port: int) -> _Owned | None:
     matches = [owned for owned in candidates if owned.region.holds(address, port)]
-    return min(matches, key=lambda owned: owned.bind.precedence, default=None)
+    return min(reversed(matches), key=lambda owned: owned.bind.precedence, default=None)

@@ -3,7 +3,7 @@
 
 It is a SHA-256 of a canonical form, so spaces, the order of keys, and defaults that are written out do not change it.
 `healthy` is left out: it may differ between hosts, and checks replace it. The order of tables counts, since of equal
-binds the first in the file applies; the order of binds and backends in a table does not.
+binds the last in the file applies; the order of binds and backends in a table does not.
 
 A GLBD binary has neither names, seeds, weights, zones nor checks, but has rows. Its digest is
 computed from its content, and never equals that of a source.

@@ -12,7 +12,7 @@ are the source's backends in its order, inactive ones included. Limits of the fo
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_interface
 
 import numpy as np
 from pydantic_core import PydanticCustomError
@@ -20,7 +20,7 @@ from pydantic_core import PydanticCustomError
 from glb.config import values
 from glb.config.check import find_problems
 from glb.config.field import FieldPath, Problem, raise_any
-from glb.config.model import Address, Backend, Bind, ForwardingTables, Proto, State, Table
+from glb.config.model import Address, Backend, Bind, ForwardingTables, Proto, State, Table, default_name
 from glb.config.parse import GLBD_MAGIC
 from glb.errors import ConfigError, TableError
 from glb.hashing.rendezvous import ROWS
@@ -81,8 +81,6 @@ def _problems(tables: Sequence[BuiltTable]) -> Iterator[Problem]:
         for position, bind in enumerate(table.binds):
             place = ("tables", index, "binds", position)
             yield from _value_problem((*place, "ip"), values.network, str(bind.network))
-            yield from _value_problem((*place, "port_start"), values.port, bind.port_start)
-            yield from _value_problem((*place, "port_end"), values.port, bind.port_end)
     sources = (Table(table.name, table.hash_key, _NO_SEED, table.binds, table.backends) for table in tables)
     yield from find_problems(ForwardingTables(tuple(sources)))
 
@@ -123,7 +121,7 @@ def _encode_backend(backend: Backend) -> bytes:
 
 
 def _encode_bind(bind: Bind) -> bytes:
-    address, bits = bind.network.network_address, bind.network.prefixlen
+    address, bits = bind.address or bind.network.network_address, bind.network.prefixlen
     return BIND.pack(_family(address), address.packed, bits, bind.port_start, bind.port_end, bind.proto.number, 0)
 
 
@@ -177,7 +175,7 @@ def _decode_table(data: bytes, index: int) -> BuiltTable:
     )
     data = data[BINDS_BYTES:]
     rows = _decode_rows(data[KEY_BYTES:], len(backends), where)
-    return BuiltTable(f"table{index}", data[:KEY_BYTES], None, binds, backends, rows)
+    return BuiltTable(default_name(index), data[:KEY_BYTES], None, binds, backends, rows)
 
 
 def _split(data: bytes, size: int, where: str) -> Iterator[bytes]:
@@ -216,16 +214,13 @@ def _decode_bind(record: bytes, where: str) -> Bind:
     address = _decode_address(family, packed, where)
     if bits > address.max_prefixlen:
         raise _FormatError(f"{where}: prefix bits {bits} are more than {address.max_prefixlen}")
-    network = ip_network((address.packed, bits), strict=False)
-    if network.network_address != address:
-        raise _FormatError(f"{where}: {address}/{bits} has host bits set")
     if port_start > port_end:
         raise _FormatError(f"{where}: port_start {port_start} is above port_end {port_end}")
     if proto not in READ_PROTOS:
         raise _FormatError(f"{where}: protocol {proto} is not 6 (TCP) or 17 (UDP)")
     if reserved:
         raise _FormatError(f"{where}: the last byte is {reserved}, not 0")
-    return Bind(network, READ_PROTOS[proto], port_start, port_end)
+    return Bind.at(ip_interface((address.packed, bits)), READ_PROTOS[proto], port_start, port_end)
 
 
 def _decode_rows(data: bytes, num_backends: int, where: str) -> Rows:

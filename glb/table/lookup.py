@@ -37,8 +37,8 @@ def lookup(
     """Look a flow up; None if it matches no bind, so a director passes it to its host.
 
     Of the binds that match, an exact one is chosen, else the longest prefix, else the narrower range of
-    ports, else the first in the file. "icmp" is an echo request: it belongs to the table with the longest prefix that
-    contains its destination, of equals the first in the file, and is hashed with ports 0; `src_port` is then the IPv4
+    ports, else the last in the file. "icmp" is an echo request: it belongs to the table with the longest prefix that
+    contains its destination, of equals the last in the file, and is hashed with ports 0; `src_port` is then the IPv4
     identification, on which the tunnel's source port depends.
     """
     found = _find_echo(tables, flow) if proto == ICMP else _find(tables, flow, Proto(proto))
@@ -55,8 +55,9 @@ def lookup(
 
 
 def _matches(tables: Sequence[BuiltTable], flow: Flow) -> Iterator[tuple[BuiltTable, Bind]]:
-    for table in tables:
-        for bind in table.binds:
+    """The binds of the flow's address, the last in the file first."""
+    for table in reversed(tables):
+        for bind in reversed(table.binds):
             # An address is never in a network of the other family.
             if flow.dst in bind.network:
                 yield table, bind

@@ -158,13 +158,14 @@ def test_a_missing_file_is_reported_and_the_old_table_stays(director: Director) 
     check_stream(stream.tunnelled, stream.passed, as_a)
 
 
-def test_sighup_loads_the_files_anew(director: Director) -> None:
+def test_sighup_and_sigusr1_load_the_files_anew(director: Director) -> None:
     director.start()
-    before = director.report.loaded
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        before = director.report.loaded
 
-    director.hang_up()
+        director.send(number)
 
-    director.wait_until(lambda report: report.loaded != before)
+        director.wait_until(lambda report, before=before: report.loaded != before)
 
 
 def test_a_file_written_in_place_is_loaded_without_a_signal(director: Director) -> None:

@@ -4,7 +4,7 @@
 Written from docs/datapath.md and the wire format. Where they are silent, the model takes it that:
 
 - An echo that is left to the stack (`pass`) is `pass_no_bind`; so is one to an address that no bind holds.
-- Where two binds of equal prefix hold an echo's address, the first in the file matches.
+- Where two binds of equal prefix hold an echo's address, the last in the file matches.
 - The code of an echo request is not looked at, nor is any checksum of what comes in.
 - A fragment of TCP or UDP to an address that no bind holds is `pass_fragment`.
 - Alternative hash fields with ports make it so, too: the pieces of a datagram would have different hops.
@@ -20,7 +20,7 @@ The kernel's routes (`egress: fib`) and the headroom are not modelled.
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -99,8 +99,13 @@ class Director:
 
     @cached_property
     def binds(self) -> tuple[Bind, ...]:
-        """All binds in the order of the file."""
-        return tuple(bind_of(number, bind) for number, table in enumerate(self.tables) for bind in table["binds"])
+        """All binds, the last in the file first; of equal ones, only the last."""
+        listed = [bind_of(number, bind) for number, table in enumerate(self.tables) for bind in table["binds"]]
+        found: list[Bind] = []
+        for bind in reversed(listed):
+            if not any(replace(bind, table=earlier.table) == earlier for earlier in found):
+                found.append(bind)
+        return tuple(found)
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
@@ -185,7 +190,7 @@ class Director:
             raise Stop("drop_answer_limit")
 
     def best_of(self, binds: list[Bind]) -> Document:
-        """min() keeps the first of equals: the first in the file."""
+        """min() keeps the first of equals: the last in the file."""
         if not binds:
             raise Stop("pass_no_bind")
         return self.tables[min(binds, key=lambda bind: (-bind.prefix, bind.ports)).table]

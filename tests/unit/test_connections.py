@@ -31,12 +31,12 @@ def test_a_socket_counts_for_the_bind_that_a_director_chooses() -> None:
     assert {bind: sum(states.values()) for bind, states in counts.items()} == {HOST: 1, RANGE: 2, NET: 4, OTHER: 8}
 
 
-def test_of_binds_that_are_equals_the_first_in_the_file_counts() -> None:
+def test_of_binds_of_equal_precedence_the_last_counts() -> None:
     low, high = parse_bind("203.0.113.10:80-90/tcp"), parse_bind("203.0.113.10:85-95/tcp")
     ends = {end("203.0.113.10", 87): 3}
 
-    assert by_bind(ends, [low, high]) == {low: Counter({TcpState.ESTABLISHED: 3}), high: Counter()}
-    assert by_bind(ends, [high, low]) == {high: Counter({TcpState.ESTABLISHED: 3}), low: Counter()}
+    assert by_bind(ends, [low, high]) == {high: Counter({TcpState.ESTABLISHED: 3}), low: Counter()}
+    assert by_bind(ends, [high, low]) == {low: Counter({TcpState.ESTABLISHED: 3}), high: Counter()}
 
 
 def test_states_are_counted_apart() -> None:

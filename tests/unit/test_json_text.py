@@ -98,9 +98,9 @@ def test_values_that_no_field_accepts_are_refused(text: str, line: str) -> None:
 
 
 def test_an_unprintable_key_is_shown_as_json_has_it() -> None:
-    [line] = problems(json.dumps(sources.tables() | {"\x1b[31m\n": 1}))
+    [line] = problems(json.dumps(sources.tables() | {"tables\x1b\n": 1}))
 
-    assert line.startswith(r'ft.json: "\u001b[31m\n": unknown key')
+    assert line == r'ft.json: "tables\u001b\n": unknown key; did you mean "tables"?'
 
 
 def test_first_problems_are_shown_and_others_counted() -> None:

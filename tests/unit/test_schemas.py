@@ -17,6 +17,7 @@ from glb.ctl.schema import read
 from glb.lab import config_files, hosts
 from glb.lab.routing import LabRouter, LabRouting, LabSpeaker
 from tests.unit import sources
+from tests.unit.github_files import FILES
 from tests.unit.test_config import MALFORMED_DIRECTORS, MALFORMED_PROXIES, MALFORMED_TABLES, SOURCES, put
 
 ROOT = Path(__file__).parents[2]
@@ -24,12 +25,14 @@ PARSE = {File.DIRECTOR: parse_director, File.PROXY: parse_proxy, File.TABLE: par
 
 RELATIONS = {
     "a backend that is many hosts", "a backend twice", "only inactive backends", "host bits", "a range backwards",
-    "a bind of two tables", "a name twice", "a name with an escape", "a size without the gue check",
+    "a name twice", "a name with an escape", "a size without the gue check",
     "statuses in the wrong order", "a check of a VIP that is not there", "a broadcast address",
     "a slip of the pen", "a source twice", "a namespace twice", "an agent everywhere",
     "a port with a point",
+    "an unknown check", "an unknown key of a table", "an unknown key at the top", "an unknown field",
 }  # fmt: skip
-"""What a schema cannot say: values compared with each other, and what an address means. To JSON Schema, 53.0 is 53."""
+"""What a schema cannot express: values compared with each other, the meaning of an address, and the likeness of an
+unknown key to a known one. To JSON Schema, 53.0 is 53."""
 
 
 def malformed() -> Iterator[tuple[str, File, Any]]:
@@ -49,6 +52,9 @@ def well_formed() -> Iterator[tuple[str, File, Any]]:
     yield "director", File.DIRECTOR, sources.director()
     yield "routing none", File.DIRECTOR, sources.director() | {"routing": "none"}
     yield "agent off", File.PROXY, SOURCES | {"agent": False, "vips": ["203.0.113.0/24", "2001:db8::1"]}
+    for name, files in FILES.items():
+        yield name, File.TABLE, files
+    yield "director of nulls", File.DIRECTOR, sources.director() | {"statsd_port": 0, "hash_fields": None, "mtu": None}
     yield "lab table", File.TABLE, json.loads(config_files.forwarding_table(proxies))
     yield "lab proxy", File.PROXY, json.loads(config_files.proxy(proxies[0]))
     for speaker in (None, LabSpeaker.BIRD, LabSpeaker.EXABGP):

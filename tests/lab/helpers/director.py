@@ -98,11 +98,10 @@ class Director:
             end(self._id, how)
             self._id = None
 
-    def hang_up(self) -> None:
-        """SIGHUP."""
+    def send(self, number: signal.Signals) -> None:
         assert self._id is not None
         assert self._id.is_alive()
-        os.kill(self._id.pid, signal.SIGHUP)
+        os.kill(self._id.pid, number)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
