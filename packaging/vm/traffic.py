@@ -40,8 +40,9 @@ def _echo_streams(listener: socket.socket) -> None:
 
 
 def _echo_stream(stream: socket.socket) -> None:
-    while data := stream.recv(2048):
-        stream.sendall(data)
+    with suppress(ConnectionError):
+        while data := stream.recv(2048):
+            stream.sendall(data)
 
 
 def send(result: Path) -> None:
