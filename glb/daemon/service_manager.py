@@ -5,7 +5,6 @@ Protocol: sd_notify(3), sd_watchdog_enabled(3). Without a service manager, nothi
 """
 
 import asyncio
-import json
 import logging
 import os
 import subprocess
@@ -94,19 +93,19 @@ async def keeps_datapath(unit: str | None) -> bool:
 def is_restarted(unit: str, jobs: str) -> bool:
     """Whether a job is to start the unit again. Raises ValueError.
 
-    jobs: `systemctl list-jobs --output=json --no-legend`; without a job, systemd 252 prints nothing.
+    jobs: of `systemctl list-jobs`, a line each: number, unit, type, state. systemd 252 has no JSON for them.
     """
-    if not jobs.strip():
-        return False
-    try:
-        return any(job["unit"] == unit and job["type"] in _RESTARTS for job in json.loads(jobs))
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"not a list of jobs: {jobs[:80]!r}") from error
+    kinds: dict[str, str] = {}
+    for line in jobs.splitlines():
+        number, name, kind, _ = line.split()
+        int(number)  # or it is no line of a job
+        kinds[name] = kind
+    return kinds.get(unit) in _RESTARTS
 
 
 def _list_jobs() -> str:
     """Raises OSError and SubprocessError."""
-    command = ("systemctl", "list-jobs", "--output=json", "--no-legend", "--full")
+    command = ("systemctl", "list-jobs", "--no-legend", "--plain", "--full", "--no-pager")
     ended = subprocess.run(command, capture_output=True, check=True, text=True, timeout=_QUERY_SECONDS)
     return ended.stdout
 
