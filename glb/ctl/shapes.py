@@ -219,13 +219,15 @@ class LookupAnswer(Shape):
 
 
 class CheckedFile(Shape):
-    """A checked file. good: it has no errors. tables: names of the tables in a table file, null for other files."""
+    """A checked file. good: it has no errors. tables: names of the tables in a table file, null for other files.
+    differences: what it means differently to glb-director, with `--as glb-director`."""
 
     file: str
     good: bool
     errors: list[str]
     warnings: list[str]
     tables: list[str] | None
+    differences: list[str]
 
 
 class BuiltBinary(Shape):

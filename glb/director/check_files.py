@@ -3,16 +3,19 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from glb.config.field import bounded
+from glb.config.field import Problem, bounded, line
+from glb.config.github_differences import differences_of_binds, differences_of_director, differences_of_tables
 from glb.config.host import Host
 from glb.config.json_files import load_director, load_proxy
+from glb.config.json_text import parse_json
 from glb.config.judge_director import judge_director
 from glb.config.judge_proxy import judge_proxy
 from glb.config.model import DirectorConfig, ForwardingTables
 from glb.config.note import Note, Severity, lines, warning
+from glb.config.parse import GLBD_MAGIC, decode_text
 from glb.director.sources import Parsed, judge_parsed, parse, tables_in, this_host
 from glb.errors import ConfigError, NetworkError, TableError
 from glb.files import read_file
@@ -28,13 +31,15 @@ _ELSEWHERE = Host(addresses={}, own={}, broadcasts={}, links={})
 class FileFindings:
     """The errors and warnings of a file; a daemon does not load a file with errors.
 
-    tables: the names of its tables; None for a configuration.
+    tables: the names of its tables; None for a configuration. differences: what the file means differently to
+    glb-director, if that was examined and the file has no error.
     """
 
     file: str
     errors: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     tables: tuple[str, ...] | None = None
+    differences: tuple[str, ...] = ()
 
 
 def check_proxy(path: Path) -> FileFindings:
@@ -61,6 +66,20 @@ def check_director(config_file: Path | None, table_file: Path | None) -> Iterato
     if table_file is not None:
         notes = judge_parsed(parsed, config, host) if config is not None else _without_config(parsed)
         yield _checked(table_file, table_errors, notes, tuple(table.name for table in tables))
+
+
+def compare_with_github(found: FileFindings) -> FileFindings:
+    """The findings about a director's file, with what the file means differently to glb-director."""
+    if found.errors:
+        return found
+    data = read_file(Path(found.file))
+    problems: list[Problem] = []
+    if found.tables is not None:
+        problems += differences_of_binds(tables_in(parse(data, found.file)))
+    if not data.startswith(GLBD_MAGIC):
+        raw = parse_json(decode_text(data, found.file), found.file)
+        problems += differences_of_director(raw) if found.tables is None else differences_of_tables(raw)
+    return replace(found, differences=tuple(line(found.file, problem) for problem in problems))
 
 
 def _config(path: Path | None) -> tuple[DirectorConfig | None, tuple[str, ...]]:

@@ -6,15 +6,18 @@ import json
 import struct
 from collections.abc import Iterator
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from glb.config.bind_order import binds_in_force
 from glb.config.field import line
 from glb.config.judge_director import judge_director
 from glb.config.model import HashFields, Proto
 from glb.config.parse import parse_director, parse_tables
+from glb.ctl.main import app
 from glb.datapath.layout import plan
 from glb.director.sources import judge_parsed, parse
 from glb.hashing.flow import Flow
@@ -196,3 +199,55 @@ def test_unknown_keys_of_director_conf_are_warnings() -> None:
         "director.conf: comment: unknown key, which has no effect",
         "director.conf: alt_hash_fields.vlan: unknown key, which has no effect",
     ]
+
+
+def test_check_lists_what_files_mean_differently_to_glb_director(tmp_path: Path) -> None:
+    config, table = tmp_path / "director.conf", tmp_path / "ft.json"
+    config.write_text(json.dumps({"outbound_src_ip": "192.0.2.1", "mtu": 1500}))
+    raw = copy.deepcopy(FILES["host bits"])
+    raw["tables"][0]["binds"] += [
+        {"ip": "198.51.100.1", "proto": "tcp", "port": 80},
+        {"ip": "198.51.100.1", "proto": "tcp", "port_start": 80, "port_end": 90},
+        {"ip": "198.51.100.1", "proto": "tcp", "port": 90},
+    ]
+    first, second, _ = raw["tables"][0]["backends"]
+    del first["healthy"]
+    first |= {"weight": 2, "healthchecks": {"http": 80, "fou": 19523, "vip_tcp": 80, "interval_ms": None}}
+    second["healthy"] = None
+    table.write_text(json.dumps(raw))
+
+    done = CliRunner().invoke(
+        app, ["check", "--config", str(config), "--table", str(table), "--as", "glb-director", "-o", "json"]
+    )
+
+    director, tables = json.loads(done.stdout)
+    fields = [[text.split(": ")[1] for text in file["differences"]] for file in (director, tables)]
+    assert fields == [
+        ["outbound_gateway_mac", "forward_icmp_ping_responses", "mtu"],
+        [
+            "tables[0].binds[0].ip",
+            "tables[0].binds[2]",
+            "tables[0].depth",
+            "tables[0].backends[0].healthy",
+            "tables[0].backends[0].weight",
+            *(f"tables[0].backends[0].healthchecks.{check}" for check in ("http", "fou", "vip_tcp")),
+        ],
+    ]
+    healthy = next(text for text in tables["differences"] if ".healthy: " in text)
+    assert healthy.endswith("not given, so true; there false (and 1 further place)")
+
+
+def test_files_of_the_same_meaning_have_no_differences(tmp_path: Path) -> None:
+    config, table, binary = (tmp_path / name for name in ("director.conf", "ft.json", "ft.bin"))
+    same = {"outbound_gateway_mac": "02:00:5e:10:00:01", "outbound_src_ip": "192.0.2.1"}
+    config.write_text(json.dumps(same | {"forward_icmp_ping_responses": True}))
+    raw = copy.deepcopy(FILES["health checks that are null"])
+    raw["tables"][0]["depth"] = 2
+    table.write_text(json.dumps(raw))
+    binary.write_bytes(glbd.encode(parse_tables(table.read_text(), "ft")))
+
+    for file in (table, binary):
+        arguments = ["check", "--config", str(config), "--table", str(file), "--as", "glb-director"]
+        done = CliRunner().invoke(app, arguments)
+        assert "to glb-director" not in done.stdout
+        assert done.stdout.count(": valid") == 2

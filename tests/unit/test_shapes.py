@@ -40,7 +40,7 @@ def test_the_page_and_the_schema_are_current() -> None:
 
 
 def test_a_wrong_or_missing_key_is_noticed() -> None:
-    good = {"file": "a", "good": True, "errors": [], "warnings": [], "tables": ["web"]}
+    good = {"file": "a", "good": True, "errors": [], "warnings": [], "tables": ["web"], "differences": []}
 
     assert problem_with("check", [good]) is None
     assert problem_with("stats", []) is None
