@@ -94,7 +94,15 @@ def _text(check: Callable[[object], Any], pattern: str, **further: Any) -> Kind:
 BOOLEAN = Kind(values.boolean, {"type": "boolean"})
 PORT = Kind(values.port, {"type": "integer", "minimum": 1, "maximum": 65535})
 BIND_PORT = Kind(values.bind_port, {"type": "integer", "minimum": 0, "maximum": 65535})
-STATSD_PORT = Kind(values.statsd_port, {"type": "integer", "minimum": 0, "maximum": 65535})
+STATSD_PORT = Kind(
+    values.statsd_port,
+    {
+        "anyOf": [
+            {"type": "integer", "minimum": 0, "maximum": 65535},
+            {"type": "string", "pattern": f"^({_PORT}|0{{1,5}})$", "maxLength": 5},
+        ]
+    },
+)
 WEIGHT = Kind(values.weight, {"type": "number", "exclusiveMinimum": 0, "maximum": values.MAX_WEIGHT})
 PACKET_SIZE = Kind(
     values.packet_size,

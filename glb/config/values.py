@@ -209,8 +209,9 @@ def table_name(value: object) -> str | None:
 
 
 def statsd_port(value: object) -> int | None:
-    """A port; None for 0, which switches statsd off."""
-    return bind_port(value) or None
+    """A port, which glb-director's DPDK version reads as a text; None for 0, which switches statsd off."""
+    is_text = isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}", value)
+    return bind_port(int(str(value)) if is_text else value) or None
 
 
 def network_ipv4(value: object) -> IPv4Network:

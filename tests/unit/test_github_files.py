@@ -20,6 +20,7 @@ from glb.config.parse import parse_director, parse_tables
 from glb.ctl.main import app
 from glb.datapath.layout import plan
 from glb.director.sources import judge_parsed, parse
+from glb.errors import ConfigError
 from glb.hashing.flow import Flow
 from glb.routing.prefixes import prefixes_to_announce
 from glb.table import glbd
@@ -199,6 +200,19 @@ def test_unknown_keys_of_director_conf_are_warnings() -> None:
         "director.conf: comment: unknown key, which has no effect",
         "director.conf: alt_hash_fields.vlan: unknown key, which has no effect",
     ]
+
+
+@pytest.mark.parametrize(("given", "port"), [(0, None), ("0", None), ("28125", 28125), (28125, 28125), (None, None)])
+def test_statsd_port_may_be_a_text_as_for_the_dpdk_director(given: int | str | None, port: int | None) -> None:
+    raw = sources.director() | {"statsd_port": given}
+
+    assert parse_director(json.dumps(raw), "director.conf").statsd_port == port
+
+
+@pytest.mark.parametrize("given", ["65536", "", "-1", "0x50", "8125 ", 65536, True])
+def test_statsd_port_that_is_no_port_is_refused(given: int | str) -> None:
+    with pytest.raises(ConfigError, match=r"director\.conf: statsd_port: .* is not a whole number from 0 to 65535"):
+        parse_director(json.dumps(sources.director() | {"statsd_port": given}), "director.conf")
 
 
 def test_check_lists_what_files_mean_differently_to_glb_director(tmp_path: Path) -> None:

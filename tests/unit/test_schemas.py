@@ -54,6 +54,7 @@ def well_formed() -> Iterator[tuple[str, File, Any]]:
     yield "agent off", File.PROXY, SOURCES | {"agent": False, "vips": ["203.0.113.0/24", "2001:db8::1"]}
     for name, files in FILES.items():
         yield name, File.TABLE, files
+    yield "a statsd port as text", File.DIRECTOR, sources.director() | {"statsd_port": "28125"}
     yield "director of nulls", File.DIRECTOR, sources.director() | {"statsd_port": 0, "hash_fields": None, "mtu": None}
     yield "lab table", File.TABLE, json.loads(config_files.forwarding_table(proxies))
     yield "lab proxy", File.PROXY, json.loads(config_files.proxy(proxies[0]))
