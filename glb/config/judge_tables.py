@@ -7,6 +7,7 @@ The tables may come from a JSON source or from a binary. Notes name the fields o
 
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
+from itertools import pairwise
 from typing import Protocol
 
 from glb.config.field import FieldPath, field_text
@@ -60,6 +61,7 @@ def judge_tables(tables: Tables, config: DirectorConfig | None = None, host: Hos
     yield from _binds(tables, used, host)
     yield from _host_bits(tables)
     yield from _equal_binds(tables)
+    yield from _overlapping_ranges(tables)
     yield from _shadowed(tables)
     if config is not None and config.icmp_echo is Echo.FORWARD:
         yield from _shared_echoes(tables)
@@ -136,6 +138,20 @@ def _equal_binds(tables: Tables) -> Iterator[Note]:
         if last[bind] != place:
             what = f"{bind} has no effect: it is listed again as {field_text(last[bind])}, and the last one applies"
             yield warning(place, what)
+
+
+def _overlapping_ranges(tables: Tables) -> Iterator[Note]:
+    """Port ranges of equal width in several tables, of which neither is narrower than the other."""
+    ranges: dict[tuple[Network, str, int], list[tuple[FieldPath, Bind]]] = {}
+    for bind, place in {bind: place for place, bind in _all_binds(tables)}.items():
+        ranges.setdefault((bind.network, bind.proto, bind.port_end - bind.port_start), []).append((place, bind))
+    for found in ranges.values():
+        found.sort(key=lambda entry: entry[1].port_start)
+        for (one, bind), (other, next_bind) in pairwise(found):
+            if next_bind.port_start <= bind.port_end and one[:2] != other[:2]:
+                last = max(one, other)
+                what = f"overlaps {field_text(last)}, a range of equal width, which applies to the common ports"
+                yield warning(min(one, other), f"{bind if last is other else next_bind} {what}")
 
 
 def _shared_echoes(tables: Tables) -> Iterator[Note]:

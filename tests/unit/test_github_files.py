@@ -156,6 +156,18 @@ def test_an_echo_to_an_address_of_two_tables_is_a_warning() -> None:
     }
 
 
+@pytest.mark.parametrize("first", [3000, 3010])
+def test_overlapping_ranges_of_equal_width_are_a_warning(first: int) -> None:
+    raw = copy.deepcopy(FILES["a bind of two tables"])
+    for table, start in zip(raw["tables"], (first, 3005), strict=True):
+        table["binds"] = [{"ip": "198.51.100.1", "proto": "udp", "port_start": start, "port_end": start + 10}]
+
+    assert warnings_about(json.dumps(raw).encode()) == [
+        f"ft: tables[0].binds[0]: 198.51.100.1:{first}-{first + 10}/udp overlaps tables[1].binds[0], a range of equal "
+        "width, which applies to the common ports"
+    ]
+
+
 def test_prefix_of_a_bind_that_has_no_effect_is_not_announced() -> None:
     raw = copy.deepcopy(FILES["a bind of two tables"])
     for backend in raw["tables"][1]["backends"]:
