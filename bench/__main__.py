@@ -7,7 +7,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import datapath, machine, network, page, progress, reload, report, routing, scale, svg, tables, terminal
+from bench import (
+    datapath,
+    footprint,
+    machine,
+    network,
+    page,
+    progress,
+    reload,
+    report,
+    routing,
+    scale,
+    svg,
+    tables,
+    terminal,
+)
 from bench.harness import BenchError
 from glb.errors import GlbError
 
@@ -35,6 +49,10 @@ def _scale(quick: bool) -> dict[str, Any]:
     return scale.run(scale.QUICK if quick else scale.THOROUGH, progress.to_stderr)
 
 
+def _footprint(quick: bool) -> dict[str, Any]:
+    return footprint.run(footprint.QUICK if quick else footprint.THOROUGH, progress.to_stderr)
+
+
 def _routing(quick: bool) -> dict[str, Any]:
     return routing.run(routing.QUICK if quick else routing.THOROUGH, progress.to_stderr)
 
@@ -46,6 +64,7 @@ PARTS: dict[str, Part] = {
     "scale": _scale,
     "reload": _reload,
     "routing": _routing,
+    "footprint": _footprint,
 }
 
 

@@ -8,18 +8,17 @@ One host answers for all backends: its kernel takes their whole network for its 
 
 import argparse
 import json
-import os
 import signal
 import socket
 import time
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.rtnl import rt_scope, rt_type
 
+from bench.process import cpu_seconds, resident_mb
 from glb.control.client import Client
 from glb.errors import ControlError
 from glb.lab import Lab, hosts
@@ -106,10 +105,10 @@ def _measure(lab: Lab, case: Case) -> str:
     started = time.monotonic() - begun
     pid = daemon.id.pid
     time.sleep(_SETTLE_SECONDS)
-    used, at = _cpu_seconds(pid), time.monotonic()
+    used, at = cpu_seconds(pid), time.monotonic()
     time.sleep(_SECONDS)
-    share = (_cpu_seconds(pid) - used) / (time.monotonic() - at)
-    memory = _resident_mb(pid)
+    share = (cpu_seconds(pid) - used) / (time.monotonic() - at)
+    memory = resident_mb(pid)
     reports = [api.get("/v1/health") for _ in range(5)]
     end(daemon.id, signal.SIGTERM)
     checks, late = reports[0]["checks"], max(report["late"] for report in reports)
@@ -138,17 +137,6 @@ def _wait_until_it_answers(api: Client) -> None:
             time.sleep(0.2)
         else:
             return
-
-
-def _cpu_seconds(pid: int) -> float:
-    """User and system time of a process (proc_pid_stat(5), fields 14 and 15)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _resident_mb(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGESIZE") / 2**20
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ def tables(document: Mapping[str, Result]) -> list[Table]:
         "scale": partial(_others, "Large tables"),
         "reload": _reload,
         "routing": _routing,
+        "footprint": partial(_others, "Footprint"),
     }
     return [table for part, render in renderers.items() if part in document for table in render(document[part])]
 
