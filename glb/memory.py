@@ -2,8 +2,10 @@
 """Available memory, checked before large allocations: a refusal with numbers is better than the OOM killer."""
 
 import ctypes
+import gc
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -30,6 +32,16 @@ def in_words(count: int) -> str:
     while value >= 1024 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1
     return f"{value:.1f} {_UNITS[unit]}" if unit else f"{count} bytes"
+
+
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """Without Python's garbage collector: while modules are imported, it runs often and finds nothing."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def share_heap() -> None:

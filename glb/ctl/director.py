@@ -17,6 +17,7 @@ from glb.ctl.status import render, statuses
 from glb.ctl.targets import running_directors
 from glb.daemon.log import LogFormat, set_up_logging
 from glb.errors import ControlError
+from glb.memory import collection_paused
 from glb.printable import plural
 
 app = typer.Typer(rich_markup_mode="markdown")
@@ -58,8 +59,9 @@ def run(
     """
     if repeated := {name for name in iface if iface.count(name) > 1}:
         raise typer.BadParameter(f"--iface {', '.join(sorted(repeated))} is given twice")
-    from glb.control.access import Access
-    from glb.director import daemon  # imported here: it takes most of a second
+    with collection_paused():
+        from glb.control.access import Access
+        from glb.director import daemon  # imported here: it takes most of a second
 
     set_up_logging(log)
     asyncio.run(daemon.run(iface, config, table, keep, Access.of_groups(group, view_group)))

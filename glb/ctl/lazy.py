@@ -13,6 +13,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from glb.memory import collection_paused
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -29,7 +31,8 @@ class Entry:
     def load(self) -> TyperCommand:
         """The command itself, which imports its module."""
         module, _, attribute = self.target.partition(":")
-        found = getattr(import_module(module), attribute)
+        with collection_paused():
+            found = getattr(import_module(module), attribute)
         if isinstance(found, typer.Typer):
             command = typer.main.get_group(found).commands[self.name]
         else:

@@ -12,6 +12,7 @@ from glb.ctl.arguments import ChangeGroup, Interface, Keep, Log, ProxyFile, View
 from glb.ctl.output import Format, Output, emit
 from glb.ctl.status import render, statuses
 from glb.daemon.log import LogFormat, set_up_logging
+from glb.memory import collection_paused
 
 app = typer.Typer(rich_markup_mode="markdown")
 
@@ -33,8 +34,9 @@ def run(
 
     glbctl proxy run --iface eth0
     """
-    from glb.control.access import Access
-    from glb.proxy import daemon  # imported here: it needs a web framework
+    with collection_paused():
+        from glb.control.access import Access
+        from glb.proxy import daemon  # imported here: it needs a web framework
 
     set_up_logging(log)
     asyncio.run(daemon.run(iface, config, keep, Access.of_groups(group, view_group)))

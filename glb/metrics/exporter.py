@@ -3,12 +3,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, TypeVar
-
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from glb.config.model import Metrics
 from glb.control.api import Api, InBackground
@@ -17,8 +13,9 @@ from glb.control.connection_limits import ConnectionLimits
 from glb.control.routes import ApiRouter, RawResponse
 from glb.control.tcp_server import TcpServer
 from glb.daemon.lane import Worker
-from glb.metrics.families import families
-from glb.metrics.sample import read_sample
+
+if TYPE_CHECKING:
+    from glb.metrics.exposition import Exposition
 
 MEDIA_TYPE = "text/plain"  # as in the API's description; responses add the version of the format
 
@@ -27,27 +24,12 @@ _LIMITS = ConnectionLimits()
 _FRESH_SECONDS = 1.0  # requests within this time share one reading of the maps
 
 
-class _Datapaths(Collector):
-    """Reads the interfaces only when metrics are requested."""
+class Exporter:
+    """Answers requests for the metrics of one daemon."""
 
     def __init__(self, interfaces: Sequence[str]) -> None:
         self._interfaces = interfaces
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing, so that registering does not read interfaces that are not attached yet."""
-        return ()
-
-    def collect(self) -> Iterable[Metric]:
-        return families([read_sample(interface) for interface in self._interfaces])
-
-
-class Exporter:
-    """The metrics of one daemon: its interfaces' datapaths, and the process itself."""
-
-    def __init__(self, interfaces: Sequence[str]) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(_Datapaths(interfaces))
-        ProcessCollector(registry=self._registry)
+        self._exposition: Exposition | None = None
         self._turn = asyncio.Lock()
         self._last: RawResponse | None = None
         self._until = 0.0
@@ -56,10 +38,17 @@ class Exporter:
         """The metrics in Prometheus' text format, at most a second old. Raises the errors of `read_sample`."""
         async with self._turn:
             if self._last is None or time.monotonic() >= self._until:
-                content = await costly(lambda: generate_latest(self._registry))
-                self._last = RawResponse(content, CONTENT_TYPE_LATEST)
+                self._last = await costly(self._generate)
                 self._until = time.monotonic() + _FRESH_SECONDS
             return self._last
+
+    def _generate(self) -> RawResponse:
+        """At the first request, the client library is imported: a daemon that is never queried does without."""
+        from glb.metrics.exposition import CONTENT_TYPE, Exposition
+
+        if self._exposition is None:
+            self._exposition = Exposition(self._interfaces)
+        return RawResponse(self._exposition.generate(), CONTENT_TYPE)
 
 
 class Measured(Protocol):
