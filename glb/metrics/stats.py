@@ -8,7 +8,7 @@ tunnel.
 from collections import defaultdict
 from dataclasses import dataclass
 
-from glb.daemon.report import local_reports
+from glb.daemon.report import read_report, report_path
 from glb.datapath.counters import read_counters, read_forwards, read_pinned_traffic
 from glb.datapath.inspection import attached_program
 
@@ -77,13 +77,10 @@ def read_stats(interface: str) -> Stats:
 
 
 def _of_director(interface: str, program: str, packets: dict[str, int]) -> Stats:
-    """The daemon's status file assigns counters to binds and backends."""
-    entries = {
-        (kind, table, name): entry
-        for report in local_reports("director")
-        if report.interface == interface
-        for kind, table, name, entry in report.traffic
-    }
+    """The interface's status file assigns counters to binds and backends; without it, they are not known."""
+    path = report_path(interface)
+    traffic = read_report(path).traffic if path.exists() else ()
+    entries = {(kind, table, name): entry for kind, table, name, entry in traffic}
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     binds, backends = [], []
     for (kind, table, name), (number, size) in read_pinned_traffic(interface, entries).items():

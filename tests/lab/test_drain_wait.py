@@ -22,7 +22,7 @@ from glb.lab.process import LabDaemon, argv_in, end
 from glb.network.namespaces import within
 from glb.network.sockets import TcpState, count_sockets
 from tests.conftest import unique_name
-from tests.lab.helpers.commands import backend, facts, faults, glbctl, lookups
+from tests.lab.helpers.commands import backend, facts, faults, glbctl, lookups, wait_until_agreed
 from tests.lab.helpers.director import replace_text
 from tests.lab.helpers.packets import endpoint, wait_for
 
@@ -121,14 +121,16 @@ class Drain:
 
 
 def state_of(lab: Lab, address: str) -> str | None:
-    """A backend's state as the directors have it."""
-    [table] = read_report(lab.run_dir / "director2.status.json").tables
+    """A backend's state as the director has it whose host the commands run on."""
+    [table] = read_report(lab.run_dir / "director1.status.json").tables
     return table.backends.get(address)
 
 
 def change(lab: Lab, verb: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """`glbctl backend VERB web PROXY1`."""
-    return glbctl(lab, "director1", "backend", verb, "web", PROXY1, *options)
+    """`glbctl backend VERB web PROXY1`, until all directors have loaded it."""
+    done = glbctl(lab, "director1", "backend", verb, "web", PROXY1, *options)
+    wait_until_agreed(lab)
+    return done
 
 
 def ask_agent(lab: Lab, host: str, address: str, path: str) -> HttpResponse:
@@ -276,9 +278,11 @@ def test_a_drain_waits_for_a_director_without_a_daemon(lab: Lab) -> None:
     with held(lab, "proxy1", 2) as connections:
         drain = Drain(lab, PROXY1, "--then", "remove")
         drain.wait_for_line("2 of 2 connections left")
+        wait_until_agreed(lab)
         lab.kill("director2")
         before = lab.table_path.read_text()
-        refused = [change(lab, "remove"), glbctl(lab, "director1", "backend", "drain", "web", PROXY3)]
+        attempts = (("remove", PROXY1), ("drain", PROXY3))
+        refused = [glbctl(lab, "director1", "backend", verb, "web", address) for verb, address in attempts]
         unchanged = lab.table_path.read_text() == before
         connections.close()
         drain.wait_for_line("waiting for the daemon of director2")
@@ -319,7 +323,7 @@ def test_a_drain_of_a_udp_table_does_not_wait(lab: Lab) -> None:
     with with_table(lab, "dns", "udp", 5353):
         done = glbctl(lab, "director1", *("backend", "drain", "dns", PROXY1, "--wait", "--then", "remove"))
         printed = facts(lab, "director1", "backend", "drain", "dns", PROXY3, "--wait")
-        [web, dns] = read_report(lab.run_dir / "director2.status.json").tables
+        [web, dns] = read_report(lab.run_dir / "director1.status.json").tables
 
     assert (done.returncode, done.stderr) == (DRAINED, "")
     assert "nothing to wait for: dns has no tcp bind; udp datagrams follow the new rows at once" in " ".join(

@@ -91,7 +91,7 @@ def test_a_directors_own_route_limits_the_path(lab: Lab) -> None:
     ip(lab, "director1", f"route add {proxy.ip}/32 dev director1 mtu lock 1450")
     try:
         wait_for(lambda: path_mtus(lab, "director1").get(str(proxy.ip)) == 1450, "the route's MTU is seen")
-        assert "the path to 10.77.0.102 takes 1450 bytes" in lab.log("director1")
+        assert "the path MTU to 10.77.0.102 is 1450 bytes" in lab.log("director1")
         assert ("mtu", "warning") in faults(lab, "director1")
     finally:
         ip(lab, "director1", f"route del {proxy.ip}/32")

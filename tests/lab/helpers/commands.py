@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from glb.ctl.shapes import command_of, problem_with
+from glb.daemon.report import read_report
 from glb.lab import Lab, hosts
 from glb.lab.process import argv_in
+from tests.lab.helpers.packets import wait_for
 
 Counts = dict[str, dict[str, int]]
 
@@ -96,6 +98,17 @@ def backend(lab: Lab, verb: str, proxy: str, *options: str) -> None:
     address = lab.host(proxy).addresses[0].ip
     done = glbctl(lab, "director1", "backend", verb, str(lab.table_path), str(address), *options)
     assert done.returncode == 0, done.stderr
+    wait_until_agreed(lab)
+
+
+def wait_until_agreed(lab: Lab) -> None:
+    """Wait until the other directors, which follow the file on their own hosts, have loaded what director1 has."""
+
+    def digests() -> set[str | None]:
+        paths = [lab.run_dir / f"{director.name}.status.json" for director in lab.directors]
+        return {read_report(path).tables_digest for path in paths if path.exists()}
+
+    wait_for(lambda: len(digests()) == 1, "all directors have the same tables")
 
 
 @contextmanager
